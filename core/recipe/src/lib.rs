@@ -1,0 +1,1 @@
+//! Recipes: what is written, checked, and said about it.

@@ -1,0 +1,1 @@
+//! The words of transfer learning as traits, and the one training loop.

@@ -1,0 +1,1 @@
+//! Differentiable kernels that Candle lacks.

@@ -1,0 +1,1 @@
+//! BERT: text in, features out.

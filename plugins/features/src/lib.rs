@@ -1,0 +1,1 @@
+//! Feature vectors in, an MLP encoder.

@@ -1,0 +1,2 @@
+//! The `tlkit` binary.
+fn main() {}

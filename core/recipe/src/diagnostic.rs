@@ -57,7 +57,7 @@ impl Diagnostic {
         self
     }
 
-    /// What was expected there: `expected(" a path")` puts `expected a path` beside the caret.
+    /// What was expected there: `expected("a path")` puts `expected a path` beside the caret.
     pub fn expected(self, what: impl fmt::Display) -> Diagnostic {
         self.label(format!("expected {what}"))
     }

@@ -55,18 +55,18 @@ impl Print<'_> {
             .keys
             .iter()
             .all(|key| matches!(key.presence, Presence::Reserved));
-        if live || !empty || table.kind == TableKind::Optional {
+        // `[domains.books]` alone makes `[domains]`.
+        let implied = empty && children.iter().any(|child| child.node.is_some());
+        if (live || !empty || table.kind == TableKind::Optional) && !implied {
             let header = table.path.header();
-            match (live, table.kind, table.help.as_str()) {
-                (true, ..) => text.push_str(&format!("\n{header}\n")),
-                (false, TableKind::Optional, "") => {
-                    text.push_str(&format!("\n# {header}  # optional, not set\n"))
+            text.push_str(&match (live, table.kind, table.help.as_str()) {
+                (true, ..) => format!("\n{header}\n"),
+                (_, TableKind::Optional, "") => format!("\n# {header}  # optional, not set\n"),
+                (_, TableKind::Optional, help) => {
+                    format!("\n# {header}  # optional, not set: {help}\n")
                 }
-                (false, TableKind::Optional, help) => {
-                    text.push_str(&format!("\n# {header}  # optional, not set: {help}\n"))
-                }
-                (false, ..) => text.push_str(&format!("\n# {header}\n")),
-            }
+                _ => format!("\n# {header}\n"),
+            });
             self.keys(table, !live, text);
         }
         children.iter().for_each(|child| self.table(child, text));
@@ -106,7 +106,7 @@ impl Print<'_> {
                     let why = why
                         .map(|w| format!(": {}", w.replace('\n', " ")))
                         .unwrap_or_default();
-                    format!("# {name} = {}  # optional, not set{why}", example(key))
+                    format!("# {name} = {}  # optional, not set{why}", key.example())
                 }
                 (Presence::Required { .. } | Presence::Reserved, None) => continue,
             };
@@ -137,13 +137,6 @@ impl Print<'_> {
 
 fn is_live(key: &KeyRecord) -> bool {
     key.written.is_some() || matches!(key.presence, Presence::Default { value: Some(_), .. })
-}
-
-fn example(key: &KeyRecord) -> String {
-    match key.choices.first() {
-        Some(choice) => quote(choice),
-        None => key.kind.example().into(),
-    }
 }
 
 /// A default as TOML. Defaults are numbers, strings, truth values and lists and tables of them.

@@ -29,7 +29,7 @@ pub struct Key<T, D = NoDefault> {
     keys: Keys,
     name: String,
     kind: Kind,
-    range: Option<(Bounds, Box<dyn Fn(&T) -> bool>)>,
+    range: Option<(Bounds, Box<dyn Fn(&T) -> Option<usize>>)>,
     choices: Option<Vec<String>>,
     check: Option<Box<dyn Fn(&T) -> Result<(), String>>>,
     help: String,
@@ -173,22 +173,34 @@ impl<T: Readable, D> Key<T, D> {
     fn checked(&self, value: &Value) -> Result<T, Box<Diagnostic>> {
         let name = &self.name;
         let read = T::from_value(value, self.kind).map_err(|wrong| {
-            let (at, found, help) = wrong.parts();
             let title = format!("`{name}` must be {}", self.kind.words());
-            let label = format!("expected {}, found {found}", self.expected());
-            let diagnostic =
-                Diagnostic::error(at.unwrap_or_else(|| value.at()), title).label(label);
-            Box::new(help.into_iter().fold(diagnostic, Diagnostic::help))
+            let expected = wrong.item.map_or_else(|| self.expected(), String::from);
+            let label = format!("expected {expected}, found {}", wrong.found);
+            let diagnostic = Diagnostic::error(wrong.at, title).label(label);
+            Box::new(wrong.help.into_iter().fold(diagnostic, Diagnostic::help))
         })?;
         if let Some(choices) = &self.choices {
             self.check_choice(value, &read, choices)?;
         }
-        if let Some((_, holds)) = &self.range
-            && !holds(&read)
+        if let Some((_, outside)) = &self.range
+            && let Some(i) = outside(&read)
         {
             let title = format!("`{name}` is out of range");
-            let label = format!("expected {}, found {}", self.expected(), value.found());
-            return Err(Box::new(Diagnostic::error(value.at(), title).label(label)));
+            let item = value
+                .as_list()
+                .and_then(|items| items.get(i).cloned())
+                .unwrap_or_else(|| value.clone());
+            let kind = if self.kind == Kind::Numbers {
+                Kind::Number
+            } else {
+                self.kind
+            };
+            let label = format!(
+                "expected {}, found {}",
+                self.expected_of(kind),
+                item.found()
+            );
+            return Err(Box::new(Diagnostic::error(item.at(), title).label(label)));
         }
         if let Some(Err(expected)) = self.check.as_ref().map(|check| check(&read)) {
             let title = format!("`{name}` cannot be {}", value.found());
@@ -210,14 +222,10 @@ impl<T: Readable, D> Key<T, D> {
             if choices.iter().any(|choice| choice == word) {
                 continue;
             }
-            let title = format!(
-                "unknown {} {}",
-                self.name.replace('_', " "),
-                quote_word(word)
-            );
+            let title = format!("unknown value {} for `{}`", quote_word(word), self.name);
             let expected = match choices {
                 [] => "nothing: there is none to choose from".to_string(),
-                [one] => format!("`{one}`"),
+                [_] | [_, _] => listed(choices, "or"),
                 _ => format!("one of {}", listed(choices, "or")),
             };
             let mut diagnostic = Diagnostic::error(item.at(), title).expected(expected);
@@ -231,14 +239,21 @@ impl<T: Readable, D> Key<T, D> {
 
     /// The type and the range, in words.
     fn expected(&self) -> String {
-        let words = self.kind.words();
-        match &self.range {
-            Some((bounds, _)) if bounds.words.starts_with("between") => {
-                format!("{words} {}", bounds.words)
-            }
-            Some((bounds, _)) => format!("{words}, {}", bounds.words),
-            None if self.kind == Kind::Count => format!("{words}, at least 0"),
-            None => words.into(),
+        self.expected_of(self.kind)
+    }
+
+    fn expected_of(&self, kind: Kind) -> String {
+        let words = kind.words();
+        let range = match &self.range {
+            Some((bounds, _)) => bounds.words.as_str(),
+            None if kind == Kind::Count => "at least 0",
+            None => return words.into(),
+        };
+        let of = if range.starts_with("at ") { "of " } else { "" };
+        match (kind, words.strip_suffix(" or \"auto\"")) {
+            (Kind::Numbers, _) => format!("{words}, each {range}"),
+            (_, Some(number)) => format!("{number} {of}{range}, or \"auto\""),
+            _ => format!("{words} {of}{range}"),
         }
     }
 }
@@ -254,7 +269,7 @@ where
             words: in_words(&range),
             schema: in_schema(&range),
         };
-        self.range = Some((bounds, Box::new(move |value: &T| value.within(&range))));
+        self.range = Some((bounds, Box::new(move |value: &T| value.outside(&range))));
         self
     }
 

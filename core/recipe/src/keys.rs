@@ -131,6 +131,7 @@ impl Keys {
             ));
         let at = &self.shared.tree.nodes[found].at;
         let help = match at.text().starts_with("[[") {
+            _ if at.source.order > 0 => format!("`--set {}.key=value` sets one key of it", path),
             true => format!("write `{header}`, with single brackets: there is one `{name}`"),
             false => format!("write `{header}` on a line of its own, and its keys below"),
         };
@@ -148,6 +149,11 @@ impl Keys {
     /// The tables of a list: `[[plugins]]`. None is no error.
     pub fn tables(&self, name: &str) -> Vec<Keys> {
         let path = self.path.then(self.segment(name));
+        self.shared.with_table(&self.path, |table| {
+            if !table.lists.iter().any(|list| list == name) {
+                table.lists.push(name.into());
+            }
+        });
         let item = |i: usize| path.then(Segment::Item(i));
         let node = self
             .node
@@ -346,6 +352,12 @@ impl Keys {
         self.shared.with_table(&self.path, |table| {
             table.elsewhere.push((name.into(), help.into()))
         });
+    }
+
+    /// Says no more of a required key that is missing: an error noted already tells what to write.
+    pub fn forgive(&self, name: &str) {
+        self.shared
+            .with_table(&self.path, |table| table.forgiven.push(name.into()));
     }
 
     /// After an error that keeps the rest of this table from being read (an unknown method): what stands there unread

@@ -107,17 +107,20 @@ impl Kind {
 /// What is wrong with a value, before the key's name is put to it.
 #[derive(Clone, Debug)]
 pub struct Wrong {
-    at: Option<At>,
-    found: String,
-    help: Option<String>,
+    pub(crate) at: At,
+    pub(crate) found: String,
+    pub(crate) help: Option<String>,
+    /// For an item of a list: what the item should be.
+    pub(crate) item: Option<&'static str>,
 }
 
 impl Wrong {
     fn new(value: &Value) -> Wrong {
         Wrong {
-            at: Some(value.at()),
+            at: value.at(),
             found: value.found(),
             help: None,
+            item: None,
         }
     }
 
@@ -126,8 +129,9 @@ impl Wrong {
         self
     }
 
-    pub(crate) fn parts(self) -> (Option<At>, String, Option<String>) {
-        (self.at, self.found, self.help)
+    fn item(mut self, what: &'static str) -> Wrong {
+        self.item = Some(what);
+        self
     }
 }
 
@@ -149,8 +153,8 @@ pub trait Readable: Clone {
 pub trait Ranged: Readable {
     /// What the ends of a range are.
     type End: PartialOrd + Copy + Display + Into<Json>;
-    /// True when all of it lies in the range.
-    fn within(&self, range: &(Bound<Self::End>, Bound<Self::End>)) -> bool;
+    /// Which of its numbers is the first outside the range: 0 for a number on its own, none where all lie inside.
+    fn outside(&self, range: &(Bound<Self::End>, Bound<Self::End>)) -> Option<usize>;
 }
 
 fn number(value: &Value) -> Result<f64, Wrong> {
@@ -169,10 +173,13 @@ fn number(value: &Value) -> Result<f64, Wrong> {
     }
 }
 
-fn integer<T: TryFrom<i128>>(value: &Value) -> Result<T, Wrong> {
+fn integer<T: TryFrom<i128> + Display>(value: &Value, largest: T) -> Result<T, Wrong> {
     let (tree, node) = value.parts();
     match &tree.nodes[node].data {
-        Data::Integer(n) => T::try_from(*n).map_err(|_| Wrong::new(value)),
+        Data::Integer(n) => T::try_from(*n).map_err(|_| match *n > 0 {
+            true => Wrong::new(value).help(format!("the largest whole number here is {largest}")),
+            false => Wrong::new(value),
+        }),
         Data::Float(x) if x.is_finite() && x.fract() == 0.0 && x.abs() < 1e15 => {
             Err(Wrong::new(value).help(format!("write {x:.0}, without a fraction or exponent")))
         }
@@ -241,8 +248,8 @@ impl Readable for f64 {
 
 impl Ranged for f64 {
     type End = f64;
-    fn within(&self, range: &(Bound<f64>, Bound<f64>)) -> bool {
-        range.contains(self)
+    fn outside(&self, range: &(Bound<f64>, Bound<f64>)) -> Option<usize> {
+        (!range.contains(self)).then_some(0)
     }
 }
 
@@ -250,7 +257,7 @@ macro_rules! whole_numbers {
     ($($number:ty),*) => {$(
         impl Readable for $number {
             fn from_value(value: &Value, _: Kind) -> Result<Self, Wrong> {
-                integer(value)
+                integer(value, <$number>::MAX)
             }
             fn placeholder() -> Self {
                 // Not 0: what is counted is often a divisor.
@@ -262,8 +269,8 @@ macro_rules! whole_numbers {
         }
         impl Ranged for $number {
             type End = $number;
-            fn within(&self, range: &(Bound<$number>, Bound<$number>)) -> bool {
-                range.contains(self)
+            fn outside(&self, range: &(Bound<$number>, Bound<$number>)) -> Option<usize> {
+                (!range.contains(self)).then_some(0)
             }
         }
     )*};
@@ -323,9 +330,10 @@ impl Readable for PathBuf {
 
 impl Readable for Vec<String> {
     fn from_value(value: &Value, kind: Kind) -> Result<Self, Wrong> {
+        let item = |item| text(item).map_err(|wrong| wrong.item("a string"));
         items(value, kind != Kind::Texts)?
             .iter()
-            .map(text)
+            .map(item)
             .collect()
     }
     fn placeholder() -> Self {
@@ -341,7 +349,8 @@ impl Readable for Vec<String> {
 
 impl Readable for Vec<f64> {
     fn from_value(value: &Value, _: Kind) -> Result<Self, Wrong> {
-        items(value, false)?.iter().map(number).collect()
+        let item = |item| number(item).map_err(|wrong| wrong.item("a number"));
+        items(value, false)?.iter().map(item).collect()
     }
     fn placeholder() -> Self {
         vec![]
@@ -353,17 +362,18 @@ impl Readable for Vec<f64> {
 
 impl Ranged for Vec<f64> {
     type End = f64;
-    fn within(&self, range: &(Bound<f64>, Bound<f64>)) -> bool {
-        self.iter().all(|x| range.contains(x))
+    fn outside(&self, range: &(Bound<f64>, Bound<f64>)) -> Option<usize> {
+        self.iter().position(|x| !range.contains(x))
     }
 }
 
 /// What [`crate::Keys::data`] reads: each name as it is written, and where.
 impl Readable for Vec<(String, At)> {
     fn from_value(value: &Value, _: Kind) -> Result<Self, Wrong> {
+        let name = |item: &Value| named(item).map_err(|wrong| wrong.item("a path"));
         items(value, true)?
             .iter()
-            .map(|item| Ok((named(item)?, item.at())))
+            .map(|item| Ok((name(item)?, item.at())))
             .collect()
     }
     fn placeholder() -> Self {
@@ -389,7 +399,7 @@ impl Readable for Column {
         match &tree.nodes[node].data {
             Data::Text(_) | Data::Bare(_) => named(value).map(Column::Name),
             Data::Integer(0) => Err(Wrong::new(value).help("columns are numbered from 1")),
-            _ => integer(value).map(Column::Number),
+            _ => integer(value, usize::MAX).map(Column::Number),
         }
     }
     fn placeholder() -> Self {
@@ -432,10 +442,10 @@ impl<T: Readable> Readable for Auto<T> {
 
 impl<T: Ranged> Ranged for Auto<T> {
     type End = T::End;
-    fn within(&self, range: &(Bound<T::End>, Bound<T::End>)) -> bool {
+    fn outside(&self, range: &(Bound<T::End>, Bound<T::End>)) -> Option<usize> {
         match self {
-            Auto::Auto => true,
-            Auto::Is(value) => value.within(range),
+            Auto::Auto => None,
+            Auto::Is(value) => value.outside(range),
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::kinds::Kind;
 use crate::shared::Shared;
-use crate::tree::{NodeId, quote_key};
+use crate::tree::{NodeId, quote, quote_key};
 
 /// One step on the way to a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +108,37 @@ pub(crate) struct KeyRecord {
     pub written: Option<NodeId>,
 }
 
+impl KeyRecord {
+    /// A value that could stand there, as TOML.
+    pub fn example(&self) -> String {
+        let quotes = self.kind.example().starts_with('"');
+        let least = self
+            .bounds
+            .as_ref()
+            .and_then(|b| b.schema.iter().find(|(end, _)| *end == "minimum"));
+        match (&self.presence, self.choices.first()) {
+            (
+                Presence::Required {
+                    example: Some(example),
+                },
+                _,
+            ) if quotes => quote(example),
+            (
+                Presence::Required {
+                    example: Some(example),
+                },
+                _,
+            ) => example.clone(),
+            (_, Some(choice)) if quotes => quote(choice),
+            (_, Some(choice)) => format!("[{}]", quote(choice)),
+            _ => least.map_or_else(
+                || self.kind.example().into(),
+                |(_, least)| least.to_string(),
+            ),
+        }
+    }
+}
+
 /// A range, in words and in JSON Schema's.
 #[derive(Clone, Debug)]
 pub(crate) struct Bounds {
@@ -139,11 +170,23 @@ pub(crate) struct TableRecord {
     pub keys: Vec<KeyRecord>,
     /// Keys that belong elsewhere, and the words for it.
     pub elsewhere: Vec<(String, String)>,
+    /// Missing keys that an error explains already.
+    pub forgiven: Vec<String>,
+    /// Lists of tables that can stand here, also those with no element.
+    pub lists: Vec<String>,
 }
 
 impl TableRecord {
     pub fn key(&self, name: &str) -> Option<&KeyRecord> {
         self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// What the table is called in a sentence.
+    pub fn quoted(&self) -> String {
+        match self.kind {
+            TableKind::Inline => format!("`{}`", self.path),
+            _ => self.path.quoted(),
+        }
     }
 
     /// The keys of this version, by name.

@@ -66,6 +66,14 @@ impl Schema {
         self
     }
 
+    /// Adds what one consumer reads of another recipe: a key is required only where every such reading requires it.
+    pub fn or(mut self, record: &Record) -> Schema {
+        let mut other = shape_of(record, &Path::default());
+        relax(&mut self.root, &mut other);
+        self.root.merge(other);
+        self
+    }
+
     /// Adds what is read when `key` in the (dotted) `table` is `value`: the keys of a method. What that consumer reads
     /// in other tables is added for all.
     pub fn variant(mut self, table: &str, key: &str, value: &str, record: &Record) -> Schema {
@@ -250,6 +258,14 @@ impl Prop {
         }
     }
 
+    fn loosen(&mut self) {
+        match self {
+            Prop::Key { required, .. } => *required = false,
+            Prop::Table { optional, .. } => *optional = true,
+            Prop::Tables(_) => {}
+        }
+    }
+
     fn is_required(&self) -> bool {
         match self {
             Prop::Key { required, .. } => *required,
@@ -257,6 +273,32 @@ impl Prop {
                 !optional && shape.keys.iter().any(|(_, prop)| prop.is_required())
             }
             Prop::Tables(_) => false,
+        }
+    }
+}
+
+/// What only one of two readings requires is not required.
+fn relax(one: &mut Shape, other: &mut Shape) {
+    for (name, prop) in &mut one.keys {
+        match (
+            other
+                .keys
+                .iter_mut()
+                .find(|(n, _)| n == name)
+                .map(|(_, p)| p),
+            prop,
+        ) {
+            (Some(Prop::Table { shape: theirs, .. }), Prop::Table { shape, .. }) => {
+                relax(shape, theirs)
+            }
+            (Some(Prop::Tables(theirs)), Prop::Tables(shape)) => relax(shape, theirs),
+            (Some(_), _) => {}
+            (None, prop) => prop.loosen(),
+        }
+    }
+    for (name, prop) in &mut other.keys {
+        if !one.keys.iter().any(|(n, _)| n == name) {
+            prop.loosen();
         }
     }
 }

@@ -152,7 +152,10 @@ fn place(
                     let title = format!("`{}` has no item `{}`", dotted(&steps[..i]), step.name);
                     let count = items.len();
                     let diagnostic = Diagnostic::error(step.at.clone(), title)
-                        .expected(format!("a number from 0 to {}", count.saturating_sub(1)))
+                        .expected(match count {
+                            0 | 1 => "`0`".to_string(),
+                            n => format!("a number from 0 to {}", n - 1),
+                        })
                         .also(tree.nodes[node].at.clone(), format!("a list of {count}"));
                     return Err(Box::new(diagnostic));
                 }

@@ -104,6 +104,8 @@ impl Shared {
             help: String::new(),
             keys: vec![],
             elsewhere: vec![],
+            forgiven: vec![],
+            lists: vec![],
         });
     }
 

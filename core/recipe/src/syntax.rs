@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue, Error};
 
 use crate::diagnostic::{Diagnostic, Report};
 use crate::source::{At, Source};
-use crate::tree::Tree;
+use crate::tree::{Tree, quote};
 
 pub(crate) fn read_file(path: &FilePath, name: &str) -> Result<String, Report> {
     let wrong = |title: String| Diagnostic::error(At::file(name), title);
@@ -113,7 +113,12 @@ pub(crate) fn parse(source: &Arc<Source>) -> Result<Tree, Vec<Diagnostic>> {
     if let Some(diagnostic) = not_a_table(source) {
         return Err(vec![diagnostic]);
     }
-    Err(errors.iter().map(|error| explain(source, error)).collect())
+    // After the first error of a line the parser gropes: what it says of the rest is rarely worth reading.
+    let mut diagnostics: Vec<Diagnostic> =
+        errors.iter().map(|error| explain(source, error)).collect();
+    diagnostics.sort_by_key(|d| d.at.sort_key());
+    diagnostics.dedup_by_key(|d| d.at.line());
+    Err(diagnostics)
 }
 
 /// A file that holds a list, a scalar, or another language.
@@ -157,27 +162,37 @@ fn explain(source: &Arc<Source>, error: &Error) -> Diagnostic {
         .rfind('\n')
         .map_or(0, |n| n + 1);
     let line = text[line_start..].lines().next().unwrap_or("").trim();
-    match line.split_once(':') {
-        Some((key, value)) if is_name(key) && !line.contains('=') => {
-            let value = if value.trim().is_empty() {
-                "..."
-            } else {
-                value.trim()
-            };
-            diagnostic.help(format!(
-                "TOML has `=` where YAML has `:`: `{key} = {value}`"
-            ))
+    if let Some((key, value)) = line.split_once(':')
+        && is_name(key)
+        && !line.contains('=')
+    {
+        let value = match value.trim() {
+            "" => return diagnostic.help(format!("TOML has `[{key}]` where YAML has `{key}:`")),
+            bare if is_bare(bare) => quote(bare),
+            value => value.into(),
+        };
+        return diagnostic.help(format!(
+            "TOML has `=` where YAML has `:`: `{key} = {value}`"
+        ));
+    }
+    match line
+        .split_once('=')
+        .map(|(key, value)| (key.trim(), value.trim()))
+    {
+        Some((key, value)) if is_name(key) && (value.is_empty() || value.starts_with('#')) => {
+            diagnostic.label(format!("expected a value after `{key} =`"))
         }
-        _ => match line.split_once('=') {
-            Some((key, value)) if is_name(key.trim()) && is_bare(value.trim()) => {
-                diagnostic.help(format!(
-                    "a string stands in quotes: `{} = \"{}\"`",
-                    key.trim(),
-                    value.trim()
-                ))
-            }
-            _ => diagnostic,
-        },
+        Some((key, word)) if is_name(key) && is_bare(word) => {
+            let help = match word {
+                "True" | "False" => format!("write `{key} = {}`", word.to_lowercase()),
+                "None" | "null" | "nil" => format!("TOML has no `{word}`: leave `{key}` out"),
+                word => format!("a string stands in quotes: `{key} = \"{word}\"`"),
+            };
+            diagnostic
+                .expected("a value: a string in quotes, a number, `true` or `false`")
+                .help(help)
+        }
+        _ => diagnostic,
     }
 }
 

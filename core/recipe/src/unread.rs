@@ -5,7 +5,7 @@ use crate::nearest::{listed, nearest, normal};
 use crate::record::{KeyRecord, Path, Presence, Segment, TableKind, TableRecord};
 use crate::shared::{Notes, Shared};
 use crate::source::At;
-use crate::tree::{Data, Entry};
+use crate::tree::{Data, Entry, quote_key};
 
 /// Unknown keys and tables, then missing ones that no slip explains.
 pub(crate) fn unread(shared: &Shared, notes: &Notes) -> Vec<Diagnostic> {
@@ -46,83 +46,121 @@ impl Look<'_> {
         meant: &mut Vec<(Path, String)>,
     ) -> Diagnostic {
         let name = entry.name.as_str();
-        let is_table = match &self.shared.tree.nodes[entry.node].data {
-            Data::Table(_) => true,
-            Data::List(items) => {
-                !items.is_empty() && self.shared.tree.kind(entry.node) == "a list of tables"
-            }
-            _ => false,
-        };
+        let data = &self.shared.tree.nodes[entry.node].data;
+        let is_list = self.shared.tree.kind(entry.node) == "a list of tables";
+        let is_table = is_list || matches!(data, Data::Table(_));
         let what = if is_table { "table" } else { "key" };
-        let place = if table.path.is_root() {
-            " at the top level".into()
-        } else {
-            format!(" in `{}`", table.path.header())
-        };
-        let title = match is_table && table.path.is_root() {
-            true => format!("unknown table `[{name}]`"),
-            false => format!("unknown {what} `{name}`{place}"),
+        let title = match (is_table, table.path.is_root()) {
+            (true, true) if is_list => format!("unknown table `[[{name}]]`"),
+            (true, true) => format!("unknown table `[{name}]`"),
+            (false, true) => format!("unknown key `{name}` at the top level"),
+            (_, false) => format!("unknown {what} `{name}` in {}", table.quoted()),
         };
         let diagnostic =
             Diagnostic::error(entry.key.clone(), title).label(format!("nothing reads this {what}"));
         if let Some((_, help)) = table.elsewhere.iter().find(|(other, _)| other == name) {
             return diagnostic.help(help.clone());
         }
-        let here: Vec<&str> = self.names_in(table);
+        let here = self.names_in(table);
         let near = nearest(name, here.iter().copied());
         // The same words, spelt otherwise, in this table; then the very name in another; then a slip of the pen.
-        let same = near.filter(|near| normal(near) == normal(name));
-        let alias = table.keys.iter().find(|key| {
-            key.known_as
-                .iter()
-                .any(|other| normal(other) == normal(name))
-        });
-        let same = same.or(alias.map(|key| key.name.as_str()));
-        let elsewhere = self.tables_with(name, table);
-        if let (None, [first, ..]) = (same, elsewhere.as_slice()) {
-            let headers: Vec<String> = elsewhere.iter().map(|t| t.path.header()).collect();
-            let found = &first.0;
-            let moved = if found == name {
-                "it".to_string()
-            } else {
-                format!("`{found}`")
-            };
-            return diagnostic.help(format!("{moved} belongs in {}", listed(&headers, "or")));
+        let alias = table.keys.iter().find(|key| is_called(key, name));
+        let same = near
+            .filter(|near| normal(near) == normal(name))
+            .or(alias.map(|key| key.name.as_str()));
+        if same.is_none()
+            && let Some(help) = self.belongs(name, table, meant)
+        {
+            return diagnostic.help(help);
         }
         if let Some(near) = same.or(near) {
             meant.push((table.path.clone(), near.to_string()));
             let is_child = self.child_names(&table.path).contains(&near);
-            return match is_child && table.path.is_root() {
-                true => diagnostic.help(format!("did you mean `[{near}]`?")),
-                false => diagnostic.help(format!("did you mean `{near}`?")),
-            };
+            return diagnostic.help(match is_child && table.path.is_root() {
+                _ if table.lists.iter().any(|list| list == near) => {
+                    format!("did you mean `[[{near}]]`?")
+                }
+                true => format!("did you mean `[{near}]`?"),
+                false => format!("did you mean `{near}`?"),
+            });
         }
-        let others = self
-            .notes
-            .tables
-            .iter()
-            .filter(|t| t.path != table.path && t.kind != TableKind::Inline);
-        let far = others
-            .filter_map(|t| nearest(name, t.names()).map(|near| (t, near)))
-            .next();
+        if is_table && let Some(other) = self.table_called(name) {
+            return diagnostic.help(format!("did you mean {}?", other.quoted()));
+        }
+        let mut others = self.others(table);
+        let far = others.find_map(|t| nearest(name, t.names()).map(|near| (t, near)));
         if let (Some((other, near)), false) = (far, is_table) {
-            return diagnostic.help(format!("did you mean `{near}` in {}?", other.path.quoted()));
+            return diagnostic.help(format!("did you mean `{near}` in {}?", other.quoted()));
         }
         if here.is_empty() {
             return diagnostic;
         }
         let owner = if table.path.is_root() {
-            "a recipe has".into()
+            "a recipe".into()
         } else {
-            format!("`{}` has", table.path.header())
+            table.quoted()
         };
-        diagnostic.help(format!("{owner} {}", listed(&here, "and")))
+        diagnostic.help(format!("{owner} has {}", listed(&here, "and")))
+    }
+
+    /// Which other tables have this key (or another spelling of it), in words.
+    fn belongs(
+        &self,
+        name: &str,
+        not: &TableRecord,
+        meant: &mut Vec<(Path, String)>,
+    ) -> Option<String> {
+        let mut headers: Vec<String> = Vec::new();
+        let mut found = None;
+        for table in self.others(not) {
+            let known = |key: &&KeyRecord| !matches!(key.presence, Presence::Reserved);
+            let mut keys = table.keys.iter().filter(known);
+            if let Some(key) = keys.find(|key| is_called(key, name)) {
+                // What stands in the wrong table is not also missing in the right one.
+                meant.push((table.path.clone(), key.name.clone()));
+                found = found.or(Some(key.name.as_str()));
+                if !headers.contains(&table.path.header()) {
+                    headers.push(table.path.header());
+                }
+            }
+        }
+        let moved = match found? {
+            same if same == name => "it".to_string(),
+            other => format!("`{other}`"),
+        };
+        Some(format!("{moved} belongs in {}", listed(&headers, "or")))
+    }
+
+    /// The tables of the recipe, but for one.
+    fn others<'a>(&'a self, not: &'a TableRecord) -> impl Iterator<Item = &'a TableRecord> {
+        let tables = self.notes.tables.iter();
+        tables.filter(move |t| t.path != not.path && t.kind != TableKind::Inline)
+    }
+
+    /// A table of this name, anywhere.
+    fn table_called(&self, name: &str) -> Option<&TableRecord> {
+        let tables = self
+            .notes
+            .tables
+            .iter()
+            .filter(|t| t.kind != TableKind::Inline);
+        let mut tables = tables.filter_map(|t| match t.path.0.last() {
+            Some(Segment::Key(last)) => Some((t, last)),
+            _ => None,
+        });
+        tables
+            .find(|(_, last)| normal(last) == normal(name))
+            .map(|(table, _)| table)
     }
 
     /// Keys and tables that can stand in a table.
     fn names_in<'a>(&'a self, table: &'a TableRecord) -> Vec<&'a str> {
         let mut names = self.child_names(&table.path);
-        names.extend(table.names());
+        for name in table.lists.iter().map(String::as_str).chain(table.names()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         names
     }
 
@@ -139,32 +177,6 @@ impl Look<'_> {
         names
     }
 
-    /// The tables, other than this one, that have this key (or another spelling of it).
-    fn tables_with(&self, name: &str, not: &TableRecord) -> Vec<Found<'_>> {
-        let mut found: Vec<Found<'_>> = Vec::new();
-        for table in self
-            .notes
-            .tables
-            .iter()
-            .filter(|t| t.path != not.path && t.kind != TableKind::Inline)
-        {
-            let same = |key: &&KeyRecord| {
-                let known = key
-                    .known_as
-                    .iter()
-                    .any(|other| normal(other) == normal(name));
-                !matches!(key.presence, Presence::Reserved)
-                    && (normal(&key.name) == normal(name) || known)
-            };
-            if let Some(key) = table.keys.iter().find(same)
-                && !found.iter().any(|f| f.path.header() == table.path.header())
-            {
-                found.push(Found(key.name.clone(), table));
-            }
-        }
-        found
-    }
-
     fn missing(&self, table: &TableRecord, meant: &[(Path, String)]) -> Vec<Diagnostic> {
         let is_meant = |path: &Path, name: &str| meant.iter().any(|(p, n)| p == path && n == name);
         let missing: Vec<&KeyRecord> = table
@@ -173,7 +185,7 @@ impl Look<'_> {
             .filter(|key| {
                 key.written.is_none() && matches!(key.presence, Presence::Required { .. })
             })
-            .filter(|key| !is_meant(&table.path, &key.name))
+            .filter(|key| !is_meant(&table.path, &key.name) && !table.forgiven.contains(&key.name))
             .collect();
         let header = table.path.header();
         let names: Vec<&str> = missing.iter().map(|key| key.name.as_str()).collect();
@@ -212,7 +224,7 @@ impl Look<'_> {
                     let line = what_to_write(key);
                     let diagnostic = match key.help.as_str() {
                         "" => diagnostic,
-                        help => diagnostic.label(format!("`{}` is {help}", key.name)),
+                        help => diagnostic.label(format!("`{}`: {help}", key.name)),
                     };
                     let diagnostic = diagnostic.help(format!("write `{line}`"));
                     match key.choices.len() {
@@ -229,25 +241,12 @@ impl Look<'_> {
     }
 }
 
-struct Found<'a>(String, &'a TableRecord);
-
-impl std::ops::Deref for Found<'_> {
-    type Target = TableRecord;
-    fn deref(&self) -> &TableRecord {
-        self.1
-    }
+/// True when this is the key's name, in any spelling, or one that another tool has for it.
+fn is_called(key: &KeyRecord, name: &str) -> bool {
+    let names = key.known_as.iter().chain([&key.name]);
+    names.map(|n| normal(n)).any(|n| n == normal(name))
 }
 
 fn what_to_write(key: &KeyRecord) -> String {
-    let Presence::Required { example } = &key.presence else {
-        return key.name.clone();
-    };
-    let quotes = key.kind.example().starts_with('"');
-    let value = match (example, key.choices.first()) {
-        (Some(example), _) if quotes => format!("\"{example}\""),
-        (Some(example), _) => example.clone(),
-        (None, Some(choice)) => format!("\"{choice}\""),
-        (None, None) => key.kind.example().into(),
-    };
-    format!("{} = {value}", key.name)
+    format!("{} = {}", quote_key(&key.name), key.example())
 }

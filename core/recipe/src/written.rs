@@ -11,7 +11,7 @@ use crate::keys::Keys;
 use crate::record::{Path, Record, TableKind};
 use crate::shared::Shared;
 use crate::source::{At, Source};
-use crate::tree::Tree;
+use crate::tree::{Tree, quote};
 use crate::{set, syntax, unread};
 
 /// A recipe as it is written, with the place of every key. Clones share what was read.
@@ -49,8 +49,19 @@ impl Written {
 
     /// Nothing written at all, to be read for its schema: nothing is missing, and lists of tables have one element.
     pub fn blank() -> Written {
+        Written::blank_with(&[])
+    }
+
+    /// The same with a few strings written, for readers who take a turn at them:
+    /// `blank_with(&[("strategy", "kind", "transductive")])`.
+    pub fn blank_with(strings: &[(&str, &str, &str)]) -> Written {
         let file = Source::new("", "", 0);
-        let tree = Tree::new(&file, &DeTable::new());
+        let mut tree = Tree::new(&file, &DeTable::new());
+        for (table, key, value) in strings {
+            let set = format!("{table}.{key}={}", quote(value));
+            // A name that cannot be placed is not read either.
+            let _ = set::apply(&mut tree, &Source::new("--set", &set, 1), false);
+        }
         Written {
             shared: Shared::new(tree, file, PathBuf::new(), true),
         }

@@ -1,6 +1,6 @@
 //! What nothing read, and what nobody wrote.
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::nearest::{listed, nearest, normal};
 use crate::record::{KeyRecord, Path, Presence, Segment, TableKind, TableRecord};
 use crate::shared::{Notes, Shared};
@@ -11,11 +11,12 @@ use crate::tree::{Data, Entry, quote_key};
 pub(crate) fn unread(shared: &Shared, notes: &Notes) -> Vec<Diagnostic> {
     let look = Look { shared, notes };
     let mut diagnostics = Vec::new();
+    let failed = notes.diagnostics.iter().any(|d| d.severity() == Severity::Error);
     // A key that was misspelt is not also missing.
     let mut meant: Vec<(Path, String)> = Vec::new();
     for table in &notes.tables {
         let Some(node) = table.node else { continue };
-        if table.excused && !notes.diagnostics.is_empty() {
+        if table.excused && failed {
             continue;
         }
         for entry in shared

@@ -11,7 +11,10 @@ use crate::tree::{Data, Entry, quote_key};
 pub(crate) fn unread(shared: &Shared, notes: &Notes) -> Vec<Diagnostic> {
     let look = Look { shared, notes };
     let mut diagnostics = Vec::new();
-    let failed = notes.diagnostics.iter().any(|d| d.severity() == Severity::Error);
+    let failed = notes
+        .diagnostics
+        .iter()
+        .any(|d| d.severity() == Severity::Error);
     // A key that was misspelt is not also missing.
     let mut meant: Vec<(Path, String)> = Vec::new();
     for table in &notes.tables {

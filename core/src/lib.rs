@@ -1,1 +1,43 @@
-//! The words of transfer learning as traits, and the one training loop.
+//! The words of transfer learning as traits, and the one loop that trains.
+//!
+//! A *source task* is what is known already: it brings an *encoder*. A *target task* is what is wanted: it brings data, a
+//! *head*, a loss. A *strategy* says how to carry the one over to the other, as a list of *phases*. A recipe names the three, and
+//!
+//! ```text
+//! recipe::Written  ->  Checked  ->  run::execute  ->  run directory
+//! ```
+//!
+//! is the whole flow: [`Checked::new`] builds the tasks and the strategy and reports every error of the recipe in one go;
+//! [`run::execute`] trains, selects, opens the seal of the test labels once, and writes what came of it.
+//!
+//! Where to look:
+//! - [`task`], [`strategy`]: the traits that a plugin implements; [`registry`]: how it is found by name
+//! - [`nn`]: parameters by name in a fixed order, stages (the unit of recording), the chain that runs them
+//! - [`data`]: tables, samples, examples, batches; labels, and the seal on those that a learner may not see
+//! - [`train`]: the loop, optimizers, schedules, checkpoints, the gradient check
+//! - [`random`]: randomness as a function of seed and purpose, so that nothing about it needs saving
+//!
+//! Core names no plugin, draws nothing, and knows no file format but its own.
+
+pub mod check;
+pub mod data;
+mod error;
+pub mod evaluate;
+pub mod metrics;
+pub mod model;
+pub mod nn;
+pub mod random;
+pub mod registry;
+pub mod run;
+pub mod strategy;
+pub mod task;
+pub mod train;
+
+pub use check::Checked;
+pub use error::{Context, Error, Result};
+pub use tlkit_recipe as recipe;
+
+/// Bytes as lowercase hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

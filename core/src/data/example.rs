@@ -1,0 +1,101 @@
+//! From an input to what a model takes. Preparation belongs to the checkpoint: tokenizer, image transform, scaling.
+
+use std::collections::BTreeMap;
+
+use candle_core::Device;
+
+use super::table::Input;
+use crate::Result;
+use crate::nn::Batch;
+use crate::random::Stream;
+
+/// One value of a prepared example.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Field {
+    /// Indices: token ids, targets.
+    Ids(Vec<u32>),
+    /// Numbers.
+    Floats(Vec<f32>),
+}
+
+/// A prepared example: named fields.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Example {
+    fields: BTreeMap<&'static str, Field>,
+    length: usize,
+}
+
+impl Example {
+    /// `length` is what batches are grouped by: the number of tokens; 1 where all are alike.
+    pub fn new(length: usize) -> Self {
+        Example {
+            fields: BTreeMap::new(),
+            length,
+        }
+    }
+
+    /// Adds a field.
+    pub fn with(mut self, name: &'static str, field: Field) -> Self {
+        self.fields.insert(name, field);
+        self
+    }
+
+    /// What batches are grouped by.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Indices by name; empty when absent.
+    pub fn ids(&self, name: &str) -> &[u32] {
+        match self.fields.get(name) {
+            Some(Field::Ids(v)) => v,
+            _ => &[],
+        }
+    }
+
+    /// Numbers by name; empty when absent.
+    pub fn floats(&self, name: &str) -> &[f32] {
+        match self.fields.get(name) {
+            Some(Field::Floats(v)) => v,
+            _ => &[],
+        }
+    }
+}
+
+/// How a sample is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum View {
+    /// As for prediction.
+    #[default]
+    Plain,
+    /// Lightly augmented.
+    Weak,
+    /// Heavily augmented.
+    Strong,
+    /// With tokens masked out, and the masked ones as targets.
+    Masked,
+}
+
+/// Turns inputs into examples and examples into batches.
+pub trait Prepare: Send + Sync {
+    /// Part of the feature cache's key: a text that changes whenever the outcome does.
+    fn digest(&self) -> String;
+    /// The views it can make.
+    fn views(&self) -> &[View];
+    /// The plain view of an input. A pure function.
+    fn example(&self, input: &Input<'_>) -> Result<Example>;
+    /// Another view. `random` is a function of seed, row and epoch. The default knows the plain view only.
+    fn view(&self, plain: &Example, view: View, random: Stream) -> Result<Example> {
+        match view {
+            View::Plain => Ok(plain.clone()),
+            _ => {
+                let _ = random;
+                Err(crate::Error::msg(format!(
+                    "this input has no {view:?} view"
+                )))
+            }
+        }
+    }
+    /// Several examples as one batch, padded to the longest among them.
+    fn collate(&self, examples: &[&Example], device: &Device) -> Result<Batch>;
+}

@@ -1,0 +1,258 @@
+//! What a phase is fed: prepared rows of a domain, in batches whose order is a function of seed and epoch.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+
+use super::example::{Example, Prepare, View};
+use super::labels::{Domain, Labels};
+use super::table::Samples;
+use crate::Result;
+use crate::nn::Batch;
+use crate::random::Stream;
+
+/// Which domain a feed draws from. Labels ride along only where they may be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum From {
+    /// The labelled source domain of a transductive run.
+    Source,
+    /// The target domain: labelled in an inductive run, not in a transductive one.
+    Target,
+    /// The inputs that are tested on, without labels.
+    TargetTest,
+}
+
+/// In which order rows come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampler {
+    /// As they stand.
+    Ordered,
+    /// Shuffled anew each epoch.
+    Shuffled,
+    /// Shuffled, and rows of like length put together: batches pad to their longest.
+    ByLength,
+}
+
+/// One stream of batches.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    /// The domain.
+    pub from: From,
+    /// The views an objective will ask for.
+    pub views: Vec<View>,
+    /// Rows a batch.
+    pub batch: usize,
+    /// Their order.
+    pub sampler: Sampler,
+    /// Drop a last batch that is not full (batch norm in training mode wants it).
+    pub drop_last: bool,
+}
+
+/// A domain's rows, prepared on first use and kept.
+pub struct Loaded {
+    /// Name for reports.
+    pub name: String,
+    /// The raw inputs.
+    pub inputs: Arc<dyn Samples>,
+    /// Labels, where they are open.
+    pub labels: Option<Labels>,
+    prepare: Arc<dyn Prepare>,
+    plain: Vec<OnceLock<Arc<Example>>>,
+    order: Mutex<Option<(OrderKey, Arc<Vec<Vec<u32>>>)>>,
+}
+
+type OrderKey = (u64, u64, usize, u8, bool);
+
+impl Loaded {
+    /// A labelled domain.
+    pub fn labelled(domain: &Domain<Labels>, prepare: Arc<dyn Prepare>) -> Self {
+        Self::new(
+            &domain.name,
+            domain.inputs.clone(),
+            Some(domain.labels.clone()),
+            prepare,
+        )
+    }
+
+    /// A domain whose labels are not there, or sealed.
+    pub fn unlabelled<L>(domain: &Domain<L>, prepare: Arc<dyn Prepare>) -> Self {
+        Self::new(&domain.name, domain.inputs.clone(), None, prepare)
+    }
+
+    fn new(
+        name: &str,
+        inputs: Arc<dyn Samples>,
+        labels: Option<Labels>,
+        prepare: Arc<dyn Prepare>,
+    ) -> Self {
+        let plain = (0..inputs.len()).map(|_| OnceLock::new()).collect();
+        Loaded {
+            name: name.to_string(),
+            inputs,
+            labels,
+            prepare,
+            plain,
+            order: Mutex::default(),
+        }
+    }
+
+    /// How many rows.
+    pub fn len(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its preparation.
+    pub fn prepare(&self) -> &Arc<dyn Prepare> {
+        &self.prepare
+    }
+
+    /// One row's plain example.
+    pub fn example(&self, row: u32) -> Result<Arc<Example>> {
+        let cell = &self.plain[row as usize];
+        if let Some(e) = cell.get() {
+            return Ok(e.clone());
+        }
+        let input = self.inputs.input(row as usize)?;
+        let made = Arc::new(self.prepare.example(&input)?);
+        Ok(cell.get_or_init(|| made).clone())
+    }
+
+    /// Prepares every row, on all threads. (Rows are independent, so the number of threads changes nothing.)
+    pub fn warm(&self) -> Result<()> {
+        (0..self.len() as u32)
+            .into_par_iter()
+            .try_for_each(|row| self.example(row).map(drop))
+    }
+
+    /// Rows in order of length, in batches of at most `batch`: for passes without gradients, where order does not matter.
+    pub fn by_length(&self, batch: usize) -> Result<Vec<Vec<u32>>> {
+        self.warm()?;
+        let mut rows: Vec<u32> = (0..self.len() as u32).collect();
+        let mut lengths = Vec::with_capacity(rows.len());
+        for &r in &rows {
+            lengths.push(self.example(r)?.length());
+        }
+        rows.sort_by_key(|&r| (lengths[r as usize], r));
+        Ok(rows.chunks(batch.max(1)).map(<[u32]>::to_vec).collect())
+    }
+
+    /// The batches of an epoch: a function of the stream and the epoch alone.
+    pub fn epoch(&self, feed: &Feed, random: Stream, epoch: u64) -> Result<Arc<Vec<Vec<u32>>>> {
+        let key = (
+            random.key(),
+            epoch,
+            feed.batch,
+            feed.sampler as u8,
+            feed.drop_last,
+        );
+        let mut kept = self
+            .order
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((k, batches)) = kept.as_ref() {
+            if *k == key {
+                return Ok(batches.clone());
+            }
+        }
+        let n = self.len();
+        let random = random.purpose("order").at(epoch);
+        let size = feed.batch.max(1);
+        let mut batches: Vec<Vec<u32>> = match feed.sampler {
+            Sampler::Ordered => (0..n as u32)
+                .collect::<Vec<_>>()
+                .chunks(size)
+                .map(<[u32]>::to_vec)
+                .collect(),
+            Sampler::Shuffled => random
+                .permutation(n)
+                .chunks(size)
+                .map(<[u32]>::to_vec)
+                .collect(),
+            Sampler::ByLength => {
+                self.warm()?;
+                let order = random.permutation(n);
+                let mut batches = Vec::with_capacity(n.div_ceil(size));
+                // Sorted within pools of 50 batches: like lengths meet, yet the pool's rows are a fresh draw each epoch.
+                for pool in order.chunks(size * 50) {
+                    let mut pool = pool
+                        .iter()
+                        .map(|&r| Ok((self.example(r)?.length(), r)))
+                        .collect::<Result<Vec<_>>>()?;
+                    pool.sort_by_key(|&(length, _)| length);
+                    batches.extend(
+                        pool.chunks(size)
+                            .map(|b| b.iter().map(|&(_, r)| r).collect::<Vec<_>>()),
+                    );
+                }
+                let mixed = random.purpose("batches").permutation(batches.len());
+                mixed
+                    .into_iter()
+                    .map(|i| std::mem::take(&mut batches[i as usize]))
+                    .collect()
+            }
+        };
+        if feed.drop_last && batches.len() > 1 {
+            batches.retain(|b| b.len() == size);
+        }
+        let batches = Arc::new(batches);
+        *kept = Some((key, batches.clone()));
+        Ok(batches)
+    }
+
+    /// A view of some rows as examples. `random` is the stream of this feed and epoch.
+    pub fn examples(&self, rows: &[u32], view: View, random: Stream) -> Result<Vec<Arc<Example>>> {
+        let one = |row: u32| -> Result<Arc<Example>> {
+            let plain = self.example(row)?;
+            match view {
+                View::Plain => Ok(plain),
+                _ => Ok(Arc::new(self.prepare.view(
+                    &plain,
+                    view,
+                    random.purpose("view").at(row.into()),
+                )?)),
+            }
+        };
+        rows.iter().map(|&r| one(r)).collect()
+    }
+
+    /// Examples as a batch.
+    pub fn collate(&self, examples: &[Arc<Example>], device: &Device) -> Result<Batch> {
+        let refs: Vec<&Example> = examples.iter().map(AsRef::as_ref).collect();
+        self.prepare.collate(&refs, device)
+    }
+
+    /// The labels of some rows, `(rows,)`, u32; `None` where they are not to be seen.
+    pub fn labels(&self, rows: &[u32], device: &Device) -> Result<Option<Tensor>> {
+        let Some(labels) = &self.labels else {
+            return Ok(None);
+        };
+        let picked: Vec<u32> = rows.iter().map(|&r| labels.classes[r as usize]).collect();
+        Ok(Some(Tensor::new(picked, device)?))
+    }
+}
+
+/// Where a feed stands: a function of how many batches were drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Epoch of this feed (a shorter feed goes round more often than the phase).
+    pub epoch: u64,
+    /// Batch within it.
+    pub batch: usize,
+}
+
+impl Cursor {
+    /// After `drawn` batches of a feed with `per_epoch` batches an epoch.
+    pub fn after(drawn: u64, per_epoch: usize) -> Self {
+        let n = per_epoch.max(1) as u64;
+        Cursor {
+            epoch: drawn / n,
+            batch: (drawn % n) as usize,
+        }
+    }
+}

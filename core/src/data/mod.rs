@@ -1,0 +1,19 @@
+//! Data: who reads, who prepares, who may see labels.
+
+mod columns;
+mod example;
+mod feed;
+mod keys;
+mod labels;
+mod resolve;
+mod split;
+mod table;
+
+pub use columns::{Features, Rows, Texts};
+pub use example::{Example, Field, Prepare, View};
+pub use feed::{Cursor, Feed, From, Loaded, Sampler};
+pub use keys::{DataKeys, Form};
+pub use labels::{Domain, Labels, Reading, Sealed};
+pub use resolve::{Blob, Found, Resolve};
+pub use split::{Split, stratified};
+pub use table::{Input, ReadOptions, Reader, Samples, Table};

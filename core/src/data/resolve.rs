@@ -1,0 +1,66 @@
+//! From a name in a recipe to files.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// Bytes on disk or in the binary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blob {
+    /// A file.
+    Path(PathBuf),
+    /// Embedded in the binary.
+    Embedded(&'static [u8]),
+}
+
+impl Blob {
+    /// The whole content.
+    pub fn bytes(&self) -> Result<Cow<'static, [u8]>> {
+        match self {
+            Blob::Path(p) => Ok(Cow::Owned(std::fs::read(p).map_err(Error::io(p))?)),
+            Blob::Embedded(b) => Ok(Cow::Borrowed(b)),
+        }
+    }
+
+    /// The whole content as text.
+    pub fn text(&self, name: &str) -> Result<String> {
+        String::from_utf8(self.bytes()?.into_owned()).map_err(|e| {
+            Error::msg(format!(
+                "{name}: not UTF-8 at byte {}",
+                e.utf8_error().valid_up_to()
+            ))
+        })
+    }
+}
+
+/// What a name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// One file.
+    File(Blob),
+    /// A folder on disk.
+    Folder(PathBuf),
+    /// A folder in the binary: names and contents.
+    Embedded(&'static [(&'static str, &'static [u8])]),
+}
+
+impl Found {
+    /// A file of a folder, if it is there.
+    pub fn file(&self, name: &str) -> Option<Blob> {
+        match self {
+            Found::File(_) => None,
+            Found::Folder(dir) => Some(dir.join(name)).filter(|p| p.is_file()).map(Blob::Path),
+            Found::Embedded(files) => files
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, b)| Blob::Embedded(b)),
+        }
+    }
+}
+
+/// Finds files by name: `builtin:bert-mini`, `hf:owner/name@revision`, a path. The hub implements it; `src` wires it in.
+pub trait Resolve: Send + Sync {
+    /// `base` is the folder that relative paths start from.
+    fn resolve(&self, name: &str, base: &Path) -> Result<Found>;
+}

@@ -1,0 +1,91 @@
+//! What a reader brings (a table of cells) and what a task makes of it (samples).
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::resolve::Blob;
+use crate::Result;
+
+/// One input, as a reader found it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input<'a> {
+    /// Text.
+    Text(Cow<'a, str>),
+    /// Two texts.
+    Pair(Cow<'a, str>, Cow<'a, str>),
+    /// An encoded image.
+    Image(Cow<'a, [u8]>),
+    /// A vector of numbers.
+    Features(Cow<'a, [f32]>),
+}
+
+impl Input<'_> {
+    /// What it is, for errors.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Input::Text(_) => "text",
+            Input::Pair(..) => "a pair of texts",
+            Input::Image(_) => "an image",
+            Input::Features(_) => "a feature vector",
+        }
+    }
+}
+
+/// Inputs by row, at random.
+pub trait Samples: Send + Sync {
+    /// How many rows.
+    fn len(&self) -> usize;
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// What the row is called in predictions: its number in its file, from 0, or its own name.
+    fn id(&self, row: usize) -> String;
+    /// The row itself.
+    fn input(&self, row: usize) -> Result<Input<'_>>;
+}
+
+/// What a reader brings: named columns, cells at random.
+pub trait Table: Send + Sync {
+    /// Column names; numbers from 1 where the file has no header.
+    fn columns(&self) -> &[String];
+    /// How many rows.
+    fn rows(&self) -> usize;
+    /// One cell.
+    fn cell(&self, row: usize, column: usize) -> Result<Input<'_>>;
+    /// Where the row begins, for errors: `reviews.csv:4812`.
+    fn place(&self, row: usize) -> String;
+}
+
+/// How to open a file.
+#[derive(Clone, Debug)]
+pub struct ReadOptions {
+    /// Whether the first line names the columns.
+    pub header: bool,
+    /// For readers whose files do not say how wide they are (svmlight): at least this many features.
+    pub min_width: usize,
+    /// svmlight: the lowest index over all files of the recipe (0 or 1); `None` decides by this file alone.
+    pub index_base: Option<u32>,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        ReadOptions {
+            header: true,
+            min_width: 0,
+            index_base: None,
+        }
+    }
+}
+
+/// Opens files of some kinds.
+pub trait Reader: Send + Sync {
+    /// Name endings without the dot: `csv`.
+    fn extensions(&self) -> &[&str];
+    /// Opens one file. `name` is how the user wrote it.
+    fn open(&self, name: &str, blob: &Blob, options: &ReadOptions) -> Result<Arc<dyn Table>>;
+    /// The lowest feature index in the file, where its format leaves the index base open.
+    fn lowest_index(&self, _name: &str, _blob: &Blob) -> Result<Option<u32>> {
+        Ok(None)
+    }
+}

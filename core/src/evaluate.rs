@@ -1,0 +1,184 @@
+//! Scoring. The one place where sealed labels are opened.
+
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor};
+use serde::Serialize;
+
+use crate::data::{Domain, Labels, Loaded, Prepare, Reading, Sealed};
+use crate::metrics::{Classification, softmax};
+use crate::model::Model;
+use crate::nn::{Flow, Pass, Store};
+use crate::random::Stream;
+use crate::task::{Scoring, TargetTask};
+use crate::train::{EVALUATION_BATCH, Observer, predict};
+use crate::{Error, Result};
+
+/// Scores on one set of rows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Scores {
+    /// Of classes.
+    Classes(Classification),
+    /// Of masked tokens.
+    Tokens {
+        /// Masked positions.
+        n: usize,
+        /// Mean cross-entropy, in nats.
+        loss: f64,
+        /// Share of masked tokens found.
+        accuracy: f64,
+    },
+}
+
+/// What the model said of one row.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Prediction {
+    /// The row's name.
+    pub id: String,
+    /// The true class.
+    pub label: String,
+    /// The class with the largest probability.
+    pub prediction: String,
+    /// By class, in the order of the classes.
+    pub probabilities: Vec<f32>,
+}
+
+impl Scores {
+    /// Scores a model on labelled rows.
+    pub fn of(
+        model: &Model,
+        rows: &Loaded,
+        target: &dyn TargetTask,
+        store: &Store,
+        observer: &dyn Observer,
+    ) -> Result<Self> {
+        match target.scoring() {
+            Scoring::Classes(names) => {
+                let labels = rows
+                    .labels
+                    .as_ref()
+                    .ok_or_else(|| Error::msg(format!("{} has no labels", rows.name)))?;
+                let probabilities = probabilities(model, rows, store, observer)?;
+                Ok(Scores::Classes(Classification::of(
+                    &probabilities,
+                    &labels.classes,
+                    names.len(),
+                )))
+            }
+            Scoring::Tokens => tokens(model, rows, target, store),
+        }
+    }
+
+    /// By name, for curves and tables.
+    pub fn values(&self) -> Vec<(&'static str, f64)> {
+        match self {
+            Scores::Classes(c) => {
+                vec![
+                    ("accuracy", c.accuracy),
+                    ("macro_f1", c.macro_f1),
+                    ("mcc", c.mcc),
+                    ("ece", c.ece),
+                    ("loss", c.loss),
+                ]
+            }
+            Scores::Tokens { loss, accuracy, .. } => vec![("accuracy", *accuracy), ("loss", *loss)],
+        }
+    }
+
+    /// What selection compares: a score (larger is better), and the loss that decides between equals.
+    pub fn rank(&self) -> (f64, f64) {
+        match self {
+            Scores::Classes(c) => (c.accuracy, c.loss),
+            Scores::Tokens { loss, .. } => (-loss, *loss),
+        }
+    }
+}
+
+/// Opens the seal of the test rows, once the selection is final, and scores them.
+pub fn test(
+    model: &Model,
+    domain: &Domain<Sealed<Labels>>,
+    prepare: Arc<dyn Prepare>,
+    target: &dyn TargetTask,
+    store: &Store,
+    observer: &dyn Observer,
+) -> Result<(Scores, Vec<Prediction>)> {
+    let rows = Loaded::unlabelled(domain, prepare.clone());
+    let names = match target.scoring() {
+        Scoring::Tokens => return Ok((tokens(model, &rows, target, store)?, Vec::new())),
+        Scoring::Classes(names) => names,
+    };
+    let probabilities = probabilities(model, &rows, store, observer)?;
+    let labels = domain.labels.open(&Reading::new());
+    let scores = Scores::Classes(Classification::of(
+        &probabilities,
+        &labels.classes,
+        names.len(),
+    ));
+    let predictions = probabilities
+        .into_iter()
+        .zip(&labels.classes)
+        .enumerate()
+        .map(|(row, (p, &label))| Prediction {
+            id: domain.inputs.id(row),
+            label: names[label as usize].clone(),
+            prediction: names[crate::metrics::argmax(&p).0].clone(),
+            probabilities: p,
+        })
+        .collect();
+    Ok((scores, predictions))
+}
+
+fn probabilities(
+    model: &Model,
+    rows: &Loaded,
+    store: &Store,
+    observer: &dyn Observer,
+) -> Result<Vec<Vec<f32>>> {
+    let (_, logits) = predict(model, rows, store, "evaluation", observer)?;
+    Ok(softmax(&logits.to_dtype(DType::F32)?.to_vec2::<f32>()?))
+}
+
+/// The mean loss over masked positions; masks are drawn by a stream of their own, the same at every epoch.
+fn tokens(model: &Model, rows: &Loaded, target: &dyn TargetTask, store: &Store) -> Result<Scores> {
+    let random = Stream::new(0).purpose("evaluation");
+    let (mut n, mut loss, mut right) = (0usize, 0.0, 0.0);
+    for batch in rows.by_length(EVALUATION_BATCH)? {
+        let examples = rows.examples(&batch, target.view(), random)?;
+        let batch = Arc::new(rows.collate(&examples, store.device())?);
+        let chain = model.chain();
+        let logits = chain
+            .run(
+                0,
+                chain.stages().len(),
+                Flow::start(&batch),
+                &Pass::evaluation(),
+            )?
+            .hidden;
+        let targets = batch.want("targets")?;
+        let k = targets.elem_count();
+        if k == 0 {
+            continue;
+        }
+        let mean = target
+            .loss(&logits, None, &batch)?
+            .to_dtype(DType::F64)?
+            .to_scalar::<f64>()?;
+        let guess: Tensor = logits.argmax(candle_core::D::Minus1)?;
+        let hits = guess
+            .eq(targets)?
+            .to_dtype(DType::F64)?
+            .sum_all()?
+            .to_scalar::<f64>()?;
+        n += k;
+        loss += mean * k as f64;
+        right += hits;
+    }
+    let total = n.max(1) as f64;
+    Ok(Scores::Tokens {
+        n,
+        loss: loss / total,
+        accuracy: right / total,
+    })
+}

@@ -1,0 +1,212 @@
+//! Runs a model's stages in order, records the part that trains, and pulls gradients back through it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::backprop::GradStore;
+use candle_core::{Tensor, Var};
+
+use super::stage::{Batch, Flow, Gradients, Pass, Pullback, Stage};
+use crate::{Error, Result};
+
+/// Leaf tensors at the borders of a recorded pass. A loss written on them with ordinary Candle operations is pulled back
+/// through the stages by [`Recording::pull`].
+pub struct Taps {
+    named: BTreeMap<String, Tensor>,
+    /// The pooled features, `(batch, width)`.
+    pub features: Tensor,
+    /// The head's output.
+    pub logits: Tensor,
+}
+
+impl Taps {
+    /// The output of a stage that was asked for by name.
+    pub fn get(&self, stage: &str) -> Result<&Tensor> {
+        self.named.get(stage).ok_or_else(|| {
+            let there: Vec<_> = self.named.keys().map(String::as_str).collect();
+            Error::msg(format!(
+                "no tap `{stage}` was asked for; there are {}",
+                there.join(", ")
+            ))
+        })
+    }
+
+    /// Rows `from..from + n` of the features and logits, still attached to the same leaves.
+    pub fn rows(&self, from: usize, n: usize) -> Result<Taps> {
+        let cut = |t: &Tensor| t.narrow(0, from, n).map_err(Error::from);
+        let named = self
+            .named
+            .iter()
+            .map(|(k, t)| Ok((k.clone(), cut(t)?)))
+            .collect::<Result<_>>()?;
+        Ok(Taps {
+            named,
+            features: cut(&self.features)?,
+            logits: cut(&self.logits)?,
+        })
+    }
+}
+
+/// A forward pass that can be pulled back once.
+pub struct Recording {
+    steps: Vec<Recorded>,
+}
+
+struct Recorded {
+    pullback: Box<dyn Pullback>,
+    /// The leaf that stands for this stage's output, where somebody looks at it.
+    leaf: Option<Var>,
+}
+
+/// A chain of stages, and where in it the features are.
+#[derive(Clone, Default)]
+pub struct Chain {
+    stages: Vec<Arc<dyn Stage>>,
+    features: usize,
+}
+
+impl Chain {
+    /// All stages from input to output; `features` is the index of the stage whose output is the pooled features.
+    pub fn new(stages: Vec<Arc<dyn Stage>>, features: usize) -> Self {
+        Chain { stages, features }
+    }
+
+    /// The stages, input to output.
+    pub fn stages(&self) -> &[Arc<dyn Stage>] {
+        &self.stages
+    }
+
+    /// Index of the stage whose output is the features.
+    pub fn features(&self) -> usize {
+        self.features
+    }
+
+    /// How many stages at the start have nothing that trains.
+    pub fn frozen_prefix(&self) -> usize {
+        self.stages
+            .iter()
+            .position(|s| s.params().iter().any(|p| p.trains()))
+            .unwrap_or(self.stages.len())
+    }
+
+    /// Runs stages `from..to` without recording.
+    pub fn run(&self, from: usize, to: usize, x: Flow, pass: &Pass) -> Result<Flow> {
+        let mut x = x;
+        for stage in &self.stages[from..to] {
+            let y = stage.forward(&x, pass)?;
+            // Detached at each border: what is not recorded frees its activations as it goes.
+            x = y.with(y.hidden.detach());
+        }
+        Ok(x)
+    }
+
+    /// Features and logits for prediction.
+    pub fn predict(&self, batch: &Arc<Batch>, pass: &Pass) -> Result<(Tensor, Tensor)> {
+        let f = self.run(0, self.features + 1, Flow::start(batch), pass)?;
+        let logits = self.run(self.features + 1, self.stages.len(), f.clone(), pass)?;
+        Ok((f.hidden, logits.hidden))
+    }
+
+    /// Runs the chain, recording from the first stage that trains. `taps` names further stages whose output is wanted.
+    /// `first` and `x` start in the middle: cached features enter there.
+    pub fn record(
+        &self,
+        first: usize,
+        x: Flow,
+        pass: &Pass,
+        taps: &[String],
+    ) -> Result<(Taps, Recording)> {
+        let last = self.stages.len() - 1;
+        let mut steps = Vec::new();
+        let mut recording = false;
+        let mut named = BTreeMap::new();
+        let (mut features, mut x) = (None, x);
+        if first == self.features + 1 {
+            features = Some(x.hidden.detach());
+        }
+        for (i, stage) in self.stages.iter().enumerate().skip(first) {
+            let trains = stage.params().iter().any(|p| p.trains());
+            let pass = Pass {
+                input_gradient: recording,
+                ..*pass
+            };
+            let wanted = i == self.features || i == last || taps.iter().any(|t| t == stage.name());
+            if !recording && !trains {
+                let y = stage.forward(&x, &pass)?;
+                x = y.with(y.hidden.detach());
+                if wanted {
+                    named.insert(stage.name().to_string(), x.hidden.clone());
+                }
+                if i == self.features {
+                    features = Some(x.hidden.clone());
+                }
+                continue;
+            }
+            recording = true;
+            let (y, pullback) = stage.record(&x, &pass)?;
+            let leaf = if wanted {
+                Some(Var::from_tensor(&y.hidden)?)
+            } else {
+                None
+            };
+            if let Some(leaf) = &leaf {
+                named.insert(stage.name().to_string(), leaf.as_tensor().clone());
+                if i == self.features {
+                    features = Some(leaf.as_tensor().clone());
+                }
+            }
+            x = y;
+            steps.push(Recorded { pullback, leaf });
+        }
+        let logits = named
+            .get(self.stages[last].name())
+            .cloned()
+            .unwrap_or_else(|| x.hidden.clone());
+        let features =
+            features.ok_or_else(|| Error::msg("a pass must start at or before the features"))?;
+        Ok((
+            Taps {
+                named,
+                features,
+                logits,
+            },
+            Recording { steps },
+        ))
+    }
+}
+
+impl Recording {
+    /// Pulls what the loss's graph says about the taps back through the stages, last to first.
+    pub fn pull(self, grads: &GradStore, into: &mut Gradients) -> Result<()> {
+        let mut gradient: Option<Tensor> = None;
+        for step in self.steps.into_iter().rev() {
+            let here = step
+                .leaf
+                .as_ref()
+                .and_then(|leaf| grads.get(leaf))
+                .map(|g| g.detach());
+            let total = match (gradient.take(), here) {
+                (Some(a), Some(b)) => Some((a + b)?),
+                (a, b) => a.or(b),
+            };
+            // No loss looks above this stage: nothing to pull through it.
+            let Some(total) = total else { continue };
+            gradient = step.pullback.pull(&total, into)?;
+        }
+        Ok(())
+    }
+
+    /// Whether nothing was recorded: the whole model is frozen.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Whether the loss's graph says anything about a tap.
+    pub fn touched(&self, grads: &GradStore) -> bool {
+        self.steps.iter().any(|s| {
+            s.leaf
+                .as_ref()
+                .is_some_and(|leaf| grads.get(leaf).is_some())
+        })
+    }
+}

@@ -1,0 +1,154 @@
+//! Layers that several rooms use: a linear map and dropout, on `ops`.
+
+use candle_core::Tensor;
+
+use super::param::{Init, Param, Role, Scope};
+use super::stage::{Flow, Pass, Stage};
+use crate::Result;
+
+/// `y = x W^T + b`, with `W` as `(out, in)`.
+#[derive(Clone)]
+pub struct Linear {
+    /// `(out, in)`.
+    pub weight: Param,
+    /// `(out,)`.
+    pub bias: Param,
+}
+
+impl Linear {
+    /// Under the scope's names `weight` and `bias`; normal weights of the given deviation, zero bias.
+    pub fn new(scope: &Scope<'_>, inputs: usize, outputs: usize, std: f64) -> Result<Self> {
+        let weight = scope.param(
+            "weight",
+            &[outputs, inputs],
+            Role::Weight,
+            Init::Normal(std),
+        )?;
+        let bias = scope.param("bias", &[outputs], Role::Bias, Init::Zeros)?;
+        Ok(Linear { weight, bias })
+    }
+
+    /// Applies it to the last dimension.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(tlkit_ops::linear::linear(
+            x,
+            &self.weight.tensor(),
+            Some(&self.bias.tensor()),
+        )?)
+    }
+
+    /// Both parameters.
+    pub fn params(&self) -> Vec<Param> {
+        vec![self.weight.clone(), self.bias.clone()]
+    }
+}
+
+/// What follows a dense layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing.
+    None,
+    /// `max(x, 0)`.
+    Relu,
+    /// Gaussian error linear unit, exact (erf).
+    Gelu,
+    /// Hyperbolic tangent.
+    Tanh,
+}
+
+impl Activation {
+    /// The names a recipe may write.
+    pub const NAMES: [&'static str; 4] = ["none", "relu", "gelu", "tanh"];
+
+    /// By its name in a recipe.
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "none" => Activation::None,
+            "relu" => Activation::Relu,
+            "gelu" => Activation::Gelu,
+            "tanh" => Activation::Tanh,
+            _ => return None,
+        })
+    }
+
+    fn apply(self, x: &Tensor) -> Result<Tensor> {
+        Ok(match self {
+            Activation::None => x.clone(),
+            Activation::Relu => x.relu()?,
+            Activation::Gelu => x.gelu_erf()?,
+            Activation::Tanh => x.tanh()?,
+        })
+    }
+}
+
+/// A dense layer as a stage: linear, activation.
+pub struct Dense {
+    name: String,
+    linear: Linear,
+    activation: Activation,
+}
+
+impl Dense {
+    /// A stage of this name around a linear map.
+    pub fn new(name: &str, linear: Linear, activation: Activation) -> Self {
+        Dense {
+            name: name.to_string(),
+            linear,
+            activation,
+        }
+    }
+}
+
+impl Stage for Dense {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn params(&self) -> Vec<Param> {
+        self.linear.params()
+    }
+
+    fn forward(&self, x: &Flow, _: &Pass) -> Result<Flow> {
+        Ok(x.with(self.activation.apply(&self.linear.forward(&x.hidden)?)?))
+    }
+
+    fn output(&self) -> String {
+        format!("({})", self.linear.weight.dims()[0])
+    }
+}
+
+/// Dropout as a stage.
+pub struct Dropout {
+    name: String,
+    rate: f32,
+}
+
+impl Dropout {
+    /// `rate` of the values become zero while training, the others grow by `1 / (1 - rate)`.
+    pub fn new(name: &str, rate: f64) -> Self {
+        Dropout {
+            name: name.to_string(),
+            rate: rate as f32,
+        }
+    }
+}
+
+impl Stage for Dropout {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn params(&self) -> Vec<Param> {
+        Vec::new()
+    }
+
+    fn forward(&self, x: &Flow, pass: &Pass) -> Result<Flow> {
+        if !pass.training || self.rate == 0.0 {
+            return Ok(x.clone());
+        }
+        Ok(x.with(tlkit_ops::dropout::dropout(
+            &x.hidden,
+            &tlkit_ops::dropout::Dropout::new(self.rate, pass.counter(&self.name))?,
+        )?))
+    }
+}

@@ -1,0 +1,13 @@
+//! Parameters, stages, and the chain that runs and records them.
+
+mod chain;
+mod layers;
+mod param;
+mod stage;
+mod weights;
+
+pub use chain::{Chain, Recording, Taps};
+pub use layers::{Activation, Dense, Dropout, Linear};
+pub use param::{Init, Param, Role, Scope, Select, Store};
+pub use stage::{Batch, Flow, Gradients, NormMode, Pass, Pullback, Stage, segment};
+pub use weights::{LoadReport, Weights};

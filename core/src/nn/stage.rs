@@ -1,0 +1,281 @@
+//! The unit of recording: a stage, its input a leaf, its output, and a pullback.
+//!
+//! A model is a chain of stages. Recording by stage is what lets gradients be accumulated in place, memory be freed on the way
+//! back, a frozen prefix cost nothing, features be cached at a border, a fast stage bring its own backward, and a
+//! plugin in C provide one. The default pullback is Candle's own backward over that one stage.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::{Tensor, Var};
+use tlkit_ops::random::Counter;
+
+use super::param::Param;
+use crate::random::Stream;
+use crate::{Error, Result};
+
+/// A batch as named tensors. `input` is what the first stage takes; the rest (`attention_mask`, `type_ids`,
+/// `masked_positions`, `targets`) is there for whoever asks by name.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    tensors: BTreeMap<String, Tensor>,
+    rows: usize,
+}
+
+impl Batch {
+    /// A batch of `rows` examples whose main tensor is `input`, with `rows` as its first dimension.
+    pub fn new(rows: usize, input: Tensor) -> Self {
+        Batch {
+            tensors: [("input".to_string(), input)].into(),
+            rows,
+        }
+    }
+
+    /// Adds a named tensor.
+    pub fn with(mut self, name: &str, tensor: Tensor) -> Self {
+        self.tensors.insert(name.to_string(), tensor);
+        self
+    }
+
+    /// How many examples.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// What the first stage takes.
+    pub fn input(&self) -> &Tensor {
+        &self.tensors["input"]
+    }
+
+    /// A tensor by name.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name)
+    }
+
+    /// A tensor that must be there.
+    pub fn want(&self, name: &str) -> Result<&Tensor> {
+        self.get(name).ok_or_else(|| {
+            let there: Vec<_> = self.tensors.keys().map(String::as_str).collect();
+            Error::msg(format!(
+                "the batch has no `{name}`; it has {}",
+                there.join(", ")
+            ))
+        })
+    }
+
+    /// All of them, in the order of their names.
+    pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
+        &self.tensors
+    }
+}
+
+/// What passes between stages: one tensor that has a gradient, and the batch it came from, which has none.
+#[derive(Clone)]
+pub struct Flow {
+    /// The activation.
+    pub hidden: Tensor,
+    /// The batch: masks, positions, whatever a stage knows by name.
+    pub batch: Arc<Batch>,
+}
+
+impl Flow {
+    /// The start of the chain.
+    pub fn start(batch: &Arc<Batch>) -> Self {
+        Flow {
+            hidden: batch.input().clone(),
+            batch: batch.clone(),
+        }
+    }
+
+    /// The same batch, another activation.
+    pub fn with(&self, hidden: Tensor) -> Self {
+        Flow {
+            hidden,
+            batch: self.batch.clone(),
+        }
+    }
+}
+
+/// How batch normalisation behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum NormMode {
+    /// The stored statistics; they do not change.
+    #[default]
+    Frozen,
+    /// The batch's statistics; the stored ones follow.
+    Train,
+    /// The batch's statistics at prediction too.
+    Adapt,
+}
+
+/// How a pass is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// Dropout is on.
+    pub training: bool,
+    /// The optimizer step, counted over the run; with `random` it fixes every dropout mask.
+    pub step: u64,
+    /// The stream of this pass.
+    pub random: Stream,
+    /// Whether the gradient of the stage's input is wanted (something below it trains). Set by the chain.
+    pub input_gradient: bool,
+    /// Batch norm.
+    pub norm: NormMode,
+}
+
+impl Pass {
+    /// A pass for prediction: no dropout.
+    pub fn evaluation() -> Self {
+        Pass {
+            training: false,
+            step: 0,
+            random: Stream::new(0),
+            input_gradient: false,
+            norm: NormMode::Frozen,
+        }
+    }
+
+    /// A training pass at one step of a run.
+    pub fn training(random: Stream, step: u64) -> Self {
+        Pass {
+            training: true,
+            step,
+            random,
+            input_gradient: true,
+            norm: NormMode::Frozen,
+        }
+    }
+
+    /// The key of a dropout mask: a function of the run, the step and the place.
+    pub fn counter(&self, place: &str) -> Counter {
+        Counter::new(
+            self.random.purpose("dropout").key(),
+            Stream::new(0).purpose(place).key(),
+        )
+        .at(self.step as u32)
+    }
+}
+
+/// One piece of a model, from one activation to the next.
+pub trait Stage: Send + Sync {
+    /// Its name, unique in the model: `embeddings`, `encoder.3`, `pooler`, `classifier`.
+    fn name(&self) -> &str;
+    /// Every parameter and statistic it uses.
+    fn params(&self) -> Vec<Param>;
+    /// Ordinary Candle code; differentiable where a parameter trains or the input is tracked.
+    fn forward(&self, x: &Flow, pass: &Pass) -> Result<Flow>;
+    /// Forward, and the way back. The default records Candle's graph over this stage alone. Override it for a hand-written
+    /// backward, for recomputation, or for one that crosses a border.
+    fn record(&self, x: &Flow, pass: &Pass) -> Result<(Flow, Box<dyn Pullback>)> {
+        segment(self, x, pass)
+    }
+    /// The shape of one example's output, for the summary; `None` when it depends on the input.
+    fn output(&self) -> String {
+        String::new()
+    }
+}
+
+/// The way back through one recorded stage.
+pub trait Pullback: Send {
+    /// Takes the gradient of the stage's output, adds the gradients of its parameters to `into`, and returns that of its
+    /// input where the pass asked for it.
+    fn pull(self: Box<Self>, output: &Tensor, into: &mut Gradients) -> Result<Option<Tensor>>;
+}
+
+/// Gradients of parameters, summed as they arrive.
+#[derive(Default)]
+pub struct Gradients(BTreeMap<String, Tensor>);
+
+impl Gradients {
+    /// Adds to a parameter's gradient. A frozen parameter's is dropped.
+    pub fn add(&mut self, param: &Param, gradient: Tensor) -> Result<()> {
+        if !param.trains() {
+            return Ok(());
+        }
+        // Detached: a gradient that Candle computed carries the graph of its own computation and would pin the activations.
+        let gradient = gradient.detach();
+        match self.0.get_mut(param.name()) {
+            Some(sum) => *sum = (&*sum + gradient)?.detach(),
+            None => {
+                self.0.insert(param.name().to_string(), gradient);
+            }
+        }
+        Ok(())
+    }
+
+    /// The gradient of a parameter, if any arrived.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.0.get(name)
+    }
+
+    /// Takes a gradient out.
+    pub fn take(&mut self, name: &str) -> Option<Tensor> {
+        self.0.remove(name)
+    }
+
+    /// Name and gradient, in the order of names.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &Tensor)> {
+        self.0.iter()
+    }
+
+    /// Adds all of `other`, each times `scale`.
+    pub fn merge(&mut self, other: Gradients, scale: f64) -> Result<()> {
+        for (name, g) in other.0 {
+            let g = if scale == 1.0 { g } else { (g * scale)? };
+            match self.0.get_mut(&name) {
+                Some(sum) => *sum = (&*sum + g)?,
+                None => {
+                    self.0.insert(name, g);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The default recording: Candle's graph over one stage, its input cut to a leaf.
+pub fn segment<S: Stage + ?Sized>(
+    stage: &S,
+    x: &Flow,
+    pass: &Pass,
+) -> Result<(Flow, Box<dyn Pullback>)> {
+    let input = match pass.input_gradient && x.hidden.dtype().is_float() {
+        true => Some(Var::from_tensor(&x.hidden.detach())?),
+        false => None,
+    };
+    let hidden = input
+        .as_ref()
+        .map_or_else(|| x.hidden.detach(), |v| v.as_tensor().clone());
+    let y = stage.forward(&x.with(hidden), pass)?;
+    let params = stage.params().into_iter().filter(Param::trains).collect();
+    let out = y.with(y.hidden.detach());
+    Ok((
+        out,
+        Box::new(Segment {
+            input,
+            output: y.hidden,
+            params,
+        }),
+    ))
+}
+
+struct Segment {
+    input: Option<Var>,
+    output: Tensor,
+    params: Vec<Param>,
+}
+
+impl Pullback for Segment {
+    fn pull(self: Box<Self>, gradient: &Tensor, into: &mut Gradients) -> Result<Option<Tensor>> {
+        let mut grads = (&self.output * gradient.detach())?.backward()?;
+        for p in &self.params {
+            if let Some(g) = grads.remove(p.var()) {
+                into.add(p, g)?;
+            }
+        }
+        match &self.input {
+            None => Ok(None),
+            Some(v) => Ok(grads.remove(v).map(|g| g.detach())),
+        }
+    }
+}

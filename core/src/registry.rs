@@ -1,0 +1,160 @@
+//! What can be named in a recipe, by name. Built-ins and strangers register alike.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::data::{Found, Reader, Resolve};
+use crate::recipe::Keys;
+use crate::strategy::Strategy;
+use crate::task::{SourceTask, TargetTask};
+use crate::{Error, Result};
+
+/// What a maker has besides the keys of its table.
+#[derive(Clone)]
+pub struct Context {
+    /// Finds files by name.
+    pub resolve: Arc<dyn Resolve>,
+    /// Opens data files.
+    pub readers: Vec<Arc<dyn Reader>>,
+    /// The recipe's folder.
+    pub folder: PathBuf,
+    /// Whether the target's labels are sealed.
+    pub transductive: bool,
+    /// The network that `source.checkpoint` stands for, when it was found.
+    pub checkpoint: Option<Found>,
+}
+
+/// Makes a task or strategy from its keys. On an error it notes a diagnostic and returns `None`; on a blank recipe
+/// (for the schema) it reads every key and returns `None`.
+pub type Make<T> = Arc<dyn Fn(&Keys, &Context) -> Option<Box<T>> + Send + Sync>;
+
+/// Whether a strategy needs the target's labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The tasks differ, the target has labels.
+    Inductive,
+    /// The domains differ, the target's labels are sealed.
+    Transductive,
+}
+
+impl Kind {
+    /// As a recipe writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Inductive => "inductive",
+            Kind::Transductive => "transductive",
+        }
+    }
+}
+
+/// A strategy's entry.
+#[derive(Clone)]
+pub struct StrategyEntry {
+    /// The kind it belongs to.
+    pub kind: Kind,
+    /// One line for help.
+    pub about: &'static str,
+    /// Makes it.
+    pub make: Make<dyn Strategy>,
+}
+
+/// Everything that recipes can name.
+#[derive(Clone, Default)]
+pub struct Registry {
+    sources: BTreeMap<String, Make<dyn SourceTask>>,
+    targets: BTreeMap<String, Make<dyn TargetTask>>,
+    strategies: BTreeMap<String, StrategyEntry>,
+    readers: Vec<Arc<dyn Reader>>,
+    model_types: BTreeMap<String, String>,
+}
+
+impl Registry {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a source task. `model_types` are the values of `model_type` in a checkpoint's `config.json` that it reads,
+    /// so that a recipe may leave out `source.task`.
+    pub fn source(
+        &mut self,
+        name: &str,
+        model_types: &[&str],
+        make: Make<dyn SourceTask>,
+    ) -> Result<()> {
+        for t in model_types {
+            self.model_types.insert((*t).to_string(), name.to_string());
+        }
+        taken(
+            "source task",
+            name,
+            self.sources.insert(name.to_string(), make).is_some(),
+        )
+    }
+
+    /// Adds a target task.
+    pub fn target(&mut self, name: &str, make: Make<dyn TargetTask>) -> Result<()> {
+        taken(
+            "target task",
+            name,
+            self.targets.insert(name.to_string(), make).is_some(),
+        )
+    }
+
+    /// Adds a strategy.
+    pub fn strategy(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        about: &'static str,
+        make: Make<dyn Strategy>,
+    ) -> Result<()> {
+        let entry = StrategyEntry { kind, about, make };
+        taken(
+            "strategy",
+            name,
+            self.strategies.insert(name.to_string(), entry).is_some(),
+        )
+    }
+
+    /// Adds a reader of data files.
+    pub fn reader(&mut self, reader: Arc<dyn Reader>) {
+        self.readers.push(reader);
+    }
+
+    /// Source tasks by name.
+    pub fn sources(&self) -> &BTreeMap<String, Make<dyn SourceTask>> {
+        &self.sources
+    }
+
+    /// Target tasks by name.
+    pub fn targets(&self) -> &BTreeMap<String, Make<dyn TargetTask>> {
+        &self.targets
+    }
+
+    /// Strategies by name.
+    pub fn strategies(&self) -> &BTreeMap<String, StrategyEntry> {
+        &self.strategies
+    }
+
+    /// Readers, in the order they were added.
+    pub fn readers(&self) -> &[Arc<dyn Reader>] {
+        &self.readers
+    }
+
+    /// The source task that reads checkpoints of this `model_type`.
+    pub fn source_for(&self, model_type: &str) -> Option<&str> {
+        self.model_types.get(model_type).map(String::as_str)
+    }
+}
+
+fn taken(what: &str, name: &str, was: bool) -> Result<()> {
+    if was {
+        Err(Error::msg(format!(
+            "the {what} `{name}` is registered twice"
+        )))
+    } else {
+        Ok(())
+    }
+}

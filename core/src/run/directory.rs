@@ -1,0 +1,103 @@
+//! One run, one folder.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// Writes beside, syncs, renames: a reader sees the old file or the new one, never half of one.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let beside = path.with_extension(match path.extension() {
+        Some(e) => format!("{}.part", e.to_string_lossy()),
+        None => "part".to_string(),
+    });
+    let mut file = std::fs::File::create(&beside).map_err(Error::io(&beside))?;
+    file.write_all(bytes).map_err(Error::io(&beside))?;
+    file.sync_all().map_err(Error::io(&beside))?;
+    drop(file);
+    std::fs::rename(&beside, path).map_err(Error::io(path))
+}
+
+/// A run directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory(PathBuf);
+
+impl Directory {
+    /// At this path; nothing is made yet.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Directory(path.into())
+    }
+
+    /// Makes the folder.
+    pub fn create(&self) -> Result<()> {
+        for dir in [self.0.clone(), self.0.join("checkpoint")] {
+            std::fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
+        }
+        Ok(())
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The complete recipe, replayable.
+    pub fn recipe(&self) -> PathBuf {
+        self.0.join("recipe.toml")
+    }
+
+    /// What came of it.
+    pub fn result(&self) -> PathBuf {
+        self.0.join("result.json")
+    }
+
+    /// One line an epoch.
+    pub fn metrics(&self) -> PathBuf {
+        self.0.join("metrics.jsonl")
+    }
+
+    /// One line a test row.
+    pub fn predictions(&self) -> PathBuf {
+        self.0.join("predictions.jsonl")
+    }
+
+    /// To go on from.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.0.join("checkpoint").join("state.safetensors")
+    }
+
+    /// The trained model.
+    pub fn model(&self) -> PathBuf {
+        self.0.join("model")
+    }
+
+    /// What was said.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("log.txt")
+    }
+
+    /// Whether the run here ended well.
+    pub fn finished(&self) -> bool {
+        std::fs::read_to_string(self.result())
+            .ok()
+            .and_then(|t| serde_json::from_str::<serde_json::Value>(&t).ok())
+            .is_some_and(|v| v["status"] == "done")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole() -> Result<()> {
+        let dir = std::env::temp_dir().join(format!("tlkit-write-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
+        let file = dir.join("a.json");
+        write_whole(&file, b"one")?;
+        write_whole(&file, b"two")?;
+        assert_eq!(std::fs::read(&file).map_err(Error::io(&file))?, b"two");
+        assert_eq!(std::fs::read_dir(&dir).map_err(Error::io(&dir))?.count(), 1);
+        std::fs::remove_dir_all(&dir).map_err(Error::io(&dir))
+    }
+}

@@ -1,0 +1,7 @@
+//! Runs a checked recipe, and the run directory: files that appear whole or not at all.
+
+mod directory;
+mod execute;
+
+pub use directory::{Directory, write_whole};
+pub use execute::{Layer, RunResult, Surroundings, execute, summary, weights_sha256};

@@ -1,0 +1,331 @@
+//! How knowledge is carried over: a strategy is a list of phases.
+//!
+//! A phase says what trains, on which data, by which objective, with which optimizer, and when it ends. One loop
+//! (`train`) runs every phase; no strategy has a loop of its own.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+
+use crate::Result;
+use crate::data::{Domain, Feed, From, Labels, Sealed, View};
+use crate::model::Model;
+use crate::nn::{Batch, Param, Scope, Select, Store, Taps};
+use crate::random::Stream;
+use crate::task::{SourceTask, TargetTask};
+use crate::train::{OptimizerSpec, Schedule};
+
+/// What a family or a recipe says about training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Defaults {
+    /// The family, as `explain` names it: `BERT, width 256`.
+    pub family: String,
+    /// The optimizer.
+    pub optimizer: OptimizerSpec,
+    /// The encoder's learning rate.
+    pub learning_rate: f64,
+    /// The head's, as a multiple of the encoder's.
+    pub head_multiple: f64,
+    /// The schedule's name.
+    pub schedule: &'static str,
+    /// Share of the steps that warm up.
+    pub warmup: f64,
+    /// Rows an optimizer step.
+    pub batch_size: usize,
+    /// Largest gradient norm.
+    pub clip: Option<f64>,
+}
+
+/// The target's training data, as the kind of transfer allows it to be seen.
+pub enum TargetData {
+    /// Inductive: labelled.
+    Labelled(Domain<Labels>),
+    /// Transductive: inputs only; whatever labels the file had are sealed.
+    Unlabelled(Domain<Sealed<Labels>>),
+    /// None at all.
+    None,
+}
+
+/// What a strategy works on.
+pub struct Transfer<'a> {
+    /// What is known.
+    pub source: &'a dyn SourceTask,
+    /// What is wanted.
+    pub target: &'a dyn TargetTask,
+    /// Where parameters live.
+    pub store: &'a Store,
+    /// The model that is trained, saved and evaluated.
+    pub model: Model,
+    /// Further models by name (a teacher), whose stages [`Step::encode`] can run.
+    pub others: BTreeMap<String, Model>,
+    /// How many classes the target has; 0 where it has none.
+    pub classes: usize,
+    /// Common training settings of the recipe.
+    pub settings: Settings,
+}
+
+impl Transfer<'_> {
+    /// Builds a second model of the same shape under another scope: the teacher of a mean teacher, say. Call
+    /// [`Store::fork`] from `model` to it for equal weights.
+    pub fn second(&self, name: &str) -> Result<Model> {
+        let scope = self.store.scope(name);
+        let encoder = self.source.fresh_encoder(&scope)?;
+        let head = self
+            .target
+            .head(&scope, self.source, encoder.width(), false)?;
+        Ok(Model::new(encoder, head))
+    }
+}
+
+/// `[train]`, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// How long.
+    pub until: Until,
+    /// Rows an optimizer step.
+    pub batch_size: usize,
+    /// Rows a pass; gradients accumulate to `batch_size`.
+    pub micro_batch: usize,
+    /// The encoder's peak rate.
+    pub learning_rate: f64,
+    /// The head's peak rate.
+    pub head_learning_rate: f64,
+    /// Rate of each stage relative to the next one towards the head; 1 = the same for all.
+    pub layer_decay: f64,
+    /// The optimizer.
+    pub optimizer: OptimizerSpec,
+    /// The schedule.
+    pub schedule: Schedule,
+    /// Largest gradient norm.
+    pub clip: Option<f64>,
+    /// Stop after this many epochs without a better validation score.
+    pub patience: Option<u64>,
+    /// Group rows of like length.
+    pub sampler: crate::data::Sampler,
+    /// What decides which epoch is kept.
+    pub select: Selection,
+}
+
+/// When a phase ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// After so many passes over the longest feed.
+    Epochs(u64),
+    /// After so many optimizer steps.
+    Steps(u64),
+}
+
+/// Which epoch of a phase is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// The last.
+    Last,
+    /// The best on labelled validation rows.
+    Validation,
+}
+
+/// What a strategy asks for, checked before anything is loaded.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Needs {
+    /// The labelled source domain.
+    pub source_data: bool,
+    /// The encoder stays as it is, so its pooling need not be one that trains.
+    pub frozen: bool,
+    /// Fresh weights instead of the checkpoint's.
+    pub scratch: bool,
+    /// Views of the inputs.
+    pub views: Vec<View>,
+}
+
+/// How knowledge is carried over.
+pub trait Strategy: Send + Sync {
+    /// What it asks for.
+    fn needs(&self) -> Needs;
+    /// Changes the model before the phases: adapters, a bottleneck, a second head, a discriminator, copies.
+    fn arrange(&self, _transfer: &mut Transfer<'_>) -> Result<()> {
+        Ok(())
+    }
+    /// The phases, in order.
+    fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>>;
+}
+
+/// One phase.
+pub enum Phase {
+    /// By gradients.
+    Train(Train),
+    /// In closed form.
+    Fit {
+        /// For the log.
+        name: String,
+        /// What is done.
+        fit: Box<dyn Fit>,
+    },
+}
+
+/// A phase by gradients.
+pub struct Train {
+    /// For the log and the curves.
+    pub name: String,
+    /// The data; the longest feed sets the epoch.
+    pub feeds: Vec<Feed>,
+    /// Run in order on the same batches: one for most; MCD has three.
+    pub updates: Vec<Update>,
+    /// When it ends.
+    pub until: Until,
+    /// Which epoch is kept.
+    pub select: Selection,
+    /// Stop after this many epochs without a better one.
+    pub patience: Option<u64>,
+    /// Rows a pass; gradients accumulate.
+    pub micro_batch: usize,
+}
+
+/// One optimizer step of a batch: what trains, how, by which objective.
+pub struct Update {
+    /// For the log.
+    pub name: String,
+    /// What trains.
+    pub trains: Select,
+    /// Optimizer groups; a parameter belongs to the first that holds it.
+    pub groups: Vec<Group>,
+    /// Largest gradient norm.
+    pub clip: Option<f64>,
+    /// How often in a row.
+    pub repeat: u32,
+    /// What is minimised.
+    pub objective: Box<dyn Objective>,
+}
+
+/// Parameters that share an optimizer's settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Which.
+    pub which: Select,
+    /// Optimizer and its constants.
+    pub optimizer: OptimizerSpec,
+    /// Peak learning rate.
+    pub rate: f64,
+    /// Its course.
+    pub schedule: Schedule,
+}
+
+/// What an objective may touch in one update.
+pub trait Step {
+    /// A feed's batch in a view.
+    fn batch(&mut self, feed: usize, view: View) -> Result<std::sync::Arc<Batch>>;
+    /// A feed's labels, `(rows,)` u32; an error for an unlabelled feed.
+    fn labels(&self, feed: usize) -> Result<Tensor>;
+    /// Whether a feed has labels.
+    fn labelled(&self, feed: usize) -> bool;
+    /// The row numbers of a feed's batch within its domain.
+    fn rows(&self, feed: usize) -> &[u32];
+    /// Runs a model on feeds, together in one forward pass (one set of batch statistics), and returns what each is
+    /// mapped to. `model` is `"model"`, or a name in [`Transfer::others`].
+    fn encode(&mut self, model: &str, together: &[(usize, View)]) -> Result<Vec<Taps>>;
+    /// The target task's loss.
+    fn task_loss(&mut self, feed: usize, view: View, logits: &Tensor) -> Result<Tensor>;
+    /// Share of the phase that is done, `0..1`.
+    fn progress(&self) -> f64;
+    /// A stream for one purpose at this step.
+    fn random(&self, purpose: &str) -> Stream;
+    /// All parameters.
+    fn store(&self) -> &Store;
+}
+
+/// One term of a loss.
+pub struct Term {
+    /// For the curves.
+    pub name: String,
+    /// Its factor.
+    pub weight: f64,
+    /// A scalar.
+    pub value: Tensor,
+    /// Whether the liveness check asserts that its gradient reaches the encoder or head.
+    pub reaches_model: bool,
+}
+
+impl Term {
+    /// A term that reaches the model.
+    pub fn new(name: &str, weight: f64, value: Tensor) -> Self {
+        Term {
+            name: name.to_string(),
+            weight,
+            value,
+            reaches_model: true,
+        }
+    }
+}
+
+/// What is minimised.
+pub trait Objective: Send {
+    /// The terms at one step.
+    fn terms(&mut self, step: &mut dyn Step) -> Result<Vec<Term>>;
+    /// Stages whose output it asks for by name, besides features and logits.
+    fn taps(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// Before each epoch: a pass in evaluation mode, for centroids and pseudo-labels.
+    fn begin_epoch(&mut self, _infer: &mut dyn Infer) -> Result<()> {
+        Ok(())
+    }
+    /// After the optimizer's step: a mean teacher, a queue.
+    fn after_step(&mut self, _store: &Store) -> Result<()> {
+        Ok(())
+    }
+    /// What must be saved for a bit-exact resume, besides parameters.
+    fn state(&self) -> State {
+        State::default()
+    }
+    /// The inverse of [`Objective::state`].
+    fn restore(&mut self, _state: State) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Numbers to save and load.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// By name.
+    pub tensors: Vec<(String, Tensor)>,
+    /// Anything small.
+    pub json: String,
+}
+
+/// A pass over a whole domain without gradients, rows in their order.
+pub trait Infer {
+    /// The features of every row, `(rows, width)`.
+    fn features(&mut self, from: From) -> Result<Tensor>;
+    /// The logits of every row, `(rows, classes)`.
+    fn logits(&mut self, from: From) -> Result<Tensor>;
+    /// The labels of a domain where they may be seen.
+    fn labels(&self, from: From) -> Result<Labels>;
+    /// A seeded stream.
+    fn random(&self, purpose: &str) -> Stream;
+}
+
+/// A phase without gradients: CORAL, TCA, logistic regression, kNN, AdaBN, BBSE.
+pub trait Fit: Send {
+    /// Changes the model: a map, an adjustment, or the classifier's weights.
+    fn fit(
+        &mut self,
+        infer: &mut dyn Infer,
+        model: &mut Model,
+        store: &Store,
+    ) -> Result<BTreeMap<String, f64>>;
+}
+
+/// A pure function of taps and its own parameters that can cross the C border.
+pub trait LossTerm: Send + Sync {
+    /// The taps it takes, in order: `features:0`, `logits:1` (tap, feed).
+    fn taps(&self) -> &[String];
+    /// Its own parameters.
+    fn params(&self) -> Vec<Param> {
+        Vec::new()
+    }
+    /// Makes its parameters.
+    fn arrange(&mut self, _scope: &Scope<'_>) -> Result<()> {
+        Ok(())
+    }
+    /// The value and the gradient of each tap.
+    fn value_and_gradients(&self, taps: &[&Tensor]) -> Result<(f64, Vec<Tensor>)>;
+}

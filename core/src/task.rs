@@ -1,0 +1,121 @@
+//! Source task and target task: what is known already, and what is to be learned.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use crate::Result;
+use crate::data::{Domain, Labels, Prepare, Reading};
+use crate::model::Model;
+use crate::nn::{Batch, Scope, Stage, Store};
+use crate::strategy::{Defaults, Objective};
+
+/// The part that is carried over: inputs to features, in ordered stages from input to output.
+pub trait Encoder: Send + Sync {
+    /// Input to output. The last one's output is what a head pools, or the features themselves.
+    fn stages(&self) -> &[Arc<dyn Stage>];
+    /// How wide the features are.
+    fn width(&self) -> usize;
+}
+
+/// The part that is new: features to predictions, in stages. The first `pool` stages make the features `(batch, width)`;
+/// the rest make the logits.
+pub struct Head {
+    /// Pooling first, classifier last.
+    pub stages: Vec<Arc<dyn Stage>>,
+    /// How many of them belong to the features.
+    pub pool: usize,
+}
+
+/// What is learned first: a checkpoint loaded, or a network made new.
+pub trait SourceTask: Send + Sync {
+    /// The family's optimizer, rates and schedule; `explain` names it as their origin.
+    fn defaults(&self) -> Defaults;
+    /// How inputs are prepared for this encoder.
+    fn prepare(&self) -> Result<Arc<dyn Prepare>>;
+    /// Builds the encoder under a scope, its weights loaded. May be called again: a teacher, a second copy.
+    fn encoder(&self, scope: &Scope<'_>) -> Result<Arc<dyn Encoder>>;
+    /// The same network with fresh weights (`from-scratch`).
+    fn fresh_encoder(&self, scope: &Scope<'_>) -> Result<Arc<dyn Encoder>>;
+    /// How this family pools the encoder's output into features when the recipe does not say. `frozen`: the encoder
+    /// does not train. `choice` is what the recipe says.
+    fn pooling(
+        &self,
+        scope: &Scope<'_>,
+        choice: Option<&str>,
+        frozen: bool,
+    ) -> Result<Vec<Arc<dyn Stage>>>;
+    /// The poolings a recipe may choose; empty where the features are pooled already.
+    fn poolings(&self) -> &[&'static str] {
+        &[]
+    }
+    /// How wide the dropout before a classifier is in this family.
+    fn head_dropout(&self) -> f64 {
+        0.0
+    }
+    /// The standard deviation of a new classifier's weights.
+    fn head_init(&self) -> f64 {
+        0.02
+    }
+    /// The labelled source domain, for transductive runs.
+    fn domain(&self, _: &Reading) -> Result<Option<Domain<Labels>>> {
+        Ok(None)
+    }
+    /// A further objective of this family by name (`mlm`), so that a strategy never names a plugin.
+    fn pretext(&self, _name: &str) -> Option<Box<dyn Objective>> {
+        None
+    }
+    /// Writes the model in the layout that other libraries of this family read.
+    fn export(&self, model: &Model, store: &Store, labels: &[String], to: &Path) -> Result<Export>;
+    /// What identifies the weights it starts from: a digest, part of a run's identity.
+    fn digest(&self) -> String;
+}
+
+/// Whether others can load what was exported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Export {
+    /// By this call.
+    Loadable {
+        /// `transformers AutoModelForSequenceClassification`.
+        by: String,
+    },
+    /// Only by tlkit, and why.
+    Ours {
+        /// The reason.
+        why: String,
+    },
+}
+
+/// How outputs are scored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scoring {
+    /// One class a row; the classes' names.
+    Classes(Vec<String>),
+    /// One token a masked position.
+    Tokens,
+}
+
+/// What is wanted: data, head, loss, metrics.
+pub trait TargetTask: Send + Sync {
+    /// A split's inputs and labels: `train`, `unlabelled`, `validation`, `test`. Core audits and seals.
+    fn domain(&self, split: &str, _: &Reading) -> Result<Option<Domain<Labels>>>;
+    /// The head on an encoder of this family.
+    fn head(
+        &self,
+        scope: &Scope<'_>,
+        source: &dyn SourceTask,
+        width: usize,
+        frozen: bool,
+    ) -> Result<Head>;
+    /// The loss of a batch, a scalar. `labels` are absent where the batch brings its own targets.
+    fn loss(&self, logits: &Tensor, labels: Option<&Tensor>, batch: &Batch) -> Result<Tensor>;
+    /// How it is scored.
+    fn scoring(&self) -> Scoring;
+    /// A hash of every input and label that the run may use.
+    fn digest(&self) -> String;
+    /// The view of the inputs that is trained on.
+    fn view(&self) -> crate::data::View {
+        crate::data::View::Plain
+    }
+}

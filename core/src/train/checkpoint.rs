@@ -1,0 +1,108 @@
+//! A checkpoint: one file that holds everything a run needs to go on with the same bits.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::run::write_whole;
+use crate::{Error, Result};
+
+/// Where a run stands; with the tensors, all of its state. (Samplers, dropout and augmentation are functions of seed, epoch and
+/// row, so there is nothing else.)
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// What the run is, so that another recipe's checkpoint is refused.
+    pub identity: String,
+    /// Phases finished.
+    pub phase: usize,
+    /// Optimizer steps of the current phase.
+    pub step: u64,
+    /// Optimizer steps of all phases.
+    pub total_steps: u64,
+    /// Sums over the current epoch, for its means.
+    pub sums: BTreeMap<String, f64>,
+    /// Rows behind those sums.
+    pub rows: f64,
+    /// Epoch, accuracy and loss of the best so far.
+    pub best: Option<Best>,
+    /// Epochs since the best.
+    pub waited: u64,
+    /// Lines of `metrics.jsonl` that belong to this position.
+    pub lines: usize,
+    /// Optimizer steps of each update.
+    pub updates: Vec<u64>,
+    /// Fingerprints at the start of the phase, until the movement check is done.
+    pub fingerprints: Option<BTreeMap<String, u64>>,
+    /// Objectives' own small state.
+    pub objectives: Vec<String>,
+    /// Seconds spent so far.
+    pub seconds: f64,
+    /// What closed-form phases reported.
+    pub fits: BTreeMap<String, f64>,
+    /// The selections of finished phases.
+    pub chosen: Option<Best>,
+}
+
+/// The best epoch so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// From 1.
+    pub epoch: u64,
+    /// What is compared first; larger is better.
+    pub score: f64,
+    /// What decides between equals; smaller is better.
+    pub loss: f64,
+}
+
+impl Best {
+    /// Whether a new epoch beats it.
+    pub fn beaten_by(&self, score: f64, loss: f64) -> bool {
+        score > self.score || (score == self.score && loss < self.loss)
+    }
+}
+
+/// Writes the file whole or not at all.
+pub(crate) fn write(
+    path: &Path,
+    position: &Position,
+    tensors: &BTreeMap<String, Tensor>,
+) -> Result<()> {
+    let meta: HashMap<String, String> = [(
+        "position".to_string(),
+        serde_json::to_string(position).map_err(json)?,
+    )]
+    .into();
+    let bytes = safetensors::serialize(tensors, Some(meta))
+        .map_err(|e| Error::msg(format!("{}: {e}", path.display())))?;
+    write_whole(path, &bytes)
+}
+
+/// Reads a checkpoint; `None` when there is none.
+pub(crate) fn read(path: &Path) -> Result<Option<(Position, BTreeMap<String, Tensor>)>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let broken = |e: &dyn std::fmt::Display| {
+        Error::msg(format!(
+            "{}: not a checkpoint of tlkit ({e}); delete it to start anew",
+            path.display()
+        ))
+    };
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).map_err(|e| broken(&e))?;
+    let text = header
+        .metadata()
+        .as_ref()
+        .and_then(|m| m.get("position"))
+        .ok_or_else(|| broken(&"no position in it"))?;
+    let position = serde_json::from_str(text).map_err(|e| broken(&e))?;
+    let tensors =
+        candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| broken(&e))?;
+    Ok(Some((position, tensors.into_iter().collect())))
+}
+
+fn json(e: serde_json::Error) -> Error {
+    Error::msg(e.to_string())
+}

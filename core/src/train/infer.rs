@@ -1,0 +1,123 @@
+//! Passes over a whole domain without gradients.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor};
+
+use super::event::{Event, Observer};
+use crate::data::{From, Labels, Loaded};
+use crate::model::Model;
+use crate::nn::{Pass, Store};
+use crate::random::Stream;
+use crate::strategy::Infer;
+use crate::{Error, Result};
+
+/// Rows a pass without gradients takes at once. Part of what makes bits equal: never a function of the machine.
+pub const EVALUATION_BATCH: usize = 32;
+
+/// The domains that training may look at.
+#[derive(Default, Clone)]
+pub struct Domains(BTreeMap<From, Arc<Loaded>>);
+
+impl Domains {
+    /// Adds one.
+    pub fn with(mut self, from: From, loaded: Loaded) -> Self {
+        self.0.insert(from, Arc::new(loaded));
+        self
+    }
+
+    /// Looks one up.
+    pub fn get(&self, from: From) -> Result<&Arc<Loaded>> {
+        self.0.get(&from).ok_or_else(|| {
+            let what = match from {
+                From::Source => "labelled source rows (`source.train`)",
+                From::Target => "target rows",
+                From::TargetTest => "test inputs",
+            };
+            Error::msg(format!(
+                "this strategy needs {what}, and the recipe has none"
+            ))
+        })
+    }
+}
+
+/// Features and logits of every row, in row order; batches are made by length, so padding is small.
+pub fn predict(
+    model: &Model,
+    loaded: &Loaded,
+    store: &Store,
+    what: &str,
+    observer: &dyn Observer,
+) -> Result<(Tensor, Tensor)> {
+    let n = loaded.len();
+    if n == 0 {
+        return Err(Error::msg(format!("{} has no rows", loaded.name)));
+    }
+    let mut order = Vec::with_capacity(n);
+    let (mut features, mut logits) = (Vec::new(), Vec::new());
+    for rows in loaded.by_length(EVALUATION_BATCH)? {
+        let examples = loaded.examples(&rows, crate::data::View::Plain, Stream::new(0))?;
+        let batch = Arc::new(loaded.collate(&examples, store.device())?);
+        let (f, l) = model.predict(&batch, &Pass::evaluation())?;
+        features.push(f);
+        logits.push(l);
+        order.extend(rows);
+        observer.event(&Event::Pass {
+            what,
+            done: order.len(),
+            of: n,
+        });
+    }
+    let mut back = vec![0u32; n];
+    for (i, &row) in order.iter().enumerate() {
+        back[row as usize] = i as u32;
+    }
+    let back = Tensor::new(back, store.device())?;
+    let join = |parts: &[Tensor]| Tensor::cat(parts, 0)?.index_select(&back, 0);
+    Ok((join(&features)?, join(&logits)?))
+}
+
+pub(crate) struct Passes<'a> {
+    pub model: &'a Model,
+    pub domains: &'a Domains,
+    pub store: &'a Store,
+    pub random: Stream,
+    pub observer: &'a dyn Observer,
+}
+
+impl Passes<'_> {
+    fn run(&self, from: From) -> Result<(Tensor, Tensor)> {
+        predict(
+            self.model,
+            self.domains.get(from)?,
+            self.store,
+            "features",
+            self.observer,
+        )
+    }
+}
+
+impl Infer for Passes<'_> {
+    fn features(&mut self, from: From) -> Result<Tensor> {
+        Ok(self.run(from)?.0)
+    }
+
+    fn logits(&mut self, from: From) -> Result<Tensor> {
+        Ok(self.run(from)?.1.to_dtype(DType::F32)?)
+    }
+
+    fn labels(&self, from: From) -> Result<Labels> {
+        let loaded = self.domains.get(from)?;
+        loaded.labels.clone().ok_or_else(|| {
+            Error::msg(format!(
+                "{} has no labels that training may see",
+                loaded.name
+            ))
+        })
+    }
+
+    fn random(&self, purpose: &str) -> Stream {
+        self.random.purpose(purpose)
+    }
+}

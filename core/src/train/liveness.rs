@@ -1,0 +1,88 @@
+//! The gradient check. A model whose graph was cut still shows a falling loss: what remains connected keeps learning.
+//! So the first step of every update asserts that each trainable tensor has a gradient and no frozen one has,
+//! and after the warm-up each must have moved, but those that cannot.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+
+use crate::nn::{Gradients, Param, Role};
+use crate::{Error, Result};
+
+/// At the first step: which trainable parameters have no gradient entry.
+pub(crate) fn entries(update: &str, trainable: &[Param], grads: &Gradients) -> Result<()> {
+    let dead: Vec<&str> = trainable
+        .iter()
+        .filter(|p| grads.get(p.name()).is_none())
+        .map(Param::name)
+        .collect();
+    let stray: Vec<&str> = grads
+        .iter()
+        .map(|(n, _)| n.as_str())
+        .filter(|n| !trainable.iter().any(|p| p.name() == *n))
+        .collect();
+    if !dead.is_empty() {
+        return Err(Error::Liveness(format!(
+            "update `{update}`: {} of {} trainable tensors got no gradient at the first step, so they would never learn: {}",
+            dead.len(),
+            trainable.len(),
+            some(&dead)
+        )));
+    }
+    if !stray.is_empty() {
+        return Err(Error::Liveness(format!(
+            "update `{update}`: frozen tensors got a gradient: {}",
+            some(&stray)
+        )));
+    }
+    Ok(())
+}
+
+/// A fingerprint of each parameter's bits, to see what moved.
+pub(crate) fn fingerprints(params: &[Param]) -> Result<BTreeMap<String, u64>> {
+    params
+        .iter()
+        .map(|p| Ok((p.name().to_string(), fingerprint(&p.detached())?)))
+        .collect()
+}
+
+/// After the warm-up: which trainable parameters still have the bits they started with.
+pub(crate) fn moved(before: &BTreeMap<String, u64>, trainable: &[Param]) -> Result<()> {
+    let mut still = Vec::new();
+    for p in trainable {
+        if p.role() != Role::InvariantBias
+            && before.get(p.name()) == Some(&fingerprint(&p.detached())?)
+        {
+            still.push(p.name());
+        }
+    }
+    if still.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Liveness(format!(
+        "{} of {} trainable tensors have not moved after the warm-up: {}",
+        still.len(),
+        trainable.len(),
+        some(&still)
+    )))
+}
+
+/// FNV-1a over the values' bits.
+pub(crate) fn fingerprint(t: &Tensor) -> Result<u64> {
+    let values = t
+        .flatten_all()?
+        .to_dtype(candle_core::DType::F64)?
+        .to_vec1::<f64>()?;
+    Ok(values.iter().fold(0xcbf2_9ce4_8422_2325, |h, v| {
+        (h ^ v.to_bits()).wrapping_mul(0x0100_0000_01b3)
+    }))
+}
+
+fn some(names: &[&str]) -> String {
+    let shown = names.iter().take(8).copied().collect::<Vec<_>>().join(", ");
+    if names.len() > 8 {
+        format!("{shown} and {} more", names.len() - 8)
+    } else {
+        shown
+    }
+}

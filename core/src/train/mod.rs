@@ -1,0 +1,20 @@
+//! The one training loop, and what it needs: optimizers, schedules, checkpoints, the gradient check.
+
+mod check;
+mod checkpoint;
+mod event;
+mod infer;
+mod liveness;
+mod optim;
+mod optimizer;
+mod phase;
+mod run;
+mod schedule;
+mod step;
+
+pub use checkpoint::{Best, Position};
+pub use event::{Event, Observer, Silent, Stop};
+pub use infer::{Domains, EVALUATION_BATCH, predict};
+pub use optimizer::{Optimizer, OptimizerSpec, rate_groups};
+pub use run::{Job, Outcome, run};
+pub use schedule::{Schedule, Shape};

@@ -1,0 +1,484 @@
+//! One training phase: draw, record, pull back, step, look.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use super::checkpoint::Best;
+use super::event::Event;
+use super::infer::Passes;
+use super::optimizer::Optimizer;
+use super::run::{Job, Runner};
+use super::step::{Drawn, Models, StepState};
+use super::{check, liveness};
+use crate::data::{Cursor, Loaded};
+use crate::evaluate::Scores;
+use crate::nn::{Gradients, Param, Pass, Select};
+use crate::random::Stream;
+use crate::strategy::{Selection, State, Term, Train, Transfer, Until};
+use crate::{Error, Result};
+
+/// Steps after the warm-up at which every trainable tensor must have moved.
+const SETTLE: u64 = 10;
+
+pub(crate) struct Course<'a, 'b, 't> {
+    transfer: &'a mut Transfer<'t>,
+    train: Train,
+    index: usize,
+    of: usize,
+    job: &'a Job<'b>,
+    run: &'a mut Runner,
+    feeds: Vec<(Arc<Loaded>, Stream)>,
+    optimizers: Vec<Optimizer>,
+    per_epoch: u64,
+    total: u64,
+}
+
+impl<'a, 'b, 't> Course<'a, 'b, 't> {
+    pub fn new(
+        transfer: &'a mut Transfer<'t>,
+        train: Train,
+        index: usize,
+        of: usize,
+        job: &'a Job<'b>,
+        run: &'a mut Runner,
+    ) -> Result<Self> {
+        let root = Stream::new(job.seed).purpose("feed").at(index as u64);
+        let mut feeds = Vec::new();
+        let mut per_epoch = 1;
+        for (i, feed) in train.feeds.iter().enumerate() {
+            let loaded = job.domains.get(feed.from)?.clone();
+            if loaded.is_empty() {
+                return Err(Error::msg(format!(
+                    "{} has no rows to train on",
+                    loaded.name
+                )));
+            }
+            let random = root.at(i as u64);
+            per_epoch = per_epoch.max(loaded.epoch(feed, random, 0)?.len() as u64);
+            feeds.push((loaded, random));
+        }
+        let wanted = match train.until {
+            Until::Epochs(n) => n * per_epoch,
+            Until::Steps(n) => n,
+        };
+        let total = job.max_steps.map_or(wanted, |m| wanted.min(m));
+        let optimizers = train
+            .updates
+            .iter()
+            .map(|u| Optimizer::new(u, transfer.store))
+            .collect::<Result<_>>()?;
+        Ok(Course {
+            transfer,
+            train,
+            index,
+            of,
+            job,
+            run,
+            feeds,
+            optimizers,
+            per_epoch,
+            total,
+        })
+    }
+
+    /// Takes up the optimizer's and the objectives' state from a checkpoint.
+    pub fn restore(&mut self, saved: &BTreeMap<String, Tensor>) -> Result<()> {
+        if saved.is_empty() || self.run.position.step == 0 {
+            return Ok(());
+        }
+        for (u, optimizer) in self.optimizers.iter_mut().enumerate() {
+            optimizer.restore(
+                &format!("optimizer/{u}/"),
+                saved,
+                self.run.position.updates.get(u).copied().unwrap_or(0),
+            )?;
+            let prefix = format!("objective/{u}/");
+            let tensors = saved
+                .iter()
+                .filter_map(|(k, t)| Some((k.strip_prefix(&prefix)?.to_string(), t.clone())))
+                .collect();
+            let json = self
+                .run
+                .position
+                .objectives
+                .get(u)
+                .cloned()
+                .unwrap_or_default();
+            self.train.updates[u]
+                .objective
+                .restore(State { tensors, json })?;
+        }
+        Ok(())
+    }
+
+    pub fn go(mut self) -> Result<()> {
+        let (name, done) = (self.train.name.clone(), self.run.position.step);
+        let phase = Event::Phase {
+            name: &name,
+            index: self.index,
+            of: self.of,
+            steps: self.total,
+            per_epoch: self.per_epoch,
+            done,
+        };
+        self.job.observer.event(&phase);
+        if done == 0 {
+            self.run.position.fingerprints = Some(liveness::fingerprints(&self.trainable())?);
+        }
+        while self.run.position.step < self.total {
+            if self.run.position.step.is_multiple_of(self.per_epoch) {
+                self.begin_epoch()?;
+            }
+            self.step()?;
+            self.run.position.step += 1;
+            self.run.position.total_steps += 1;
+            self.movement()?;
+            let step = self.run.position.step;
+            if step.is_multiple_of(self.per_epoch) || step == self.total {
+                self.end_epoch()?;
+                if self
+                    .train
+                    .patience
+                    .is_some_and(|p| self.run.position.waited >= p)
+                {
+                    self.job
+                        .observer
+                        .event(&Event::Note("stopped early: validation has not improved"));
+                    break;
+                }
+            }
+            if self.job.stop.asked() {
+                self.checkpoint()?;
+                return Err(Error::Stopped {
+                    step: self.run.position.total_steps,
+                });
+            }
+            if self.run.due(self.job) {
+                self.checkpoint()?;
+            }
+        }
+        if self.train.select == Selection::Validation && self.run.position.best.is_some() {
+            for p in self.transfer.store.all() {
+                if let Some(t) = self.run.best.get(p.name()) {
+                    p.var().set(t)?;
+                }
+            }
+            self.transfer.store.touch();
+        }
+        Ok(())
+    }
+
+    /// Everything that some update trains.
+    fn trainable(&self) -> Vec<Param> {
+        self.transfer.store.select(&Select::Any(
+            self.train
+                .updates
+                .iter()
+                .map(|u| u.trains.clone())
+                .collect(),
+        ))
+    }
+
+    fn begin_epoch(&mut self) -> Result<()> {
+        self.run.position.sums.clear();
+        self.run.position.rows = 0.0;
+        let random = Stream::new(self.job.seed)
+            .purpose("epoch")
+            .at(self.index as u64)
+            .at(self.run.position.step);
+        for update in &mut self.train.updates {
+            let mut passes = Passes {
+                model: &self.transfer.model,
+                domains: &self.job.domains,
+                store: self.transfer.store,
+                random,
+                observer: self.job.observer,
+            };
+            update.objective.begin_epoch(&mut passes)?;
+        }
+        Ok(())
+    }
+
+    fn draw(&self) -> Result<Vec<Drawn>> {
+        let mut drawn = Vec::with_capacity(self.feeds.len());
+        for (feed, (loaded, random)) in self.train.feeds.iter().zip(&self.feeds) {
+            let per_epoch = loaded.epoch(feed, *random, 0)?.len();
+            let at = Cursor::after(self.run.position.step, per_epoch);
+            let batches = loaded.epoch(feed, *random, at.epoch)?;
+            drawn.push(Drawn {
+                loaded: loaded.clone(),
+                rows: batches[at.batch].clone(),
+                random: random.at(at.epoch),
+            });
+        }
+        Ok(drawn)
+    }
+
+    fn step(&mut self) -> Result<()> {
+        let drawn = self.draw()?;
+        let step = self.run.position.step;
+        let rows = drawn.first().map_or(1, |d| d.rows.len());
+        let mut shown = 0.0;
+        for u in 0..self.train.updates.len() {
+            for again in 0..self.train.updates[u].repeat.max(1) {
+                let random = Stream::new(self.job.seed)
+                    .purpose("pass")
+                    .at(self.index as u64)
+                    .at(u as u64)
+                    .at(again.into());
+                let loss = self.update(u, &drawn, random)?;
+                if u == 0 && again == 0 {
+                    shown = loss;
+                }
+            }
+        }
+        self.run.position.rows += rows as f64;
+        self.job.observer.event(&Event::Step {
+            step: step + 1,
+            of: self.total,
+            loss: shown,
+            rows,
+        });
+        Ok(())
+    }
+
+    /// One optimizer step of one update; returns the loss.
+    fn update(&mut self, u: usize, drawn: &[Drawn], random: Stream) -> Result<f64> {
+        let step = self.run.position.step;
+        self.transfer
+            .store
+            .train_only(&self.train.updates[u].trains);
+        let pieces = pieces(drawn, self.train.micro_batch);
+        let rows: usize = drawn.first().map_or(1, |d| d.rows.len());
+        let mut total = Gradients::default();
+        let mut loss = 0.0;
+        let single = pieces.len() == 1;
+        for (k, piece) in pieces.into_iter().enumerate() {
+            let share = piece
+                .first()
+                .map_or(1.0, |d| d.rows.len() as f64 / rows as f64);
+            let pass = Pass {
+                step: self.run.position.total_steps,
+                ..Pass::training(random.at(k as u64), 0)
+            };
+            let update = &mut self.train.updates[u];
+            let mut state = StepState {
+                drawn: piece,
+                batches: BTreeMap::new(),
+                models: Models {
+                    model: &self.transfer.model,
+                    others: &self.transfer.others,
+                },
+                target: self.transfer.target,
+                store: self.transfer.store,
+                pass,
+                progress: step as f64 / self.total.max(1) as f64,
+                taps: update.objective.taps(),
+                recordings: RefCell::default(),
+            };
+            let terms = update.objective.terms(&mut state)?;
+            let mut sum: Option<Tensor> = None;
+            for term in &terms {
+                let value = term
+                    .value
+                    .to_dtype(candle_core::DType::F64)?
+                    .flatten_all()?
+                    .sum(0)?
+                    .to_scalar::<f64>()?;
+                if !value.is_finite() {
+                    let batch = state.batches.values().next().cloned();
+                    let first = check::first_bad(
+                        &self.transfer.model,
+                        self.transfer.store,
+                        batch.as_ref(),
+                    )?;
+                    return Err(check::bad_loss(
+                        self.run.position.total_steps + 1,
+                        value,
+                        &first,
+                    ));
+                }
+                loss += value * term.weight * share;
+                *self
+                    .run
+                    .position
+                    .sums
+                    .entry(term.name.clone())
+                    .or_insert(0.0) += value * share * rows as f64;
+                let weighted = if term.weight == 1.0 {
+                    term.value.clone()
+                } else {
+                    (&term.value * term.weight)?
+                };
+                sum = Some(match sum {
+                    Some(s) => (s + weighted)?,
+                    None => weighted,
+                });
+            }
+            let Some(sum) = sum else {
+                return Err(Error::msg(format!("update `{}` has no loss", update.name)));
+            };
+            if step == 0 && k == 0 {
+                reaches(&update.name, &terms, &state)?;
+            }
+            let grads = sum.backward()?;
+            let mut here = Gradients::default();
+            for recording in state.recordings.into_inner().into_iter().rev() {
+                recording.pull(&grads, &mut here)?;
+            }
+            // Parameters that the objective used directly: a discriminator, a second head.
+            for p in self.transfer.store.select(&update.trains) {
+                if let Some(g) = grads.get(p.var()) {
+                    here.add(&p, g.clone())?;
+                }
+            }
+            if single {
+                total = here;
+            } else {
+                total.merge(here, share)?;
+            }
+        }
+        let update = &mut self.train.updates[u];
+        if step == 0 {
+            liveness::entries(
+                &update.name,
+                &self.transfer.store.select(&update.trains),
+                &total,
+            )?;
+        }
+        if !self.optimizers[u].step(&mut total, step, self.total)? {
+            return Err(check::bad_gradient(
+                self.run.position.total_steps + 1,
+                &total,
+            ));
+        }
+        self.transfer.store.touch();
+        update.objective.after_step(self.transfer.store)?;
+        Ok(loss)
+    }
+
+    /// After the warm-up every trainable tensor must have moved.
+    fn movement(&mut self) -> Result<()> {
+        let warm = self
+            .train
+            .updates
+            .iter()
+            .flat_map(|u| &u.groups)
+            .map(|g| g.schedule.warmup_steps(self.total))
+            .max()
+            .unwrap_or(0);
+        if self.run.position.step != warm + SETTLE {
+            return Ok(());
+        }
+        match self.run.position.fingerprints.take() {
+            Some(before) => liveness::moved(&before, &self.trainable()),
+            None => Ok(()),
+        }
+    }
+
+    fn end_epoch(&mut self) -> Result<()> {
+        let position = &mut self.run.position;
+        let epoch = position.step.div_ceil(self.per_epoch);
+        let rows = position.rows.max(1.0);
+        let mut values: BTreeMap<String, f64> = position
+            .sums
+            .iter()
+            .map(|(k, v)| (k.clone(), v / rows))
+            .collect();
+        if let Some(rate) = self
+            .optimizers
+            .first()
+            .map(|o| o.rate(position.step.saturating_sub(1), self.total))
+        {
+            values.insert("learning_rate".into(), rate);
+        }
+        let mut best = false;
+        if let Some(validation) = &self.job.validation {
+            let t = &self.transfer;
+            let scores = Scores::of(&t.model, validation, t.target, t.store, self.job.observer)?;
+            for (name, value) in scores.values() {
+                values.insert(format!("validation_{name}"), value);
+            }
+            if self.train.select == Selection::Validation {
+                let (score, loss) = scores.rank();
+                best = position.best.is_none_or(|b| b.beaten_by(score, loss));
+                if best {
+                    position.best = Some(Best { epoch, score, loss });
+                    position.waited = 0;
+                    let copy = |p: &Param| Ok((p.name().to_string(), p.detached().copy()?));
+                    self.run.best = t.store.all().iter().map(copy).collect::<Result<_>>()?;
+                } else {
+                    position.waited += 1;
+                }
+            }
+        }
+        let mut line = serde_json::json!({ "phase": self.train.name, "epoch": epoch, "step": self.run.position.step });
+        for (k, v) in &values {
+            line[k] = serde_json::json!(v);
+        }
+        self.job.record(&line)?;
+        self.run.position.lines += 1;
+        self.job.observer.event(&Event::Epoch {
+            epoch,
+            values: &values,
+            best,
+        });
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<()> {
+        let mut tensors = BTreeMap::new();
+        self.run.position.objectives.clear();
+        self.run.position.updates.clear();
+        for (u, optimizer) in self.optimizers.iter().enumerate() {
+            optimizer.save(&format!("optimizer/{u}/"), &mut tensors)?;
+            self.run.position.updates.push(optimizer.steps());
+            let state = self.train.updates[u].objective.state();
+            for (name, t) in state.tensors {
+                tensors.insert(format!("objective/{u}/{name}"), t);
+            }
+            self.run.position.objectives.push(state.json);
+        }
+        self.run.write(self.transfer.store, tensors, self.job)
+    }
+}
+
+/// Each term that says it reaches the model must have a gradient at some tap of it.
+fn reaches(update: &str, terms: &[Term], state: &StepState<'_>) -> Result<()> {
+    let recordings = state.recordings.borrow();
+    if recordings.iter().all(crate::nn::Recording::is_empty) {
+        return Ok(());
+    }
+    for term in terms.iter().filter(|t| t.reaches_model) {
+        let grads = term.value.backward()?;
+        if !recordings.iter().any(|r| r.touched(&grads)) {
+            return Err(Error::Liveness(format!(
+                "update `{update}`: the term `{}` has no gradient that reaches the model",
+                term.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Cuts every feed's rows into the same number of pieces, so that none of the first feed's holds more than `micro` rows.
+fn pieces(drawn: &[Drawn], micro: usize) -> Vec<Vec<Drawn>> {
+    let most = drawn.iter().map(|d| d.rows.len()).max().unwrap_or(1);
+    let n = most.div_ceil(micro.max(1)).max(1);
+    (0..n)
+        .map(|k| {
+            let cut = |d: &Drawn| {
+                let (from, to) = (d.rows.len() * k / n, d.rows.len() * (k + 1) / n);
+                Drawn {
+                    loaded: d.loaded.clone(),
+                    rows: d.rows[from..to].to_vec(),
+                    random: d.random,
+                }
+            };
+            drawn.iter().map(cut).collect()
+        })
+        .collect()
+}

@@ -1,0 +1,241 @@
+//! Runs the phases of a strategy, from the start or from a checkpoint.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use candle_core::Tensor;
+
+use super::checkpoint::{self, Best, Position};
+use super::event::{Event, Observer, Stop};
+use super::infer::{Domains, Passes};
+use super::phase::Course;
+use crate::data::Loaded;
+use crate::nn::Store;
+use crate::random::Stream;
+use crate::strategy::{Phase, Transfer};
+use crate::{Error, Result};
+
+/// Everything a training needs besides the model.
+pub struct Job<'a> {
+    /// What the run is; a checkpoint of another run is refused.
+    pub identity: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// The domains that training may look at.
+    pub domains: Domains,
+    /// Labelled rows that decide.
+    pub validation: Option<Loaded>,
+    /// Hears what happens.
+    pub observer: &'a dyn Observer,
+    /// Asks to stop.
+    pub stop: Stop,
+    /// Where the checkpoint goes; `None` writes none.
+    pub checkpoint: Option<PathBuf>,
+    /// Where epochs are recorded, one JSON object a line.
+    pub metrics: Option<PathBuf>,
+    /// Steps between checkpoints; by default one each half minute and one at the end of a phase.
+    pub checkpoint_every: Option<u64>,
+    /// Ends every phase after so many steps.
+    pub max_steps: Option<u64>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// The epoch that was kept in the last phase that selects, and its score.
+    pub chosen: Option<Best>,
+    /// Optimizer steps of all phases.
+    pub steps: u64,
+    /// Seconds of training, over all sittings.
+    pub seconds: f64,
+    /// What closed-form phases reported.
+    pub fits: BTreeMap<String, f64>,
+    /// Whether it went on from a checkpoint, and at which step.
+    pub resumed_at: Option<u64>,
+}
+
+/// How often a checkpoint is written when the recipe does not say.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// Runs the phases. On return the store holds the weights that were kept.
+pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Result<Outcome> {
+    let mut state = Runner {
+        position: Position {
+            identity: job.identity.clone(),
+            ..Position::default()
+        },
+        best: BTreeMap::new(),
+        started: Instant::now(),
+        written: Instant::now(),
+        before: 0.0,
+    };
+    let mut saved = BTreeMap::new();
+    let mut resumed_at = None;
+    if let Some(path) = &job.checkpoint {
+        if let Some((position, tensors)) = checkpoint::read(path)? {
+            if position.identity != job.identity {
+                return Err(Error::msg(format!(
+                    "{} belongs to another run: its recipe, data, weights or seed differ",
+                    path.display()
+                )));
+            }
+            restore(transfer.store, &tensors)?;
+            state.best = tensors
+                .iter()
+                .filter_map(|(k, t)| Some((k.strip_prefix("best/")?.to_string(), t.clone())))
+                .collect();
+            state.before = position.seconds;
+            resumed_at = Some(position.total_steps);
+            state.position = position;
+            saved = tensors;
+        }
+    }
+    job.cut_metrics(state.position.lines)?;
+    let of = phases.len();
+    for (index, phase) in phases.into_iter().enumerate() {
+        if index < state.position.phase {
+            continue;
+        }
+        match phase {
+            Phase::Train(train) => {
+                let mut course = Course::new(transfer, train, index, of, job, &mut state)?;
+                course.restore(&saved)?;
+                course.go()?;
+            }
+            Phase::Fit { name, mut fit } => {
+                job.observer.event(&Event::Phase {
+                    name: &name,
+                    index,
+                    of,
+                    steps: 0,
+                    per_epoch: 0,
+                    done: 0,
+                });
+                // The features that a fit looks at are a pass of the model as it stands; the copy keeps the borrow apart.
+                let random = Stream::new(job.seed).purpose("fit").at(index as u64);
+                let model = &mut transfer.model;
+                let snapshot = model.clone();
+                let mut passes = Passes {
+                    model: &snapshot,
+                    domains: &job.domains,
+                    store: transfer.store,
+                    random,
+                    observer: job.observer,
+                };
+                let report = fit.fit(&mut passes, model, transfer.store)?;
+                transfer.store.touch();
+                state.position.fits.extend(report);
+            }
+        }
+        saved.clear();
+        state.position = Position {
+            identity: job.identity.clone(),
+            phase: index + 1,
+            total_steps: state.position.total_steps,
+            lines: state.position.lines,
+            fits: std::mem::take(&mut state.position.fits),
+            chosen: state.position.best.or(state.position.chosen),
+            ..Position::default()
+        };
+        state.best.clear();
+        state.write(transfer.store, BTreeMap::new(), job)?;
+    }
+    Ok(Outcome {
+        chosen: state.position.chosen,
+        steps: state.position.total_steps,
+        seconds: state.seconds(),
+        fits: state.position.fits,
+        resumed_at,
+    })
+}
+
+/// What the runner carries from phase to phase.
+pub(crate) struct Runner {
+    pub position: Position,
+    /// The weights of the best epoch of this phase.
+    pub best: BTreeMap<String, Tensor>,
+    started: Instant,
+    written: Instant,
+    before: f64,
+}
+
+impl Runner {
+    pub fn seconds(&self) -> f64 {
+        self.before + self.started.elapsed().as_secs_f64()
+    }
+
+    /// Whether a checkpoint is due at this step.
+    pub fn due(&self, job: &Job<'_>) -> bool {
+        job.checkpoint.is_some()
+            && match job.checkpoint_every {
+                Some(n) => self.position.step.is_multiple_of(n.max(1)),
+                None => self.written.elapsed() >= INTERVAL,
+            }
+    }
+
+    pub fn write(
+        &mut self,
+        store: &Store,
+        mut tensors: BTreeMap<String, Tensor>,
+        job: &Job<'_>,
+    ) -> Result<()> {
+        let Some(path) = &job.checkpoint else {
+            return Ok(());
+        };
+        self.position.seconds = self.seconds();
+        for p in store.all() {
+            tensors.insert(format!("param/{}", p.name()), p.detached());
+        }
+        for (name, t) in &self.best {
+            tensors.insert(format!("best/{name}"), t.clone());
+        }
+        checkpoint::write(path, &self.position, &tensors)?;
+        self.written = Instant::now();
+        Ok(())
+    }
+}
+
+fn restore(store: &Store, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+    for p in store.all() {
+        let key = format!("param/{}", p.name());
+        let value = tensors
+            .get(&key)
+            .ok_or_else(|| Error::msg(format!("the checkpoint has no {}", p.name())))?;
+        p.var()
+            .set(&value.to_dtype(store.dtype())?.to_device(store.device())?)?;
+    }
+    store.touch();
+    Ok(())
+}
+
+impl Job<'_> {
+    /// Appends a line to the record.
+    pub(crate) fn record(&self, line: &serde_json::Value) -> Result<()> {
+        use std::io::Write;
+        let Some(path) = &self.metrics else {
+            return Ok(());
+        };
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(Error::io(path))?;
+        writeln!(file, "{line}").map_err(Error::io(path))
+    }
+
+    /// Drops lines that were written after the checkpoint that the run goes on from.
+    fn cut_metrics(&self, lines: usize) -> Result<()> {
+        let Some(path) = &self.metrics else {
+            return Ok(());
+        };
+        let Ok(text) = std::fs::read_to_string(path) else {
+            return Ok(());
+        };
+        let kept: String = text.split_inclusive('\n').take(lines).collect();
+        if kept.len() != text.len() {
+            crate::run::write_whole(path, kept.as_bytes())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! One update's view of the world: batches, labels, recorded passes.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use crate::data::{Example, Loaded, View};
+use crate::model::Model;
+use crate::nn::{Batch, Flow, Pass, Recording, Store, Taps};
+use crate::random::Stream;
+use crate::strategy::Step;
+use crate::task::TargetTask;
+use crate::{Error, Result};
+
+/// The models of a transfer by name; `model` is the one that is evaluated.
+pub(crate) struct Models<'a> {
+    pub model: &'a Model,
+    pub others: &'a BTreeMap<String, Model>,
+}
+
+impl Models<'_> {
+    fn get(&self, name: &str) -> Result<&Model> {
+        match name {
+            "model" => Ok(self.model),
+            _ => self
+                .others
+                .get(name)
+                .ok_or_else(|| Error::msg(format!("the strategy has no model named {name}"))),
+        }
+    }
+}
+
+/// A feed's rows at this step.
+pub(crate) struct Drawn {
+    pub loaded: Arc<Loaded>,
+    pub rows: Vec<u32>,
+    /// The stream of the feed's epoch, for views.
+    pub random: Stream,
+}
+
+pub(crate) struct StepState<'a> {
+    pub drawn: Vec<Drawn>,
+    pub batches: BTreeMap<(usize, View), Arc<Batch>>,
+    pub models: Models<'a>,
+    pub target: &'a dyn TargetTask,
+    pub store: &'a Store,
+    pub pass: Pass,
+    pub progress: f64,
+    pub taps: Vec<String>,
+    pub recordings: RefCell<Vec<Recording>>,
+}
+
+impl StepState<'_> {
+    fn examples(&self, feed: usize, view: View) -> Result<Vec<Arc<Example>>> {
+        let d = self.feed(feed)?;
+        d.loaded.examples(&d.rows, view, d.random)
+    }
+
+    fn feed(&self, feed: usize) -> Result<&Drawn> {
+        self.drawn.get(feed).ok_or_else(|| {
+            Error::msg(format!(
+                "the phase has {} feeds, and feed {feed} was asked for",
+                self.drawn.len()
+            ))
+        })
+    }
+}
+
+impl Step for StepState<'_> {
+    fn batch(&mut self, feed: usize, view: View) -> Result<Arc<Batch>> {
+        if let Some(b) = self.batches.get(&(feed, view)) {
+            return Ok(b.clone());
+        }
+        let examples = self.examples(feed, view)?;
+        let batch = Arc::new(
+            self.feed(feed)?
+                .loaded
+                .collate(&examples, self.store.device())?,
+        );
+        self.batches.insert((feed, view), batch.clone());
+        Ok(batch)
+    }
+
+    fn labels(&self, feed: usize) -> Result<Tensor> {
+        let d = self.feed(feed)?;
+        d.loaded
+            .labels(&d.rows, self.store.device())?
+            .ok_or_else(|| {
+                Error::msg(format!(
+                    "feed {feed} ({}) has no labels that training may see",
+                    d.loaded.name
+                ))
+            })
+    }
+
+    fn labelled(&self, feed: usize) -> bool {
+        self.drawn
+            .get(feed)
+            .is_some_and(|d| d.loaded.labels.is_some())
+    }
+
+    fn rows(&self, feed: usize) -> &[u32] {
+        self.drawn.get(feed).map_or(&[], |d| &d.rows)
+    }
+
+    fn encode(&mut self, model: &str, together: &[(usize, View)]) -> Result<Vec<Taps>> {
+        let batch = match together {
+            [(feed, view)] => self.batch(*feed, *view)?,
+            _ => {
+                let mut examples = Vec::new();
+                for &(feed, view) in together {
+                    examples.extend(self.examples(feed, view)?);
+                }
+                Arc::new(
+                    self.feed(0)?
+                        .loaded
+                        .collate(&examples, self.store.device())?,
+                )
+            }
+        };
+        let m = self.models.get(model)?;
+        let pass = Pass {
+            norm: m.norm,
+            random: self
+                .pass
+                .random
+                .purpose(model)
+                .at(self.recordings.borrow().len() as u64),
+            ..self.pass
+        };
+        let (taps, recording) = m
+            .chain()
+            .record(0, Flow::start(&batch), &pass, &self.taps)?;
+        self.recordings.borrow_mut().push(recording);
+        if together.len() == 1 {
+            return Ok(vec![taps]);
+        }
+        let mut from = 0;
+        let mut out = Vec::with_capacity(together.len());
+        for &(feed, _) in together {
+            let n = self.feed(feed)?.rows.len();
+            out.push(taps.rows(from, n)?);
+            from += n;
+        }
+        Ok(out)
+    }
+
+    fn task_loss(&mut self, feed: usize, view: View, logits: &Tensor) -> Result<Tensor> {
+        let batch = self.batch(feed, view)?;
+        let labels = if self.labelled(feed) {
+            Some(self.labels(feed)?)
+        } else {
+            None
+        };
+        self.target.loss(logits, labels.as_ref(), &batch)
+    }
+
+    fn progress(&self) -> f64 {
+        self.progress
+    }
+
+    fn random(&self, purpose: &str) -> Stream {
+        self.pass.random.purpose("objective").purpose(purpose)
+    }
+
+    fn store(&self) -> &Store {
+        self.store
+    }
+}

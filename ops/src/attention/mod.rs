@@ -1,0 +1,234 @@
+//! Multi-head scaled dot-product attention (Vaswani et al. 2017) with a key mask and dropout on the probabilities.
+//!
+//! For each sentence and head, with Q, K and V of (length, dim): S = Q Kᵀ / √dim, P = softmax(S) over the keys that the
+//! mask keeps, O = dropout(P) V. Gradient: dV = dropout(P)ᵀ dO, dP = dropout(dO Vᵀ), dS = P (dP - Σ P dP) by rows,
+//! dQ = dS K / √dim, dK = dSᵀ Q / √dim.
+//!
+//! Queries, keys and values lie as (batch, length, heads * dim), as a linear layer leaves them, and so does the output:
+//! each head reads and writes its columns in place, one task for each (sentence, head), and nothing is transposed. They
+//! may be slices of one wider tensor (a joint product for q, k and v), and [`backward_packed`] gives its gradient whole.
+//!
+//! **Padding costs nothing.** Under [`KeyMask::Lengths`] a sentence *is* its first `length` tokens: what lies beyond is
+//! neither read nor computed; its outputs are zeros, and its gradients too. Under [`KeyMask::Keep`] keys are masked one by
+//! one and every query has an output; a sentence without any key gives zeros. Nothing gives NaN.
+//!
+//! Up to a length of 128 the probabilities are kept for the backward pass; beyond, they are computed again.
+
+pub(crate) mod cpu;
+pub mod reference;
+#[cfg(test)]
+mod tests;
+
+use crate::dropout::Dropout;
+use crate::tensors::{on_kernels, pull_back, tensor};
+use candle_core::{DType, Error, Result, Tensor};
+use std::sync::Arc;
+
+/// Which keys may be attended to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyMask {
+    /// All of them.
+    None,
+    /// The first `lengths[i]` tokens of sentence i.
+    Lengths(Vec<usize>),
+    /// (batch, length), row-major: those that are true.
+    Keep(Vec<bool>),
+}
+
+impl KeyMask {
+    /// From a (batch, length) tensor, 0 where a token is padding: lengths where every row is ones and then zeros.
+    pub fn from_tensor(mask: &Tensor) -> Result<Self> {
+        let (_, length) = mask.dims2()?;
+        let keep: Vec<bool> = mask
+            .detach()
+            .ne(0u32)?
+            .flatten_all()?
+            .to_vec1::<u8>()?
+            .into_iter()
+            .map(|k| k != 0)
+            .collect();
+        if length == 0 || keep.iter().all(|&k| k) {
+            return Ok(KeyMask::None);
+        }
+        let lengths: Option<Vec<usize>> = keep
+            .chunks_exact(length)
+            .map(|row| {
+                let ones = row.iter().take_while(|&&k| k).count();
+                row[ones..].iter().all(|&k| !k).then_some(ones)
+            })
+            .collect();
+        Ok(lengths.map_or(KeyMask::Keep(keep), KeyMask::Lengths))
+    }
+
+    /// Fails unless the mask is one for `batch` sentences of `length` tokens.
+    fn check(&self, batch: usize, length: usize) -> Result<()> {
+        let right = match self {
+            KeyMask::None => true,
+            KeyMask::Lengths(l) => l.len() == batch && l.iter().all(|&l| l <= length),
+            KeyMask::Keep(keep) => keep.len() == batch * length,
+        };
+        if right {
+            return Ok(());
+        }
+        Err(Error::Msg(format!(
+            "attention: mask {self:?} for {batch} sentences of {length} tokens"
+        ))
+        .bt())
+    }
+
+    /// Queries and keys of sentence `i` that are computed.
+    pub(crate) fn extent(&self, i: usize, length: usize) -> (usize, usize) {
+        match self {
+            KeyMask::None => (length, length),
+            KeyMask::Lengths(lengths) => (lengths[i], lengths[i]),
+            KeyMask::Keep(_) => {
+                let last = self
+                    .row(i, length)
+                    .and_then(|row| row.iter().rposition(|&k| k));
+                (length, last.map_or(0, |last| last + 1))
+            }
+        }
+    }
+
+    /// The keys of sentence `i`, where they are masked one by one.
+    pub(crate) fn row(&self, i: usize, length: usize) -> Option<&[bool]> {
+        match self {
+            KeyMask::Keep(keep) => Some(&keep[i * length..(i + 1) * length]),
+            _ => None,
+        }
+    }
+}
+
+/// What the backward pass needs.
+#[derive(Debug, Clone)]
+pub struct Saved {
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    heads: usize,
+    mask: Arc<KeyMask>,
+    dropout: Option<Dropout>,
+    probabilities: Option<Arc<Vec<f32>>>,
+}
+
+/// Attention of q, k and v, each (batch, length, heads * dim); part of no graph.
+pub fn forward(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    heads: usize,
+    mask: &KeyMask,
+    dropout: Option<&Dropout>,
+) -> Result<(Tensor, Saved)> {
+    let shape = q.dims().to_vec();
+    let (y, saved) = run(q, k, v, heads, mask, dropout)?;
+    match y {
+        Ok(data) => Ok((tensor(data, shape)?, saved)),
+        Err(y) => Ok((y, saved)),
+    }
+}
+
+/// The gradients of q, k and v for the output gradient `grad`.
+pub fn backward(saved: &Saved, grad: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
+    if !on_kernels(&[&saved.q, grad]) {
+        let all = pull_back(&[&saved.q, &saved.k, &saved.v], &grad.detach(), |t| {
+            let (mask, dropout) = (&saved.mask, saved.dropout.as_ref());
+            reference::attention(&t[0], &t[1], &t[2], saved.heads, mask, dropout)
+        })?;
+        let [q, k, v] = <[Tensor; 3]>::try_from(all)
+            .map_err(|_| Error::Msg("attention: three gradients".into()).bt())?;
+        return Ok((q, k, v));
+    }
+    let shape = saved.q.dims();
+    let [q, k, v] = cpu::backward(saved, grad, false)?;
+    Ok((tensor(q, shape)?, tensor(k, shape)?, tensor(v, shape)?))
+}
+
+/// The gradient as one tensor of (batch, length, 3 * heads * dim): those of q, k and v side by side, which is the
+/// gradient of the output of a joint linear layer for the three.
+pub fn backward_packed(saved: &Saved, grad: &Tensor) -> Result<Tensor> {
+    if !on_kernels(&[&saved.q, grad]) {
+        let (q, k, v) = backward(saved, grad)?;
+        return Tensor::cat(&[q, k, v], 2);
+    }
+    let (batch, length, width) = saved.q.dims3()?;
+    let [packed, _, _] = cpu::backward(saved, grad, true)?;
+    tensor(packed, (batch, length, 3 * width))
+}
+
+/// Attention, recorded in Candle's graph.
+pub fn attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    heads: usize,
+    mask: &KeyMask,
+    dropout: Option<&Dropout>,
+) -> Result<Tensor> {
+    if !on_kernels(&[q, k, v]) {
+        check(q, k, v, heads, mask)?;
+        return reference::attention(q, k, v, heads, mask, dropout);
+    }
+    match run(q, k, v, heads, mask, dropout)? {
+        (Ok(data), saved) => {
+            crate::graph::record("attention", &[q, k, v], data, q.shape(), move |_, grad| {
+                let (q, k, v) = backward(&saved, grad)?;
+                Ok(vec![q, k, v])
+            })
+        }
+        (Err(y), _) => Ok(y),
+    }
+}
+
+fn check(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, mask: &KeyMask) -> Result<()> {
+    let (batch, length, width) = q.dims3()?;
+    if k.dims() != q.dims() || v.dims() != q.dims() || heads == 0 || width % heads != 0 {
+        return Err(Error::Msg(format!(
+            "attention: q {:?}, k {:?}, v {:?}, {heads} heads",
+            q.dims(),
+            k.dims(),
+            v.dims()
+        ))
+        .bt());
+    }
+    mask.check(batch, length)
+}
+
+/// The output as a vector where the kernels ran, as a tensor where the reference did.
+#[allow(clippy::type_complexity)]
+fn run(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    heads: usize,
+    mask: &KeyMask,
+    dropout: Option<&Dropout>,
+) -> Result<(std::result::Result<Vec<f32>, Tensor>, Saved)> {
+    check(q, k, v, heads, mask)?;
+    let kernels = on_kernels(&[q, k, v]);
+    // The kernels take any strides but that of the last dimension, which must be 1.
+    let rows = |t: &Tensor| {
+        let t = t.detach();
+        if t.stride()[2] == 1 {
+            Ok(t)
+        } else {
+            t.contiguous()
+        }
+    };
+    let mut saved = Saved {
+        q: rows(q)?,
+        k: rows(k)?,
+        v: rows(v)?,
+        heads,
+        mask: Arc::new(mask.clone()),
+        dropout: dropout.copied(),
+        probabilities: None,
+    };
+    if !kernels || q.dtype() != DType::F32 {
+        let y = reference::attention(&saved.q, &saved.k, &saved.v, heads, mask, dropout)?;
+        return Ok((Err(y), saved));
+    }
+    let (y, probabilities) = cpu::forward(&saved)?;
+    saved.probabilities = probabilities.map(Arc::new);
+    Ok((Ok(y), saved))
+}

@@ -1,0 +1,163 @@
+use super::*;
+use crate::random::Counter;
+use crate::testing::*;
+use candle_core::Device;
+
+fn some_dropout() -> Dropout {
+    Dropout::new(0.2, Counter::named(1, "attention")).unwrap()
+}
+
+fn masks(batch: usize, length: usize) -> Vec<KeyMask> {
+    let key = Counter::named(1, "attention mask");
+    let lengths = (0..batch)
+        .map(|i| if i == 0 { 0 } else { length - i % length })
+        .collect();
+    let keep = (0..batch * length)
+        .map(|i| i >= length && key.uniform(i as u64) > 0.4)
+        .collect();
+    vec![
+        KeyMask::None,
+        KeyMask::Lengths(lengths),
+        KeyMask::Keep(keep),
+    ]
+}
+
+#[test]
+fn values_and_gradients_agree_with_the_reference() {
+    for (batch, length, heads, dim) in [(1, 1, 1, 1), (3, 7, 2, 5), (2, 33, 3, 8), (2, 140, 1, 16)]
+    {
+        let shape = [batch, length, heads * dim];
+        let (q, k, v) = (
+            normal("q", &shape),
+            normal("k", &shape),
+            normal("v", &shape),
+        );
+        for mask in masks(batch, length) {
+            for dropout in [None, Some(some_dropout())] {
+                let d = dropout.as_ref();
+                graphs_agree(
+                    "attention",
+                    &[q.clone(), k.clone(), v.clone()],
+                    1e-5,
+                    |t| attention(&t[0], &t[1], &t[2], heads, &mask, d),
+                    |t| reference::attention(&t[0], &t[1], &t[2], heads, &mask, d),
+                );
+                let g = normal("g", &shape);
+                let (y, saved) = forward(&q, &strided(&k), &v, heads, &mask, d).unwrap();
+                let (y64, saved64) =
+                    forward(&wide(&q), &wide(&k), &wide(&v), heads, &mask, d).unwrap();
+                assert_close("value", &y, &y64, 1e-5);
+                let (dq, dk, dv) = backward(&saved, &strided(&g)).unwrap();
+                let (eq, ek, ev) = backward(&saved64, &wide(&g)).unwrap();
+                assert_close("dq", &dq, &eq, 1e-5);
+                assert_close("dk", &dk, &ek, 1e-5);
+                assert_close("dv", &dv, &ev, 1e-5);
+                let packed = Tensor::cat(&[&dq, &dk, &dv], 2).unwrap();
+                assert_close(
+                    "packed",
+                    &backward_packed(&saved, &g).unwrap(),
+                    &packed,
+                    0.0,
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn slices_of_a_joint_product_need_no_copy() {
+    let (batch, length, heads, dim) = (2, 9, 2, 4);
+    let qkv = normal("qkv", &[batch, length, 3 * heads * dim]);
+    let part = |i: usize| qkv.narrow(2, i * heads * dim, heads * dim).unwrap();
+    let whole = |i: usize| part(i).contiguous().unwrap();
+    let run = |q, k, v| forward(&q, &k, &v, heads, &KeyMask::None, None).unwrap();
+    let (y, saved) = run(part(0), part(1), part(2));
+    let (z, other) = run(whole(0), whole(1), whole(2));
+    assert_close("slices", &y, &z, 0.0);
+    let (a, b) = (backward_packed(&saved, &y), backward_packed(&other, &y));
+    assert_close("slices", &a.unwrap(), &b.unwrap(), 0.0);
+    // Last dimension strided, too.
+    let t = part(0)
+        .contiguous()
+        .unwrap()
+        .transpose(1, 2)
+        .unwrap()
+        .contiguous()
+        .unwrap();
+    let (z, _) = run(t.transpose(1, 2).unwrap(), whole(1), whole(2));
+    assert_close("transposed", &y, &z, 0.0);
+}
+
+#[test]
+fn the_reference_passes_finite_differences() {
+    let inputs = [
+        normal("q", &[2, 3, 4]),
+        normal("k", &[2, 3, 4]),
+        normal("v", &[2, 3, 4]),
+    ];
+    for mask in masks(2, 3) {
+        finite_differences("attention", &inputs, |t| {
+            attention(&t[0], &t[1], &t[2], 2, &mask, Some(&some_dropout()))
+        });
+    }
+}
+
+#[test]
+fn padding_changes_nothing_and_gives_zeros() {
+    let (heads, dim, length) = (2, 8, 5);
+    let short = normal("x", &[1, length, heads * dim]);
+    let noise = (normal("noise", &[1, 4, heads * dim]) * f64::NAN).unwrap();
+    let long = Tensor::cat(&[&short, &noise], 1).unwrap();
+    let (y, _) = forward(&short, &short, &short, heads, &KeyMask::None, None).unwrap();
+    let mask = KeyMask::Lengths(vec![length]);
+    let (z, saved) = forward(&long, &long, &long, heads, &mask, None).unwrap();
+    assert_close(
+        "kept",
+        &z.narrow(1, 0, length).unwrap().contiguous().unwrap(),
+        &y,
+        0.0,
+    );
+    assert!(
+        values(&z.narrow(1, length, 4).unwrap())
+            .iter()
+            .all(|&z| z == 0.0)
+    );
+    let packed = backward_packed(&saved, &z).unwrap();
+    assert!(values(&packed).iter().all(|g| g.is_finite()));
+}
+
+#[test]
+fn masks_are_read_from_tensors() {
+    let of = |rows: [[u32; 3]; 2]| {
+        KeyMask::from_tensor(&Tensor::new(&rows, &Device::Cpu).unwrap()).unwrap()
+    };
+    assert_eq!(of([[1, 1, 1], [1, 1, 1]]), KeyMask::None);
+    assert_eq!(of([[1, 1, 0], [0, 0, 0]]), KeyMask::Lengths(vec![2, 0]));
+    let keep = vec![true, false, true, true, true, true];
+    assert_eq!(of([[1, 0, 1], [1, 1, 1]]), KeyMask::Keep(keep));
+    let x = normal("x", &[2, 3, 4]);
+    for wrong in [
+        KeyMask::Lengths(vec![4, 1]),
+        KeyMask::Lengths(vec![1]),
+        KeyMask::Keep(vec![true]),
+    ] {
+        assert!(forward(&x, &x, &x, 2, &wrong, None).is_err());
+    }
+    assert!(forward(&x, &x, &x, 3, &KeyMask::None, None).is_err());
+}
+
+#[test]
+fn bits_do_not_depend_on_threads() {
+    let shape = [3, 65, 48];
+    let (q, k, v) = (
+        normal("q", &shape),
+        normal("k", &shape),
+        normal("v", &shape),
+    );
+    for mask in masks(3, 65) {
+        same_bits("attention", || {
+            let (y, saved) = forward(&q, &k, &v, 3, &mask, Some(&some_dropout())).unwrap();
+            vec![backward_packed(&saved, &q).unwrap(), y]
+        });
+    }
+}

@@ -1,0 +1,162 @@
+//! Linear layer: y = x Wᵀ + b, with W of (out, in) as PyTorch stores it.
+//!
+//! Gradient: dx = dy W, dW = dyᵀ x, db = the column sums of dy. The bias goes in before the product, which adds to it;
+//! its gradient is summed by fixed chunks of rows.
+
+pub(crate) mod cpu;
+pub mod reference;
+#[cfg(test)]
+mod tests;
+
+pub use cpu::column_sums;
+
+use crate::matmul::View;
+use crate::tensors::{Reading, on_kernels, pull_back, rows, tensor};
+use candle_core::{Error, Result, Tensor};
+
+/// Gradients of a linear layer.
+#[derive(Debug, Clone)]
+pub struct Grads {
+    /// Of the input, if it was asked for.
+    pub x: Option<Tensor>,
+    /// Of the weight.
+    pub weight: Tensor,
+    /// Of the bias; computed whether or not the layer has one.
+    pub bias: Tensor,
+}
+
+/// x Wᵀ + b for x of (..., in) and `weight` of (out, in); part of no graph.
+pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (x, weight) = (x.detach(), weight.detach());
+    let bias = bias.map(Tensor::detach);
+    if !kernels(&x, &weight, bias.as_ref()) {
+        return reference::linear(&x, &weight, bias.as_ref());
+    }
+    let (data, shape) = apply(&x, &weight, bias.as_ref())?;
+    tensor(data, shape)
+}
+
+/// The gradients for the output gradient `grad`; `need_x` says whether the input's is wanted.
+pub fn backward(x: &Tensor, weight: &Tensor, grad: &Tensor, need_x: bool) -> Result<Grads> {
+    let (x, weight, grad) = (x.detach(), weight.detach(), grad.detach());
+    if !on_kernels(&[&x, &weight, &grad]) {
+        let out = weight.dim(0)?;
+        let bias = Tensor::zeros(out, weight.dtype(), weight.device())?;
+        let all = pull_back(&[&x, &weight, &bias], &grad, |t| {
+            reference::linear(&t[0], &t[1], Some(&t[2]))
+        })?;
+        let [gx, gw, gb] = <[Tensor; 3]>::try_from(all)
+            .map_err(|_| Error::Msg("linear: three gradients".into()).bt())?;
+        return Ok(Grads {
+            x: need_x.then_some(gx),
+            weight: gw,
+            bias: gb,
+        });
+    }
+    let x_grad = if need_x {
+        Some(backward_x(&weight, &grad)?)
+    } else {
+        None
+    };
+    let (x, grad) = (x.contiguous()?, grad.contiguous()?);
+    let (n, width_in) = rows(&x)?;
+    let (_, width_out) = rows(&grad)?;
+    let (rx, rg) = (Reading::of(&x), Reading::of(&grad));
+    let (xs, gs) = (rx.slice::<f32>()?, rg.slice::<f32>()?);
+    let gw = crate::matmul::cpu::fresh(View::new(gs, n, width_out).t(), View::new(xs, n, width_in));
+    Ok(Grads {
+        x: x_grad,
+        weight: tensor(gw, (width_out, width_in))?,
+        bias: tensor(column_sums(gs, width_out), width_out)?,
+    })
+}
+
+/// The gradient of the input alone, for a frozen layer in the middle of a trained network: dx = dy W.
+pub fn backward_x(weight: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    let grad = grad.detach().contiguous()?;
+    let (n, width_out) = rows(&grad)?;
+    let mut shape = grad.dims().to_vec();
+    if let Some(last) = shape.last_mut() {
+        *last = weight.dim(1)?;
+    }
+    crate::matmul::forward(&grad.reshape((n, width_out))?, weight, false, false)?.reshape(shape)
+}
+
+/// Adds the weight's gradient dyᵀ x to `into` (row-major (out, in)), for accumulation over batches; f32 on the CPU.
+pub fn accumulate_weight(into: &mut [f32], x: &Tensor, grad: &Tensor) -> Result<()> {
+    let (x, grad) = (x.detach().contiguous()?, grad.detach().contiguous()?);
+    let (n, width_in) = rows(&x)?;
+    let (n_grad, width_out) = rows(&grad)?;
+    if n != n_grad || into.len() != width_in * width_out {
+        return Err(Error::Msg(format!(
+            "linear: gradient of {width_out} x {width_in} from {n_grad} and {n} rows into {} elements",
+            into.len()
+        ))
+        .bt());
+    }
+    let (rx, rg) = (Reading::of(&x), Reading::of(&grad));
+    crate::matmul::into_view(
+        into,
+        View::new(rg.slice::<f32>()?, n, width_out).t(),
+        View::new(rx.slice::<f32>()?, n, width_in),
+        1.0,
+    );
+    Ok(())
+}
+
+/// x Wᵀ + b, recorded in Candle's graph.
+pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    if !kernels(x, weight, bias) {
+        return reference::linear(x, weight, bias);
+    }
+    let (data, shape) = apply(
+        &x.detach(),
+        &weight.detach(),
+        bias.map(Tensor::detach).as_ref(),
+    )?;
+    let back = |args: &[&Tensor], grad: &Tensor| {
+        // A plain tensor as input (features, token embeddings of a frozen table) needs no gradient of its own, but
+        // Candle asks for an entry where it tracks the argument.
+        let need_x = args[0].track_op();
+        let grads = backward(args[0], args[1], grad, need_x)?;
+        let gx = match grads.x {
+            Some(gx) => gx,
+            None => args[0].zeros_like()?,
+        };
+        Ok(vec![gx, grads.weight, grads.bias])
+    };
+    match bias {
+        Some(b) => crate::graph::record("linear", &[x, weight, b], data, shape, back),
+        None => crate::graph::record("linear", &[x, weight], data, shape, back),
+    }
+}
+
+fn kernels(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> bool {
+    on_kernels(&[x, weight]) && bias.is_none_or(|b| on_kernels(&[b]))
+}
+
+fn apply(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<(Vec<f32>, Vec<usize>)> {
+    let x = x.contiguous()?;
+    let (n, width_in) = rows(&x)?;
+    let (width_out, expected) = weight.dims2()?;
+    if width_in != expected || bias.is_some_and(|b| b.dims() != [width_out]) {
+        return Err(Error::Msg(format!(
+            "linear: x {:?}, weight {:?}, bias {:?}",
+            x.dims(),
+            weight.dims(),
+            bias.map(Tensor::dims)
+        ))
+        .bt());
+    }
+    let mut shape = x.dims().to_vec();
+    if let Some(last) = shape.last_mut() {
+        *last = width_out;
+    }
+    let bias = bias.map(Tensor::contiguous).transpose()?;
+    let (rx, rw) = (Reading::of(&x), Reading::of(weight));
+    let rb = bias.as_ref().map(Reading::of);
+    let xs = View::new(rx.slice::<f32>()?, n, width_in);
+    let ws = View::of(&rw, weight, true)?;
+    let bs = rb.as_ref().map(|b| b.slice::<f32>()).transpose()?;
+    Ok((cpu::forward(xs, ws, bs), shape))
+}

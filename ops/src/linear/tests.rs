@@ -1,0 +1,101 @@
+use super::*;
+use crate::path::Path;
+use crate::testing::*;
+
+#[test]
+fn values_and_gradients_agree_with_the_reference() {
+    for (shape, width, out) in [
+        (vec![1, 1], 1, 1),
+        (vec![3, 5, 7], 7, 9),
+        (vec![130, 33], 33, 65),
+        (vec![2, 200, 48], 48, 3),
+    ] {
+        let x = normal("x", &shape);
+        let w = normal("w", &[out, width]);
+        let b = normal("b", &[out]);
+        let exact = reference::linear(&wide(&x), &wide(&w), Some(&wide(&b))).unwrap();
+        for x in [x.clone(), strided(&x)] {
+            assert_close("linear", &forward(&x, &w, Some(&b)).unwrap(), &exact, 1e-5);
+        }
+        let with = |f: fn(&Tensor, &Tensor, Option<&Tensor>) -> Result<Tensor>| {
+            move |t: &[Tensor]| f(&t[0], &t[1], Some(&t[2]))
+        };
+        graphs_agree(
+            "linear",
+            &[x.clone(), w.clone(), b],
+            1e-5,
+            with(linear),
+            with(reference::linear),
+        );
+        graphs_agree(
+            "linear without bias",
+            &[x, w],
+            1e-5,
+            |t| linear(&t[0], &t[1], None),
+            |t| reference::linear(&t[0], &t[1], None),
+        );
+    }
+}
+
+#[test]
+fn the_reference_passes_finite_differences() {
+    let inputs = [
+        normal("x", &[2, 3, 4]),
+        normal("w", &[5, 4]),
+        normal("b", &[5]),
+    ];
+    finite_differences("linear", &inputs, |t| linear(&t[0], &t[1], Some(&t[2])));
+}
+
+#[test]
+fn pullbacks_agree_between_f32_and_f64() {
+    let (x, w, g) = (
+        normal("x", &[4, 6, 5]),
+        normal("w", &[3, 5]),
+        normal("g", &[4, 6, 3]),
+    );
+    let a = backward(&x, &w, &strided(&g), true).unwrap();
+    let b = backward(&wide(&x), &wide(&w), &wide(&g), true).unwrap();
+    assert_close("x", &a.x.unwrap(), &b.x.unwrap(), 1e-5);
+    assert_close("w", &a.weight, &b.weight, 1e-5);
+    assert_close("b", &a.bias, &b.bias, 1e-5);
+    assert!(backward(&x, &w, &g, false).unwrap().x.is_none());
+    let mut sum = vec![1f32; 15];
+    accumulate_weight(&mut sum, &x, &g).unwrap();
+    let sum = tensor(sum, (3, 5)).unwrap();
+    assert_close("sum", &sum, &(b.weight + 1.0).unwrap(), 1e-5);
+}
+
+#[test]
+fn column_sums_agree_on_every_path() {
+    for (n, width) in [(1, 1), (7, 3), (130, 17), (1001, 33)] {
+        let x = normal("x", &[n, width]);
+        let exact = wide(&x).sum(0).unwrap();
+        let flat = x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for path in Path::all() {
+            let mut sums = vec![0f32; width];
+            cpu::add_rows(path, &mut sums, &flat);
+            assert_close("sums", &tensor(sums, width).unwrap(), &exact, 1e-5);
+        }
+        assert_close(
+            "sums",
+            &tensor(column_sums(&flat, width), width).unwrap(),
+            &exact,
+            1e-5,
+        );
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_threads() {
+    let (x, w, b) = (
+        normal("x", &[900, 96]),
+        normal("w", &[200, 96]),
+        normal("b", &[200]),
+    );
+    same_bits("linear", || {
+        let y = forward(&x, &w, Some(&b)).unwrap();
+        let grads = backward(&x, &w, &y, true).unwrap();
+        vec![y, grads.x.unwrap(), grads.weight, grads.bias]
+    });
+}

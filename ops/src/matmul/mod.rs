@@ -1,0 +1,91 @@
+//! Matrix product: C = op(A) op(B), where op is the identity or the transpose.
+//!
+//! Gradient, for C = A B: dA = dC Bᵀ and dB = Aᵀ dC; the transposed forms follow by transposing both sides.
+//!
+//! The kernels are those of the `gemm` crate (with its feature `x86-v4`), called on slices. Each output element is
+//! summed by one thread in an order that depends on the shape alone, so the bits do not depend on the number of threads.
+
+pub(crate) mod cpu;
+pub mod reference;
+#[cfg(test)]
+mod tests;
+
+pub use cpu::{View, into, into_batched, into_view};
+
+use crate::tensors::{Element, Reading, on_kernels, tensor};
+use candle_core::{DType, Error, Result, Tensor};
+
+/// `op(a) op(b)` of two matrices, where `ta` and `tb` transpose; part of no graph.
+///
+/// f32 and f64 on the CPU run on the `gemm` crate with the strides the tensors have, without copies.
+pub fn forward(a: &Tensor, b: &Tensor, ta: bool, tb: bool) -> Result<Tensor> {
+    let (a, b) = (a.detach(), b.detach());
+    if a.device().is_cpu() && a.dtype() == b.dtype() {
+        match a.dtype() {
+            DType::F32 => return product::<f32>(&a, &b, ta, tb),
+            DType::F64 => return product::<f64>(&a, &b, ta, tb),
+            _ => {}
+        }
+    }
+    reference::matmul(&a, &b, ta, tb)
+}
+
+/// The gradients of `a` and `b` for the gradient of `op(a) op(b)`.
+pub fn backward(
+    a: &Tensor,
+    b: &Tensor,
+    ta: bool,
+    tb: bool,
+    grad: &Tensor,
+) -> Result<(Tensor, Tensor)> {
+    // op(a) = A: dA = G op(b)ᵀ, and da is dA or its transpose.
+    let da = if ta {
+        forward(b, grad, tb, true)?
+    } else {
+        forward(grad, b, false, !tb)?
+    };
+    let db = if tb {
+        forward(grad, a, true, ta)?
+    } else {
+        forward(a, grad, !ta, false)?
+    };
+    Ok((da, db))
+}
+
+/// `op(a) op(b)`, recorded in Candle's graph.
+pub fn matmul(a: &Tensor, b: &Tensor, ta: bool, tb: bool) -> Result<Tensor> {
+    if !on_kernels(&[a, b]) {
+        return reference::matmul(a, b, ta, tb);
+    }
+    let (data, shape) = multiply::<f32>(a, b, ta, tb)?;
+    crate::graph::record("matmul", &[a, b], data, shape, move |args, grad| {
+        let (da, db) = backward(args[0], args[1], ta, tb, grad)?;
+        Ok(vec![da, db])
+    })
+}
+
+fn product<T: Element>(a: &Tensor, b: &Tensor, ta: bool, tb: bool) -> Result<Tensor> {
+    let (data, shape) = multiply::<T>(a, b, ta, tb)?;
+    tensor(data, shape)
+}
+
+fn multiply<T: Element>(
+    a: &Tensor,
+    b: &Tensor,
+    ta: bool,
+    tb: bool,
+) -> Result<(Vec<T>, (usize, usize))> {
+    let (ra, rb) = (Reading::of(a), Reading::of(b));
+    let va = View::of(&ra, a, ta)?;
+    let vb = View::of(&rb, b, tb)?;
+    if va.columns != vb.rows {
+        return Err(Error::ShapeMismatchBinaryOp {
+            lhs: a.shape().clone(),
+            rhs: b.shape().clone(),
+            op: "matmul",
+        }
+        .bt());
+    }
+    let shape = (va.rows, vb.columns);
+    Ok((cpu::fresh(va, vb), shape))
+}

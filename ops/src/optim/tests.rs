@@ -1,0 +1,191 @@
+use super::*;
+use crate::random::{Counter, fill_normal};
+
+fn rules() -> Vec<Rule> {
+    let adamw = AdamW {
+        weight_decay: 0.1,
+        ..AdamW::default()
+    };
+    let sgd = |momentum, nesterov| {
+        Rule::Sgd(Sgd {
+            lr: 0.1,
+            momentum,
+            nesterov,
+            weight_decay: 0.01,
+        })
+    };
+    let rmsprop = |momentum| {
+        Rule::RmsProp(RmsProp {
+            momentum,
+            weight_decay: 0.01,
+            ..RmsProp::default()
+        })
+    };
+    vec![
+        Rule::AdamW(adamw),
+        sgd(0.0, false),
+        sgd(0.9, false),
+        sgd(0.9, true),
+        rmsprop(0.0),
+        rmsprop(0.9),
+    ]
+}
+
+fn drawn(name: &str, n: usize) -> Vec<f32> {
+    let mut x = vec![0f32; n];
+    fill_normal(&mut x, Counter::named(5, name), 0.0, 1.0);
+    x
+}
+
+/// Three steps of each rule from p = (0.5, -1.0), with gradients (0.1, -0.2), (0.3, 0.0), (-0.4, 0.05), in f64.
+///
+/// ```python
+/// import torch
+/// for make in [lambda p: torch.optim.AdamW(p, weight_decay=.1),
+///              lambda p: torch.optim.SGD(p, lr=.1, weight_decay=.01),
+///              lambda p: torch.optim.SGD(p, lr=.1, momentum=.9, weight_decay=.01),
+///              lambda p: torch.optim.SGD(p, lr=.1, momentum=.9, nesterov=True, weight_decay=.01),
+///              lambda p: torch.optim.RMSprop(p, weight_decay=.01),
+///              lambda p: torch.optim.RMSprop(p, momentum=.9, weight_decay=.01)]:
+///     p = torch.tensor([.5, -1.], dtype=torch.float64, requires_grad=True)
+///     o = make([p])
+///     for g in [[.1, -.2], [.3, 0.], [-.4, .05]]:
+///         p.grad = torch.tensor(g, dtype=torch.float64); o.step()
+///     print(p.tolist())
+/// ```
+const PYTORCH: [[f64; 2]; 6] = [
+    [0.4979939267869766, -0.9976828574050611],
+    [0.4985514895, -0.982042979],
+    [0.45316538949999996, -0.945270779],
+    [0.4565036619805, -0.9328907239609999],
+    [0.38329685820566334, -0.9150473638604409],
+    [0.12725234611065467, -0.7405823932131246],
+];
+
+#[test]
+fn the_rules_are_those_of_pytorch() {
+    for (rule, expected) in rules().into_iter().zip(PYTORCH) {
+        let mut p = [0.5, -1.0];
+        let mut p32 = [0.5f32, -1.0];
+        let mut state = vec![vec![0f64; 2]; rule.state_names().len()];
+        let mut state32 = vec![vec![0f32; 2]; rule.state_names().len()];
+        for (t, g) in [[0.1, -0.2], [0.3, 0.0], [-0.4, 0.05]]
+            .into_iter()
+            .enumerate()
+        {
+            let slot = Slot {
+                param: &mut p[..],
+                grad: &g,
+                state: state.iter_mut().map(Vec::as_mut_slice).collect(),
+                rule,
+                step: t as u64 + 1,
+            };
+            step(slot, 1.0);
+            // The same with gradients twice as large, halved by the scale.
+            let g32 = g.map(|g| 2.0 * g as f32);
+            let slot = Slot {
+                param: &mut p32[..],
+                grad: &g32,
+                state: state32.iter_mut().map(Vec::as_mut_slice).collect(),
+                rule,
+                step: t as u64 + 1,
+            };
+            step(slot, 0.5);
+        }
+        for i in 0..2 {
+            assert!(
+                (p[i] - expected[i]).abs() < 1e-12,
+                "{rule:?}: {p:?} {expected:?}"
+            );
+            assert!(
+                (f64::from(p32[i]) - expected[i]).abs() < 1e-6,
+                "{rule:?}: {p32:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_path_agrees_with_f64_over_odd_lengths() {
+    for n in [1, 17, 1003] {
+        for rule in rules() {
+            for path in Path::all() {
+                let mut p = drawn("p", n);
+                let mut p64: Vec<f64> = p.iter().map(|&p| p.into()).collect();
+                let names = rule.state_names().len();
+                let (mut state, mut state64) =
+                    (vec![vec![0f32; n]; names], vec![vec![0f64; n]; names]);
+                for t in 1..=3 {
+                    let g = drawn(&format!("g{t}"), n);
+                    let g64: Vec<f64> = g.iter().map(|&g| g.into()).collect();
+                    let mut s: Vec<&mut [f32]> = state.iter_mut().map(Vec::as_mut_slice).collect();
+                    f32::step(path, &mut p, &g, &mut s, &rule, t, 0.5);
+                    let mut s: Vec<&mut [f64]> =
+                        state64.iter_mut().map(Vec::as_mut_slice).collect();
+                    reference::step(&mut p64, &g64, &mut s, &rule, t, 0.5);
+                }
+                for i in 0..n {
+                    assert!(
+                        (f64::from(p[i]) - p64[i]).abs() < 5e-6,
+                        "{rule:?} {path:?} {i}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn many_tensors_step_as_each_alone_with_any_number_of_threads() {
+    let sizes = [3, CHUNK, CHUNK + 5, 3 * CHUNK + 1];
+    let rule = rules()[0];
+    let run = |threads: usize| {
+        let grads: Vec<Vec<f32>> = sizes.iter().map(|&n| drawn("g", n)).collect();
+        let mut params: Vec<Vec<f32>> = sizes.iter().map(|&n| drawn("p", n)).collect();
+        let mut state: Vec<[Vec<f32>; 2]> =
+            sizes.iter().map(|&n| [vec![0.; n], vec![0.; n]]).collect();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        let norm = pool.install(|| {
+            let norm = global_norm(&grads.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            let slots: Vec<Slot<'_, f32>> = params
+                .iter_mut()
+                .zip(&grads)
+                .zip(&mut state)
+                .map(|((param, grad), state)| Slot {
+                    param,
+                    grad,
+                    state: state.iter_mut().map(Vec::as_mut_slice).collect(),
+                    rule,
+                    step: 1,
+                })
+                .collect();
+            if threads == 1 {
+                slots
+                    .into_iter()
+                    .for_each(|slot| step(slot, clip_scale(norm, 1.0)));
+            } else {
+                step_all(slots, clip_scale(norm, 1.0));
+            }
+            norm
+        });
+        (norm, params, state)
+    };
+    let one = run(1);
+    let exact: f64 = sizes
+        .iter()
+        .flat_map(|&n| drawn("g", n))
+        .map(|g| f64::from(g).powi(2))
+        .sum();
+    assert!((one.0 - exact.sqrt()).abs() < 1e-9 * one.0);
+    assert!(one == run(2) && one == run(3));
+}
+
+#[test]
+fn clipping_scales_down_and_never_up() {
+    assert_eq!(clip_scale(0.5, 1.0), 1.0);
+    assert!((clip_scale(4.0, 1.0) - 0.25).abs() < 1e-6);
+    assert!(clip_scale(f64::NAN, 1.0).is_nan());
+}

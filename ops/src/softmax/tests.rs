@@ -1,0 +1,72 @@
+use super::*;
+use crate::path::Path;
+use crate::testing::*;
+use candle_core::Device;
+
+/// About a third masked, and row 0 entirely.
+fn some_mask(shape: &[usize]) -> Tensor {
+    let width = shape[shape.len() - 1];
+    let key = crate::random::Counter::named(1, "softmax mask");
+    let keep: Vec<u8> = (0..shape.iter().product::<usize>())
+        .map(|i| u8::from(i >= width && key.uniform(i as u64) > 0.3))
+        .collect();
+    Tensor::from_vec(keep, shape, &Device::Cpu).unwrap()
+}
+
+#[test]
+fn values_and_gradients_agree_with_the_reference() {
+    for shape in [vec![1, 1], vec![3, 5, 7], vec![40, 33], vec![2, 3, 128]] {
+        let x = (normal("x", &shape) * 5.0).unwrap();
+        for keep in [None, Some(some_mask(&shape))] {
+            let keep = keep.as_ref();
+            let exact = reference::softmax(&wide(&x), keep).unwrap();
+            for x in [x.clone(), strided(&x)] {
+                assert_close("softmax", &forward(&x, keep).unwrap(), &exact, 1e-6);
+            }
+            graphs_agree(
+                "softmax",
+                std::slice::from_ref(&x),
+                1e-6,
+                |t| softmax(&t[0], keep),
+                |t| reference::softmax(&t[0], keep),
+            );
+            let (y, g) = (forward(&x, keep).unwrap(), normal("g", &shape));
+            let a = backward(&y, &strided(&g)).unwrap();
+            assert_close("pullback", &a, &backward(&exact, &wide(&g)).unwrap(), 1e-6);
+        }
+    }
+}
+
+#[test]
+fn the_reference_passes_finite_differences() {
+    let keep = some_mask(&[3, 5]);
+    for keep in [None, Some(&keep)] {
+        finite_differences("softmax", &[normal("x", &[3, 5])], |t| softmax(&t[0], keep));
+    }
+}
+
+#[test]
+fn every_path_agrees_and_masked_rows_are_zeros() {
+    let x = (normal("x", &[53]) * 5.0).unwrap();
+    let exact = reference::softmax(&wide(&x), None).unwrap();
+    for path in Path::all() {
+        let mut row = x.to_vec1::<f32>().unwrap();
+        cpu::softmax_rows(path, &mut row, 53);
+        assert_close("row", &tensor(row, 53).unwrap(), &exact, 1e-6);
+        let mut row = vec![1e30f32; 20];
+        cpu::mask(path, &mut row, &[0; 20]);
+        cpu::softmax_rows(path, &mut row, 20);
+        assert_eq!(row, [0.0; 20]);
+        let mut row = [f32::NAN, 0.0, 1.0];
+        cpu::softmax_rows(path, &mut row, 3);
+        assert!(row.iter().all(|x| x.is_nan()), "a NaN must not be hidden");
+        let (y, mut g) = (x.to_vec1::<f32>().unwrap(), vec![1f32; 53]);
+        cpu::pull_back_rows(path, &y, &mut g, 53);
+        assert!(g.iter().all(|g| g.is_finite()));
+    }
+    let x = normal("x", &[300, 90]);
+    same_bits("softmax", || {
+        let y = forward(&x, None).unwrap();
+        vec![backward(&y, &x).unwrap(), y]
+    });
+}

@@ -34,6 +34,10 @@ pub struct Checked {
     pub device: String,
     /// The complete recipe: every key, defaults and where they come from.
     pub explained: String,
+    /// The same with absolute paths: it runs from any folder.
+    pub replayable: String,
+    /// The values of all keys that are set, defaults included.
+    pub values: serde_json::Value,
 }
 
 impl Checked {
@@ -49,10 +53,12 @@ impl Checked {
         if report.errors() > 0 {
             return Err(Box::new(report));
         }
-        let explained = written.record().explain();
         match checked {
             Some(mut c) => {
-                c.explained = explained;
+                let record = written.record();
+                c.explained = record.explain();
+                c.replayable = record.explain_with(&|name| absolute(name, written.folder()));
+                c.values = record.to_json();
                 Ok(c)
             }
             // A maker that gave nothing and noted nothing.
@@ -70,12 +76,12 @@ impl Checked {
         self.target.digest()
     }
 
-    /// What identifies the run: the complete recipe (seed and all), the data, the weights, the version.
+    /// What identifies the run: every value of the recipe (seed and all), the data, the weights, the version.
     pub fn identity(&self) -> String {
         use sha2::Digest;
         let text = format!(
             "{}\n{}\n{}\n{}",
-            self.explained,
+            self.values,
             self.data_sha256(),
             self.source.digest(),
             env!("CARGO_PKG_VERSION")
@@ -145,12 +151,18 @@ fn read(
         transductive,
         checkpoint: None,
     };
+    // A data value, so that a copy of the recipe elsewhere still finds it.
     let checkpoint = source
-        .string("checkpoint")
+        .data("checkpoint")
         .help("the weights to start from")
         .example("builtin:bert-mini")
+        .check(|names| match names.len() {
+            1 => Ok(()),
+            _ => Err("one checkpoint".into()),
+        })
         .unset("none: the source task makes its own network")
-        .optional();
+        .optional()
+        .and_then(|names| Some(names.into_iter().next()?.0));
     if let Some(name) = &checkpoint {
         match resolve.resolve(name, folder) {
             Ok(found) => cx.checkpoint = Some(found),
@@ -174,7 +186,7 @@ fn read(
         (None, true) => task.optional(),
         (None, false) => Some(task.example("bert").required()),
     };
-    let made_source = task
+    let mut made_source = task
         .and_then(|t| registry.sources().get(&t).cloned())
         .and_then(|make| make(&source, &cx));
 
@@ -189,6 +201,11 @@ fn read(
         .get(&wanted)
         .cloned()
         .and_then(|make| make(&target, &cx));
+    if let (Some(s), Some(t)) = (&mut made_source, &made_target)
+        && let Err(e) = s.expect_width(t.input_width())
+    {
+        source.error(source.at("task"), e.to_string());
+    }
     let made_strategy = entry.and_then(|e| (e.make)(&strategy, &cx));
 
     let defaults = made_source
@@ -249,6 +266,8 @@ fn read(
         seed: train.seed,
         device: train.device,
         explained: String::new(),
+        replayable: String::new(),
+        values: serde_json::Value::Null,
     })
 }
 
@@ -518,6 +537,18 @@ fn optimizer(keys: &Keys, d: &Defaults) -> OptimizerSpec {
             weight_decay: decay,
         },
     }
+}
+
+/// A path or data value of a recipe in `folder`, for a copy of it elsewhere.
+fn absolute(name: &str, folder: &Path) -> String {
+    if name.starts_with("builtin:") || name.starts_with("hf:") {
+        return name.to_string();
+    }
+    let path = folder.join(name);
+    std::path::absolute(&path)
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }
 
 /// The `model_type` in a checkpoint's config.json.

@@ -46,6 +46,11 @@ impl Directory {
         self.0.join("recipe.toml")
     }
 
+    /// What the run is, written when it starts: a resume compares.
+    pub fn identity(&self) -> PathBuf {
+        self.0.join("identity.json")
+    }
+
     /// What came of it.
     pub fn result(&self) -> PathBuf {
         self.0.join("result.json")

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use candle_core::{DType, Device};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::directory::{Directory, write_whole};
 use crate::check::Checked;
@@ -75,6 +75,74 @@ pub struct RunResult {
     pub model: serde_json::Value,
     /// Optimizer steps.
     pub steps: u64,
+}
+
+/// What a run leaves in `identity.json` when it starts, so that a resume can name what is different.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// 1.
+    pub format: u32,
+    /// The recipe's file stem.
+    pub recipe: String,
+    /// Of all below.
+    pub identity: String,
+    /// Every value of the recipe, by table and key.
+    pub values: serde_json::Value,
+    /// Of every input and label that the run may use.
+    pub data_sha256: String,
+    /// Of the weights it starts from.
+    pub source_digest: String,
+    /// tlkit's version.
+    pub version: String,
+}
+
+impl Identity {
+    /// Of a checked recipe; `name` is its file stem, `identity` what [`Checked::identity`] says.
+    pub fn of(c: &Checked, name: &str, identity: &str) -> Self {
+        Identity {
+            format: 1,
+            recipe: name.to_string(),
+            identity: identity.to_string(),
+            values: c.values.clone(),
+            data_sha256: c.data_sha256(),
+            source_digest: c.source.digest(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        }
+    }
+}
+
+/// What a checked recipe works on, for a header.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Overview {
+    /// Split, domain, rows: `train`, `films`, 300.
+    pub rows: Vec<(&'static str, String, usize)>,
+    /// Class names; none where tokens are predicted.
+    pub classes: Vec<String>,
+}
+
+/// The rows by split, and the classes.
+pub fn overview(c: &Checked) -> Result<Overview> {
+    let given = Given::read(c)?;
+    let mut rows = Vec::new();
+    if let Some(d) = &given.source {
+        rows.push(("source", d.name.clone(), d.inputs.len()));
+    }
+    match &given.target {
+        TargetData::Labelled(d) => rows.push(("train", d.name.clone(), d.inputs.len())),
+        TargetData::Unlabelled(d) => rows.push(("unlabelled", d.name.clone(), d.inputs.len())),
+        TargetData::None => {}
+    }
+    if let Some(d) = &given.validation {
+        rows.push(("validation", d.name.clone(), d.inputs.len()));
+    }
+    if let Some(d) = &given.test {
+        rows.push(("test", d.name.clone(), d.inputs.len()));
+    }
+    let classes = match c.target.scoring() {
+        Scoring::Classes(names) => names,
+        Scoring::Tokens => Vec::new(),
+    };
+    Ok(Overview { rows, classes })
 }
 
 /// A row of the model summary.
@@ -199,8 +267,12 @@ pub fn execute(c: &Checked, around: &Surroundings<'_>) -> Result<RunResult> {
     let dir = &around.directory;
     dir.create()?;
     let data_sha256 = &c.data_sha256();
-    write_whole(&dir.recipe(), c.explained.as_bytes())?;
     let identity = c.identity();
+    write_whole(&dir.recipe(), c.replayable.as_bytes())?;
+    write_whole(
+        &dir.identity(),
+        &pretty(&Identity::of(c, &around.name, &identity))?,
+    )?;
     let device = Device::Cpu;
     let store = Store::new(&device, DType::F32, c.seed);
     let given = Given::read(c)?;
@@ -298,8 +370,7 @@ pub fn execute(c: &Checked, around: &Surroundings<'_>) -> Result<RunResult> {
             &store,
             started.elapsed().as_secs_f64(),
         )?;
-        let text = serde_json::to_string_pretty(&result).map_err(|e| Error::msg(e.to_string()))?;
-        write_whole(&dir.result(), text.as_bytes())?;
+        write_whole(&dir.result(), &pretty(&result)?)?;
         Ok(result)
     })
 }
@@ -353,6 +424,10 @@ fn result(
         model,
         steps: outcome.steps,
     })
+}
+
+fn pretty(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(value).map_err(|e| Error::msg(e.to_string()))
 }
 
 fn write_predictions(dir: &Directory, rows: &[Prediction]) -> Result<()> {

@@ -4,4 +4,6 @@ mod directory;
 mod execute;
 
 pub use directory::{Directory, write_whole};
-pub use execute::{Layer, RunResult, Surroundings, execute, summary, weights_sha256};
+pub use execute::{
+    Identity, Layer, Overview, RunResult, Surroundings, execute, overview, summary, weights_sha256,
+};

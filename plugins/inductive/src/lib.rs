@@ -1,1 +1,34 @@
-//! Inductive strategies.
+//! Inductive strategies: the target has labels, and the source's encoder is carried over to it. One file each.
+//!
+//! - `fine-tune` ([`FineTune`]): everything trains, or the stages from `train_from` on
+//! - `feature-extraction` ([`FeatureExtraction`]): the encoder is frozen, its features computed once, and a regularised
+//!   logistic regression fitted on them
+//! - `from-scratch`: `fine-tune` on fresh weights, the yardstick for what was carried over
+//! - `phases` ([`Phases`]): phases written by hand, `[[strategy.phases]]`
+
+use std::sync::Arc;
+
+use tlkit_core::Result;
+use tlkit_core::registry::{Kind, Registry};
+
+mod feature_extraction;
+mod fine_tune;
+mod logistic;
+mod phases;
+mod stages;
+mod supervised;
+
+pub use feature_extraction::FeatureExtraction;
+pub use fine_tune::FineTune;
+pub use logistic::{Logistic, fit_logistic};
+pub use phases::Phases;
+pub use supervised::Supervised;
+
+/// Adds every strategy of this crate to a registry.
+pub fn register(registry: &mut Registry) -> Result<()> {
+    let inductive = Kind::Inductive;
+    registry.strategy("fine-tune", inductive, "train the encoder and a new head", Arc::new(FineTune::make))?;
+    registry.strategy("feature-extraction", inductive, "freeze the encoder, fit a logistic head on its features", Arc::new(FeatureExtraction::make))?;
+    registry.strategy("from-scratch", inductive, "the same network on fresh weights", Arc::new(FineTune::scratch))?;
+    registry.strategy("phases", inductive, "phases written by hand", Arc::new(Phases::make))
+}

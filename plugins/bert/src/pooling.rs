@@ -1,0 +1,77 @@
+//! From a sequence to one vector.
+
+use candle_core::Tensor;
+use tlkit_core::Result;
+use tlkit_core::nn::{Flow, Param, Pass, Stage};
+
+/// The first token's state.
+pub struct FirstToken;
+
+impl Stage for FirstToken {
+    fn name(&self) -> &str {
+        "first-token"
+    }
+
+    fn params(&self) -> Vec<Param> {
+        Vec::new()
+    }
+
+    fn forward(&self, x: &Flow, _: &Pass) -> Result<Flow> {
+        Ok(x.with(x.hidden.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?))
+    }
+
+    fn output(&self) -> String {
+        "(width)".into()
+    }
+}
+
+/// The mean over the tokens that are there.
+pub struct Mean;
+
+impl Stage for Mean {
+    fn name(&self) -> &str {
+        "mean"
+    }
+
+    fn params(&self) -> Vec<Param> {
+        Vec::new()
+    }
+
+    fn forward(&self, x: &Flow, _: &Pass) -> Result<Flow> {
+        let mask = weights(x)?;
+        let sum = x.hidden.broadcast_mul(&mask)?.sum(1)?;
+        Ok(x.with(sum.broadcast_div(&mask.sum(1)?)?))
+    }
+
+    fn output(&self) -> String {
+        "(width)".into()
+    }
+}
+
+/// The maximum over the tokens that are there, by dimension.
+pub struct Max;
+
+impl Stage for Max {
+    fn name(&self) -> &str {
+        "max"
+    }
+
+    fn params(&self) -> Vec<Param> {
+        Vec::new()
+    }
+
+    fn forward(&self, x: &Flow, _: &Pass) -> Result<Flow> {
+        // Padding is pushed far below: -1e9 survives f32 and never wins.
+        let low = ((weights(x)? - 1.0)? * 1e9)?;
+        Ok(x.with(x.hidden.broadcast_add(&low)?.max(1)?))
+    }
+
+    fn output(&self) -> String {
+        "(width)".into()
+    }
+}
+
+/// `(batch, length, 1)`, 1 where a token is there.
+fn weights(x: &Flow) -> Result<Tensor> {
+    Ok(x.batch.want("attention_mask")?.to_dtype(x.hidden.dtype())?.unsqueeze(2)?)
+}

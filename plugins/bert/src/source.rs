@@ -1,0 +1,213 @@
+//! BERT as a source task: a checkpoint, or a network of a stated shape.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tlkit_core::data::{Found, Prepare};
+use tlkit_core::model::Model;
+use tlkit_core::nn::{Activation, Dense, Linear, Scope, Stage, Store};
+use tlkit_core::recipe::Keys;
+use tlkit_core::registry::Context;
+use tlkit_core::strategy::Defaults;
+use tlkit_core::task::{Encoder, Export, SourceTask};
+use tlkit_core::train::OptimizerSpec;
+use tlkit_core::{Error, Result};
+
+use crate::checkpoint::{Checkpoint, expected_leftover};
+use crate::config::BertConfig;
+use crate::encoder::BertEncoder;
+use crate::pooling::{FirstToken, Max, Mean};
+use crate::prepare::TextPrepare;
+use crate::tokenizer::Tokens;
+
+/// The poolings that a recipe may choose.
+pub(crate) const POOLINGS: [&str; 4] = ["pooler", "first-token", "mean", "max"];
+
+/// A BERT.
+pub struct BertSource {
+    config: BertConfig,
+    checkpoint: Option<Checkpoint>,
+    tokens: Tokens,
+    frozen_pooling: &'static str,
+    digest: String,
+}
+
+impl BertSource {
+    /// From the keys of `[source]`.
+    pub fn make(keys: &Keys, cx: &Context) -> Option<Box<dyn SourceTask>> {
+        let max_length = keys.usize("max_length").range(4..).help("longest text, in tokens; the rest is cut").unset("128, or the checkpoint's positions").optional();
+        let name = keys.string("checkpoint").optional();
+        let made = match (&cx.checkpoint, keys.is_blank()) {
+            (Some(found), _) => {
+                for key in ["layers", "width", "heads", "positions", "vocabulary"] {
+                    keys.refuse(key, format!("`{key}` belongs to a network without a checkpoint")).help("leave it out: the checkpoint's config.json says it");
+                }
+                Self::loaded(name.as_deref().unwrap_or("checkpoint"), found, max_length)
+            }
+            // The checkpoint was named and not found: that is the error, and it is noted.
+            (None, false) if name.is_some() => return None,
+            (None, blank) => {
+                let made = Self::stated(keys, cx, max_length);
+                if blank {
+                    return None;
+                }
+                made
+            }
+        };
+        match made {
+            Ok(source) => Some(Box::new(source)),
+            Err(e) => {
+                let at = if name.is_some() { keys.at("checkpoint") } else { keys.at("vocabulary") };
+                keys.error(at, e.to_string());
+                None
+            }
+        }
+    }
+
+    fn loaded(name: &str, found: &Found, max_length: Option<usize>) -> Result<Self> {
+        let checkpoint = Checkpoint::open(name, found)?;
+        let config = checkpoint.config.clone();
+        let positions = config.max_position_embeddings;
+        if let Some(n) = max_length.filter(|&n| n > positions) {
+            return Err(Error::msg(format!("max_length is {n}, and this checkpoint has {positions} positions")));
+        }
+        let tokens = Tokens::of(found, max_length.unwrap_or(128.min(positions)))?;
+        if tokens.size() > config.vocab_size {
+            return Err(Error::msg(format!("{name}: the tokenizer has {} tokens and the embeddings {} rows", tokens.size(), config.vocab_size)));
+        }
+        let digest = checkpoint.digest()?;
+        Ok(BertSource { frozen_pooling: sentence_pooling(found)?, config, checkpoint: Some(checkpoint), tokens, digest })
+    }
+
+    fn stated(keys: &Keys, cx: &Context, max_length: Option<usize>) -> Result<Self> {
+        let why = "a small BERT (Turc et al. 2019)";
+        let layers = keys.usize("layers").range(1..=48).default(4usize, why).help("depth, where there is no checkpoint").read();
+        let width = keys.usize("width").range(8..=4096).default(256usize, why).help("width, where there is no checkpoint").read();
+        let heads = keys.usize("heads").range(1..=64).default(4usize, why).help("attention heads, where there is no checkpoint").read();
+        let positions = keys.usize("positions").range(4..=8192).default(256usize, "longer than most reviews").help("longest text it can ever take").read();
+        let vocabulary = keys.path("vocabulary").help("a folder with tokenizer.json or vocab.txt, where there is no checkpoint").example("builtin:bert-mini").required();
+        if keys.is_blank() {
+            return Err(Error::msg("blank"));
+        }
+        let name = vocabulary.display().to_string();
+        let found = cx.resolve.resolve(&name, &cx.folder)?;
+        let tokens = Tokens::of(&found, max_length.unwrap_or(128).min(positions))?;
+        let text = serde_json::json!({ "vocab_size": tokens.size(), "hidden_size": width, "num_hidden_layers": layers, "num_attention_heads": heads,
+            "intermediate_size": 4 * width, "max_position_embeddings": positions });
+        let config = BertConfig::parse("[source]", &text.to_string())?;
+        let digest = format!("{text} {}", tokens.to_json().map(|j| j.len())?);
+        Ok(BertSource { config, checkpoint: None, tokens, frozen_pooling: "mean", digest })
+    }
+
+    fn scoped<'a>(&self, scope: &Scope<'a>) -> Scope<'a> {
+        scope.sub("bert")
+    }
+}
+
+/// What `1_Pooling/config.json` of a sentence encoder says; the mean where there is none.
+fn sentence_pooling(found: &Found) -> Result<&'static str> {
+    let file = match found {
+        Found::Folder(dir) => Some(dir.join("1_Pooling/config.json")).filter(|p| p.is_file()).map(tlkit_core::data::Blob::Path),
+        _ => found.file("1_Pooling/config.json"),
+    };
+    let Some(file) = file else { return Ok("mean") };
+    let json: serde_json::Value = serde_json::from_str(&file.text("1_Pooling/config.json")?).map_err(|e| Error::msg(format!("1_Pooling/config.json: {e}")))?;
+    let on = |k: &str| json[k].as_bool().unwrap_or(false);
+    Ok(if on("pooling_mode_cls_token") {
+        "first-token"
+    } else if on("pooling_mode_max_tokens") {
+        "max"
+    } else {
+        "mean"
+    })
+}
+
+impl SourceTask for BertSource {
+    fn defaults(&self) -> Defaults {
+        Defaults {
+            family: format!("BERT, width {}", self.config.hidden_size),
+            optimizer: OptimizerSpec::AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01 },
+            learning_rate: self.config.learning_rate(),
+            head_multiple: 1.0,
+            schedule: "linear",
+            warmup: 0.1,
+            batch_size: 16,
+            clip: Some(1.0),
+        }
+    }
+
+    fn prepare(&self) -> Result<Arc<dyn Prepare>> {
+        Ok(Arc::new(TextPrepare::new(self.tokens.clone(), self.config.pad_token_id, self.digest.clone())))
+    }
+
+    fn encoder(&self, scope: &Scope<'_>) -> Result<Arc<dyn Encoder>> {
+        let Some(checkpoint) = &self.checkpoint else { return self.fresh_encoder(scope) };
+        let scope = self.scoped(scope);
+        let weights = checkpoint.weights(scope.prefix())?;
+        let encoder = BertEncoder::new(&scope.with_weights(weights.clone()), &self.config)?;
+        let report = weights.finish()?;
+        let odd: Vec<&String> = report.unexpected.iter().filter(|n| !expected_leftover(n)).collect();
+        if let Some(first) = odd.first() {
+            eprintln!("note: {} tensors of {} are not used, {first} first among them", odd.len(), checkpoint.name);
+        }
+        if checkpoint.absent_layers > 0 {
+            eprintln!("note: {} has {} layers fewer than its config.json says; the encoder is that much shorter", checkpoint.name, checkpoint.absent_layers);
+        }
+        Ok(Arc::new(encoder))
+    }
+
+    fn fresh_encoder(&self, scope: &Scope<'_>) -> Result<Arc<dyn Encoder>> {
+        Ok(Arc::new(BertEncoder::new(&self.scoped(scope).fresh(), &self.config)?))
+    }
+
+    fn pooling(&self, scope: &Scope<'_>, choice: Option<&str>, frozen: bool) -> Result<Vec<Arc<dyn Stage>>> {
+        // BERT's pooler only where it trains: on a frozen encoder it is worth less than the mean.
+        let choice = choice.unwrap_or(if frozen { self.frozen_pooling } else { "pooler" });
+        Ok(match choice {
+            "mean" => vec![Arc::new(Mean)],
+            "max" => vec![Arc::new(Max)],
+            "first-token" => vec![Arc::new(FirstToken)],
+            _ => {
+                let scope = self.scoped(scope).sub("pooler.dense");
+                let weights = match &self.checkpoint {
+                    Some(c) => Some(c.weights(self.scoped(&scope.store().scope(trim(scope.prefix()))).prefix())?),
+                    None => None,
+                };
+                // Sentence encoders come without a pooler; then it starts fresh, as transformers does it.
+                let has = |w: &tlkit_core::nn::Weights| w.dims(&format!("{}.weight", scope.prefix())).is_some();
+                let scope = match weights {
+                    Some(w) if has(&w) => scope.with_weights(w),
+                    _ => scope.fresh(),
+                };
+                let h = self.config.hidden_size;
+                let dense = Linear::new(&scope, h, h, self.config.initializer_range)?;
+                vec![Arc::new(FirstToken), Arc::new(Dense::new("pooler", dense, Activation::Tanh))]
+            }
+        })
+    }
+
+    fn poolings(&self) -> &[&'static str] {
+        &POOLINGS
+    }
+
+    fn head_dropout(&self) -> f64 {
+        self.config.classifier_dropout.unwrap_or(self.config.hidden_dropout_prob)
+    }
+
+    fn head_init(&self) -> f64 {
+        self.config.initializer_range
+    }
+
+    fn export(&self, model: &Model, store: &Store, labels: &[String], to: &Path) -> Result<Export> {
+        crate::export::write(&self.config, &self.tokens, model, store, labels, to)
+    }
+
+    fn digest(&self) -> String {
+        self.digest.clone()
+    }
+}
+
+/// `model.bert.pooler.dense` to `model`.
+fn trim(prefix: &str) -> &str {
+    prefix.strip_suffix(".bert.pooler.dense").unwrap_or(prefix)
+}

@@ -1,0 +1,67 @@
+//! Fine-tuning (Howard & Ruder 2018; Devlin et al. 2019): the encoder starts from the checkpoint, the head fresh, and both train.
+
+use tlkit_core::Result;
+use tlkit_core::data::{Feed, From};
+use tlkit_core::nn::Select;
+use tlkit_core::recipe::Keys;
+use tlkit_core::registry::Context;
+use tlkit_core::strategy::{Needs, Phase, Settings, Strategy, Train, Transfer, Update};
+use tlkit_core::train::rate_groups;
+
+use crate::stages::Frozen;
+use crate::supervised::Supervised;
+
+/// One phase over the labelled target rows.
+pub struct FineTune {
+    frozen: Frozen,
+    scratch: bool,
+}
+
+impl FineTune {
+    /// From the keys of `[strategy]`.
+    pub fn make(keys: &Keys, _: &Context) -> Option<Box<dyn Strategy>> {
+        let train_from = keys.string("train_from").help("first stage that trains; `head` freezes the whole encoder").unset("everything trains").optional();
+        let freeze = keys.one_or_more("freeze").help("stages that do not train: `embeddings`, `encoder.0-3`").unset("none").optional().unwrap_or_default();
+        if train_from.is_some() && !freeze.is_empty() {
+            keys.conflict(&[(keys.at("train_from"), "this freezes what is below"), (keys.at("freeze"), "and this names what is frozen")], "say what is frozen once");
+        }
+        Some(Box::new(FineTune { frozen: Frozen { train_from, freeze }, scratch: false }))
+    }
+
+    /// `from-scratch`: the same on fresh weights.
+    pub fn scratch(_: &Keys, _: &Context) -> Option<Box<dyn Strategy>> {
+        Some(Box::new(FineTune { frozen: Frozen::default(), scratch: true }))
+    }
+}
+
+impl Strategy for FineTune {
+    fn needs(&self) -> Needs {
+        Needs { scratch: self.scratch, ..Needs::default() }
+    }
+
+    fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
+        let name = if self.scratch { "train" } else { "fine-tune" };
+        Ok(vec![supervised(name, transfer, self.frozen.trains(transfer)?, &transfer.settings)])
+    }
+}
+
+/// A phase on the target's labelled rows with the recipe's settings.
+pub(crate) fn supervised(name: &str, transfer: &Transfer<'_>, trains: Select, s: &Settings) -> Phase {
+    let view = transfer.target.view();
+    Phase::Train(Train {
+        name: name.to_string(),
+        feeds: vec![Feed { from: From::Target, views: vec![view], batch: s.batch_size, sampler: s.sampler, drop_last: false }],
+        updates: vec![Update {
+            name: name.to_string(),
+            trains,
+            groups: rate_groups(&transfer.model, s),
+            clip: s.clip,
+            repeat: 1,
+            objective: Box::new(Supervised::new(view)),
+        }],
+        until: s.until,
+        select: s.select.clone(),
+        patience: s.patience,
+        micro_batch: s.micro_batch,
+    })
+}

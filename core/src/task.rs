@@ -32,6 +32,11 @@ pub struct Head {
 pub trait SourceTask: Send + Sync {
     /// The family's optimizer, rates and schedule; `explain` names it as their origin.
     fn defaults(&self) -> Defaults;
+    /// Told once, after the target task was built and before anything is asked of this one: how wide the target's input
+    /// vectors are, `None` where inputs are no vectors. An encoder whose first layer depends on it keeps it; others need not care.
+    fn expect_width(&mut self, _width: Option<usize>) -> Result<()> {
+        Ok(())
+    }
     /// How inputs are prepared for this encoder.
     fn prepare(&self) -> Result<Arc<dyn Prepare>>;
     /// Builds the encoder under a scope, its weights loaded. May be called again: a teacher, a second copy.
@@ -100,6 +105,10 @@ pub enum Scoring {
 pub trait TargetTask: Send + Sync {
     /// A split's inputs and labels: `train`, `unlabelled`, `validation`, `test`. Core audits and seals.
     fn domain(&self, split: &str, _: &Reading) -> Result<Option<Domain<Labels>>>;
+    /// How wide the inputs are, where they are vectors of numbers.
+    fn input_width(&self) -> Option<usize> {
+        None
+    }
     /// The head on an encoder of this family.
     fn head(
         &self,

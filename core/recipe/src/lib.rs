@@ -102,6 +102,7 @@ pub use diagnostic::{Diagnostic, Report, Severity};
 pub use key::{Key, NoDefault, WithDefault};
 pub use keys::{Keys, Noted};
 pub use kinds::{Auto, Column, Kind, Ranged, Readable, Wrong};
+pub use nearest::nearest;
 pub use record::Record;
 pub use schema::Schema;
 pub use source::At;

@@ -2,10 +2,7 @@
 
 /// The candidate that `word` is a slip of, if one is near enough: another spelling of the same words
 /// (`learning-rate`), its initials (`lr`), or few letters away.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = normal(word);
     let candidates: Vec<&str> = candidates.into_iter().filter(|c| *c != word).collect();
     if let Some(same) = candidates.iter().find(|c| normal(c) == plain) {

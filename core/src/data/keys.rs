@@ -154,19 +154,20 @@ impl DataKeys {
             return None;
         }
         let mut opened = BTreeMap::new();
-        let base = match form {
-            Form::Features => lowest_index(&written, cx),
+        let range = match form {
+            Form::Features => index_range(&written, cx),
             _ => None,
         };
-        let mut width = 0;
+        // The width of the vectors and their columns' names, from the first file.
+        let mut alike: Option<(usize, Vec<String>)> = None;
         for (name, values) in &written {
             if values.is_empty() {
                 continue;
             }
             let options = ReadOptions {
                 header: columns.header,
-                min_width: width,
-                index_base: base,
+                min_width: range.map_or(0, |(_, width)| width),
+                index_base: range.map(|(base, _)| base),
             };
             let tables: Option<Vec<_>> = values
                 .iter()
@@ -186,18 +187,32 @@ impl DataKeys {
                 .help("give each file its columns in one order");
                 return None;
             }
-            let rows = Rows::new(tables.into_iter().map(|(t, _)| t).collect());
             let columns = resolved.into_iter().next()?;
+            let there = tables[0].0.columns().to_vec();
+            let rows = Rows::new(tables.into_iter().map(|(t, _)| t).collect());
             if rows.is_empty() {
                 keys.error(keys.at(name), format!("`{name}` has no rows"));
                 return None;
             }
-            if form == Form::Features && width == 0 {
+            if form == Form::Features {
                 let f = Features {
                     rows: rows.clone(),
                     columns: columns.features.clone(),
                 };
-                width = f.width().unwrap_or(0);
+                let names = columns.features.iter().map(|&c| there[c].clone()).collect();
+                let this = (noted(keys, name, f.width())?, names);
+                match &alike {
+                    None => alike = Some(this),
+                    Some(first) if *first != this => {
+                        keys.error(
+                            keys.at(name),
+                            format!("`{name}` does not have the columns of `{main}`"),
+                        )
+                        .help("give every file the same features, in one order");
+                        return None;
+                    }
+                    Some(_) => {}
+                }
             }
             opened.insert(*name, (rows, columns));
         }
@@ -573,18 +588,18 @@ fn find<'c>(cx: &'c Context, name: &str) -> Result<(Blob, &'c Arc<dyn Reader>)> 
     Ok((blob, reader))
 }
 
-/// The lowest feature index over all files of the recipe (svmlight does not say whether it counts from 0 or 1).
-fn lowest_index(written: &[(&str, Vec<(String, At)>)], cx: &Context) -> Option<u32> {
-    let lowest = |name: &str| -> Option<u32> {
+/// Index base and width over all files of the recipe: svmlight says neither whether it counts from 0 or 1 nor how wide it is.
+fn index_range(written: &[(&str, Vec<(String, At)>)], cx: &Context) -> Option<(u32, usize)> {
+    let range = |name: &str| -> Option<(u32, u32)> {
         let (blob, reader) = find(cx, name).ok()?;
-        reader.lowest_index(name, &blob).ok()?
+        reader.index_range(name, &blob).ok()?
     };
-    written
-        .iter()
-        .flat_map(|(_, v)| v)
-        .filter_map(|(name, _)| lowest(name))
-        .min()
-        .map(|i| i.min(1))
+    let ranges = written.iter().flat_map(|(_, v)| v);
+    let (lowest, highest) = ranges
+        .filter_map(|(name, _)| range(name))
+        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
+    let base = lowest.min(1);
+    Some((base, (highest - base) as usize + 1))
 }
 
 /// `n` rows a class, in the order of the file.

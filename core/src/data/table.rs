@@ -62,7 +62,8 @@ pub trait Table: Send + Sync {
 pub struct ReadOptions {
     /// Whether the first line names the columns.
     pub header: bool,
-    /// For readers whose files do not say how wide they are (svmlight): at least this many features.
+    /// For readers whose files do not say how wide they are (svmlight): the width over all files of the recipe. Vectors are at
+    /// least this wide.
     pub min_width: usize,
     /// svmlight: the lowest index over all files of the recipe (0 or 1); `None` decides by this file alone.
     pub index_base: Option<u32>,
@@ -84,8 +85,8 @@ pub trait Reader: Send + Sync {
     fn extensions(&self) -> &[&str];
     /// Opens one file. `name` is how the user wrote it.
     fn open(&self, name: &str, blob: &Blob, options: &ReadOptions) -> Result<Arc<dyn Table>>;
-    /// The lowest feature index in the file, where its format leaves the index base open.
-    fn lowest_index(&self, _name: &str, _blob: &Blob) -> Result<Option<u32>> {
+    /// The lowest and the highest feature index in the file, where its format leaves the index base and the width open.
+    fn index_range(&self, _name: &str, _blob: &Blob) -> Result<Option<(u32, u32)>> {
         Ok(None)
     }
 }

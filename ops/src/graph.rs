@@ -8,8 +8,9 @@ use candle_core::{
 };
 use std::sync::Mutex;
 
-/// The gradients of the inputs, from the inputs and the gradient of the output (contiguous).
-type Pullback = dyn Fn(&[&Tensor], &Tensor) -> Result<Vec<Tensor>> + Send + Sync;
+/// The gradients of the inputs, from the inputs and the gradient of the output (contiguous). `None` is allowed only for
+/// an input that no graph tracks.
+type Pullback = dyn Fn(&[&Tensor], &Tensor) -> Result<Vec<Option<Tensor>>> + Send + Sync;
 
 struct Recorded {
     name: &'static str,
@@ -32,7 +33,7 @@ impl Recorded {
         grad: &Tensor,
     ) -> Result<[Option<Tensor>; N]> {
         let mut grads = (self.pullback)(&args, &grad.contiguous()?)?.into_iter();
-        Ok(std::array::from_fn(|_| grads.next()))
+        Ok(std::array::from_fn(|_| grads.next().flatten()))
     }
 }
 
@@ -108,7 +109,7 @@ pub(crate) fn record<S: Into<Shape>>(
     inputs: &[&Tensor],
     output: Vec<f32>,
     shape: S,
-    pullback: impl Fn(&[&Tensor], &Tensor) -> Result<Vec<Tensor>> + Send + Sync + 'static,
+    pullback: impl Fn(&[&Tensor], &Tensor) -> Result<Vec<Option<Tensor>>> + Send + Sync + 'static,
 ) -> Result<Tensor> {
     let op = Recorded {
         name,

@@ -58,7 +58,9 @@ mod tensors;
 mod testing;
 
 pub mod attention;
+pub mod cross_entropy;
 pub mod dropout;
+pub mod embedding;
 pub mod gelu;
 pub mod layer_norm;
 pub mod linear;

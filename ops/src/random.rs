@@ -5,7 +5,7 @@
 //! instead of being kept, any part of a tensor can be drawn alone, and a resumed run draws what the first would have.
 //!
 //! A draw is named by a [`Counter`] (seed, stream, step) and an index. Different streams, steps or seeds are
-//! independent. The kinds of draw ([`Counter::word`], [`Counter::uniform`], [`Counter::normal`], [`Counter::below`]) read
+//! independent. The kinds of draw ([`Counter::word`], [`Counter::short`], [`Counter::uniform`], [`Counter::normal`], [`Counter::below`]) read
 //! the same words, so give each use a stream of its own.
 
 use crate::path::{Path, per_path};
@@ -28,7 +28,7 @@ const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 /// Counters evaluated together; the words of a group are laid out so that this vectorises.
 const TOGETHER: usize = 16;
 /// Words in a group.
-pub(crate) const GROUP: usize = 4 * TOGETHER;
+const GROUP: usize = 4 * TOGETHER;
 
 impl Counter {
     /// The sequence of `stream` under `seed`, at step 0.
@@ -65,6 +65,13 @@ impl Counter {
         let stream = [self.stream as u32, (self.stream >> 32) as u32];
         let key = [self.seed as u32, (self.seed >> 32) as u32];
         philox([counter, self.step, stream[0], stream[1]], key)[word as usize]
+    }
+
+    /// Number `i` of 16 bits: the low halves of the 64 words of a group, then the high ones.
+    pub fn short(self, i: u64) -> u16 {
+        let (group, within) = (i / SHORTS as u64, i % SHORTS as u64);
+        let (half, word) = (within / GROUP as u64, within % GROUP as u64);
+        (self.word(group * GROUP as u64 + word) >> (16 * half)) as u16
     }
 
     /// A number in [0, 1), a multiple of 2^-24, from word `i`.
@@ -129,7 +136,7 @@ fn philox(mut c: [u32; 4], mut k: [u32; 2]) -> [u32; 4] {
 /// The words of one group: word i of the sequence is element i % 64 of group i / 64.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // Lanes side by side.
-pub(crate) fn group(counter: Counter, group: u64) -> [u32; GROUP] {
+fn group(counter: Counter, group: u64) -> [u32; GROUP] {
     let first = (group as u32).wrapping_mul(TOGETHER as u32);
     let mut c = [[0u32; TOGETHER]; 4];
     for l in 0..TOGETHER {
@@ -157,16 +164,24 @@ pub(crate) fn group(counter: Counter, group: u64) -> [u32; GROUP] {
     words
 }
 
-/// Calls `f(offset in out, words)` for the pieces of `first..first + n`, a group or less at a time.
+/// Numbers of 16 bits in a group of words.
+const SHORTS: usize = 2 * GROUP;
+
+/// Calls `f(offset, shorts)` for the pieces of `first..first + n`, a group or less at a time.
 #[inline(always)]
-pub(crate) fn for_groups(counter: Counter, first: u64, n: usize, mut f: impl FnMut(usize, &[u32])) {
+pub(crate) fn for_shorts(counter: Counter, first: u64, n: usize, mut f: impl FnMut(usize, &[u32])) {
     let mut done = 0;
     while done < n {
         let at = first + done as u64;
-        let skip = (at % GROUP as u64) as usize;
-        let words = group(counter, at / GROUP as u64);
-        let take = (GROUP - skip).min(n - done);
-        f(done, &words[skip..skip + take]);
+        let skip = (at % SHORTS as u64) as usize;
+        let words = group(counter, at / SHORTS as u64);
+        let mut shorts = [0u32; SHORTS];
+        for (i, word) in words.iter().enumerate() {
+            shorts[i] = word & 0xFFFF;
+            shorts[i + GROUP] = word >> 16;
+        }
+        let take = (SHORTS - skip).min(n - done);
+        f(done, &shorts[skip..skip + take]);
         done += take;
     }
 }
@@ -174,9 +189,15 @@ pub(crate) fn for_groups(counter: Counter, first: u64, n: usize, mut f: impl FnM
 per_path! {
     /// Words `first`, `first + 1`, ... of the sequence.
     fn words(out: &mut [u32], counter: Counter, first: u64) {
-        for_groups(counter, first, out.len(), |at, words| {
-            out[at..at + words.len()].copy_from_slice(words);
-        });
+        let mut done = 0;
+        while done < out.len() {
+            let at = first + done as u64;
+            let skip = (at % GROUP as u64) as usize;
+            let words = group(counter, at / GROUP as u64);
+            let take = (GROUP - skip).min(out.len() - done);
+            out[done..done + take].copy_from_slice(&words[skip..skip + take]);
+            done += take;
+        }
     }
 }
 
@@ -257,6 +278,13 @@ mod tests {
                 words(path, &mut out, counter, first as u64);
                 assert_eq!(out, expected[first..first + n], "{path:?} {first}+{n}");
             }
+        }
+        for first in [0, 1, 127, 128, 300] {
+            for_shorts(counter, first, 200, |at, shorts| {
+                for (i, &short) in shorts.iter().enumerate() {
+                    assert_eq!(short, u32::from(counter.short(first + (at + i) as u64)));
+                }
+            });
         }
         let n = 2 * CHUNK + 7;
         let (mut bits, mut uniform, mut normal) = (vec![0; n], vec![0.; n], vec![0.; n]);

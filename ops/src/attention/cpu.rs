@@ -5,7 +5,6 @@ use crate::dropout::{Dropout, cpu::mask_in_place};
 use crate::matmul::{View, cpu::raw};
 use crate::parallel::{Shared, unwritten};
 use crate::path::Path;
-use crate::random::GROUP;
 use crate::softmax::cpu::{pull_back_rows, softmax_rows};
 use crate::tensors::Reading;
 use candle_core::{Error, Result, Tensor};
@@ -16,9 +15,10 @@ use std::cell::RefCell;
 /// Up to this length the probabilities are kept.
 const KEEP: usize = 128;
 
-/// Draws from one row of the dropout mask to the next: whole groups, so that no group is computed for two rows.
-pub(crate) fn mask_stride(length: usize) -> usize {
-    length.next_multiple_of(GROUP)
+/// Where the dropout mask of a (sentence, head) begins. Within it, element (i, j) is draw i * keys + j, so that what a
+/// sentence's draws are does not depend on the padding, and none is wasted on it.
+pub(crate) fn first_draw(task: usize, length: usize) -> u64 {
+    task as u64 * (length * length).next_multiple_of(128) as u64
 }
 
 /// A (batch, length, width) operand with its strides.
@@ -102,8 +102,8 @@ struct Task {
     keys: usize,
     /// Where the probabilities lie in what is kept.
     offset: usize,
-    /// First row of the dropout mask.
-    mask_row: usize,
+    /// Where its dropout mask begins.
+    first_draw: u64,
 }
 
 impl Task {
@@ -127,7 +127,7 @@ fn tasks(saved: &Saved) -> Result<Vec<Task>> {
                 queries,
                 keys,
                 offset,
-                mask_row: (sentence * saved.heads + head) * length,
+                first_draw: first_draw(sentence * saved.heads + head, length),
             });
             offset += queries * keys;
         }
@@ -173,18 +173,14 @@ fn probabilities(
 }
 
 fn drop_out(path: Path, dropout: &Dropout, task: &Task, p: &mut [f32]) {
-    let stride = mask_stride(task.length);
-    for (i, row) in p.chunks_exact_mut(task.keys).enumerate() {
-        let first = ((task.mask_row + i) * stride) as u64;
-        mask_in_place(
-            path,
-            row,
-            dropout.key,
-            first,
-            dropout.threshold(),
-            dropout.scale(),
-        );
-    }
+    mask_in_place(
+        path,
+        p,
+        dropout.key,
+        task.first_draw,
+        dropout.threshold(),
+        dropout.scale(),
+    );
 }
 
 thread_local! {

@@ -173,7 +173,7 @@ pub fn attention(
         (Ok(data), saved) => {
             crate::graph::record("attention", &[q, k, v], data, q.shape(), move |_, grad| {
                 let (q, k, v) = backward(&saved, grad)?;
-                Ok(vec![q, k, v])
+                Ok(vec![Some(q), Some(k), Some(v)])
             })
         }
         (Err(y), _) => Ok(y),

@@ -1,7 +1,7 @@
 //! Attention in plain Candle operations.
 
 use super::KeyMask;
-use crate::dropout::{self, Dropout};
+use crate::dropout::Dropout;
 use candle_core::{DType, Result, Tensor};
 
 /// Attention of q, k and v, each (batch, length, heads * dim).
@@ -32,11 +32,9 @@ pub fn attention(
     let keys = Tensor::from_vec(keys, (batch, 1, 1, length), q.device())?;
     let mut p = crate::softmax::reference::softmax(&scores, Some(&keys))?;
     if let Some(d) = dropout {
-        let stride = super::cpu::mask_stride(length);
-        let mask = dropout::reference::mask((batch, heads, length, stride), d)?
-            .narrow(3, 0, length)?
-            .to_dtype(p.dtype())?
-            .to_device(p.device())?;
+        let factors = dropout_factors(batch, length, heads, mask, d);
+        let mask = Tensor::from_vec(factors, (batch, heads, length, length), p.device())?
+            .to_dtype(p.dtype())?;
         p = (p * mask)?;
     }
     let y = p
@@ -52,4 +50,28 @@ pub fn attention(
         .collect();
     let queries = Tensor::from_vec(queries, (batch, length, 1), y.device())?.to_dtype(DType::U8)?;
     y.broadcast_mul(&queries.to_dtype(y.dtype())?)
+}
+
+/// What each probability is multiplied by, (batch, heads, length, length).
+fn dropout_factors(
+    batch: usize,
+    length: usize,
+    heads: usize,
+    mask: &KeyMask,
+    dropout: &Dropout,
+) -> Vec<f32> {
+    let mut factors = vec![0f32; batch * heads * length * length];
+    for (task, block) in factors
+        .chunks_exact_mut((length * length).max(1))
+        .enumerate()
+    {
+        let (queries, keys) = mask.extent(task / heads, length);
+        let first = super::cpu::first_draw(task, length);
+        for i in 0..queries {
+            for j in 0..keys {
+                block[i * length + j] = dropout.factor(first + (i * keys + j) as u64);
+            }
+        }
+    }
+    factors
 }

@@ -3,7 +3,7 @@
 use super::Dropout;
 use crate::parallel::{CHUNK, unwritten};
 use crate::path::{Path, per_path};
-use crate::random::{Counter, for_groups};
+use crate::random::{Counter, for_shorts};
 use rayon::prelude::*;
 
 pub(crate) fn forward(x: &[f32], dropout: &Dropout) -> Vec<f32> {
@@ -32,7 +32,7 @@ per_path! {
     pub(crate) fn masked(x: &[f32], out: &mut [f32], key: Counter, first: u64, threshold: u32, scale: f32) {
         let n = x.len();
         let out = &mut out[..n];
-        for_groups(key, first, n, |at, words| {
+        for_shorts(key, first, n, |at, words| {
             let m = words.len();
             for ((o, &x), &w) in out[at..at + m].iter_mut().zip(&x[at..at + m]).zip(words) {
                 *o = if w < threshold { 0.0 } else { x * scale };
@@ -44,7 +44,7 @@ per_path! {
 per_path! {
     /// x multiplied in place by the mask of elements `first`, `first + 1`, ...
     pub(crate) fn mask_in_place(x: &mut [f32], key: Counter, first: u64, threshold: u32, scale: f32) {
-        for_groups(key, first, x.len(), |at, words| {
+        for_shorts(key, first, x.len(), |at, words| {
             for (x, &w) in x[at..at + words.len()].iter_mut().zip(words) {
                 *x = if w < threshold { 0.0 } else { *x * scale };
             }
@@ -65,7 +65,7 @@ per_path! {
     ) {
         let n = x.len();
         let (out, residual) = (&mut out[..n], &residual[..n]);
-        for_groups(key, first, n, |at, words| {
+        for_shorts(key, first, n, |at, words| {
             let to = at + words.len();
             let inputs = x[at..to].iter().zip(&residual[at..to]).zip(words);
             for (o, ((&x, &r), &w)) in out[at..to].iter_mut().zip(inputs) {

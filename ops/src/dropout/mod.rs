@@ -1,7 +1,8 @@
 //! Dropout (Srivastava et al. 2014): each element is zeroed with probability p, the others grow by 1 / (1 - p).
 //!
 //! Gradient: the same mask applied to the gradient. The mask is a function of a [`Counter`] and the element's index, so
-//! it is drawn again in the backward pass and nothing is kept. Element i is zeroed where word i is below p 2^32.
+//! it is drawn again in the backward pass and nothing is kept. Element i is zeroed where the key's number i of 16 bits is
+//! below k = p 2^16, rounded; the others grow by 1 / (1 - k / 2^16), so the expectation is exact.
 
 pub(crate) mod cpu;
 pub mod reference;
@@ -30,14 +31,20 @@ impl Dropout {
         Ok(Dropout { p, key })
     }
 
-    /// Words below this zero their element.
+    /// Numbers of 16 bits below this zero their element.
     pub(crate) fn threshold(&self) -> u32 {
-        (f64::from(self.p) * 4_294_967_296.0) as u32
+        ((f64::from(self.p) * 65536.0).round() as u32).min(65535)
     }
 
     /// What a kept element is multiplied by.
     pub(crate) fn scale(&self) -> f32 {
-        (1.0 / (1.0 - f64::from(self.p))) as f32
+        (65536.0 / f64::from(65536 - self.threshold())) as f32
+    }
+
+    /// What element `i` is multiplied by.
+    pub(crate) fn factor(&self, i: u64) -> f32 {
+        let zeroed = u32::from(self.key.short(i)) < self.threshold();
+        if zeroed { 0.0 } else { self.scale() }
     }
 }
 
@@ -63,7 +70,7 @@ pub fn dropout(x: &Tensor, dropout: &Dropout) -> Result<Tensor> {
     let data = apply(&x.detach(), dropout)?;
     let dropout = *dropout;
     crate::graph::record("dropout", &[x], data, x.shape(), move |_, grad| {
-        Ok(vec![backward(grad, &dropout)?])
+        Ok(vec![Some(backward(grad, &dropout)?)])
     })
 }
 

@@ -7,13 +7,7 @@ use candle_core::{Device, Result, Shape, Tensor};
 pub fn mask<S: Into<Shape>>(shape: S, dropout: &Dropout) -> Result<Tensor> {
     let shape = shape.into();
     let mask: Vec<f32> = (0..shape.elem_count() as u64)
-        .map(|i| {
-            if dropout.key.word(i) < dropout.threshold() {
-                0.0
-            } else {
-                dropout.scale()
-            }
-        })
+        .map(|i| dropout.factor(i))
         .collect();
     Tensor::from_vec(mask, shape, &Device::Cpu)
 }

@@ -89,7 +89,7 @@ pub fn bias_gelu(x: &Tensor, bias: Option<&Tensor>, kind: Kind) -> Result<Tensor
     let data = apply(&x.detach(), bias.map(Tensor::detach).as_ref(), kind)?;
     let back = move |args: &[&Tensor], grad: &Tensor| {
         let grads = backward(args[0], args.get(1).copied(), kind, grad)?;
-        Ok(std::iter::once(grads.x).chain(grads.bias).collect())
+        Ok(vec![Some(grads.x), grads.bias])
     };
     match bias {
         Some(b) => crate::graph::record("bias_gelu", &[x, b], data, x.shape(), back),

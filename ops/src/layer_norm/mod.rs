@@ -153,7 +153,7 @@ pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Resul
         shape,
         move |args, grad| {
             let grads = backward(&saved, args[1], grad)?;
-            Ok(vec![grads.x, grads.weight, grads.bias])
+            Ok(vec![Some(grads.x), Some(grads.weight), Some(grads.bias)])
         },
     )
 }

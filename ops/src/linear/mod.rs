@@ -11,7 +11,7 @@ mod tests;
 pub use cpu::column_sums;
 
 use crate::matmul::View;
-use crate::tensors::{Reading, on_kernels, pull_back, rows, tensor};
+use crate::tensors::{Reading, on_kernels, rows, tensor};
 use candle_core::{Error, Result, Tensor};
 
 /// Gradients of a linear layer.
@@ -38,48 +38,43 @@ pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
 
 /// The gradients for the output gradient `grad`; `need_x` says whether the input's is wanted.
 pub fn backward(x: &Tensor, weight: &Tensor, grad: &Tensor, need_x: bool) -> Result<Grads> {
-    let (x, weight, grad) = (x.detach(), weight.detach(), grad.detach());
-    if !on_kernels(&[&x, &weight, &grad]) {
-        let out = weight.dim(0)?;
-        let bias = Tensor::zeros(out, weight.dtype(), weight.device())?;
-        let all = pull_back(&[&x, &weight, &bias], &grad, |t| {
-            reference::linear(&t[0], &t[1], Some(&t[2]))
-        })?;
-        let [gx, gw, gb] = <[Tensor; 3]>::try_from(all)
-            .map_err(|_| Error::Msg("linear: three gradients".into()).bt())?;
-        return Ok(Grads {
-            x: need_x.then_some(gx),
-            weight: gw,
-            bias: gb,
-        });
-    }
-    let x_grad = if need_x {
-        Some(backward_x(&weight, &grad)?)
-    } else {
-        None
-    };
-    let (x, grad) = (x.contiguous()?, grad.contiguous()?);
-    let (n, width_in) = rows(&x)?;
-    let (_, width_out) = rows(&grad)?;
-    let (rx, rg) = (Reading::of(&x), Reading::of(&grad));
-    let (xs, gs) = (rx.slice::<f32>()?, rg.slice::<f32>()?);
-    let gw = crate::matmul::cpu::fresh(View::new(gs, n, width_out).t(), View::new(xs, n, width_in));
     Ok(Grads {
-        x: x_grad,
-        weight: tensor(gw, (width_out, width_in))?,
-        bias: tensor(column_sums(gs, width_out), width_out)?,
+        x: need_x.then(|| backward_x(weight, grad)).transpose()?,
+        weight: backward_weight(x, grad)?,
+        bias: backward_bias(grad)?,
     })
 }
 
 /// The gradient of the input alone, for a frozen layer in the middle of a trained network: dx = dy W.
 pub fn backward_x(weight: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    let grad = grad.detach().contiguous()?;
-    let (n, width_out) = rows(&grad)?;
     let mut shape = grad.dims().to_vec();
     if let Some(last) = shape.last_mut() {
         *last = weight.dim(1)?;
     }
-    crate::matmul::forward(&grad.reshape((n, width_out))?, weight, false, false)?.reshape(shape)
+    crate::matmul::forward(&flat(grad)?, weight, false, false)?.reshape(shape)
+}
+
+/// The gradient of the weight alone: dW = dyᵀ x.
+pub fn backward_weight(x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    crate::matmul::forward(&flat(grad)?, &flat(x)?, true, false)
+}
+
+/// The gradient of the bias alone: the column sums of dy.
+pub fn backward_bias(grad: &Tensor) -> Result<Tensor> {
+    let grad = flat(grad)?;
+    if !on_kernels(&[&grad]) {
+        return grad.sum(0);
+    }
+    let (_, width) = rows(&grad)?;
+    let reading = Reading::of(&grad);
+    tensor(column_sums(reading.slice()?, width), width)
+}
+
+/// The rows of the last dimension as a matrix, contiguous.
+fn flat(t: &Tensor) -> Result<Tensor> {
+    let t = t.detach().contiguous()?;
+    let (n, width) = rows(&t)?;
+    t.reshape((n, width))
 }
 
 /// Adds the weight's gradient dyᵀ x to `into` (row-major (out, in)), for accumulation over batches; f32 on the CPU.
@@ -114,16 +109,15 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
         &weight.detach(),
         bias.map(Tensor::detach).as_ref(),
     )?;
+    // What no graph tracks is frozen, and costs nothing.
     let back = |args: &[&Tensor], grad: &Tensor| {
-        // A plain tensor as input (features, token embeddings of a frozen table) needs no gradient of its own, but
-        // Candle asks for an entry where it tracks the argument.
-        let need_x = args[0].track_op();
-        let grads = backward(args[0], args[1], grad, need_x)?;
-        let gx = match grads.x {
-            Some(gx) => gx,
-            None => args[0].zeros_like()?,
-        };
-        Ok(vec![gx, grads.weight, grads.bias])
+        let (x, weight) = (args[0], args[1]);
+        let tracked = |i: usize| args.get(i).is_some_and(|t| t.track_op());
+        Ok(vec![
+            tracked(0).then(|| backward_x(weight, grad)).transpose()?,
+            tracked(1).then(|| backward_weight(x, grad)).transpose()?,
+            tracked(2).then(|| backward_bias(grad)).transpose()?,
+        ])
     };
     match bias {
         Some(b) => crate::graph::record("linear", &[x, weight, b], data, shape, back),

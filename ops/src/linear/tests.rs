@@ -99,3 +99,21 @@ fn bits_do_not_depend_on_threads() {
         vec![y, grads.x.unwrap(), grads.weight, grads.bias]
     });
 }
+
+#[test]
+fn what_is_frozen_gets_no_gradient() {
+    use candle_core::Var;
+    let (x, w, b) = (
+        normal("x", &[4, 5]),
+        normal("w", &[3, 5]),
+        normal("b", &[3]),
+    );
+    let b = Var::from_tensor(&b).unwrap();
+    let grads = linear(&x, &w, Some(b.as_tensor()))
+        .unwrap()
+        .sum_all()
+        .unwrap()
+        .backward()
+        .unwrap();
+    assert!(grads.get(&b).is_some() && grads.get(&x).is_none() && grads.get(&w).is_none());
+}

@@ -38,18 +38,25 @@ pub fn backward(
     tb: bool,
     grad: &Tensor,
 ) -> Result<(Tensor, Tensor)> {
-    // op(a) = A: dA = G op(b)ᵀ, and da is dA or its transpose.
-    let da = if ta {
-        forward(b, grad, tb, true)?
+    Ok((backward_a(b, ta, tb, grad)?, backward_b(a, ta, tb, grad)?))
+}
+
+/// G op(b)ᵀ, or its transpose.
+fn backward_a(b: &Tensor, ta: bool, tb: bool, grad: &Tensor) -> Result<Tensor> {
+    if ta {
+        forward(b, grad, tb, true)
     } else {
-        forward(grad, b, false, !tb)?
-    };
-    let db = if tb {
-        forward(grad, a, true, ta)?
+        forward(grad, b, false, !tb)
+    }
+}
+
+/// op(a)ᵀ G, or its transpose.
+fn backward_b(a: &Tensor, ta: bool, tb: bool, grad: &Tensor) -> Result<Tensor> {
+    if tb {
+        forward(grad, a, true, ta)
     } else {
-        forward(a, grad, !ta, false)?
-    };
-    Ok((da, db))
+        forward(a, grad, !ta, false)
+    }
 }
 
 /// `op(a) op(b)`, recorded in Candle's graph.
@@ -59,8 +66,15 @@ pub fn matmul(a: &Tensor, b: &Tensor, ta: bool, tb: bool) -> Result<Tensor> {
     }
     let (data, shape) = multiply::<f32>(a, b, ta, tb)?;
     crate::graph::record("matmul", &[a, b], data, shape, move |args, grad| {
-        let (da, db) = backward(args[0], args[1], ta, tb, grad)?;
-        Ok(vec![da, db])
+        let (a, b) = (args[0], args[1]);
+        Ok(vec![
+            a.track_op()
+                .then(|| backward_a(b, ta, tb, grad))
+                .transpose()?,
+            b.track_op()
+                .then(|| backward_b(a, ta, tb, grad))
+                .transpose()?,
+        ])
     })
 }
 

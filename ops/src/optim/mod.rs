@@ -16,8 +16,11 @@
 
 pub(crate) mod cpu;
 pub mod reference;
+mod tensors;
 #[cfg(test)]
 mod tests;
+
+pub use tensors::{Update, global_norm_of, step_tensors};
 
 use crate::path::Path;
 use crate::tensors::Element;

@@ -189,3 +189,64 @@ fn clipping_scales_down_and_never_up() {
     assert!((clip_scale(4.0, 1.0) - 0.25).abs() < 1e-6);
     assert!(clip_scale(f64::NAN, 1.0).is_nan());
 }
+
+#[test]
+fn variables_step_in_place_as_slices_do() {
+    use candle_core::{Device, Tensor, Var};
+    let sizes = [5, CHUNK + 3, 1];
+    let rule = rules()[0];
+    let grads: Vec<Tensor> = sizes
+        .iter()
+        .map(|&n| Tensor::from_vec(drawn("g", n), n, &Device::Cpu).unwrap())
+        .collect();
+    let vars: Vec<Var> = sizes
+        .iter()
+        .map(|&n| Var::from_vec(drawn("p", n), n, &Device::Cpu).unwrap())
+        .collect();
+    let views: Vec<Tensor> = vars.iter().map(Var::as_detached_tensor).collect();
+    let mut state: Vec<[Vec<f32>; 2]> = sizes.iter().map(|&n| [vec![0.; n], vec![0.; n]]).collect();
+    let norm = global_norm_of::<f32>(&grads.iter().collect::<Vec<_>>()).unwrap();
+    let updates: Vec<Update<'_, f32>> = vars
+        .iter()
+        .zip(&grads)
+        .zip(&mut state)
+        .map(|((param, grad), state)| Update {
+            param,
+            grad,
+            state: state.iter_mut().map(Vec::as_mut_slice).collect(),
+            rule,
+            step: 1,
+        })
+        .collect();
+    step_tensors(updates, clip_scale(norm, 1.0)).unwrap();
+    for (i, &n) in sizes.iter().enumerate() {
+        let (mut p, g) = (drawn("p", n), drawn("g", n));
+        let (mut m, mut v) = (vec![0f32; n], vec![0f32; n]);
+        let slot = Slot {
+            param: &mut p[..],
+            grad: &g,
+            state: vec![&mut m, &mut v],
+            rule,
+            step: 1,
+        };
+        step(slot, clip_scale(norm, 1.0));
+        assert_eq!(views[i].to_vec1::<f32>().unwrap(), p);
+        assert_eq!(state[i], [m, v]);
+    }
+    // A gradient that is the parameter itself must not block, and one of another shape is an error.
+    let update = |grad| Update {
+        param: &vars[0],
+        grad,
+        state: vec![],
+        rule: Rule::Sgd(Sgd {
+            lr: 1.0,
+            ..Sgd::default()
+        }),
+        step: 1,
+    };
+    step_tensors::<f32>(vec![update(&views[0])], 1.0).unwrap();
+    assert_eq!(views[0].to_vec1::<f32>().unwrap(), [0.0; 5]);
+    assert!(step_tensors::<f32>(vec![update(&views[2])], 1.0).is_err());
+    assert!(step_tensors::<f32>(vec![update(&grads[0]), update(&grads[0])], 1.0).is_err());
+    assert_eq!(views[0].to_vec1::<f32>().unwrap(), [0.0; 5]);
+}

@@ -49,7 +49,7 @@ per_path! {
 
 /// The greatest of a row, by lanes; minus infinity for an empty one. NaN does not win.
 #[inline(always)]
-fn greatest(x: &[f32]) -> f32 {
+pub(crate) fn greatest(x: &[f32]) -> f32 {
     let (blocks, rest) = x.as_chunks::<LANES>();
     let mut lanes = [f32::NEG_INFINITY; LANES];
     for block in blocks {

@@ -48,7 +48,7 @@ pub fn softmax(x: &Tensor, keep: Option<&Tensor>) -> Result<Tensor> {
     let y = apply(&x.detach(), keep)?;
     let saved = tensor(y.clone(), x.shape())?;
     crate::graph::record("softmax", &[x], y, x.shape(), move |_, grad| {
-        Ok(vec![backward(&saved, grad)?])
+        Ok(vec![Some(backward(&saved, grad)?)])
     })
 }
 

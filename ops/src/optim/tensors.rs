@@ -1,0 +1,97 @@
+//! Steps on Candle variables, in place.
+
+use super::{Rule, Slot, Stepped, global_norm, step_all};
+use crate::tensors::{Reading, with_mut, with_ref};
+use candle_core::{Error, Result, Tensor};
+use rayon::prelude::*;
+
+/// A parameter as a tensor, its gradient and its state.
+#[derive(Debug)]
+pub struct Update<'a, T> {
+    /// The parameter, a contiguous tensor on the CPU (a `Var`), changed in place.
+    pub param: &'a Tensor,
+    /// Its gradient, before clipping.
+    pub grad: &'a Tensor,
+    /// Its state, as many slices as [`Rule::state_names`] says.
+    pub state: Vec<&'a mut [T]>,
+    /// The rule.
+    pub rule: Rule,
+    /// The number of this step for this parameter, from 1.
+    pub step: u64,
+}
+
+/// One step of every parameter, in parallel; each gradient is multiplied by `grad_scale` (1, or
+/// [`super::clip_scale`]).
+///
+/// A parameter that occurs twice, a wrong shape or a wrong state is an error, and then nothing has moved.
+pub fn step_tensors<T: Stepped>(updates: Vec<Update<'_, T>>, grad_scale: f64) -> Result<()> {
+    let first = |t: &Tensor| with_ref::<T, _>(t, |x| x.as_ptr() as usize);
+    let mut params = Vec::with_capacity(updates.len());
+    for update in &updates {
+        check(update)?;
+        params.push(first(update.param)?);
+    }
+    params.sort_unstable();
+    if params.windows(2).any(|w| w[0] == w[1]) {
+        return Err(Error::Msg("optimizer step: a parameter occurs twice".into()).bt());
+    }
+    // A gradient that is the storage of a parameter (of this one or another) would wait for its lock.
+    let mut work = Vec::with_capacity(updates.len());
+    for update in updates {
+        let grad = update.grad.detach().contiguous()?;
+        let shared = params.binary_search(&first(&grad)?).is_ok();
+        work.push((update, if shared { grad.copy()? } else { grad }));
+    }
+    work.into_par_iter().try_for_each(|(update, grad)| {
+        let reading = Reading::of(&grad);
+        let grad = reading.slice::<T>()?;
+        with_mut(update.param, |param: &mut [T]| {
+            let slot = Slot {
+                param,
+                grad,
+                state: update.state,
+                rule: update.rule,
+                step: update.step,
+            };
+            step_all(vec![slot], grad_scale);
+        })
+    })
+}
+
+fn check<T: Stepped>(update: &Update<'_, T>) -> Result<()> {
+    let (param, grad) = (update.param, update.grad);
+    if grad.dims() != param.dims() {
+        return Err(Error::ShapeMismatchBinaryOp {
+            lhs: param.shape().clone(),
+            rhs: grad.shape().clone(),
+            op: "optimizer step",
+        }
+        .bt());
+    }
+    let (names, n) = (update.rule.state_names(), param.elem_count());
+    if update.state.len() != names.len()
+        || update.state.iter().any(|s| s.len() != n)
+        || update.step == 0
+    {
+        let (state, step) = (update.state.len(), update.step);
+        return Err(Error::Msg(format!(
+            "optimizer step {step}: {state} state slices for {names:?} of {n} elements each, steps from 1"
+        ))
+        .bt());
+    }
+    Ok(())
+}
+
+/// [`global_norm`] of tensors on the CPU.
+pub fn global_norm_of<T: Stepped>(grads: &[&Tensor]) -> Result<f64> {
+    let grads = grads
+        .iter()
+        .map(|g| g.detach().contiguous())
+        .collect::<Result<Vec<_>>>()?;
+    let readings: Vec<Reading<'_>> = grads.iter().map(Reading::of).collect();
+    let slices = readings
+        .iter()
+        .map(|r| r.slice::<T>())
+        .collect::<Result<Vec<_>>>()?;
+    Ok(global_norm(&slices))
+}

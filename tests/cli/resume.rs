@@ -138,7 +138,7 @@ fn without_out_the_newest_unfinished_run_goes_on() {
     let listed = bench.tlkit(&["runs", "list"]).code(0);
     assert!(listed.out.contains("unfinished"), "{}", listed.out);
     bench.tlkit(&["run", "long.toml", "--resume"]).code(0);
-    assert_eq!(bench.runs("long"), [run.clone()]);
+    assert_eq!(bench.runs("long").len(), 1);
     assert!(run.join("result.json").exists());
 }
 

@@ -95,8 +95,7 @@ fn from_vocab(file: &Blob, lower: bool) -> Result<Tokenizer> {
     let pieces: Vec<&str> = text.lines().map(str::trim_end).collect();
     let id = |t: &str| pieces.iter().position(|p| *p == t).map(|i| i as u32).ok_or_else(|| Error::msg(format!("vocab.txt has no {t}")));
     let (sep, cls) = (id("[SEP]")?, id("[CLS]")?);
-    let vocab = pieces.iter().enumerate().map(|(i, p)| (p.to_string(), i as u32)).collect();
-    let model = WordPiece::builder().vocab(vocab).unk_token("[UNK]".into()).build().map_err(|e| Error::msg(format!("vocab.txt: {e}")))?;
+    let model = WordPiece::builder().vocab(pieces.iter().enumerate().map(|(i, p)| (p.to_string(), i as u32)).collect::<ahash::AHashMap<_, _>>()).unk_token("[UNK]".into()).build().map_err(|e| Error::msg(format!("vocab.txt: {e}")))?;
     let mut tokenizer = Tokenizer::new(model);
     tokenizer.with_normalizer(Some(BertNormalizer::new(true, true, None, lower)));
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));

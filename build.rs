@@ -1,0 +1,40 @@
+//! Embeds every recipe of recipes/ in the binary, for `tlkit recipes`.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+fn main() -> io::Result<()> {
+    println!("cargo::rerun-if-changed=recipes");
+    let manifest = env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?;
+    let root = Path::new(&manifest).join("recipes");
+    let mut found = Vec::new();
+    walk(&root, &mut found)?;
+    found.sort();
+    let mut text = String::from("&[\n");
+    for path in &found {
+        let inside = path.strip_prefix(&root).map_err(io::Error::other)?;
+        let name = inside
+            .with_extension("")
+            .display()
+            .to_string()
+            .replace('\\', "/");
+        let _ = writeln!(text, "    ({name:?}, include_str!({path:?})),");
+    }
+    text.push_str("]\n");
+    let out = env::var("OUT_DIR").map_err(io::Error::other)?;
+    fs::write(Path::new(&out).join("recipes.rs"), text)
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    // Without the folder there are no recipes.
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry?.path();
+        if path.is_dir() {
+            walk(&path, found)?;
+        } else if path.extension().is_some_and(|e| e == "toml") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! Each format as it should be read.
+
+use std::io::Write;
+
+use tlkit_core::data::{Blob, Input, ReadOptions, Reader, Table};
+use tlkit_data::{Csv, Lines, SvmLight, Tsv};
+
+fn open(
+    reader: &dyn Reader,
+    bytes: &'static [u8],
+    options: &ReadOptions,
+) -> std::sync::Arc<dyn Table> {
+    reader
+        .open("data", &Blob::Embedded(bytes), options)
+        .unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Every cell as text, vectors as `Debug` prints them.
+fn rows(table: &dyn Table) -> Vec<Vec<String>> {
+    let cell = |r, c| match table.cell(r, c).unwrap() {
+        Input::Text(t) => t.into_owned(),
+        Input::Features(f) => format!("{f:?}"),
+        other => panic!("{}", other.kind()),
+    };
+    (0..table.rows())
+        .map(|r| (0..table.columns().len()).map(|c| cell(r, c)).collect())
+        .collect()
+}
+
+fn no_header() -> ReadOptions {
+    ReadOptions {
+        header: false,
+        ..ReadOptions::default()
+    }
+}
+
+#[test]
+fn tsv_has_no_quoting() {
+    let t = open(
+        &Tsv,
+        b"text\tlabel\nhe said \"no\tneg\n\"\"\tpos\n",
+        &ReadOptions::default(),
+    );
+    assert_eq!(t.columns(), ["text", "label"]);
+    assert_eq!(rows(&*t), [["he said \"no", "neg"], ["\"\"", "pos"]]);
+    assert_eq!(t.place(1), "data:3");
+}
+
+#[test]
+fn columns_without_a_header_are_numbers() {
+    for (reader, bytes) in [
+        (&Tsv as &dyn Reader, b"a\t0\nb\t1".as_slice()),
+        (&Csv, b"a,0\nb,1"),
+    ] {
+        let t = open(reader, bytes, &no_header());
+        assert_eq!(t.columns(), ["1", "2"]);
+        assert_eq!(rows(&*t), [["a", "0"], ["b", "1"]]);
+        assert_eq!(t.place(0), "data:1");
+    }
+}
+
+#[test]
+fn byte_order_marks_and_windows_line_ends() {
+    for (reader, bytes) in [
+        (
+            &Tsv as &dyn Reader,
+            b"\xef\xbb\xbfx\ty\r\n1\t2\r\n3\t4\r\n\r\n".as_slice(),
+        ),
+        (&Csv, b"\xef\xbb\xbfx,y\r\n1,2\r\n3,4\r\n\r\n"),
+    ] {
+        let t = open(reader, bytes, &ReadOptions::default());
+        assert_eq!(t.columns(), ["x", "y"]);
+        assert_eq!(rows(&*t), [["1", "2"], ["3", "4"]]);
+        assert_eq!((t.place(0), t.place(1)), ("data:2".into(), "data:3".into()));
+    }
+}
+
+#[test]
+fn csv_quotes_commas_line_breaks_and_quotes() {
+    let bytes = b"text,label\n\"a, b\",1\n\n\"two\nlines\",2\n\"say \"\"x\"\"\",3\n,4\n";
+    let t = open(&Csv, bytes, &ReadOptions::default());
+    assert_eq!(
+        rows(&*t),
+        [
+            ["a, b", "1"],
+            ["two\nlines", "2"],
+            ["say \"x\"", "3"],
+            ["", "4"]
+        ]
+    );
+    let places: Vec<String> = (0..4).map(|r| t.place(r)).collect();
+    assert_eq!(places, ["data:2", "data:4", "data:6", "data:7"]);
+}
+
+#[test]
+fn text_is_a_row_a_line_whatever_the_header_says() {
+    for options in [ReadOptions::default(), no_header()] {
+        let t = open(&Lines, b"one\n\n  \ntwo\tand \"more\"\n", &options);
+        assert_eq!(t.columns(), ["text"]);
+        assert_eq!(rows(&*t), [["one"], ["two\tand \"more\""]]);
+        assert_eq!(t.place(1), "data:4");
+    }
+}
+
+#[test]
+fn svmlight_from_one() {
+    let bytes = b"# made by hand\n+1 1:0.5 3:2 # a comment\n-1 2:-1e-1\n\n";
+    let t = open(&SvmLight, bytes, &ReadOptions::default());
+    assert_eq!(t.columns(), ["label", "features"]);
+    assert_eq!(
+        rows(&*t),
+        [["1", "[0.5, 0.0, 2.0]"], ["-1", "[0.0, -0.1, 0.0]"]]
+    );
+    assert_eq!(t.place(0), "data:2");
+}
+
+#[test]
+fn svmlight_index_base_and_width_can_come_from_other_files() {
+    let blob = Blob::Embedded(b"a 1:5\nb\n");
+    assert_eq!(SvmLight.index_range("data", &blob).unwrap(), Some((1, 1)));
+    let options = ReadOptions {
+        index_base: Some(0),
+        min_width: 4,
+        ..ReadOptions::default()
+    };
+    let t = open(&SvmLight, b"a 1:5\nb\n", &options);
+    assert_eq!(
+        rows(&*t),
+        [["a", "[0.0, 5.0, 0.0, 0.0]"], ["b", "[0.0, 0.0, 0.0, 0.0]"]]
+    );
+    let zero = open(&SvmLight, b"a 0:5 1:6\n", &ReadOptions::default());
+    assert_eq!(rows(&*zero), [["a", "[5.0, 6.0]"]]);
+}
+
+#[test]
+fn gzip_in_several_members() {
+    let member = |text: &[u8]| {
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gz.write_all(text).unwrap();
+        gz.finish().unwrap()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.csv.gz");
+    let bytes = [member(b"text,label\none,1\n"), member(b"two,2\n")].concat();
+    std::fs::write(&path, &bytes).unwrap();
+    let t = Csv
+        .open(
+            "a.csv.gz",
+            &Blob::Path(path.clone()),
+            &ReadOptions::default(),
+        )
+        .unwrap();
+    assert_eq!(rows(&*t), [["one", "1"], ["two", "2"]]);
+    std::fs::write(&path, &bytes[..bytes.len() - 9]).unwrap();
+    let cut = Csv
+        .open("a.csv.gz", &Blob::Path(path), &ReadOptions::default())
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        cut.starts_with("a.csv.gz: not a whole gzip file ("),
+        "{cut}"
+    );
+}
+
+#[test]
+fn every_ending_has_one_reader() {
+    let mut registry = tlkit_core::registry::Registry::new();
+    tlkit_data::register(&mut registry).unwrap();
+    let endings: Vec<&str> = registry
+        .readers()
+        .iter()
+        .flat_map(|r| r.extensions().iter().copied())
+        .collect();
+    for ending in ["tsv", "csv", "svmlight", "libsvm", "svm", "txt"] {
+        assert!(endings.contains(&ending));
+        assert!(endings.contains(&format!("{ending}.gz").as_str()));
+    }
+    let unique: std::collections::BTreeSet<_> = endings.iter().collect();
+    assert_eq!(unique.len(), endings.len());
+}

@@ -1,0 +1,201 @@
+//! One run in full.
+
+use serde_json::Value;
+
+use crate::run::{Run, Status};
+use crate::style::Style;
+use crate::table::{Align, Table};
+
+/// The result table: scores on the test rows with their interval, how the epoch was chosen, what it cost, where the model
+/// is. A run that did not end well says what is known.
+pub fn result_table(run: &Run, colour: bool) -> String {
+    let style = Style::new(colour);
+    let result = &run.result;
+    let word = run.status.word();
+    let word = match run.status {
+        Status::Done => style.good(word),
+        Status::Failed => style.bad(word),
+        _ => style.open(word),
+    };
+    let mut title = style.strong(run.recipe());
+    if let Some(method) = result["strategy"]["method"].as_str() {
+        let kind = result["strategy"]["kind"].as_str().unwrap_or("?");
+        title.push_str(&format!("  {method} ({kind})"));
+    }
+    if let Some(seed) = result["seed"].as_u64() {
+        title.push_str(&format!("  seed {seed}"));
+    }
+    let mut table = Table::new(&[Align::Left, Align::Left]);
+    let mut row = |name: &str, value: String| table.row([style.faint(name), value]);
+    if let Some(error) = result["error"].as_str() {
+        row("error", error.replace('\n', "\n    "));
+    }
+    scores(&result["metrics"]["test"], style, &mut row);
+    if let Some(text) = validation(result) {
+        row("validation", text);
+    }
+    if let Some(fits) = result["fits"].as_object() {
+        let list: Vec<String> = fits
+            .iter()
+            .map(|(k, v)| format!("{k} {}", number(v)))
+            .collect();
+        row("fit", list.join(", "));
+    }
+    if let Some(text) = cost(result) {
+        row("cost", text);
+    }
+    if !result["model"].is_null() {
+        row("model", run.path.join("model").display().to_string());
+        row("", loadable(&result["model"]));
+    }
+    row("run", run.path.display().to_string());
+    format!("{title}  {word}\n{}\n", table.lines("  ").join("\n"))
+}
+
+fn scores(test: &Value, style: Style, row: &mut impl FnMut(&str, String)) {
+    if test.is_null() {
+        return;
+    }
+    let n = test["n"].as_u64().unwrap_or(0);
+    let mut accuracy = style.strong(&score(&test["accuracy"]));
+    if let (Some(low), Some(high)) = (
+        test["accuracy_interval"][0].as_f64(),
+        test["accuracy_interval"][1].as_f64(),
+    ) {
+        accuracy.push_str(&format!("  95 % interval {low:.4} to {high:.4}"));
+    }
+    row("test accuracy", format!("{accuracy}  n = {n}"));
+    for (key, name) in [
+        ("macro_f1", "macro F1"),
+        ("mcc", "MCC"),
+        ("ece", "ECE"),
+        ("loss", "loss"),
+    ] {
+        if !test[key].is_null() {
+            row(name, score(&test[key]));
+        }
+    }
+}
+
+fn validation(result: &Value) -> Option<String> {
+    let scores = &result["metrics"]["validation"];
+    let selection = &result["selection"];
+    let mut parts = Vec::new();
+    if !scores.is_null() {
+        let n = scores["n"].as_u64().unwrap_or(0);
+        parts.push(format!("accuracy {}  n = {n}", score(&scores["accuracy"])));
+    }
+    match (selection["by"].as_str(), selection["epoch"].as_u64()) {
+        (Some(by), Some(epoch)) => parts.push(format!("epoch {epoch} kept, by {by}")),
+        (Some("last"), None) => parts.push("the last epoch kept".into()),
+        _ => {}
+    }
+    if selection["oracle"] == true {
+        parts.push("oracle: chosen with target labels".into());
+    }
+    Some(parts.join("; ")).filter(|t| !t.is_empty())
+}
+
+fn cost(result: &Value) -> Option<String> {
+    let mut parts = Vec::new();
+    if let Some(seconds) = result["seconds"].as_f64() {
+        parts.push(format!("{seconds:.1} s"));
+    }
+    if let Some(steps) = result["steps"].as_u64() {
+        parts.push(format!("{steps} steps"));
+    }
+    if let Some(mb) = result["peak_rss_mb"].as_u64().filter(|&mb| mb > 0) {
+        parts.push(format!("{mb} MiB at most"));
+    }
+    if let (Some(device), Some(threads)) = (result["device"].as_str(), result["threads"].as_u64()) {
+        let threads = match threads {
+            1 => "1 thread".to_string(),
+            n => format!("{n} threads"),
+        };
+        parts.push(format!("{device}, {threads}"));
+    }
+    Some(parts.join(", ")).filter(|t| !t.is_empty())
+}
+
+fn loadable(model: &Value) -> String {
+    match (model["loadable_by"].as_str(), model["why"].as_str()) {
+        (Some(by), _) => format!("loads with {by}"),
+        (None, Some(why)) => format!("only tlkit loads it: {why}"),
+        (None, None) => String::new(),
+    }
+}
+
+fn score(value: &Value) -> String {
+    value
+        .as_f64()
+        .map_or_else(|| "-".to_string(), |v| format!("{v:.4}"))
+}
+
+fn number(value: &Value) -> String {
+    match value.as_f64() {
+        Some(v) if v != 0.0 && !(1e-3..1e5).contains(&v.abs()) => format!("{v:e}"),
+        Some(v) => {
+            let text = format!("{v:.4}");
+            text.trim_end_matches('0').trim_end_matches('.').to_string()
+        }
+        None => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_finished_run_in_full() {
+        let run = Run {
+            path: "runs/sentiment/1".into(),
+            status: Status::Done,
+            result: json!({
+                "recipe": "sentiment", "seed": 0, "status": "done", "device": "cpu", "threads": 2,
+                "seconds": 61.24, "peak_rss_mb": 312, "steps": 90,
+                "strategy": {"kind": "inductive", "method": "fine-tune"},
+                "selection": {"by": "validation", "epoch": 4, "oracle": false},
+                "metrics": {
+                    "validation": {"n": 30, "accuracy": 0.9},
+                    "test": {"n": 300, "accuracy": 0.84, "accuracy_interval": [0.794, 0.877],
+                             "macro_f1": 0.8399, "mcc": 0.68, "ece": 0.05, "loss": 0.4},
+                },
+                "model": {"loadable_by": "transformers AutoModelForSequenceClassification"},
+            }),
+            identity: Value::Null,
+            touched: None,
+        };
+        let expected = "\
+sentiment  fine-tune (inductive)  seed 0  done
+  test accuracy  0.8400  95 % interval 0.7940 to 0.8770  n = 300
+  macro F1       0.8399
+  MCC            0.6800
+  ECE            0.0500
+  loss           0.4000
+  validation     accuracy 0.9000  n = 30; epoch 4 kept, by validation
+  cost           61.2 s, 90 steps, 312 MiB at most, cpu, 2 threads
+  model          runs/sentiment/1/model
+                 loads with transformers AutoModelForSequenceClassification
+  run            runs/sentiment/1
+";
+        assert_eq!(result_table(&run, false), expected);
+        assert!(result_table(&run, true).contains("\x1b[1m0.8400\x1b[0m"));
+    }
+
+    #[test]
+    fn a_failed_run_says_why() {
+        let run = Run {
+            path: "r".into(),
+            status: Status::Failed,
+            result: json!({"recipe": "a", "status": "failed", "error": "the loss is inf"}),
+            identity: Value::Null,
+            touched: None,
+        };
+        assert_eq!(
+            result_table(&run, false),
+            "a  failed\n  error  the loss is inf\n  run    r\n"
+        );
+    }
+}

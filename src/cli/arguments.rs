@@ -1,0 +1,221 @@
+//! Every verb and flag, with its help. A flag is data: short help on one line, long help below it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Transfer learning from a recipe.
+///
+/// A recipe is a short TOML file that names a source (what is already known), a target (what is to be learned) and a
+/// strategy (how to carry it over). `tlkit run` trains, evaluates and saves; everything of a run is in its directory.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tlkit",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+#[command(after_help = "\
+Examples:
+  tlkit recipes list                    the recipes that come with tlkit
+  tlkit run recipes/sentiment.toml      train, evaluate, save
+  tlkit runs show latest                the result once more
+
+Exit codes: 0 done, 1 the run failed, 2 recipe or command line wrong, 130 stopped after a checkpoint.")]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Trains, evaluates and saves what a recipe says.
+    Run(Run),
+    /// Checks recipes without running them.
+    Validate(Validate),
+    /// Prints the complete recipe: every default, and where it comes from.
+    Explain(Explain),
+    /// Prints the JSON Schema of recipes, for editors.
+    #[command(after_help = "\
+Examples:
+  tlkit schema > tlkit.schema.json
+  tlkit schema | jq '.properties.train.properties | keys'
+  echo '#:schema ./tlkit.schema.json' | cat - my.toml     the line that editors look for")]
+    Schema,
+    /// The recipes that come with tlkit.
+    #[command(after_help = "\
+Examples:
+  tlkit recipes list
+  tlkit recipes show sentiment
+  tlkit recipes copy sentiment my.toml")]
+    Recipes {
+        #[command(subcommand)]
+        verb: Recipes,
+    },
+    /// The runs under runs/.
+    #[command(after_help = "\
+Examples:
+  tlkit runs list
+  tlkit runs show latest
+  tlkit runs show sentiment             the newest run of that recipe")]
+    Runs {
+        #[command(subcommand)]
+        verb: Runs,
+    },
+    /// Prints completions for a shell.
+    #[command(after_help = "\
+Examples:
+  tlkit completions bash > ~/.local/share/bash-completion/completions/tlkit
+  tlkit completions zsh > ~/.zfunc/_tlkit
+  tlkit completions fish > ~/.config/fish/completions/tlkit.fish")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Overrides that run, validate and explain share.
+#[derive(Debug, Args)]
+pub struct Overrides {
+    /// Overrides one key of the recipe; may be repeated.
+    ///
+    /// The value is TOML, or else a string as it stands: `train.epochs=3`, `train.betas=[0.9, 0.98]`,
+    /// `source.checkpoint=builtin:bert-mini`. It is checked as if it stood in the recipe.
+    #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
+    pub sets: Vec<String>,
+}
+
+/// `tlkit run`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tlkit run recipes/sentiment.toml
+  tlkit run my.toml --set train.epochs=3 --seed 1
+  tlkit run my.toml --resume            go on with the newest unfinished run")]
+pub struct Run {
+    /// The recipe.
+    pub recipe: PathBuf,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// The run directory itself, instead of runs/<recipe>/<id>.
+    ///
+    /// A directory that holds something else is refused; one that holds a run needs `--resume`.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Where to compute: `cpu`, `auto`; the same as `--set train.device=..`.
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// The seed of every random choice but the data split; the same as `--set train.seed=..`.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Goes on with an unfinished run.
+    ///
+    /// With `--out` the run in that directory, otherwise the newest unfinished run of this recipe under runs/. It ends
+    /// with the same bits as a run that was never interrupted. A recipe or data that changed since are refused.
+    #[arg(long)]
+    pub resume: bool,
+    /// Checks everything, shows what would be done, writes nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Prints the result table and nothing else.
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Prints result.json on standard output, and no progress.
+    #[arg(long, conflicts_with = "quiet")]
+    pub json: bool,
+}
+
+/// `tlkit validate`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tlkit validate my.toml
+  tlkit validate recipes/*.toml
+  tlkit validate my.toml --json         diagnostics for editors and scripts")]
+pub struct Validate {
+    /// The recipes.
+    #[arg(required = true, value_name = "RECIPE")]
+    pub recipes: Vec<PathBuf>,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Diagnostics as JSON on standard output, one line a recipe.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tlkit explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tlkit explain my.toml
+  tlkit explain my.toml --set train.optimizer=sgd
+  tlkit explain my.toml --summary       the model, stage by stage")]
+pub struct Explain {
+    /// The recipe.
+    pub recipe: PathBuf,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// The model instead: stages, shapes, parameters, what trains.
+    #[arg(long)]
+    pub summary: bool,
+}
+
+/// `tlkit recipes`.
+#[derive(Debug, Subcommand)]
+pub enum Recipes {
+    /// Lists them.
+    #[command(after_help = "\
+Examples:
+  tlkit recipes list
+  tlkit recipes list | grep frozen
+  tlkit recipes show sentiment          one of them in full")]
+    List,
+    /// Prints one.
+    #[command(after_help = "\
+Examples:
+  tlkit recipes show sentiment
+  tlkit recipes show sentiment-frozen
+  tlkit recipes show sentiment | tlkit explain /dev/stdin")]
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Writes one into a file of your own.
+    #[command(after_help = "\
+Examples:
+  tlkit recipes copy sentiment          writes ./sentiment.toml
+  tlkit recipes copy sentiment my.toml
+  tlkit recipes copy sentiment my.toml --force")]
+    Copy {
+        /// Its name.
+        name: String,
+        /// The file; by default the recipe's name in this folder.
+        to: Option<PathBuf>,
+        /// Overwrites a file that is there.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// `tlkit runs`.
+#[derive(Debug, Subcommand)]
+pub enum Runs {
+    /// Lists them, newest first.
+    #[command(after_help = "\
+Examples:
+  tlkit runs list
+  tlkit runs list | grep unfinished
+  tlkit runs show latest                one of them in full")]
+    List,
+    /// Prints the result table of one.
+    #[command(after_help = "\
+Examples:
+  tlkit runs show latest
+  tlkit runs show 20261120-2045         the beginning of an id
+  tlkit runs show /tmp/mine             a run directory")]
+    Show {
+        /// A recipe's name (its newest run), `latest`, the beginning of an id, or a path.
+        run: String,
+    },
+}

@@ -1,0 +1,100 @@
+//! What is different between the run that was begun and the one that would go on.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tlkit_core::run::Identity;
+
+/// A line for each difference; none when a resume ends with the same bits.
+pub fn changed(was: &Identity, is: &Identity) -> Vec<String> {
+    let (before, now) = (flat(&was.values), flat(&is.values));
+    let mut lines = Vec::new();
+    for key in before
+        .keys()
+        .chain(now.keys().filter(|k| !before.contains_key(*k)))
+    {
+        match (before.get(key), now.get(key)) {
+            (Some(a), Some(b)) if a == b => {}
+            (Some(a), Some(b)) => lines.push(format!("{key} was {a}, is {b}")),
+            (Some(a), None) => lines.push(format!("{key} was {a}, is not set")),
+            (None, Some(b)) => lines.push(format!("{key} was not set, is {b}")),
+            (None, None) => {}
+        }
+    }
+    if was.data_sha256 != is.data_sha256 {
+        lines.push("the data: its rows or labels are not those that the run began with".into());
+    }
+    if was.source_digest != is.source_digest {
+        lines.push("the weights of the source are not those that the run began with".into());
+    }
+    if was.version != is.version {
+        lines.push(format!("tlkit was {}, is {}", was.version, is.version));
+    }
+    if lines.is_empty() && was.identity != is.identity {
+        lines.push("the run's identity, in a part that has no name".into());
+    }
+    lines
+}
+
+/// `train.epochs` to 3, through tables.
+fn flat(values: &Value) -> BTreeMap<String, String> {
+    fn walk(prefix: &str, value: &Value, into: &mut BTreeMap<String, String>) {
+        match value {
+            Value::Object(entries) => {
+                for (name, value) in entries {
+                    let key = match prefix {
+                        "" => name.clone(),
+                        _ => format!("{prefix}.{name}"),
+                    };
+                    walk(&key, value, into);
+                }
+            }
+            other => {
+                into.insert(prefix.to_string(), other.to_string());
+            }
+        }
+    }
+    let mut out = BTreeMap::new();
+    walk("", values, &mut out);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn identity(values: Value, data: &str) -> Identity {
+        Identity {
+            format: 1,
+            recipe: "r".into(),
+            identity: format!("{values}{data}"),
+            values,
+            data_sha256: data.into(),
+            source_digest: "w".into(),
+            version: "1".into(),
+        }
+    }
+
+    #[test]
+    fn every_difference_is_named() {
+        let was = identity(
+            json!({"train": {"epochs": 3, "clip": 1.0}, "target": {"train": "a.csv"}}),
+            "x",
+        );
+        let is = identity(
+            json!({"train": {"epochs": 4, "patience": 2}, "target": {"train": "a.csv"}}),
+            "y",
+        );
+        assert_eq!(changed(&was, &was), [] as [String; 0]);
+        assert_eq!(
+            changed(&was, &is),
+            [
+                "train.clip was 1.0, is not set",
+                "train.epochs was 3, is 4",
+                "train.patience was not set, is 2",
+                "the data: its rows or labels are not those that the run began with",
+            ]
+        );
+    }
+}

@@ -1,0 +1,58 @@
+//! The command line: one file a noun.
+
+mod arguments;
+mod changed;
+mod clock;
+mod exit;
+mod header;
+mod output;
+mod parts;
+mod place;
+mod progress;
+mod recipe;
+mod run;
+mod runs;
+mod schema;
+mod shipped;
+mod signals;
+mod threads;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use arguments::{Arguments, Verb};
+use exit::Failure;
+
+/// Reads the arguments, does what they say, and says how it ended.
+pub fn main() -> ExitCode {
+    // Clap prints help, and what is wrong with the arguments, and leaves with 0 or 2.
+    let arguments = Arguments::parse();
+    exit::report_panics();
+    match threads::on_a_large_stack(move || dispatch(arguments.verb)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => {
+            failure.say();
+            ExitCode::from(failure.code())
+        }
+        // The hook has said what happened.
+        Err(_) => ExitCode::from(exit::FAILED),
+    }
+}
+
+fn dispatch(verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Run(run) => run::run(&run),
+        Verb::Validate(v) => recipe::validate(&v),
+        Verb::Explain(e) => recipe::explain(&e),
+        Verb::Schema => schema::print(),
+        Verb::Recipes { verb } => shipped::recipes(&verb),
+        Verb::Runs { verb } => runs::runs(&verb),
+        Verb::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "tlkit", &mut text);
+            output::out(&String::from_utf8_lossy(&text));
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Reading and checking recipes, and the verbs that do nothing else: `validate` and `explain`.
+
+use std::path::Path;
+
+use tlkit_core::Checked;
+use tlkit_core::recipe::{Report, Written};
+
+use super::arguments::{Explain, Validate};
+use super::exit::{Failure, WRONG};
+use super::{header, output, parts, shipped};
+
+/// A checked recipe, and what was remarked on the way.
+pub struct Read {
+    /// The recipe.
+    pub checked: Checked,
+    /// Warnings; no errors.
+    pub warnings: Report,
+}
+
+/// Reads and checks one recipe: every error in one report.
+pub fn read(path: &Path, sets: &[String]) -> Result<Read, Failure> {
+    if !path.exists() {
+        if let Some(name) = shipped::like(path) {
+            return Err(Failure::Wrong(format!(
+                "{}: no such file\n  tlkit brings a recipe of that name: `tlkit recipes copy {name}` writes it here",
+                path.display()
+            )));
+        }
+    }
+    let registry = parts::registry()?;
+    let written = Written::read(path, sets).map_err(|r| Failure::Recipe(Box::new(r)))?;
+    let checked = Checked::new(&written, &registry, &parts::resolve()).map_err(Failure::Recipe)?;
+    Ok(Read {
+        checked,
+        warnings: written.finish(),
+    })
+}
+
+/// The same, with the warnings said.
+pub fn read_aloud(path: &Path, sets: &[String]) -> Result<Checked, Failure> {
+    let read = read(path, sets)?;
+    if !read.warnings.is_empty() {
+        output::err(&read.warnings.to_text(output::colour(&std::io::stderr())));
+    }
+    Ok(read.checked)
+}
+
+/// `tlkit validate`.
+pub fn validate(arguments: &Validate) -> Result<(), Failure> {
+    let mut wrong = false;
+    for path in &arguments.recipes {
+        let read = read(path, &arguments.overrides.sets);
+        wrong |= read.is_err();
+        let report = match read {
+            Ok(read) => read.warnings,
+            Err(Failure::Recipe(report)) => *report,
+            Err(Failure::Wrong(text)) if !arguments.json => {
+                Failure::Wrong(text).say();
+                continue;
+            }
+            Err(Failure::Wrong(text)) => {
+                let at = tlkit_core::recipe::At::file(&path.display().to_string());
+                tlkit_core::recipe::Diagnostic::error(at, text).into()
+            }
+            Err(other) => return Err(other),
+        };
+        if arguments.json {
+            let mut line = serde_json::json!({ "recipe": path.display().to_string() });
+            if let (Some(line), serde_json::Value::Object(report)) =
+                (line.as_object_mut(), report.to_json())
+            {
+                line.extend(report);
+            }
+            output::out(&format!("{line}\n"));
+            continue;
+        }
+        if !report.is_empty() {
+            output::err(&report.to_text(output::colour(&std::io::stderr())));
+        }
+        if report.errors() == 0 {
+            output::out(&format!("{}: ok\n", path.display()));
+        }
+    }
+    if wrong {
+        return Err(Failure::Said(WRONG));
+    }
+    Ok(())
+}
+
+/// `tlkit explain`.
+pub fn explain(arguments: &Explain) -> Result<(), Failure> {
+    let checked = read_aloud(&arguments.recipe, &arguments.overrides.sets)?;
+    if arguments.summary {
+        let layers = tlkit_core::run::summary(&checked)?;
+        output::out(&(header::layers(&layers).join("\n") + "\n"));
+    } else {
+        output::out(&checked.explained);
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! `tlkit recipes`: those that come with tlkit, embedded by build.rs from the folder recipes/.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use tlkit_report::{Align, Table};
+
+use super::arguments::Recipes;
+use super::exit::Failure;
+use super::output;
+
+/// Name (the path under recipes/ without `.toml`) and text, by name.
+const RECIPES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/recipes.rs"));
+
+/// Lists, shows, copies.
+pub fn recipes(verb: &Recipes) -> Result<(), Failure> {
+    match verb {
+        Recipes::List => {
+            let mut table = Table::new(&[Align::Left, Align::Left]);
+            for (name, text) in RECIPES {
+                table.row([*name, about(text)]);
+            }
+            output::out(&(table.lines("").join("\n") + "\n"));
+        }
+        Recipes::Show { name } => output::out(find(name)?.1),
+        Recipes::Copy { name, to, force } => copy(name, to.as_deref(), *force)?,
+    }
+    Ok(())
+}
+
+fn copy(name: &str, to: Option<&Path>, force: bool) -> Result<(), Failure> {
+    let (name, text) = find(name)?;
+    let to = to.map_or_else(
+        || PathBuf::from(format!("{}.toml", name.rsplit('/').next().unwrap_or(name))),
+        Path::to_path_buf,
+    );
+    if to.exists() && !force {
+        return Err(Failure::Wrong(format!(
+            "{} is there already; `--force` overwrites it",
+            to.display()
+        )));
+    }
+    std::fs::write(&to, text).with_context(|| to.display().to_string())?;
+    output::out(&format!(
+        "{}: written; `tlkit run {0}` runs it\n",
+        to.display()
+    ));
+    Ok(())
+}
+
+fn find(name: &str) -> Result<(&'static str, &'static str), Failure> {
+    let wanted = name.strip_suffix(".toml").unwrap_or(name);
+    let wanted = wanted.strip_prefix("recipes/").unwrap_or(wanted);
+    RECIPES
+        .iter()
+        .find(|(n, _)| *n == wanted)
+        .copied()
+        .ok_or_else(|| {
+            let names: Vec<&str> = RECIPES.iter().map(|(n, _)| *n).collect();
+            Failure::Wrong(format!(
+                "there is no recipe `{name}`; there are {}",
+                names.join(", ")
+            ))
+        })
+}
+
+/// A recipe of this name among ours, for somebody who has no such file.
+pub fn like(path: &Path) -> Option<&'static str> {
+    let stem = path.file_stem()?.to_str()?;
+    let same = |n: &str| n.rsplit('/').next() == Some(stem);
+    RECIPES.iter().find(|(n, _)| same(n)).map(|(n, _)| *n)
+}
+
+/// The first line of the comment that opens a recipe.
+fn about(text: &str) -> &str {
+    text.lines()
+        .next()
+        .and_then(|l| l.strip_prefix('#'))
+        .map_or("", str::trim)
+}

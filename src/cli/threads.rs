@@ -1,0 +1,37 @@
+//! Threads: one with a deep stack for the work, and how many share it.
+
+use std::thread;
+
+/// Candle walks its graph by recursion; the main thread's 8 MiB are not enough for a deep one. Only pages that are touched
+/// are taken.
+const STACK: usize = 256 << 20;
+
+/// Runs `work` on a thread with a deep stack; `Err` when it panicked.
+pub fn on_a_large_stack<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> thread::Result<T> {
+    match thread::Builder::new()
+        .name("tlkit".into())
+        .stack_size(STACK)
+        .spawn(work)
+    {
+        Ok(handle) => handle.join(),
+        Err(e) => {
+            super::output::err(&format!("error: the system gives no thread: {e}\n"));
+            Err(Box::new(e))
+        }
+    }
+}
+
+/// One thread a physical core, unless RAYON_NUM_THREADS says otherwise. Results do not depend on it.
+pub fn use_physical_cores() {
+    let asked = std::env::var("RAYON_NUM_THREADS")
+        .ok()
+        .and_then(|n| n.parse::<usize>().ok())
+        .filter(|&n| n > 0);
+    let threads = asked.unwrap_or_else(num_cpus::get_physical);
+    // An error means that a pool is there already, which is as good.
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global();
+}

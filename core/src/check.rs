@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::data::{Found, Reading, Resolve, Sampler};
+use crate::model::MapKinds;
 use crate::recipe::{Auto, Keys, Report, Written};
 use crate::registry::{Context, Kind, Registry};
 use crate::strategy::{Defaults, Selection, Settings, Strategy, Until};
@@ -28,6 +29,8 @@ pub struct Checked {
     pub max_steps: Option<u64>,
     /// Steps between checkpoints.
     pub checkpoint_every: Option<u64>,
+    /// The kinds of map that a checkpoint may hold.
+    pub maps: MapKinds,
     /// The run's seed.
     pub seed: u64,
     /// `auto`, `cpu`, `cuda`, `cuda:1`.
@@ -263,6 +266,7 @@ fn read(
         settings,
         max_steps: train.max_steps,
         checkpoint_every: train.checkpoint_every,
+        maps: registry.maps().clone(),
         seed: train.seed,
         device: train.device,
         explained: String::new(),

@@ -23,6 +23,7 @@ pub mod check;
 pub mod data;
 mod error;
 pub mod evaluate;
+pub mod loss;
 pub mod metrics;
 pub mod model;
 pub mod nn;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::data::{Found, Reader, Resolve};
+use crate::model::{LoadMap, MapKinds};
 use crate::recipe::Keys;
 use crate::strategy::Strategy;
 use crate::task::{SourceTask, TargetTask};
@@ -67,6 +68,7 @@ pub struct Registry {
     strategies: BTreeMap<String, StrategyEntry>,
     readers: Vec<Arc<dyn Reader>>,
     model_types: BTreeMap<String, String>,
+    maps: MapKinds,
 }
 
 impl Registry {
@@ -121,6 +123,16 @@ impl Registry {
     /// Adds a reader of data files.
     pub fn reader(&mut self, reader: Arc<dyn Reader>) {
         self.readers.push(reader);
+    }
+
+    /// Adds a kind of map, so that checkpoints can hold it.
+    pub fn map(&mut self, kind: &str, load: LoadMap) -> Result<()> {
+        taken("kind of map", kind, !self.maps.add(kind, load))
+    }
+
+    /// Kinds of map.
+    pub fn maps(&self) -> &MapKinds {
+        &self.maps
     }
 
     /// Source tasks by name.

@@ -4,16 +4,19 @@
 //! (`train`) runs every phase; no strategy has a loop of its own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::Result;
 use crate::data::{Domain, Feed, From, Labels, Sealed, View};
 use crate::model::Model;
-use crate::nn::{Batch, Param, Scope, Select, Store, Taps};
+use crate::nn::{Batch, Scope, Select, Store, Taps};
 use crate::random::Stream;
-use crate::task::{SourceTask, TargetTask};
+use crate::task::{Head, SourceTask, TargetTask};
 use crate::train::{OptimizerSpec, Schedule};
+use crate::{Error, Result};
+
+pub use crate::loss::{LossTerm, ParamSpec, Valued, Weighted, WithTerms};
 
 /// What a family or a recipe says about training.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +61,8 @@ pub struct Transfer<'a> {
     pub model: Model,
     /// Further models by name (a teacher), whose stages [`Step::encode`] can run.
     pub others: BTreeMap<String, Model>,
+    /// Further heads on the model's features by name (a second classifier, a discriminator), which [`Step::head`] applies.
+    pub heads: BTreeMap<String, Arc<Head>>,
     /// How many classes the target has; 0 where it has none.
     pub classes: usize,
     /// Common training settings of the recipe.
@@ -74,6 +79,19 @@ impl Transfer<'_> {
             .target
             .head(&scope, self.source, encoder.width(), false)?;
         Ok(Model::new(encoder, head))
+    }
+
+    /// Makes a further head: `make` builds its stages under the scope `name`. The second classifier of MCD is the target's own
+    /// head once more; a discriminator, stages of the strategy's own.
+    pub fn add_head(
+        &mut self,
+        name: &str,
+        make: impl FnOnce(&Self, &Scope<'_>) -> Result<Head>,
+    ) -> Result<Select> {
+        let head = make(self, &self.store.scope(name))?;
+        let select = Select::stages(head.classifier());
+        self.heads.insert(name.to_string(), Arc::new(head));
+        Ok(select)
     }
 }
 
@@ -212,7 +230,7 @@ pub struct Group {
 /// What an objective may touch in one update.
 pub trait Step {
     /// A feed's batch in a view.
-    fn batch(&mut self, feed: usize, view: View) -> Result<std::sync::Arc<Batch>>;
+    fn batch(&mut self, feed: usize, view: View) -> Result<Arc<Batch>>;
     /// A feed's labels, `(rows,)` u32; an error for an unlabelled feed.
     fn labels(&self, feed: usize) -> Result<Tensor>;
     /// Whether a feed has labels.
@@ -222,6 +240,8 @@ pub trait Step {
     /// Runs a model on feeds, together in one forward pass (one set of batch statistics), and returns what each is
     /// mapped to. `model` is `"model"`, or a name in [`Transfer::others`].
     fn encode(&mut self, model: &str, together: &[(usize, View)]) -> Result<Vec<Taps>>;
+    /// Logits of a further head ([`Transfer::heads`]) on features, within the loss's own graph.
+    fn head(&mut self, name: &str, features: &Tensor) -> Result<Tensor>;
     /// The target task's loss.
     fn task_loss(&mut self, feed: usize, view: View, logits: &Tensor) -> Result<Tensor>;
     /// Share of the phase that is done, `0..1`.
@@ -291,6 +311,16 @@ pub struct State {
     pub json: String,
 }
 
+impl State {
+    /// A tensor that must be there.
+    pub fn tensor(&self, name: &str) -> Result<Tensor> {
+        let found = self.tensors.iter().find(|(n, _)| n == name);
+        found
+            .map(|(_, t)| t.clone())
+            .ok_or_else(|| Error::msg(format!("the saved state has no `{name}`")))
+    }
+}
+
 /// A pass over a whole domain without gradients, rows in their order.
 pub trait Infer {
     /// The features of every row, `(rows, width)`.
@@ -305,27 +335,12 @@ pub trait Infer {
 
 /// A phase without gradients: CORAL, TCA, logistic regression, kNN, AdaBN, BBSE.
 pub trait Fit: Send {
-    /// Changes the model: a map, an adjustment, or the classifier's weights.
+    /// Changes the model: a map ([`Model::add_map`], [`Model::add_adjust`]) or weights in the store. Checkpoints keep both and nothing
+    /// else of the model. What is returned goes to the result. `infer` sees the model as it was before.
     fn fit(
         &mut self,
         infer: &mut dyn Infer,
         model: &mut Model,
         store: &Store,
     ) -> Result<BTreeMap<String, f64>>;
-}
-
-/// A pure function of taps and its own parameters that can cross the C border.
-pub trait LossTerm: Send + Sync {
-    /// The taps it takes, in order: `features:0`, `logits:1` (tap, feed).
-    fn taps(&self) -> &[String];
-    /// Its own parameters.
-    fn params(&self) -> Vec<Param> {
-        Vec::new()
-    }
-    /// Makes its parameters.
-    fn arrange(&mut self, _scope: &Scope<'_>) -> Result<()> {
-        Ok(())
-    }
-    /// The value and the gradient of each tap.
-    fn value_and_gradients(&self, taps: &[&Tensor]) -> Result<(f64, Vec<Tensor>)>;
 }

@@ -264,10 +264,10 @@ fn per_second(rate: f64) -> String {
 }
 
 fn style(steps: bool) -> ProgressStyle {
-    let template = if steps {
-        "{prefix} {wide_bar:.cyan/dim} {pos}/{len} steps  {msg}  {eta} left"
-    } else {
-        "{prefix} {spinner} {msg}  {elapsed}"
+    let template = match (steps, output::colour(&std::io::stderr())) {
+        (true, true) => "{prefix} {wide_bar:.cyan/dim} {pos}/{len} steps  {msg}  {eta} left",
+        (true, false) => "{prefix} {wide_bar} {pos}/{len} steps  {msg}  {eta} left",
+        (false, _) => "{prefix} {spinner} {msg}  {elapsed}",
     };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -19,13 +19,12 @@ pub struct Read {
 
 /// Reads and checks one recipe: every error in one report.
 pub fn read(path: &Path, sets: &[String]) -> Result<Read, Failure> {
-    if !path.exists() {
-        if let Some(name) = shipped::like(path) {
-            return Err(Failure::Wrong(format!(
-                "{}: no such file\n  tlkit brings a recipe of that name: `tlkit recipes copy {name}` writes it here",
-                path.display()
-            )));
-        }
+    let ours = shipped::like(path).filter(|_| !path.exists());
+    if let Some(name) = ours {
+        return Err(Failure::Wrong(format!(
+            "{}: no such file\n  tlkit brings a recipe of that name: `tlkit recipes copy {name}` writes it here",
+            path.display()
+        )));
     }
     let registry = parts::registry()?;
     let written = Written::read(path, sets).map_err(|r| Failure::Recipe(Box::new(r)))?;

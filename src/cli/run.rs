@@ -65,12 +65,12 @@ pub fn run(arguments: &Run) -> Result<(), Failure> {
         // What an earlier attempt says of its failure is not true any more.
         let _ = std::fs::remove_file(directory.result());
     }
-    let stop = signals::stop_on_signals(&progress)?;
+    let listener = signals::Listener::start(&progress)?;
     let around = Surroundings {
         directory: directory.clone(),
         name,
         observer: progress.as_ref(),
-        stop,
+        stop: listener.stop.clone(),
     };
     let ended = run::execute(&checked, &around);
     progress.finish();
@@ -81,6 +81,7 @@ pub fn run(arguments: &Run) -> Result<(), Failure> {
             Ok(())
         }
         Err(Error::Stopped { step }) => {
+            listener.say();
             progress.always(&format!(
                 "stopped after step {step}; go on with\n  {}",
                 again(arguments)

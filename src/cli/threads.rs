@@ -35,3 +35,22 @@ pub fn use_physical_cores() {
         .num_threads(threads)
         .build_global();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::on_a_large_stack;
+
+    #[test]
+    fn a_panic_is_an_error_and_recursion_is_no_panic() {
+        fn deep(n: u64) -> u64 {
+            let room = [n; 64];
+            if n == 0 {
+                0
+            } else {
+                std::hint::black_box(room)[0] - n + deep(n - 1)
+            }
+        }
+        assert_eq!(on_a_large_stack(|| deep(200_000)).ok(), Some(0));
+        assert!(on_a_large_stack(|| panic!("on purpose")).is_err());
+    }
+}

@@ -188,10 +188,10 @@ impl Samples for Features {
     }
 
     fn input(&self, row: usize) -> Result<Input<'_>> {
-        if let [column] = self.columns[..] {
-            if let Input::Features(f) = self.rows.cell(row, column)? {
-                return Ok(Input::Features(f));
-            }
+        if let [column] = self.columns[..]
+            && let Input::Features(f) = self.rows.cell(row, column)?
+        {
+            return Ok(Input::Features(f));
         }
         let number = |&c: &usize| -> Result<f32> {
             let text = self.rows.text(row, c)?;

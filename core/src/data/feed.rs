@@ -155,10 +155,10 @@ impl Loaded {
             .order
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((k, batches)) = kept.as_ref() {
-            if *k == key {
-                return Ok(batches.clone());
-            }
+        if let Some((k, batches)) = kept.as_ref()
+            && *k == key
+        {
+            return Ok(batches.clone());
         }
         let n = self.len();
         let random = random.purpose("order").at(epoch);

@@ -1,12 +1,15 @@
 //! Parameters, stages, and the chain that runs and records them.
 
 mod chain;
+mod gradient;
 mod layers;
 mod param;
 mod stage;
 mod weights;
 
 pub use chain::{Chain, Recording, Taps};
+pub(crate) use gradient::scaled;
+pub use gradient::{scale_gradient, with_gradients};
 pub use layers::{Activation, Dense, Dropout, Linear};
 pub use param::{Init, Param, Role, Scope, Select, Store};
 pub use stage::{Batch, Flow, Gradients, NormMode, Pass, Pullback, Stage, segment};

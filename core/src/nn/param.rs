@@ -142,6 +142,12 @@ impl Select {
         }
     }
 
+    /// All parameters of these stages.
+    pub fn stages(stages: &[Arc<dyn super::Stage>]) -> Self {
+        let params = stages.iter().flat_map(|s| s.params());
+        Select::Names(params.map(|p| p.name().to_string()).collect())
+    }
+
     /// One name or pattern.
     pub fn name(pattern: impl Into<String>) -> Self {
         Select::Names(vec![pattern.into()])
@@ -232,16 +238,7 @@ impl Store {
     /// Copies every parameter under the prefix `from` to the prefix `to`: a teacher, a second encoder, starting weights.
     /// Parameters that exist under `to` are overwritten.
     pub fn fork(&self, from: &str, to: &str) -> Result<()> {
-        let source: Vec<Param> = self
-            .all()
-            .into_iter()
-            .filter(|p| {
-                p.name()
-                    .strip_prefix(from)
-                    .is_some_and(|r| r.starts_with('.'))
-            })
-            .collect();
-        for p in source {
+        for p in self.under(from) {
             let name = format!("{to}{}", &p.name()[from.len()..]);
             let value = p.detached().copy()?;
             match self.get(&name) {
@@ -251,6 +248,30 @@ impl Store {
         }
         self.touch();
         Ok(())
+    }
+
+    /// Moves every parameter under `to` towards its namesake under `from`: `to = keep * to + (1 - keep) * from`, an exponential
+    /// moving average (Tarvainen & Valpola 2017).
+    pub fn average(&self, from: &str, to: &str, keep: f64) -> Result<()> {
+        for p in self.under(from) {
+            let name = format!("{to}{}", &p.name()[from.len()..]);
+            let average = self.get(&name).ok_or_else(|| {
+                Error::msg(format!("no parameter {name} to average {} into", p.name()))
+            })?;
+            let new = ((average.detached() * keep)? + (p.detached() * (1.0 - keep))?)?;
+            average.var().set(&new)?;
+        }
+        self.touch();
+        Ok(())
+    }
+
+    /// Every parameter whose name begins with this prefix and a dot.
+    fn under(&self, prefix: &str) -> Vec<Param> {
+        let inside = |p: &Param| {
+            let rest = p.name().strip_prefix(prefix);
+            rest.is_some_and(|r| r.starts_with('.'))
+        };
+        self.all().into_iter().filter(inside).collect()
     }
 
     /// Counts up whenever a weight changed; packed copies and caches watch it.

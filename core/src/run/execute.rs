@@ -215,6 +215,7 @@ fn arranged<T>(
         store,
         model: Model::new(encoder, head),
         others: BTreeMap::new(),
+        heads: BTreeMap::new(),
         classes,
         settings: c.settings.clone(),
     };
@@ -314,6 +315,7 @@ pub fn execute(c: &Checked, around: &Surroundings<'_>) -> Result<RunResult> {
             metrics: Some(dir.metrics()),
             checkpoint_every: c.checkpoint_every,
             max_steps: c.max_steps,
+            maps: c.maps.clone(),
         };
         let outcome = train::run(transfer, phases, &job)?;
         if outcome.resumed_at.is_some() {

@@ -41,8 +41,31 @@ pub struct Position {
     pub seconds: f64,
     /// What closed-form phases reported.
     pub fits: BTreeMap<String, f64>,
+    /// The model's maps: those of features, then those of logits.
+    #[serde(default)]
+    pub maps: Vec<SavedMap>,
     /// The selections of finished phases.
     pub chosen: Option<Best>,
+}
+
+/// A map that a closed-form phase made; its tensors stand in the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedMap {
+    /// Where it applies.
+    pub place: Place,
+    /// Its kind.
+    pub kind: String,
+    /// Its small state.
+    pub json: String,
+}
+
+/// Where a map applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// Between encoder and classifier.
+    Features,
+    /// After the classifier.
+    Logits,
 }
 
 /// The best epoch so far.

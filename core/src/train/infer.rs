@@ -84,17 +84,22 @@ pub(crate) struct Passes<'a> {
     pub store: &'a Store,
     pub random: Stream,
     pub observer: &'a dyn Observer,
+    /// The last pass over each domain, and the version of the weights it was made with.
+    pub kept: BTreeMap<From, (u64, Tensor, Tensor)>,
 }
 
 impl Passes<'_> {
-    fn run(&self, from: From) -> Result<(Tensor, Tensor)> {
-        predict(
-            self.model,
-            self.domains.get(from)?,
-            self.store,
-            "features",
-            self.observer,
-        )
+    fn run(&mut self, from: From) -> Result<(Tensor, Tensor)> {
+        let version = self.store.version();
+        if let Some((v, f, l)) = self.kept.get(&from)
+            && *v == version
+        {
+            return Ok((f.clone(), l.clone()));
+        }
+        let loaded = self.domains.get(from)?;
+        let (f, l) = predict(self.model, loaded, self.store, "features", self.observer)?;
+        self.kept.insert(from, (version, f.clone(), l.clone()));
+        Ok((f, l))
     }
 }
 

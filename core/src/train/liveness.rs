@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
-use crate::nn::{Gradients, Param, Role};
+use crate::nn::{Gradients, Param, Recording, Role};
+use crate::strategy::Term;
 use crate::{Error, Result};
 
 /// At the first step: which trainable parameters have no gradient entry.
@@ -34,6 +35,23 @@ pub(crate) fn entries(update: &str, trainable: &[Param], grads: &Gradients) -> R
             "update `{update}`: frozen tensors got a gradient: {}",
             some(&stray)
         )));
+    }
+    Ok(())
+}
+
+/// Each term that says it reaches the model must have a gradient at some tap of it.
+pub(crate) fn reaches(update: &str, terms: &[Term], recordings: &[Recording]) -> Result<()> {
+    if recordings.iter().all(Recording::is_empty) {
+        return Ok(());
+    }
+    for term in terms.iter().filter(|t| t.reaches_model) {
+        let grads = term.value.backward()?;
+        if !recordings.iter().any(|r| r.touched(&grads)) {
+            return Err(Error::Liveness(format!(
+                "update `{update}`: the term `{}` has no gradient that reaches the model",
+                term.name
+            )));
+        }
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ mod run;
 mod schedule;
 mod step;
 
-pub use checkpoint::{Best, Position};
+pub use checkpoint::{Best, Place, Position, SavedMap};
 pub use event::{Event, Observer, Silent, Stop};
 pub use infer::{Domains, EVALUATION_BATCH, predict};
 pub use optimizer::{Optimizer, OptimizerSpec, rate_groups};

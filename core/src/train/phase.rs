@@ -17,11 +17,21 @@ use crate::data::{Cursor, Loaded};
 use crate::evaluate::Scores;
 use crate::nn::{Gradients, Param, Pass, Select};
 use crate::random::Stream;
-use crate::strategy::{Selection, State, Term, Train, Transfer, Until};
+use crate::strategy::{Selection, State, Train, Transfer, Until};
 use crate::{Error, Result};
 
 /// Steps after the warm-up at which every trainable tensor must have moved.
 const SETTLE: u64 = 10;
+
+/// A feed as it is drawn from.
+struct Source {
+    loaded: Arc<Loaded>,
+    random: Stream,
+    /// Batches an epoch; the same for every epoch.
+    per_epoch: usize,
+    /// The epoch that is being drawn from, and its batches.
+    current: (u64, Arc<Vec<Vec<u32>>>),
+}
 
 pub(crate) struct Course<'a, 'b, 't> {
     transfer: &'a mut Transfer<'t>,
@@ -30,7 +40,7 @@ pub(crate) struct Course<'a, 'b, 't> {
     of: usize,
     job: &'a Job<'b>,
     run: &'a mut Runner,
-    feeds: Vec<(Arc<Loaded>, Stream)>,
+    feeds: Vec<Source>,
     optimizers: Vec<Optimizer>,
     per_epoch: u64,
     total: u64,
@@ -57,8 +67,14 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                 )));
             }
             let random = root.at(i as u64);
-            per_epoch = per_epoch.max(loaded.epoch(feed, random, 0)?.len() as u64);
-            feeds.push((loaded, random));
+            let first = loaded.epoch(feed, random, 0)?;
+            per_epoch = per_epoch.max(first.len() as u64);
+            feeds.push(Source {
+                loaded,
+                random,
+                per_epoch: first.len(),
+                current: (0, first),
+            });
         }
         let wanted = match train.until {
             Until::Epochs(n) => n * per_epoch,
@@ -196,22 +212,24 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                 store: self.transfer.store,
                 random,
                 observer: self.job.observer,
+                kept: BTreeMap::new(),
             };
             update.objective.begin_epoch(&mut passes)?;
         }
         Ok(())
     }
 
-    fn draw(&self) -> Result<Vec<Drawn>> {
+    fn draw(&mut self) -> Result<Vec<Drawn>> {
         let mut drawn = Vec::with_capacity(self.feeds.len());
-        for (feed, (loaded, random)) in self.train.feeds.iter().zip(&self.feeds) {
-            let per_epoch = loaded.epoch(feed, *random, 0)?.len();
-            let at = Cursor::after(self.run.position.step, per_epoch);
-            let batches = loaded.epoch(feed, *random, at.epoch)?;
+        for (feed, from) in self.train.feeds.iter().zip(&mut self.feeds) {
+            let at = Cursor::after(self.run.position.step, from.per_epoch);
+            if from.current.0 != at.epoch {
+                from.current = (at.epoch, from.loaded.epoch(feed, from.random, at.epoch)?);
+            }
             drawn.push(Drawn {
-                loaded: loaded.clone(),
-                rows: batches[at.batch].clone(),
-                random: random.at(at.epoch),
+                loaded: from.loaded.clone(),
+                rows: from.current.1[at.batch].clone(),
+                random: from.random.at(at.epoch),
             });
         }
         Ok(drawn)
@@ -272,6 +290,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                     model: &self.transfer.model,
                     others: &self.transfer.others,
                 },
+                heads: &self.transfer.heads,
                 target: self.transfer.target,
                 store: self.transfer.store,
                 pass,
@@ -311,7 +330,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                 let weighted = if term.weight == 1.0 {
                     term.value.clone()
                 } else {
-                    (&term.value * term.weight)?
+                    crate::nn::scaled(&term.value, term.weight)?
                 };
                 sum = Some(match sum {
                     Some(s) => (s + weighted)?,
@@ -322,7 +341,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                 return Err(Error::msg(format!("update `{}` has no loss", update.name)));
             };
             if step == 0 && k == 0 {
-                reaches(&update.name, &terms, &state)?;
+                liveness::reaches(&update.name, &terms, &state.recordings.borrow())?;
             }
             let grads = sum.backward()?;
             let mut here = Gradients::default();
@@ -442,32 +461,16 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             }
             self.run.position.objectives.push(state.json);
         }
-        self.run.write(self.transfer.store, tensors, self.job)
+        self.run.write(self.transfer, tensors, self.job)
     }
 }
 
-/// Each term that says it reaches the model must have a gradient at some tap of it.
-fn reaches(update: &str, terms: &[Term], state: &StepState<'_>) -> Result<()> {
-    let recordings = state.recordings.borrow();
-    if recordings.iter().all(crate::nn::Recording::is_empty) {
-        return Ok(());
-    }
-    for term in terms.iter().filter(|t| t.reaches_model) {
-        let grads = term.value.backward()?;
-        if !recordings.iter().any(|r| r.touched(&grads)) {
-            return Err(Error::Liveness(format!(
-                "update `{update}`: the term `{}` has no gradient that reaches the model",
-                term.name
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Cuts every feed's rows into the same number of pieces, so that none of the first feed's holds more than `micro` rows.
+/// Cuts every feed's rows into the same number of pieces, so that none holds more than `micro` rows; yet no piece is empty, so beside
+/// a feed of few rows (the last batch of a smaller domain) pieces are larger.
 fn pieces(drawn: &[Drawn], micro: usize) -> Vec<Vec<Drawn>> {
-    let most = drawn.iter().map(|d| d.rows.len()).max().unwrap_or(1);
-    let n = most.div_ceil(micro.max(1)).max(1);
+    let rows = || drawn.iter().map(|d| d.rows.len());
+    let (most, least) = (rows().max().unwrap_or(1), rows().min().unwrap_or(1));
+    let n = most.div_ceil(micro.max(1)).min(least).max(1);
     (0..n)
         .map(|k| {
             let cut = |d: &Drawn| {

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
 
-use super::checkpoint::{self, Best, Position};
+use super::checkpoint::{self, Best, Place, Position, SavedMap};
 use super::event::{Event, Observer, Stop};
 use super::infer::{Domains, Passes};
 use super::phase::Course;
 use crate::data::Loaded;
+use crate::model::MapKinds;
 use crate::nn::Store;
 use crate::random::Stream;
-use crate::strategy::{Phase, Transfer};
+use crate::strategy::{Phase, State, Transfer};
 use crate::{Error, Result};
 
 /// Everything a training needs besides the model.
@@ -38,6 +39,8 @@ pub struct Job<'a> {
     pub checkpoint_every: Option<u64>,
     /// Ends every phase after so many steps.
     pub max_steps: Option<u64>,
+    /// The kinds of map that a checkpoint may hold.
+    pub maps: MapKinds,
 }
 
 /// What came of it.
@@ -72,24 +75,25 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
     };
     let mut saved = BTreeMap::new();
     let mut resumed_at = None;
-    if let Some(path) = &job.checkpoint {
-        if let Some((position, tensors)) = checkpoint::read(path)? {
-            if position.identity != job.identity {
-                return Err(Error::msg(format!(
-                    "{} belongs to another run: its recipe, data, weights or seed differ",
-                    path.display()
-                )));
-            }
-            restore(transfer.store, &tensors)?;
-            state.best = tensors
-                .iter()
-                .filter_map(|(k, t)| Some((k.strip_prefix("best/")?.to_string(), t.clone())))
-                .collect();
-            state.before = position.seconds;
-            resumed_at = Some(position.total_steps);
-            state.position = position;
-            saved = tensors;
+    if let Some(path) = &job.checkpoint
+        && let Some((position, tensors)) = checkpoint::read(path)?
+    {
+        if position.identity != job.identity {
+            return Err(Error::msg(format!(
+                "{} belongs to another run: its recipe, data, weights or seed differ",
+                path.display()
+            )));
         }
+        restore(transfer.store, &tensors)?;
+        restore_maps(transfer, &position, &tensors, &job.maps)?;
+        state.best = tensors
+            .iter()
+            .filter_map(|(k, t)| Some((k.strip_prefix("best/")?.to_string(), t.clone())))
+            .collect();
+        state.before = position.seconds;
+        resumed_at = Some(position.total_steps);
+        state.position = position;
+        saved = tensors;
     }
     job.cut_metrics(state.position.lines)?;
     let of = phases.len();
@@ -122,6 +126,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                     store: transfer.store,
                     random,
                     observer: job.observer,
+                    kept: BTreeMap::new(),
                 };
                 let report = fit.fit(&mut passes, model, transfer.store)?;
                 transfer.store.touch();
@@ -139,7 +144,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
             ..Position::default()
         };
         state.best.clear();
-        state.write(transfer.store, BTreeMap::new(), job)?;
+        state.write(transfer, BTreeMap::new(), job)?;
     }
     Ok(Outcome {
         chosen: state.position.chosen,
@@ -176,7 +181,7 @@ impl Runner {
 
     pub fn write(
         &mut self,
-        store: &Store,
+        transfer: &Transfer<'_>,
         mut tensors: BTreeMap<String, Tensor>,
         job: &Job<'_>,
     ) -> Result<()> {
@@ -184,7 +189,17 @@ impl Runner {
             return Ok(());
         };
         self.position.seconds = self.seconds();
-        for p in store.all() {
+        self.position.maps.clear();
+        let model = &transfer.model;
+        let maps = model.maps().iter().map(|m| (Place::Features, m));
+        let adjust = model.adjust().iter().map(|m| (Place::Logits, m));
+        for (i, (place, map)) in maps.chain(adjust).enumerate() {
+            let State { tensors: t, json } = map.save();
+            let kind = map.kind().to_string();
+            self.position.maps.push(SavedMap { place, kind, json });
+            tensors.extend(t.into_iter().map(|(n, t)| (format!("map/{i}/{n}"), t)));
+        }
+        for p in transfer.store.all() {
             tensors.insert(format!("param/{}", p.name()), p.detached());
         }
         for (name, t) in &self.best {
@@ -206,6 +221,35 @@ fn restore(store: &Store, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
             .set(&value.to_dtype(store.dtype())?.to_device(store.device())?)?;
     }
     store.touch();
+    Ok(())
+}
+
+fn restore_maps(
+    transfer: &mut Transfer<'_>,
+    position: &Position,
+    tensors: &BTreeMap<String, Tensor>,
+    kinds: &MapKinds,
+) -> Result<()> {
+    let (mut maps, mut adjust) = (Vec::new(), Vec::new());
+    for (i, saved) in position.maps.iter().enumerate() {
+        let prefix = format!("map/{i}/");
+        let mut state = State {
+            json: saved.json.clone(),
+            ..State::default()
+        };
+        for (name, t) in tensors {
+            if let Some(rest) = name.strip_prefix(&prefix) {
+                let t = t.to_device(transfer.store.device())?;
+                state.tensors.push((rest.to_string(), t));
+            }
+        }
+        let map = kinds.load(&saved.kind, &state)?;
+        match saved.place {
+            Place::Features => maps.push(map),
+            Place::Logits => adjust.push(map),
+        }
+    }
+    transfer.model.set_maps(maps, adjust);
     Ok(())
 }
 

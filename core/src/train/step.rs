@@ -11,7 +11,7 @@ use crate::model::Model;
 use crate::nn::{Batch, Flow, Pass, Recording, Store, Taps};
 use crate::random::Stream;
 use crate::strategy::Step;
-use crate::task::TargetTask;
+use crate::task::{Head, TargetTask};
 use crate::{Error, Result};
 
 /// The models of a transfer by name; `model` is the one that is evaluated.
@@ -44,6 +44,7 @@ pub(crate) struct StepState<'a> {
     pub drawn: Vec<Drawn>,
     pub batches: BTreeMap<(usize, View), Arc<Batch>>,
     pub models: Models<'a>,
+    pub heads: &'a BTreeMap<String, Arc<Head>>,
     pub target: &'a dyn TargetTask,
     pub store: &'a Store,
     pub pass: Pass,
@@ -145,6 +146,21 @@ impl Step for StepState<'_> {
             from += n;
         }
         Ok(out)
+    }
+
+    fn head(&mut self, name: &str, features: &Tensor) -> Result<Tensor> {
+        let head = self
+            .heads
+            .get(name)
+            .ok_or_else(|| Error::msg(format!("the strategy has no head named {name}")))?;
+        let random = self.pass.random.purpose("head").purpose(name);
+        head.apply(
+            features,
+            &Pass {
+                random,
+                ..self.pass
+            },
+        )
     }
 
     fn task_loss(&mut self, feed: usize, view: View, logits: &Tensor) -> Result<Tensor> {

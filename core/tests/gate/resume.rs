@@ -1,0 +1,154 @@
+//! Runs of every method that are killed and taken up again, beside runs that are not.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tlkit_core::Result;
+use tlkit_core::random::Stream;
+use tlkit_core::run::weights_sha256;
+use tlkit_core::strategy::Strategy;
+
+use crate::METHODS;
+use crate::world::{Setup, SourceOnly, World, train};
+
+/// A method against training on the source alone: two thirds of the errors are gone.
+pub fn closes_what_source_only_does_not(
+    (world, strategy): (World, Box<dyn Strategy>),
+) -> Result<()> {
+    let without = train(&world, &SourceOnly, &Setup::default())?.target;
+    let with = train(&world, strategy.as_ref(), &Setup::default())?.target;
+    println!("{with}, where the source alone reaches {without}");
+    assert!(without < 0.85, "the source alone reaches {without}");
+    assert!(
+        1.0 - with < (1.0 - without) / 3.0,
+        "{with}, where the source alone reaches {without}"
+    );
+    Ok(())
+}
+
+const METHOD: &str = "TLKIT_GATE_METHOD";
+const DIR: &str = "TLKIT_GATE_DIR";
+const SLOW: &str = "TLKIT_GATE_SLOW_MS";
+
+/// Not a test: what the processes that are killed run.
+#[test]
+#[ignore = "runs as a child process of the tests beside it"]
+fn child() -> Result<()> {
+    let (Ok(name), Ok(dir)) = (std::env::var(METHOD), std::env::var(DIR)) else {
+        return Ok(());
+    };
+    let method = METHODS.iter().find(|m| m.name == name).expect("a method");
+    let (world, strategy) = (method.make)();
+    let slow = std::env::var(SLOW).map_or(0, |ms| ms.parse().expect("milliseconds"));
+    let setup = Setup {
+        dir: Some(dir.clone().into()),
+        max_steps: Some(25),
+        slow: Duration::from_millis(slow),
+    };
+    let trained = train(&world, strategy.as_ref(), &setup)?;
+    let line = format!(
+        "{} {} {:?}",
+        weights_sha256(&trained.store)?,
+        trained.target,
+        trained.outcome.fits
+    );
+    std::fs::write(Path::new(&dir).join("result"), line).expect("the result");
+    Ok(())
+}
+
+fn start(method: &str, dir: &Path, slow: u64) -> Child {
+    Command::new(std::env::current_exe().expect("this binary"))
+        .args(["--exact", "resume::child", "--ignored", "--quiet"])
+        .env(METHOD, method)
+        .env(DIR, dir)
+        .env(SLOW, slow.to_string())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("a child process")
+}
+
+fn folder(name: &str) -> PathBuf {
+    let dir =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("gate-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a folder");
+    dir
+}
+
+fn kept(dir: &Path) -> (String, Vec<u8>) {
+    (
+        std::fs::read_to_string(dir.join("result")).expect("a result"),
+        std::fs::read(dir.join("metrics.jsonl")).expect("metrics"),
+    )
+}
+
+/// Kills a run twice, at moments after its first checkpoint that differ from method to method, and lets it end.
+fn killed_and_not(method: &str) {
+    let whole = folder(&format!("{method}-whole"));
+    assert!(start(method, &whole, 0).wait().unwrap().success());
+    let cut = folder(&format!("{method}-cut"));
+    let moments = Stream::new(1).purpose(method);
+    let mut kills = 0;
+    for attempt in 0..2 {
+        let mut run = start(method, &cut, 6);
+        let patience = Instant::now();
+        while !cut.join("state.safetensors").exists() {
+            assert!(
+                patience.elapsed() < Duration::from_secs(60),
+                "no checkpoint"
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let wait = 20 + moments.below(attempt, 130);
+        std::thread::sleep(Duration::from_millis(wait));
+        run.kill().expect("SIGKILL");
+        kills += usize::from(!run.wait().unwrap().success());
+    }
+    assert!(kills > 0, "{method} was never killed");
+    assert!(start(method, &cut, 0).wait().unwrap().success());
+    assert_eq!(kept(&whole), kept(&cut), "{method}, killed {kills} times");
+    for dir in [whole, cut] {
+        std::fs::remove_dir_all(dir).expect("my own folder");
+    }
+}
+
+/// Maps are part of a checkpoint: all that a run does that is taken up after its end is to read them.
+#[test]
+fn a_finished_run_still_has_its_maps() -> Result<()> {
+    let dir = folder("maps");
+    let setup = Setup {
+        dir: Some(dir.clone()),
+        ..Setup::default()
+    };
+    let (world, strategy) = crate::coral::method();
+    let first = train(&world, strategy.as_ref(), &setup)?;
+    let again = train(&world, strategy.as_ref(), &setup)?;
+    assert_eq!(
+        (first.outcome.resumed_at, again.outcome.resumed_at),
+        (None, Some(150))
+    );
+    assert_eq!(first.outcome.fits, again.outcome.fits);
+    assert_eq!(first.target, again.target);
+    std::fs::remove_dir_all(dir).expect("my own folder");
+    Ok(())
+}
+
+macro_rules! resumed {
+    ($($name:ident),*) => {$(
+        #[test]
+        fn $name() {
+            killed_and_not(stringify!($name));
+        }
+    )*};
+}
+
+resumed!(
+    fine_tune,
+    dann,
+    mcd,
+    shot,
+    coral,
+    mean_teacher,
+    c_stage,
+    c_term
+);

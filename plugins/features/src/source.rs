@@ -1,0 +1,146 @@
+//! The source task `features`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tlkit_core::data::Prepare;
+use tlkit_core::model::Model;
+use tlkit_core::nn::{Activation, Scope, Stage, Store};
+use tlkit_core::recipe::Keys;
+use tlkit_core::registry::Context;
+use tlkit_core::strategy::Defaults;
+use tlkit_core::task::{Encoder, Export, SourceTask};
+use tlkit_core::train::OptimizerSpec;
+use tlkit_core::{Error, Result};
+
+use crate::export::export;
+use crate::mlp::{Mlp, Shape};
+use crate::prepare::Vectors;
+
+/// A multi-layer perceptron with fresh weights, on feature vectors.
+pub struct FeaturesSource {
+    /// `inputs` is 0 until the target task's data has said.
+    shape: Shape,
+}
+
+impl FeaturesSource {
+    /// From the keys of `[source]`.
+    pub fn make(keys: &Keys, cx: &Context) -> Option<Box<dyn SourceTask>> {
+        let hidden = keys
+            .numbers("hidden")
+            .default(vec![64.0], "one layer")
+            .help("widths of the hidden layers")
+            .check(|widths| {
+                let whole = |w: &f64| *w >= 1.0 && *w <= 65536.0 && w.fract() == 0.0;
+                match !widths.is_empty() && widths.iter().all(whole) {
+                    true => Ok(()),
+                    false => Err("one or more whole numbers from 1 to 65536".into()),
+                }
+            })
+            .read();
+        let activation = keys
+            .string("activation")
+            .one_of(Activation::NAMES)
+            .default("relu", "the usual one")
+            .help("after each hidden layer")
+            .read();
+        let dropout = keys
+            .f64("dropout")
+            .range(0.0..1.0)
+            .default(0.0, "none")
+            .help("share of each hidden layer's values dropped while training")
+            .read();
+        if cx.checkpoint.is_some() {
+            keys.error(
+                keys.at("checkpoint"),
+                "`features` starts from fresh weights and reads no checkpoint in this version",
+            )
+            .help("leave out `checkpoint`");
+            return None;
+        }
+        if keys.is_blank() {
+            return None;
+        }
+        let shape = Shape {
+            inputs: 0,
+            hidden: hidden.into_iter().map(|w| w as usize).collect(),
+            activation: Activation::parse(&activation)?,
+            dropout,
+        };
+        Some(Box::new(FeaturesSource { shape }))
+    }
+
+    fn width(&self) -> usize {
+        self.shape.hidden.last().copied().unwrap_or(1)
+    }
+}
+
+impl SourceTask for FeaturesSource {
+    fn defaults(&self) -> Defaults {
+        Defaults {
+            family: "features".into(),
+            optimizer: OptimizerSpec::named("adamw").with_decay(0.0),
+            learning_rate: 1e-3,
+            head_multiple: 1.0,
+            schedule: "constant",
+            warmup: 0.0,
+            batch_size: 32,
+            clip: None,
+        }
+    }
+
+    fn expect_width(&mut self, width: Option<usize>) -> Result<()> {
+        match width {
+            Some(w) if w > 0 => {
+                self.shape.inputs = w;
+                Ok(())
+            }
+            Some(_) => Err(Error::msg(
+                "the data has no features; every column but `label` should be a number",
+            )),
+            None => Err(Error::msg(
+                "`features` takes feature vectors, and this target task has none: write `task = \"classification\"` under [target], or choose another source",
+            )),
+        }
+    }
+
+    fn prepare(&self) -> Result<Arc<dyn Prepare>> {
+        Ok(Arc::new(Vectors::new(self.shape.inputs)))
+    }
+
+    fn encoder(&self, scope: &Scope<'_>) -> Result<Arc<dyn Encoder>> {
+        if self.shape.inputs == 0 {
+            return Err(Error::msg(
+                "how wide the inputs are is not known yet: call `expect_width` first",
+            ));
+        }
+        Ok(Arc::new(Mlp::new(scope, &self.shape)?))
+    }
+
+    fn fresh_encoder(&self, scope: &Scope<'_>) -> Result<Arc<dyn Encoder>> {
+        self.encoder(scope)
+    }
+
+    /// None: the last hidden layer is the features.
+    fn pooling(&self, _: &Scope<'_>, choice: Option<&str>, _: bool) -> Result<Vec<Arc<dyn Stage>>> {
+        match choice {
+            None => Ok(Vec::new()),
+            Some(name) => Err(Error::msg(format!(
+                "`features` has nothing to pool; leave out `pooling = \"{name}\"`"
+            ))),
+        }
+    }
+
+    /// As wide as the features ask for: logits of a new classifier have a deviation of about 1.
+    fn head_init(&self) -> f64 {
+        1.0 / (self.width() as f64).sqrt()
+    }
+
+    fn export(&self, model: &Model, _: &Store, labels: &[String], to: &Path) -> Result<Export> {
+        export(&self.shape, model, labels, to)
+    }
+
+    fn digest(&self) -> String {
+        format!("features 1: {:?}", self.shape)
+    }
+}

@@ -1,0 +1,93 @@
+//! Which directory a run goes to, and what is refused.
+
+use crate::bench::{Bench, rows};
+
+#[test]
+fn a_directory_with_something_else_in_it_is_refused() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("mine")).expect("a folder");
+    bench.write("mine/letter.txt", "dear");
+    let ended = bench.tlkit(&["run", "small.toml", "--out", "mine"]).code(2);
+    assert!(
+        ended.err.contains("something else than a run"),
+        "{}",
+        ended.err
+    );
+    std::fs::create_dir(bench.path("new")).expect("a folder");
+    bench.tlkit(&["run", "small.toml", "--out", "new"]).code(0);
+}
+
+#[test]
+fn a_finished_run_is_not_overwritten_and_has_nothing_left_to_do() {
+    let bench = Bench::new();
+    bench.tlkit(&["run", "small.toml", "--out", "r"]).code(0);
+    let before = bench.read("r/result.json");
+    let ended = bench.tlkit(&["run", "small.toml", "--out", "r"]).code(2);
+    assert!(ended.err.contains("a finished run"), "{}", ended.err);
+    let ended = bench
+        .tlkit(&["run", "small.toml", "--out", "r", "--resume"])
+        .code(0);
+    assert!(ended.err.contains("nothing is left to do"), "{}", ended.err);
+    assert!(ended.out.contains("test accuracy"), "{}", ended.out);
+    assert_eq!(before, bench.read("r/result.json"));
+}
+
+#[test]
+fn without_out_a_finished_run_has_nothing_left_to_do_either() {
+    let bench = Bench::new();
+    let none = bench.tlkit(&["run", "small.toml", "--resume"]).code(2);
+    assert!(none.err.contains("no run of small"), "{}", none.err);
+    bench.tlkit(&["run", "small.toml"]).code(0);
+    let ended = bench.tlkit(&["run", "small.toml", "--resume"]).code(0);
+    assert!(ended.err.contains("nothing is left to do"), "{}", ended.err);
+    assert_eq!(bench.runs("small").len(), 1);
+}
+
+#[test]
+fn a_changed_recipe_or_changed_data_is_refused_and_named() {
+    let bench = Bench::new();
+    bench.tlkit(&["run", "small.toml", "--out", "r"]).code(0);
+    // As if it had been stopped.
+    std::fs::remove_file(bench.path("r/result.json")).expect("a result");
+    let resume = ["run", "small.toml", "--out", "r", "--resume"];
+    let other = bench
+        .tlkit(&[&resume[..], &["--set", "train.epochs=9", "--seed", "3"]].concat())
+        .code(2);
+    assert!(
+        other.err.contains("train.epochs was 4, is 9"),
+        "{}",
+        other.err
+    );
+    assert!(
+        other.err.contains("train.seed was 0, is 3"),
+        "{}",
+        other.err
+    );
+    bench.write("rows.csv", &rows(198));
+    let other = bench.tlkit(&resume).code(2);
+    assert!(other.err.contains("the data"), "{}", other.err);
+    bench.write("rows.csv", &rows(200));
+    let unfinished = bench.tlkit(&["run", "small.toml", "--out", "r"]).code(2);
+    assert!(
+        unfinished.err.contains("an unfinished run; `--resume`"),
+        "{}",
+        unfinished.err
+    );
+    bench.tlkit(&resume).code(0);
+}
+
+#[test]
+fn writing_out_a_default_is_no_change() {
+    let bench = Bench::new();
+    bench.tlkit(&["run", "small.toml", "--out", "r"]).code(0);
+    let resume = [
+        "run",
+        "small.toml",
+        "--out",
+        "r",
+        "--resume",
+        "--set",
+        "train.layer_decay=1.0",
+    ];
+    bench.tlkit(&resume).code(0);
+}

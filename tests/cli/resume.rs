@@ -1,0 +1,165 @@
+//! A run that was stopped or killed and resumed ends with the same bits as one that was not.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::process::Command;
+
+use crate::bench::{Bench, ended, rows, steps, wait_for};
+
+/// 240 steps of a network that is wide enough to take a moment, a checkpoint every other step.
+const RECIPE: &str = "\
+[source]
+task = \"features\"
+hidden = [128, 128]
+dropout = 0.1
+
+[target]
+task = \"classification\"
+train = \"rows.csv\"
+split = { validation = 0.1, test = 0.2 }
+
+[strategy]
+kind = \"inductive\"
+method = \"from-scratch\"
+
+[train]
+epochs = 12
+batch_size = 35
+checkpoint_every = 2
+";
+
+const STEPS: u64 = 240;
+
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.write("rows.csv", &rows(1000));
+    bench.write("long.toml", RECIPE);
+    bench
+}
+
+/// What must be equal, to the last bit.
+fn bits(bench: &Bench, run: &str) -> (String, String, String) {
+    let weights = bench.json(&format!("{run}/result.json"))["weights_sha256"].to_string();
+    let text = |name: &str| bench.read(&format!("{run}/{name}"));
+    (weights, text("metrics.jsonl"), text("predictions.jsonl"))
+}
+
+/// Three steps, others each time, in order; in the first half, so that a slow machine does not kill too late.
+fn random_steps() -> [u64; 3] {
+    let hasher = RandomState::new();
+    let mut draw = [1u64, 2, 3].map(|i| {
+        let mut h = hasher.build_hasher();
+        h.write_u64(i);
+        2 + h.finish() % (STEPS / 2)
+    });
+    draw.sort_unstable();
+    draw
+}
+
+fn signal(name: &str, child: &std::process::Child) {
+    let kill = Command::new("kill")
+        .args([name, &child.id().to_string()])
+        .status();
+    assert!(kill.expect("`kill` is there").success());
+}
+
+#[test]
+fn killed_at_three_random_steps_it_ends_with_the_same_bits() {
+    let bench = bench();
+    bench.tlkit(&["run", "long.toml", "--out", "whole"]).code(0);
+    assert_eq!(steps(&bench.path("whole")), Some(STEPS));
+    let at = random_steps();
+    for (i, step) in at.into_iter().enumerate() {
+        let mut arguments = vec!["run", "long.toml", "--out", "killed"];
+        if i > 0 {
+            arguments.push("--resume");
+        }
+        let mut child = bench.start(&arguments);
+        wait_for(&bench.path("killed"), step);
+        child.kill().expect("it runs");
+        child.wait().expect("it ends");
+        assert!(
+            !bench.path("killed/result.json").exists(),
+            "killed too late: {at:?}"
+        );
+    }
+    let last = bench
+        .tlkit(&["run", "long.toml", "--out", "killed", "--resume"])
+        .code(0);
+    assert!(
+        last.err.contains("going on after step"),
+        "{at:?}\n{}",
+        last.err
+    );
+    assert_eq!(
+        bits(&bench, "whole"),
+        bits(&bench, "killed"),
+        "killed at {at:?}"
+    );
+}
+
+#[test]
+fn ctrl_c_writes_a_checkpoint_says_how_to_go_on_and_exits_130() {
+    let bench = bench();
+    bench.tlkit(&["run", "long.toml", "--out", "whole"]).code(0);
+    for name in ["-INT", "-TERM"] {
+        let out = format!("stopped{name}");
+        let child = bench.start(&["run", "long.toml", "--out", &out]);
+        wait_for(&bench.path(&out), 10);
+        signal(name, &child);
+        let stopped = ended(child).code(130);
+        assert!(
+            stopped.err.contains("a checkpoint is being written"),
+            "{}",
+            stopped.err
+        );
+        let again = format!("tlkit run long.toml --out {out} --resume");
+        assert!(stopped.err.contains(&again), "{}", stopped.err);
+        assert!(!bench.path(&out).join("result.json").exists());
+        bench
+            .tlkit(&["run", "long.toml", "--out", &out, "--resume"])
+            .code(0);
+        assert_eq!(bits(&bench, "whole"), bits(&bench, &out));
+    }
+}
+
+#[test]
+fn without_out_the_newest_unfinished_run_goes_on() {
+    let bench = bench();
+    let child = bench.start(&["run", "long.toml"]);
+    let run = loop {
+        if let [run] = bench.runs("long").as_slice() {
+            break run.clone();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    };
+    wait_for(&run, 4);
+    signal("-INT", &child);
+    ended(child).code(130);
+    let listed = bench.tlkit(&["runs", "list"]).code(0);
+    assert!(listed.out.contains("unfinished"), "{}", listed.out);
+    bench.tlkit(&["run", "long.toml", "--resume"]).code(0);
+    assert_eq!(bench.runs("long").len(), 1);
+    assert!(run.join("result.json").exists());
+}
+
+#[test]
+fn a_run_that_another_process_works_on_is_left_alone() {
+    let bench = bench();
+    let mut child = bench.start(&[
+        "run",
+        "long.toml",
+        "--out",
+        "r",
+        "--set",
+        "train.epochs=1000",
+    ]);
+    wait_for(&bench.path("r"), 2);
+    for more in [&[][..], &["--resume", "--set", "train.epochs=1000"]] {
+        let refused = bench
+            .tlkit(&[&["run", "long.toml", "--out", "r"], more].concat())
+            .code(2);
+        assert!(refused.err.contains("another process"), "{}", refused.err);
+    }
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+}

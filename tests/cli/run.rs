@@ -1,0 +1,201 @@
+//! What a run leaves behind and says.
+
+use crate::bench::{Bench, RECIPE};
+
+#[test]
+fn a_run_leaves_its_result_its_predictions_and_its_recipe() {
+    let bench = Bench::new();
+    let ended = bench.tlkit(&["run", "small.toml", "--out", "r"]).code(0);
+    assert!(ended.out.contains("test accuracy"), "{}", ended.out);
+    assert!(ended.out.contains("95 % interval"), "{}", ended.out);
+    assert!(ended.err.contains("60 test"), "{}", ended.err);
+    assert!(ended.err.contains("epoch 4/4"), "{}", ended.err);
+
+    let result = bench.json("r/result.json");
+    assert_eq!(result["format"], 1);
+    assert_eq!(result["recipe"], "small");
+    assert_eq!(result["status"], "done");
+    assert_eq!(result["seed"], 0);
+    assert_eq!(result["device"], "cpu");
+    assert_eq!(result["strategy"]["kind"], "inductive");
+    assert_eq!(result["strategy"]["method"], "from-scratch");
+    assert_eq!(result["selection"]["by"], "validation");
+    assert_eq!(result["selection"]["oracle"], false);
+    let test = &result["metrics"]["test"];
+    assert_eq!(test["n"], 60);
+    for key in ["accuracy", "macro_f1", "mcc", "ece"] {
+        assert!(test[key].is_number(), "{key} in {test}");
+    }
+    // Two clouds that hardly overlap: chance would be one half.
+    assert!(test["accuracy"].as_f64().expect("a number") > 0.7, "{test}");
+    for key in ["recipe_sha256", "data_sha256", "weights_sha256"] {
+        assert_eq!(result[key].as_str().map(str::len), Some(64), "{key}");
+    }
+
+    let predictions = bench.read("r/predictions.jsonl");
+    assert_eq!(predictions.lines().count(), 60);
+    for line in predictions.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        for key in ["id", "label", "prediction", "probabilities"] {
+            assert!(!row[key].is_null(), "{key} in {line}");
+        }
+    }
+    assert_eq!(bench.read("r/metrics.jsonl").lines().count(), 4);
+    assert!(bench.read("r/log.txt").contains("epoch 4/4"));
+    assert!(bench.path("r/model").is_dir());
+}
+
+#[test]
+fn the_recipe_of_a_run_directory_runs_again_from_anywhere() {
+    let bench = Bench::new();
+    bench.tlkit(&["run", "small.toml", "--out", "r"]).code(0);
+    bench
+        .tlkit(&["run", "r/recipe.toml", "--out", "again"])
+        .code(0);
+    let weights = |run: &str| bench.json(&format!("{run}/result.json"))["weights_sha256"].clone();
+    assert_eq!(weights("r"), weights("again"));
+}
+
+#[test]
+fn without_out_each_run_has_a_directory_of_its_own() {
+    let bench = Bench::new();
+    for _ in 0..2 {
+        bench.tlkit(&["run", "small.toml", "--seed", "7"]).code(0);
+    }
+    let runs = bench.runs("small");
+    assert_eq!(runs.len(), 2);
+    for run in runs {
+        let id = run
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        assert!(id.contains("-s7"), "{id}");
+    }
+}
+
+#[test]
+fn the_seed_decides_and_threads_do_not() {
+    let bench = Bench::new();
+    bench.write("rows.csv", &crate::bench::rows(1000));
+    let wide = ["--set", "source.hidden=[256, 256]"];
+    let run = |out: &str, seed: &str, threads: &str| {
+        let arguments = [
+            &["run", "small.toml", "--out", out, "--seed", seed],
+            &wide[..],
+        ]
+        .concat();
+        bench
+            .tlkit_with(&arguments, &[("RAYON_NUM_THREADS", threads)])
+            .code(0);
+        let result = bench.json(&format!("{out}/result.json"));
+        assert_eq!(result["threads"].to_string(), threads);
+        (
+            result["weights_sha256"].clone(),
+            bench.read(&format!("{out}/metrics.jsonl")),
+        )
+    };
+    let one = run("one", "0", "1");
+    assert_eq!(one, run("two", "0", "2"));
+    assert_ne!(one.0, run("other", "1", "2").0);
+}
+
+#[test]
+fn nothing_is_coloured_or_moved_without_a_terminal() {
+    let bench = Bench::new();
+    let ended = bench.tlkit(&["run", "small.toml"]).code(0);
+    let wrong = bench
+        .tlkit(&["run", "small.toml", "--set", "train.epoch=1"])
+        .code(2);
+    for text in [&ended.out, &ended.err, &wrong.err] {
+        assert!(!text.contains(['\x1b', '\r']), "{text:?}");
+    }
+}
+
+#[test]
+fn quiet_prints_the_table_only_and_json_the_result_only() {
+    let bench = Bench::new();
+    let quiet = bench
+        .tlkit(&["run", "small.toml", "--out", "q", "--quiet"])
+        .code(0);
+    assert_eq!(quiet.err, "");
+    assert!(quiet.out.contains("test accuracy"), "{}", quiet.out);
+    let json = bench
+        .tlkit(&["run", "small.toml", "--out", "j", "--json"])
+        .code(0);
+    assert_eq!(json.err, "");
+    let said: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
+    assert_eq!(said, bench.json("j/result.json"));
+}
+
+#[test]
+fn a_dry_run_checks_everything_and_writes_nothing() {
+    let bench = Bench::new();
+    let ended = bench.tlkit(&["run", "small.toml", "--dry-run"]).code(0);
+    assert!(ended.err.contains("classifier"), "{}", ended.err);
+    let mut names: Vec<_> = std::fs::read_dir(bench.path(""))
+        .expect("the folder")
+        .map(|e| e.expect("an entry").file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["rows.csv", "small.toml"]);
+}
+
+#[test]
+fn a_loss_that_is_no_number_fails_and_names_step_and_tensor() {
+    let bench = Bench::new();
+    let rate = ["--set", "train.learning_rate=1e30"];
+    let ended = bench
+        .tlkit(&[&["run", "small.toml", "--out", "r"], &rate[..]].concat())
+        .code(1);
+    assert!(ended.err.contains("at step 2"), "{}", ended.err);
+    assert!(ended.err.contains("first tensor"), "{}", ended.err);
+    let result = bench.json("r/result.json");
+    assert_eq!(result["status"], "failed");
+    assert!(bench.read("r/log.txt").contains("at step 2"));
+    let shown = bench.tlkit(&["runs", "show", "r"]).code(0);
+    assert!(shown.out.contains("failed"), "{}", shown.out);
+}
+
+#[test]
+fn a_typo_is_pointed_at_and_exits_2() {
+    let bench = Bench::new();
+    bench.write("typo.toml", &RECIPE.replace("epochs", "epoch"));
+    let ended = bench.tlkit(&["run", "typo.toml"]).code(2);
+    assert!(ended.err.contains("typo.toml:14:1"), "{}", ended.err);
+    assert!(ended.err.contains("^^^^^"), "{}", ended.err);
+    assert!(
+        ended.err.contains("did you mean `epochs`?"),
+        "{}",
+        ended.err
+    );
+    assert!(bench.runs("typo").is_empty());
+}
+
+#[test]
+fn what_is_set_on_the_command_line_has_the_same_checks() {
+    let bench = Bench::new();
+    for (arguments, said) in [
+        (["--set", "train.epochs"], "`--set` has no value"),
+        (["--set", "train.epochs=many"], "`epochs`"),
+        (["--set", "train.lr=1"], "learning_rate"),
+        (["--set", "train.epochs=0"], "`epochs`"),
+        (["--device", "toaster"], "no device `toaster`"),
+        (["--seed", "x"], "invalid value 'x'"),
+    ] {
+        let ended = bench
+            .tlkit(&[&["run", "small.toml"], &arguments[..]].concat())
+            .code(2);
+        assert!(ended.err.contains(said), "{arguments:?}\n{}", ended.err);
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_exits_2() {
+    let bench = Bench::new();
+    bench.tlkit(&["run", "none.toml"]).code(2);
+    let ended = bench
+        .tlkit(&["run", "small.toml", "--set", "target.train=none.csv"])
+        .code(2);
+    assert!(ended.err.contains("none.csv"), "{}", ended.err);
+}

@@ -1,0 +1,194 @@
+//! The verbs that train nothing.
+
+use crate::bench::{Bench, RECIPE};
+
+#[test]
+fn validate_says_ok_or_what_is_wrong() {
+    let bench = Bench::new();
+    bench.write("typo.toml", &RECIPE.replace("epochs", "epoch"));
+    let ok = bench.tlkit(&["validate", "small.toml"]).code(0);
+    assert_eq!((ok.out.as_str(), ok.err.as_str()), ("small.toml: ok\n", ""));
+    let both = bench
+        .tlkit(&["validate", "small.toml", "typo.toml"])
+        .code(2);
+    assert_eq!(both.out, "small.toml: ok\n");
+    assert!(both.err.contains("unknown key `epoch`"), "{}", both.err);
+    let json = bench.tlkit(&["validate", "typo.toml", "--json"]).code(2);
+    let report: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
+    assert_eq!(report["errors"], 1);
+    assert_eq!(report["diagnostics"][0]["line"], 14);
+}
+
+#[test]
+fn what_explain_prints_is_the_same_recipe() {
+    let bench = Bench::new();
+    let explained = bench.tlkit(&["explain", "small.toml"]).code(0).out;
+    assert!(explained.contains("# default:"), "{explained}");
+    bench.write("explained.toml", &explained);
+    bench
+        .tlkit(&["run", "small.toml", "--out", "a", "--quiet"])
+        .code(0);
+    bench
+        .tlkit(&["run", "explained.toml", "--out", "b", "--quiet"])
+        .code(0);
+    let identity = |run: &str| bench.json(&format!("{run}/result.json"))["identity"].clone();
+    assert_eq!(identity("a"), identity("b"));
+    let layers = bench
+        .tlkit(&["explain", "small.toml", "--summary"])
+        .code(0)
+        .out;
+    assert!(
+        layers.starts_with("stage") && layers.contains("classifier"),
+        "{layers}"
+    );
+}
+
+#[test]
+fn the_schema_has_the_keys_that_are_read() {
+    let bench = Bench::new();
+    let text = bench.tlkit(&["schema"]).code(0).out;
+    let schema: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let keys = |table: &str| {
+        let properties = schema["properties"][table]["properties"].as_object();
+        let names = properties.unwrap_or_else(|| panic!("no [{table}]")).keys();
+        names.cloned().collect::<Vec<_>>()
+    };
+    for (table, wanted) in [
+        ("source", &["task", "checkpoint"][..]),
+        (
+            "target",
+            &[
+                "task",
+                "train",
+                "validation",
+                "test",
+                "split",
+                "label",
+                "limit",
+                "per_class",
+                "domain",
+            ],
+        ),
+        ("strategy", &["kind", "method", "train_from", "freeze"]),
+        (
+            "train",
+            &[
+                "epochs",
+                "batch_size",
+                "micro_batch",
+                "learning_rate",
+                "head_learning_rate",
+                "optimizer",
+                "schedule",
+                "warmup",
+                "weight_decay",
+                "seed",
+                "device",
+                "precision",
+                "momentum",
+                "nesterov",
+                "betas",
+            ],
+        ),
+        ("select", &["by"]),
+    ] {
+        let there = keys(table);
+        for key in wanted {
+            assert!(
+                there.iter().any(|k| k == key),
+                "{table}.{key} among {there:?}"
+            );
+        }
+    }
+    assert_eq!(
+        schema["required"],
+        serde_json::json!(["source", "target", "strategy"])
+    );
+}
+
+#[test]
+fn recipes_are_listed_shown_and_copied() {
+    let bench = Bench::new();
+    let list = bench.tlkit(&["recipes", "list"]).code(0).out;
+    for name in ["sentiment", "sentiment-frozen", "sentiment-scratch"] {
+        assert!(
+            list.lines().any(|l| l.starts_with(&format!("{name} "))),
+            "{list}"
+        );
+    }
+    let text = bench.tlkit(&["recipes", "show", "sentiment"]).code(0).out;
+    bench.tlkit(&["recipes", "copy", "sentiment"]).code(0);
+    assert_eq!(bench.read("sentiment.toml"), text);
+    bench.tlkit(&["recipes", "copy", "sentiment"]).code(2);
+    bench
+        .tlkit(&["recipes", "copy", "sentiment", "--force"])
+        .code(0);
+    let none = bench.tlkit(&["recipes", "show", "nothing"]).code(2);
+    assert!(none.err.contains("sentiment-frozen"), "{}", none.err);
+    let elsewhere = bench.tlkit(&["run", "recipes/sentiment.toml"]).code(2);
+    assert!(
+        elsewhere.err.contains("tlkit recipes copy sentiment"),
+        "{}",
+        elsewhere.err
+    );
+}
+
+#[test]
+fn runs_are_listed_and_found_by_name_id_and_path() {
+    let bench = Bench::new();
+    let none = bench.tlkit(&["runs", "list"]).code(0);
+    assert_eq!(none.out, "");
+    bench.tlkit(&["run", "small.toml"]).code(0);
+    let list = bench.tlkit(&["runs", "list"]).code(0).out;
+    assert!(list.contains("small") && list.contains("done"), "{list}");
+    let path = bench.runs("small").remove(0);
+    let id = path
+        .file_name()
+        .expect("a name")
+        .to_string_lossy()
+        .into_owned();
+    let shown = bench.tlkit(&["runs", "show", "latest"]).code(0).out;
+    assert!(shown.contains("test accuracy"), "{shown}");
+    for name in ["small", &id, &id[..11]] {
+        assert_eq!(bench.tlkit(&["runs", "show", name]).code(0).out, shown);
+    }
+    bench.tlkit(&["runs", "show", "nothing"]).code(2);
+}
+
+#[test]
+fn every_verb_has_three_examples() {
+    let bench = Bench::new();
+    for verb in [
+        "run",
+        "validate",
+        "explain",
+        "schema",
+        "recipes",
+        "runs",
+        "completions",
+    ] {
+        let help = bench.tlkit(&[verb, "--help"]).code(0).out;
+        let examples = help
+            .split("Examples:")
+            .nth(1)
+            .unwrap_or_else(|| panic!("{verb}: {help}"));
+        let count = examples.lines().filter(|l| l.contains("tlkit")).count();
+        assert_eq!(count, 3, "{verb}: {examples}");
+    }
+}
+
+#[test]
+fn what_clap_does_not_know_exits_2() {
+    let bench = Bench::new();
+    for arguments in [
+        &["train"][..],
+        &["run"],
+        &["run", "small.toml", "--fast"],
+        &[],
+    ] {
+        let ended = bench.tlkit(arguments).code(2);
+        assert!(ended.err.contains("Usage"), "{arguments:?}: {}", ended.err);
+    }
+    let bash = bench.tlkit(&["completions", "bash"]).code(0).out;
+    assert!(bash.contains("validate"));
+}

@@ -9,6 +9,7 @@ use tlkit_core::registry::Registry;
 /// Every built-in plugin.
 pub fn registry() -> Result<Registry> {
     let mut registry = Registry::new();
+    tlkit_bert::register(&mut registry)?;
     tlkit_data::register(&mut registry)?;
     tlkit_features::register(&mut registry)?;
     tlkit_inductive::register(&mut registry)?;

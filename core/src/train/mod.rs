@@ -5,7 +5,6 @@ mod checkpoint;
 mod event;
 mod infer;
 mod liveness;
-mod optim;
 mod optimizer;
 mod phase;
 mod run;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::optim;
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
+use tlkit_ops::optim;
 
 use super::schedule::Schedule;
 use crate::model::Model;
@@ -146,7 +146,7 @@ impl OptimizerSpec {
 pub struct Optimizer {
     groups: Vec<Group>,
     members: Vec<(Param, usize)>,
-    moments: BTreeMap<String, optim::State>,
+    moments: BTreeMap<String, Moments>,
     clip: Option<f64>,
     steps: u64,
 }
@@ -195,45 +195,80 @@ impl Optimizer {
 
     /// One step. `false`, and nothing changed, when the gradients' norm is not finite.
     pub fn step(&mut self, grads: &mut Gradients, step: u64, total: u64) -> Result<bool> {
-        let present: Vec<Tensor> = self
-            .members
-            .iter()
-            .filter_map(|(p, _)| grads.get(p.name()))
-            .cloned()
-            .collect();
-        let norm = optim::global_norm(&present)?;
-        drop(present);
+        match self.members.first().map(|(p, _)| p.var().dtype()) {
+            Some(DType::F64) => self.step_in::<f64>(grads, step, total),
+            _ => self.step_in::<f32>(grads, step, total),
+        }
+    }
+
+    fn step_in<T: optim::Stepped + Moment>(
+        &mut self,
+        grads: &mut Gradients,
+        step: u64,
+        total: u64,
+    ) -> Result<bool> {
+        let mut present = Vec::with_capacity(self.members.len());
+        for (p, group) in &self.members {
+            if let Some(g) = grads.get(p.name()) {
+                present.push((p, *group, g.contiguous()?));
+            }
+        }
+        let norm =
+            optim::global_norm_of::<T>(&present.iter().map(|(_, _, g)| g).collect::<Vec<_>>())?;
         if !norm.is_finite() {
             return Ok(false);
         }
-        let scale = self
-            .clip
-            .map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
+        let scale = self.clip.map_or(1.0, |most| optim::clip_scale(norm, most));
         self.steps += 1;
-        for (p, group) in &self.members {
-            let Some(g) = grads.take(p.name()) else {
-                continue;
-            };
-            let group = &self.groups[*group];
-            let rate = group.rate * group.schedule.factor(step, total);
-            let state = self.moments.entry(p.name().to_string()).or_default();
-            optim::step(
-                &group.optimizer.rule(rate),
-                p.var(),
-                &g,
-                state,
-                self.steps,
-                scale,
-            )?;
+        let names: Vec<&str> = present.iter().map(|(p, ..)| p.name()).collect();
+        for (p, group, _) in &present {
+            let kinds = self.groups[*group].optimizer.rule(0.0).state_names().len();
+            let moments = self.moments.entry(p.name().to_string()).or_default();
+            T::within(moments).resize_with(kinds, || vec![T::default(); p.count()]);
         }
+        // Taken out and put back, so that each can be borrowed on its own.
+        let mut taken: Vec<(String, Moments)> = names
+            .iter()
+            .filter_map(|n| Some((n.to_string(), self.moments.remove(*n)?)))
+            .collect();
+        let updates = present
+            .iter()
+            .zip(&mut taken)
+            .map(|((p, group, g), (_, moments))| {
+                let group = &self.groups[*group];
+                optim::Update {
+                    param: p.var().as_tensor(),
+                    grad: g,
+                    state: T::within(moments)
+                        .iter_mut()
+                        .map(Vec::as_mut_slice)
+                        .collect(),
+                    rule: group
+                        .optimizer
+                        .rule(group.rate * group.schedule.factor(step, total)),
+                    step: self.steps,
+                }
+            });
+        optim::step_tensors(updates.collect(), scale)?;
+        self.moments.extend(taken);
         Ok(true)
     }
 
     /// Adds the moments to a checkpoint.
     pub fn save(&self, prefix: &str, into: &mut BTreeMap<String, Tensor>) -> Result<()> {
-        for (name, state) in &self.moments {
-            for (k, t) in state.tensors().into_iter().enumerate() {
-                into.insert(format!("{prefix}{name}/{k}"), t);
+        let device = &candle_core::Device::Cpu;
+        for (name, moments) in &self.moments {
+            for (k, v) in moments.single.iter().enumerate() {
+                into.insert(
+                    format!("{prefix}{name}/{k}"),
+                    Tensor::new(v.as_slice(), device)?,
+                );
+            }
+            for (k, v) in moments.double.iter().enumerate() {
+                into.insert(
+                    format!("{prefix}{name}/{k}"),
+                    Tensor::new(v.as_slice(), device)?,
+                );
             }
         }
         Ok(())
@@ -248,16 +283,45 @@ impl Optimizer {
     ) -> Result<()> {
         self.steps = steps;
         for (p, _) in &self.members {
-            let mut tensors = Vec::new();
-            while let Some(t) = saved.get(&format!("{prefix}{}/{}", p.name(), tensors.len())) {
-                tensors.push(t.to_dtype(p.var().dtype()).map_err(Error::from)?);
+            let mut moments = Moments::default();
+            let mut k = 0;
+            while let Some(t) = saved.get(&format!("{prefix}{}/{k}", p.name())) {
+                let flat = t.flatten_all()?;
+                match p.var().dtype() {
+                    DType::F64 => moments.double.push(flat.to_vec1()?),
+                    _ => moments.single.push(flat.to_vec1()?),
+                }
+                k += 1;
             }
-            if !tensors.is_empty() {
-                self.moments
-                    .insert(p.name().to_string(), optim::State::from_tensors(tensors));
+            if k > 0 {
+                self.moments.insert(p.name().to_string(), moments);
             }
         }
         Ok(())
+    }
+}
+
+/// The state of one parameter, in the parameter's own type.
+#[derive(Default)]
+struct Moments {
+    single: Vec<Vec<f32>>,
+    double: Vec<Vec<f64>>,
+}
+
+/// Picks the moments of one type.
+trait Moment: Sized {
+    fn within(moments: &mut Moments) -> &mut Vec<Vec<Self>>;
+}
+
+impl Moment for f32 {
+    fn within(moments: &mut Moments) -> &mut Vec<Vec<f32>> {
+        &mut moments.single
+    }
+}
+
+impl Moment for f64 {
+    fn within(moments: &mut Moments) -> &mut Vec<Vec<f64>> {
+        &mut moments.double
     }
 }
 

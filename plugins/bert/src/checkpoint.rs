@@ -25,11 +25,18 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Opens it: config.json and the names in the weights' file.
     pub fn open(name: &str, found: &Found) -> Result<Self> {
-        let config = found.file("config.json").ok_or_else(|| Error::msg(format!("{name} has no config.json; a checkpoint is a folder in the HF layout")))?;
-        let mut config = BertConfig::parse(&format!("{name}/config.json"), &config.text("config.json")?)?;
+        let config = found.file("config.json").ok_or_else(|| {
+            Error::msg(format!(
+                "{name} has no config.json; a checkpoint is a folder in the HF layout"
+            ))
+        })?;
+        let mut config =
+            BertConfig::parse(&format!("{name}/config.json"), &config.text("config.json")?)?;
         let Some(weights) = found.file("model.safetensors") else {
             let why = match found.file("pytorch_model.bin") {
-                Some(_) => "has pytorch_model.bin, which is a pickle; convert it to model.safetensors first",
+                Some(_) => {
+                    "has pytorch_model.bin, which is a pickle; convert it to model.safetensors first"
+                }
                 None => "has no model.safetensors",
             };
             return Err(Error::msg(format!("{name} {why}")));
@@ -40,21 +47,36 @@ impl Checkpoint {
         if depth > 0 {
             config.num_hidden_layers = config.num_hidden_layers.min(depth);
         }
-        Ok(Checkpoint { name: name.to_string(), found: found.clone(), config, absent_layers, weights })
+        Ok(Checkpoint {
+            name: name.to_string(),
+            found: found.clone(),
+            config,
+            absent_layers,
+            weights,
+        })
     }
 
     /// Its tensors, renamed to live under `prefix` with transformers' `BertModel` names.
     pub fn weights(&self, prefix: &str) -> Result<Arc<Weights>> {
         let rename = |n: &str| Some(format!("{prefix}.{}", canonical(n)));
         let file = format!("{}/model.safetensors", self.name);
-        Ok(Arc::new(Weights::parse(&file, &self.weights.bytes()?, &rename)?))
+        Ok(Arc::new(Weights::parse(
+            &file,
+            &self.weights.bytes()?,
+            &rename,
+        )?))
     }
 
     /// A hash of its weights and its tokenizer.
     pub fn digest(&self) -> Result<String> {
         use sha2::Digest;
         let mut sha = sha2::Sha256::new();
-        for name in ["config.json", "model.safetensors", "tokenizer.json", "vocab.txt"] {
+        for name in [
+            "config.json",
+            "model.safetensors",
+            "tokenizer.json",
+            "vocab.txt",
+        ] {
             if let Some(file) = self.found.file(name) {
                 sha.update(name.as_bytes());
                 sha.update(&file.bytes()?);
@@ -78,16 +100,26 @@ pub(crate) fn canonical(name: &str) -> String {
 
 /// Tensors that are in many checkpoints and that no part of the encoder takes.
 pub(crate) fn expected_leftover(name: &str) -> bool {
-    name.ends_with("position_ids") || name.contains(".pooler.") || name.contains(".cls.") || name.contains(".classifier.")
+    name.ends_with("position_ids")
+        || name.contains(".pooler.")
+        || name.contains(".cls.")
+        || name.contains(".classifier.")
 }
 
 /// How many layers, from the first on without a gap, have any tensor in the file.
 fn depth(weights: &Blob, name: &str) -> Result<usize> {
     let bytes = weights.bytes()?;
-    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes)
-        .map_err(|e| Error::msg(format!("{name}/model.safetensors: not a whole safetensors file ({e})")))?;
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).map_err(|e| {
+        Error::msg(format!(
+            "{name}/model.safetensors: not a whole safetensors file ({e})"
+        ))
+    })?;
     let names: Vec<String> = header.tensors().keys().map(|k| canonical(k)).collect();
-    let has = |i: usize| names.iter().any(|n| n.starts_with(&format!("encoder.layer.{i}.")));
+    let has = |i: usize| {
+        names
+            .iter()
+            .any(|n| n.starts_with(&format!("encoder.layer.{i}.")))
+    };
     Ok((0..).take_while(|&i| has(i)).count())
 }
 
@@ -97,8 +129,14 @@ mod tests {
 
     #[test]
     fn old_names_are_read() {
-        assert_eq!(canonical("bert.embeddings.LayerNorm.gamma"), "embeddings.LayerNorm.weight");
-        assert_eq!(canonical("encoder.layer.0.output.LayerNorm.beta"), "encoder.layer.0.output.LayerNorm.bias");
+        assert_eq!(
+            canonical("bert.embeddings.LayerNorm.gamma"),
+            "embeddings.LayerNorm.weight"
+        );
+        assert_eq!(
+            canonical("encoder.layer.0.output.LayerNorm.beta"),
+            "encoder.layer.0.output.LayerNorm.bias"
+        );
         assert_eq!(canonical("pooler.dense.weight"), "pooler.dense.weight");
     }
 }

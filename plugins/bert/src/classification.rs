@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use tlkit_core::Result;
 use tlkit_core::data::{DataKeys, Domain, Form, Labels, Reading};
-use tlkit_core::nn::{Batch, Dense, Dropout, Activation, Linear, Scope, Stage};
+use tlkit_core::nn::{Activation, Batch, Dense, Dropout, Linear, Scope, Stage};
 use tlkit_core::recipe::{Keys, Value};
 use tlkit_core::registry::Context;
 use tlkit_core::task::{Head, Scoring, SourceTask, TargetTask};
@@ -24,7 +24,10 @@ pub struct TextClassification {
 /// A layer of a head that a recipe lists.
 #[derive(Clone, Debug, PartialEq)]
 enum Part {
-    Dense { width: usize, activation: Activation },
+    Dense {
+        width: usize,
+        activation: Activation,
+    },
     Dropout(f64),
     Classifier,
 }
@@ -33,20 +36,40 @@ impl TextClassification {
     /// From the keys of `[target]`.
     pub fn make(keys: &Keys, cx: &Context) -> Option<Box<dyn TargetTask>> {
         let data = DataKeys::target(keys, cx, Form::Text);
-        let pooling = keys.string("pooling").one_of(POOLINGS).help("from token states to one vector").unset("the pooler; frozen: the mean, or what 1_Pooling/config.json says").optional();
+        let pooling = keys
+            .string("pooling")
+            .one_of(POOLINGS)
+            .help("from token states to one vector")
+            .unset("the pooler; frozen: the mean, or what 1_Pooling/config.json says")
+            .optional();
         let layers = keys.values("head").help("the layers behind the pooling: {dense = 128, activation = \"relu\"}, {dropout = 0.1}, \"classifier\"").unset("dropout, classifier").optional();
         let layers = match layers {
             None => None,
             Some(list) => Some(parts(keys, &list)?),
         };
-        let smoothing = keys.f64("label_smoothing").range(0.0..1.0).default(0.0, "none").help("share of each label spread over all classes").read();
-        let weights = keys.value("class_weights").help("`\"balanced\"`, or one number a class in their order").unset("all alike").optional();
+        let smoothing = keys
+            .f64("label_smoothing")
+            .range(0.0..1.0)
+            .default(0.0, "none")
+            .help("share of each label spread over all classes")
+            .read();
+        let weights = keys
+            .value("class_weights")
+            .help("`\"balanced\"`, or one number a class in their order")
+            .unset("all alike")
+            .optional();
         let data = data?;
         let weights = match weights {
             None => None,
             Some(v) => Some(class_weights(keys, &v, &data)?),
         };
-        Some(Box::new(TextClassification { data, pooling, layers, smoothing, weights }))
+        Some(Box::new(TextClassification {
+            data,
+            pooling,
+            layers,
+            smoothing,
+            weights,
+        }))
     }
 }
 
@@ -58,15 +81,26 @@ fn parts(keys: &Keys, list: &[Value]) -> Option<Vec<Part>> {
             continue;
         }
         let Some(table) = value.as_keys() else {
-            value.error("not a layer").expected("\"classifier\", {dense = n} or {dropout = p}");
+            value
+                .error("not a layer")
+                .expected("\"classifier\", {dense = n} or {dropout = p}");
             return None;
         };
         if table.has("dense") {
             let width = table.usize("dense").range(1..).required();
-            let activation = table.string("activation").one_of(Activation::NAMES).default("relu", "the usual one").read();
-            parts.push(Part::Dense { width, activation: Activation::parse(&activation)? });
+            let activation = table
+                .string("activation")
+                .one_of(Activation::NAMES)
+                .default("relu", "the usual one")
+                .read();
+            parts.push(Part::Dense {
+                width,
+                activation: Activation::parse(&activation)?,
+            });
         } else {
-            parts.push(Part::Dropout(table.f64("dropout").range(0.0..1.0).required()));
+            parts.push(Part::Dropout(
+                table.f64("dropout").range(0.0..1.0).required(),
+            ));
         }
     }
     let classifiers = parts.iter().filter(|p| **p == Part::Classifier).count();
@@ -82,14 +116,28 @@ fn class_weights(keys: &Keys, value: &Value, data: &DataKeys) -> Option<Vec<f32>
     if value.as_str() == Some("balanced") {
         let labels = data.domain("train")?.labels;
         let n = labels.classes.len() as f32;
-        return Some(labels.counts().iter().map(|&c| n / (classes.len() as f32 * c.max(1) as f32)).collect());
+        return Some(
+            labels
+                .counts()
+                .iter()
+                .map(|&c| n / (classes.len() as f32 * c.max(1) as f32))
+                .collect(),
+        );
     }
-    let numbers: Option<Vec<f32>> = value.as_list()?.iter().map(|v| v.as_f64().map(|v| v as f32)).collect();
+    let numbers: Option<Vec<f32>> = value
+        .as_list()?
+        .iter()
+        .map(|v| v.as_f64().map(|v| v as f32))
+        .collect();
     match numbers {
         Some(n) if n.len() == classes.len() && n.iter().all(|&w| w > 0.0) => Some(n),
         _ => {
             keys.error(keys.at("class_weights"), "these are not class weights")
-                .expected(format!("\"balanced\", or {} positive numbers, for {}", classes.len(), classes.join(", ")));
+                .expected(format!(
+                    "\"balanced\", or {} positive numbers, for {}",
+                    classes.len(),
+                    classes.join(", ")
+                ));
             None
         }
     }
@@ -100,7 +148,13 @@ impl TargetTask for TextClassification {
         Ok(self.data.domain(split))
     }
 
-    fn head(&self, scope: &Scope<'_>, source: &dyn SourceTask, width: usize, frozen: bool) -> Result<Head> {
+    fn head(
+        &self,
+        scope: &Scope<'_>,
+        source: &dyn SourceTask,
+        width: usize,
+        frozen: bool,
+    ) -> Result<Head> {
         let mut stages = source.pooling(scope, self.pooling.as_deref(), frozen)?;
         let pool = stages.len();
         let classes = self.data.classes().len();
@@ -109,14 +163,27 @@ impl TargetTask for TextClassification {
         for (i, part) in self.layers.as_deref().unwrap_or(&usual).iter().enumerate() {
             let stage: Arc<dyn Stage> = match part {
                 Part::Dropout(p) => Arc::new(Dropout::new(&format!("head.dropout.{i}"), *p)),
-                Part::Dense { width: out, activation } => {
+                Part::Dense {
+                    width: out,
+                    activation,
+                } => {
                     let name = format!("head.dense.{i}");
-                    let linear = Linear::new(&scope.fresh().sub(&name), width, *out, (1.0 / width as f64).sqrt())?;
+                    let linear = Linear::new(
+                        &scope.fresh().sub(&name),
+                        width,
+                        *out,
+                        (1.0 / width as f64).sqrt(),
+                    )?;
                     width = *out;
                     Arc::new(Dense::new(&name, linear, *activation))
                 }
                 Part::Classifier => {
-                    let linear = Linear::new(&scope.fresh().sub("classifier"), width, classes, source.head_init())?;
+                    let linear = Linear::new(
+                        &scope.fresh().sub("classifier"),
+                        width,
+                        classes,
+                        source.head_init(),
+                    )?;
                     Arc::new(Dense::new("classifier", linear, Activation::None))
                 }
             };
@@ -126,7 +193,11 @@ impl TargetTask for TextClassification {
     }
 
     fn loss(&self, logits: &Tensor, labels: Option<&Tensor>, _: &Batch) -> Result<Tensor> {
-        let labels = labels.ok_or_else(|| tlkit_core::Error::msg("text classification learns from labels, and these rows have none"))?;
+        let labels = labels.ok_or_else(|| {
+            tlkit_core::Error::msg(
+                "text classification learns from labels, and these rows have none",
+            )
+        })?;
         crate::loss(logits, labels, self.smoothing, self.weights.as_deref())
     }
 

@@ -69,23 +69,46 @@ fn absolute() -> String {
 impl BertConfig {
     /// Reads and checks it.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
-        let config: BertConfig = serde_json::from_str(text).map_err(|e| Error::msg(format!("{name}: {e}")))?;
-        config.check().map_err(|why| Error::msg(format!("{name}: {why}")))?;
+        let config: BertConfig =
+            serde_json::from_str(text).map_err(|e| Error::msg(format!("{name}: {e}")))?;
+        config
+            .check()
+            .map_err(|why| Error::msg(format!("{name}: {why}")))?;
         Ok(config)
     }
 
     /// What is wrong with it, if anything.
     pub fn check(&self) -> std::result::Result<(), String> {
-        if self.num_attention_heads == 0 || !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return Err(format!("a width of {} cannot be cut into {} heads", self.hidden_size, self.num_attention_heads));
+        if self.num_attention_heads == 0
+            || !self.hidden_size.is_multiple_of(self.num_attention_heads)
+        {
+            return Err(format!(
+                "a width of {} cannot be cut into {} heads",
+                self.hidden_size, self.num_attention_heads
+            ));
         }
         if self.position_embedding_type != "absolute" {
-            return Err(format!("position embeddings of type `{}` are not supported, only `absolute`", self.position_embedding_type));
+            return Err(format!(
+                "position embeddings of type `{}` are not supported, only `absolute`",
+                self.position_embedding_type
+            ));
         }
-        if !matches!(self.hidden_act.as_str(), "gelu" | "gelu_new" | "gelu_pytorch_tanh" | "relu") {
-            return Err(format!("the activation `{}` is not supported; known are gelu, gelu_new, gelu_pytorch_tanh and relu", self.hidden_act));
+        if !matches!(
+            self.hidden_act.as_str(),
+            "gelu" | "gelu_new" | "gelu_pytorch_tanh" | "relu"
+        ) {
+            return Err(format!(
+                "the activation `{}` is not supported; known are gelu, gelu_new, gelu_pytorch_tanh and relu",
+                self.hidden_act
+            ));
         }
-        for (name, p) in [("hidden_dropout_prob", self.hidden_dropout_prob), ("attention_probs_dropout_prob", self.attention_probs_dropout_prob)] {
+        for (name, p) in [
+            ("hidden_dropout_prob", self.hidden_dropout_prob),
+            (
+                "attention_probs_dropout_prob",
+                self.attention_probs_dropout_prob,
+            ),
+        ] {
             if !(0.0..1.0).contains(&p) {
                 return Err(format!("{name} is {p}, and must be at least 0 and below 1"));
             }

@@ -22,12 +22,20 @@ pub struct BertEncoder {
 impl BertEncoder {
     /// Under a scope whose names are those of transformers' `BertModel`.
     pub fn new(scope: &Scope<'_>, config: &BertConfig) -> Result<Self> {
-        let mut stages: Vec<Arc<dyn Stage>> = vec![Arc::new(Embeddings::new(&scope.sub("embeddings"), config)?)];
+        let mut stages: Vec<Arc<dyn Stage>> =
+            vec![Arc::new(Embeddings::new(&scope.sub("embeddings"), config)?)];
         for i in 0..config.num_hidden_layers {
-            let layer = Layer::new(&format!("encoder.{i}"), &scope.sub(&format!("encoder.layer.{i}")), config)?;
+            let layer = Layer::new(
+                &format!("encoder.{i}"),
+                &scope.sub(&format!("encoder.layer.{i}")),
+                config,
+            )?;
             stages.push(Arc::new(layer));
         }
-        Ok(BertEncoder { stages, width: config.hidden_size })
+        Ok(BertEncoder {
+            stages,
+            width: config.hidden_size,
+        })
     }
 }
 
@@ -51,7 +59,12 @@ pub(crate) struct Norm {
 impl Norm {
     pub fn new(scope: &Scope<'_>, config: &BertConfig) -> Result<Self> {
         Ok(Norm {
-            weight: scope.param("weight", &[config.hidden_size], Role::NormWeight, Init::Ones)?,
+            weight: scope.param(
+                "weight",
+                &[config.hidden_size],
+                Role::NormWeight,
+                Init::Ones,
+            )?,
             bias: scope.param("bias", &[config.hidden_size], Role::NormBias, Init::Zeros)?,
             eps: config.layer_norm_eps,
         })
@@ -73,7 +86,14 @@ struct Embeddings {
 impl Embeddings {
     fn new(scope: &Scope<'_>, config: &BertConfig) -> Result<Self> {
         let init = Init::Normal(config.initializer_range);
-        let table = |name: &str, rows: usize| scope.param(&format!("{name}.weight"), &[rows, config.hidden_size], Role::Embedding, init);
+        let table = |name: &str, rows: usize| {
+            scope.param(
+                &format!("{name}.weight"),
+                &[rows, config.hidden_size],
+                Role::Embedding,
+                init,
+            )
+        };
         Ok(Embeddings {
             words: table("word_embeddings", config.vocab_size)?,
             positions: table("position_embeddings", config.max_position_embeddings)?,
@@ -90,7 +110,11 @@ impl Stage for Embeddings {
     }
 
     fn params(&self) -> Vec<Param> {
-        let mut all = vec![self.words.clone(), self.positions.clone(), self.types.clone()];
+        let mut all = vec![
+            self.words.clone(),
+            self.positions.clone(),
+            self.types.clone(),
+        ];
         all.extend(self.norm.params());
         all
     }
@@ -99,16 +123,25 @@ impl Stage for Embeddings {
         let (rows, length) = x.hidden.dims2()?;
         let most = self.positions.dims()[0];
         if length > most {
-            return Err(Error::msg(format!("a text of {length} tokens is longer than the {most} positions of this BERT")));
+            return Err(Error::msg(format!(
+                "a text of {length} tokens is longer than the {most} positions of this BERT"
+            )));
         }
         let width = self.words.dims()[1];
         let ids = x.hidden.flatten_all()?;
-        let words = tlkit_ops::embedding::embedding(&self.words.tensor(), &ids, None)?.reshape((rows, length, width))?;
+        let words = tlkit_ops::embedding::embedding(&self.words.tensor(), &ids, None)?
+            .reshape((rows, length, width))?;
         let types = x.batch.want("type_ids")?.flatten_all()?;
-        let types = tlkit_ops::embedding::embedding(&self.types.tensor(), &types, None)?.reshape((rows, length, width))?;
+        let types = tlkit_ops::embedding::embedding(&self.types.tensor(), &types, None)?
+            .reshape((rows, length, width))?;
         let positions = self.positions.tensor().narrow(0, 0, length)?.unsqueeze(0)?;
         let sum = (words + types)?.broadcast_add(&positions)?;
-        let y = tlkit_ops::layer_norm::layer_norm(&sum, &self.norm.weight.tensor(), &self.norm.bias.tensor(), self.norm.eps)?;
+        let y = tlkit_ops::layer_norm::layer_norm(
+            &sum,
+            &self.norm.weight.tensor(),
+            &self.norm.bias.tensor(),
+            self.norm.eps,
+        )?;
         Ok(x.with(drop(&y, self.dropout, pass, "embeddings")?))
     }
 

@@ -14,7 +14,14 @@ use crate::config::BertConfig;
 use crate::tokenizer::Tokens;
 
 /// Writes config.json, model.safetensors and tokenizer.json.
-pub(crate) fn write(config: &BertConfig, tokens: &Tokens, model: &Model, store: &Store, labels: &[String], to: &Path) -> Result<Export> {
+pub(crate) fn write(
+    config: &BertConfig,
+    tokens: &Tokens,
+    model: &Model,
+    store: &Store,
+    labels: &[String],
+    to: &Path,
+) -> Result<Export> {
     let mut tensors = BTreeMap::new();
     for p in store.all() {
         if let Some(name) = p.name().strip_prefix("model.") {
@@ -25,15 +32,28 @@ pub(crate) fn write(config: &BertConfig, tokens: &Tokens, model: &Model, store: 
     let classifier = usual == ["first-token", "pooler", "head.dropout.0", "classifier"];
     let masked = usual == ["masked-tokens", "vocabulary"];
     let (architecture, export) = if classifier {
-        ("BertForSequenceClassification", Export::Loadable { by: "transformers AutoModelForSequenceClassification.from_pretrained".into() })
+        (
+            "BertForSequenceClassification",
+            Export::Loadable {
+                by: "transformers AutoModelForSequenceClassification.from_pretrained".into(),
+            },
+        )
     } else if masked {
         // transformers ties the decoder to the embeddings and reads its bias under this name too.
         if let Some(bias) = tensors.get("cls.predictions.bias").cloned() {
             tensors.insert("cls.predictions.decoder.bias".into(), bias);
         }
-        ("BertForMaskedLM", Export::Loadable { by: "transformers AutoModelForMaskedLM.from_pretrained".into() })
+        (
+            "BertForMaskedLM",
+            Export::Loadable {
+                by: "transformers AutoModelForMaskedLM.from_pretrained".into(),
+            },
+        )
     } else {
-        let why = format!("transformers has no BERT with the head {}; the encoder loads with AutoModel.from_pretrained", usual.join(", "));
+        let why = format!(
+            "transformers has no BERT with the head {}; the encoder loads with AutoModel.from_pretrained",
+            usual.join(", ")
+        );
         ("BertModel", Export::Ours { why })
     };
     let mut json = serde_json::to_value(config).map_err(|e| Error::msg(e.to_string()))?;
@@ -41,15 +61,25 @@ pub(crate) fn write(config: &BertConfig, tokens: &Tokens, model: &Model, store: 
     json["architectures"] = serde_json::json!([architecture]);
     if !labels.is_empty() {
         let index = labels.iter().enumerate();
-        json["id2label"] = index.clone().map(|(i, l)| (i.to_string(), serde_json::json!(l))).collect::<serde_json::Map<_, _>>().into();
-        json["label2id"] = index.map(|(i, l)| (l.clone(), serde_json::json!(i))).collect::<serde_json::Map<_, _>>().into();
+        json["id2label"] = index
+            .clone()
+            .map(|(i, l)| (i.to_string(), serde_json::json!(l)))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+        json["label2id"] = index
+            .map(|(i, l)| (l.clone(), serde_json::json!(i)))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
     }
     json["tlkit"] = serde_json::json!({ "head": usual });
     let text = serde_json::to_string_pretty(&json).map_err(|e| Error::msg(e.to_string()))?;
     write_whole(&to.join("config.json"), text.as_bytes())?;
     write_whole(&to.join("tokenizer.json"), tokens.to_json()?.as_bytes())?;
     let more = serde_json::json!({ "tokenizer_class": "BertTokenizerFast", "model_max_length": config.max_position_embeddings });
-    write_whole(&to.join("tokenizer_config.json"), more.to_string().as_bytes())?;
+    write_whole(
+        &to.join("tokenizer_config.json"),
+        more.to_string().as_bytes(),
+    )?;
     write_whole(&to.join("model.safetensors"), &serialize(&tensors)?)?;
     Ok(export)
 }
@@ -57,5 +87,6 @@ pub(crate) fn write(config: &BertConfig, tokens: &Tokens, model: &Model, store: 
 /// With the metadata that transformers asks for.
 fn serialize(tensors: &BTreeMap<String, Tensor>) -> Result<Vec<u8>> {
     let meta = [("format".to_string(), "pt".to_string())].into();
-    safetensors::serialize(tensors, Some(meta)).map_err(|e| Error::msg(format!("model.safetensors: {e}")))
+    safetensors::serialize(tensors, Some(meta))
+        .map_err(|e| Error::msg(format!("model.safetensors: {e}")))
 }

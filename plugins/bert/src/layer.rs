@@ -20,23 +20,46 @@ struct Map {
 impl Map {
     fn new(scope: &Scope<'_>, inputs: usize, outputs: usize, std: f64, bias: Role) -> Result<Self> {
         Ok(Map {
-            weight: scope.param("weight", &[outputs, inputs], Role::Weight, Init::Normal(std))?,
+            weight: scope.param(
+                "weight",
+                &[outputs, inputs],
+                Role::Weight,
+                Init::Normal(std),
+            )?,
             bias: scope.param("bias", &[outputs], bias, Init::Zeros)?,
         })
     }
 
     fn graph(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(linear::linear(x, &self.weight.tensor(), Some(&self.bias.tensor()))?)
+        Ok(linear::linear(
+            x,
+            &self.weight.tensor(),
+            Some(&self.bias.tensor()),
+        )?)
     }
 
     fn run(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(linear::forward(x, &self.weight.detached(), Some(&self.bias.detached()))?)
+        Ok(linear::forward(
+            x,
+            &self.weight.detached(),
+            Some(&self.bias.detached()),
+        )?)
     }
 
     /// Adds the gradients of weight and bias, and returns that of `x` where it is wanted.
-    fn pull(&self, x: &Tensor, grad: &Tensor, need_x: bool, into: &mut Gradients) -> Result<Option<Tensor>> {
+    fn pull(
+        &self,
+        x: &Tensor,
+        grad: &Tensor,
+        need_x: bool,
+        into: &mut Gradients,
+    ) -> Result<Option<Tensor>> {
         if !self.weight.trains() && !self.bias.trains() {
-            return if need_x { Ok(Some(linear::backward_x(&self.weight.detached(), grad)?)) } else { Ok(None) };
+            return if need_x {
+                Ok(Some(linear::backward_x(&self.weight.detached(), grad)?))
+            } else {
+                Ok(None)
+            };
         }
         let grads = linear::backward(x, &self.weight.detached(), grad, need_x)?;
         into.add(&self.weight, grads.weight)?;
@@ -89,8 +112,20 @@ impl Layer {
             value: Map::new(&own.sub("value"), h, h, std, Role::Bias)?,
             mix: Map::new(&out.sub("dense"), h, h, std, Role::Bias)?,
             mix_norm: Norm::new(&out.sub("LayerNorm"), c)?,
-            widen: Map::new(&scope.sub("intermediate.dense"), h, c.intermediate_size, std, Role::Bias)?,
-            narrow: Map::new(&scope.sub("output.dense"), c.intermediate_size, h, std, Role::Bias)?,
+            widen: Map::new(
+                &scope.sub("intermediate.dense"),
+                h,
+                c.intermediate_size,
+                std,
+                Role::Bias,
+            )?,
+            narrow: Map::new(
+                &scope.sub("output.dense"),
+                c.intermediate_size,
+                h,
+                std,
+                Role::Bias,
+            )?,
             out_norm: Norm::new(&scope.sub("output.LayerNorm"), c)?,
             act,
             heads: c.num_attention_heads,
@@ -106,8 +141,18 @@ impl Stage for Layer {
     }
 
     fn params(&self) -> Vec<Param> {
-        let maps = [&self.query, &self.key, &self.value, &self.mix, &self.widen, &self.narrow];
-        let mut all: Vec<Param> = maps.iter().flat_map(|m| [m.weight.clone(), m.bias.clone()]).collect();
+        let maps = [
+            &self.query,
+            &self.key,
+            &self.value,
+            &self.mix,
+            &self.widen,
+            &self.narrow,
+        ];
+        let mut all: Vec<Param> = maps
+            .iter()
+            .flat_map(|m| [m.weight.clone(), m.bias.clone()])
+            .collect();
         all.extend(self.mix_norm.params());
         all.extend(self.out_norm.params());
         all
@@ -117,13 +162,29 @@ impl Stage for Layer {
         let h = &x.hidden;
         let mask = key_mask(x)?;
         let drop = dropout_at(self.attention_dropout, pass, &self.places[0])?;
-        let (q, k, v) = (self.query.graph(h)?, self.key.graph(h)?, self.value.graph(h)?);
+        let (q, k, v) = (
+            self.query.graph(h)?,
+            self.key.graph(h)?,
+            self.value.graph(h)?,
+        );
         let context = attention::attention(&q, &k, &v, self.heads, &mask, drop.as_ref())?;
         let norm = |y: &Tensor, residual: &Tensor, n: &Norm, place: &str| -> Result<Tensor> {
             let drop = dropout_at(self.dropout, pass, place)?;
-            Ok(layer_norm::residual_layer_norm(y, residual, &n.weight.tensor(), &n.bias.tensor(), n.eps, drop.as_ref())?)
+            Ok(layer_norm::residual_layer_norm(
+                y,
+                residual,
+                &n.weight.tensor(),
+                &n.bias.tensor(),
+                n.eps,
+                drop.as_ref(),
+            )?)
         };
-        let mixed = norm(&self.mix.graph(&context)?, h, &self.mix_norm, &self.places[1])?;
+        let mixed = norm(
+            &self.mix.graph(&context)?,
+            h,
+            &self.mix_norm,
+            &self.places[1],
+        )?;
         let wide = match self.act {
             Act::Gelu(kind) => {
                 let plain = linear::linear(&mixed, &self.widen.weight.tensor(), None)?;
@@ -131,26 +192,62 @@ impl Stage for Layer {
             }
             Act::Relu => self.widen.graph(&mixed)?.relu()?,
         };
-        Ok(x.with(norm(&self.narrow.graph(&wide)?, &mixed, &self.out_norm, &self.places[2])?))
+        Ok(x.with(norm(
+            &self.narrow.graph(&wide)?,
+            &mixed,
+            &self.out_norm,
+            &self.places[2],
+        )?))
     }
 
     fn record(&self, x: &Flow, pass: &Pass) -> Result<(Flow, Box<dyn Pullback>)> {
-        let Act::Gelu(kind) = self.act else { return segment(self, x, pass) };
+        let Act::Gelu(kind) = self.act else {
+            return segment(self, x, pass);
+        };
         let h = x.hidden.detach();
         let mask = key_mask(x)?;
         let attention_drop = dropout_at(self.attention_dropout, pass, &self.places[0])?;
-        let (mix_drop, out_drop) = (dropout_at(self.dropout, pass, &self.places[1])?, dropout_at(self.dropout, pass, &self.places[2])?);
+        let (mix_drop, out_drop) = (
+            dropout_at(self.dropout, pass, &self.places[1])?,
+            dropout_at(self.dropout, pass, &self.places[2])?,
+        );
         let (q, k, v) = (self.query.run(&h)?, self.key.run(&h)?, self.value.run(&h)?);
-        let (context, attended) = attention::forward(&q, &k, &v, self.heads, &mask, attention_drop.as_ref())?;
+        let (context, attended) =
+            attention::forward(&q, &k, &v, self.heads, &mask, attention_drop.as_ref())?;
         let norm = |y: &Tensor, residual: &Tensor, n: &Norm, drop: Option<&Dropout>| {
-            layer_norm::residual_forward(y, residual, &n.weight.detached(), &n.bias.detached(), n.eps, drop)
+            layer_norm::residual_forward(
+                y,
+                residual,
+                &n.weight.detached(),
+                &n.bias.detached(),
+                n.eps,
+                drop,
+            )
         };
-        let (mixed, mix_saved) = norm(&self.mix.run(&context)?, &h, &self.mix_norm, mix_drop.as_ref())?;
+        let (mixed, mix_saved) = norm(
+            &self.mix.run(&context)?,
+            &h,
+            &self.mix_norm,
+            mix_drop.as_ref(),
+        )?;
         let wide = linear::forward(&mixed, &self.widen.weight.detached(), None)?;
         let act = gelu::forward(&wide, Some(&self.widen.bias.detached()), kind)?;
-        let (y, out_saved) = norm(&self.narrow.run(&act)?, &mixed, &self.out_norm, out_drop.as_ref())?;
+        let (y, out_saved) = norm(
+            &self.narrow.run(&act)?,
+            &mixed,
+            &self.out_norm,
+            out_drop.as_ref(),
+        )?;
         let back = Back {
-            maps: [&self.query, &self.key, &self.value, &self.mix, &self.widen, &self.narrow].map(Map::share),
+            maps: [
+                &self.query,
+                &self.key,
+                &self.value,
+                &self.mix,
+                &self.widen,
+                &self.narrow,
+            ]
+            .map(Map::share),
             norms: [self.mix_norm.params(), self.out_norm.params()],
             kind,
             need_input: pass.input_gradient,
@@ -175,7 +272,10 @@ impl Stage for Layer {
 
 impl Map {
     fn share(&self) -> Map {
-        Map { weight: self.weight.clone(), bias: self.bias.clone() }
+        Map {
+            weight: self.weight.clone(),
+            bias: self.bias.clone(),
+        }
     }
 }
 
@@ -198,7 +298,13 @@ struct Back {
 
 impl Back {
     /// Through a residual layer norm: the gradient of the sum, and that of the branch below the dropout.
-    fn norm(saved: &layer_norm::Saved, params: &[Param; 2], drop: Option<&Dropout>, grad: &Tensor, into: &mut Gradients) -> Result<(Tensor, Tensor)> {
+    fn norm(
+        saved: &layer_norm::Saved,
+        params: &[Param; 2],
+        drop: Option<&Dropout>,
+        grad: &Tensor,
+        into: &mut Gradients,
+    ) -> Result<(Tensor, Tensor)> {
         let grads = layer_norm::backward(saved, &params[0].detached(), grad)?;
         into.add(&params[0], grads.weight)?;
         into.add(&params[1], grads.bias)?;
@@ -212,14 +318,35 @@ impl Back {
 
 impl Pullback for Back {
     fn pull(self: Box<Self>, grad: &Tensor, into: &mut Gradients) -> Result<Option<Tensor>> {
-        let Back { maps, norms, kind, need_input, h, attended, context, mix_saved, mix_drop, mixed, wide, act, out_saved, out_drop } = *self;
+        let Back {
+            maps,
+            norms,
+            kind,
+            need_input,
+            h,
+            attended,
+            context,
+            mix_saved,
+            mix_drop,
+            mixed,
+            wide,
+            act,
+            out_saved,
+            out_drop,
+        } = *self;
         let [query, key, value, mix, widen, narrow] = &maps;
         // What the layers below and the front of this one do not need is not computed.
-        let front = need_input || [query, key, value, mix].iter().any(|m| m.weight.trains() || m.bias.trains()) || norms[0].iter().any(Param::trains);
+        let front = need_input
+            || [query, key, value, mix]
+                .iter()
+                .any(|m| m.weight.trains() || m.bias.trains())
+            || norms[0].iter().any(Param::trains);
         let (sum, branch) = Back::norm(&out_saved, &norms[1], out_drop.as_ref(), grad, into)?;
         std::mem::drop(out_saved);
         let middle = front || widen.weight.trains() || widen.bias.trains();
-        let Some(grad_act) = narrow.pull(&act, &branch, middle, into)? else { return Ok(None) };
+        let Some(grad_act) = narrow.pull(&act, &branch, middle, into)? else {
+            return Ok(None);
+        };
         std::mem::drop((act, branch));
         let grads = gelu::backward(&wide, Some(&widen.bias.detached()), kind, &grad_act)?;
         std::mem::drop((wide, grad_act));
@@ -239,10 +366,16 @@ impl Pullback for Back {
         let Some(back) = back else { return Ok(None) };
         let grad_mixed = (back + sum)?;
         std::mem::drop((mixed, grads.x));
-        let (sum, branch) = Back::norm(&mix_saved, &norms[0], mix_drop.as_ref(), &grad_mixed, into)?;
+        let (sum, branch) =
+            Back::norm(&mix_saved, &norms[0], mix_drop.as_ref(), &grad_mixed, into)?;
         std::mem::drop((mix_saved, grad_mixed));
-        let lower = need_input || [query, key, value].iter().any(|m| m.weight.trains() || m.bias.trains());
-        let Some(grad_context) = mix.pull(&context, &branch, lower, into)? else { return Ok(None) };
+        let lower = need_input
+            || [query, key, value]
+                .iter()
+                .any(|m| m.weight.trains() || m.bias.trains());
+        let Some(grad_context) = mix.pull(&context, &branch, lower, into)? else {
+            return Ok(None);
+        };
         std::mem::drop((context, branch));
         let (q, k, v) = attention::backward(&attended, &grad_context)?;
         std::mem::drop((attended, grad_context));

@@ -44,11 +44,23 @@ pub use tokenizer::Tokens;
 pub fn register(registry: &mut Registry) -> Result<()> {
     registry.source("bert", &["bert"], Arc::new(BertSource::make))?;
     registry.target("text-classification", Arc::new(TextClassification::make))?;
-    registry.target("masked-language-modelling", Arc::new(MaskedLanguageModelling::make))
+    registry.target(
+        "masked-language-modelling",
+        Arc::new(MaskedLanguageModelling::make),
+    )
 }
 
 /// Cross-entropy of `logits` `(rows, classes)` and `labels` `(rows,)`.
-pub(crate) fn loss(logits: &Tensor, labels: &Tensor, smoothing: f64, weights: Option<&[f32]>) -> Result<Tensor> {
-    let options = CrossEntropy { label_smoothing: smoothing, weights: weights.map(<[f32]>::to_vec), ..CrossEntropy::default() };
+pub(crate) fn loss(
+    logits: &Tensor,
+    labels: &Tensor,
+    smoothing: f64,
+    weights: Option<&[f32]>,
+) -> Result<Tensor> {
+    let options = CrossEntropy {
+        label_smoothing: smoothing,
+        weights: weights.map(<[f32]>::to_vec),
+        ..CrossEntropy::default()
+    };
     Ok(cross_entropy(logits, labels, &options)?)
 }

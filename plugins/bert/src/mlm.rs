@@ -28,7 +28,13 @@ impl TargetTask for MaskedLanguageModelling {
         Ok(self.data.domain(split))
     }
 
-    fn head(&self, scope: &Scope<'_>, source: &dyn SourceTask, width: usize, _: bool) -> Result<Head> {
+    fn head(
+        &self,
+        scope: &Scope<'_>,
+        source: &dyn SourceTask,
+        width: usize,
+        _: bool,
+    ) -> Result<Head> {
         let std = source.head_init();
         let words = scope
             .store()
@@ -39,10 +45,25 @@ impl TargetTask for MaskedLanguageModelling {
         let stages: Vec<Arc<dyn Stage>> = vec![
             Arc::new(Masked),
             Arc::new(Vocabulary {
-                weight: transform.param("dense.weight", &[width, width], Role::Weight, Init::Normal(std))?,
+                weight: transform.param(
+                    "dense.weight",
+                    &[width, width],
+                    Role::Weight,
+                    Init::Normal(std),
+                )?,
                 bias: transform.param("dense.bias", &[width], Role::Bias, Init::Zeros)?,
-                norm_weight: transform.param("LayerNorm.weight", &[width], Role::NormWeight, Init::Ones)?,
-                norm_bias: transform.param("LayerNorm.bias", &[width], Role::NormBias, Init::Zeros)?,
+                norm_weight: transform.param(
+                    "LayerNorm.weight",
+                    &[width],
+                    Role::NormWeight,
+                    Init::Ones,
+                )?,
+                norm_bias: transform.param(
+                    "LayerNorm.bias",
+                    &[width],
+                    Role::NormBias,
+                    Init::Zeros,
+                )?,
                 out: scope.param("bias", &[words.dims()[0]], Role::Bias, Init::Zeros)?,
                 words,
             }),
@@ -102,14 +123,33 @@ impl Stage for Vocabulary {
     }
 
     fn params(&self) -> Vec<Param> {
-        [&self.weight, &self.bias, &self.norm_weight, &self.norm_bias, &self.words, &self.out].map(Clone::clone).to_vec()
+        [
+            &self.weight,
+            &self.bias,
+            &self.norm_weight,
+            &self.norm_bias,
+            &self.words,
+            &self.out,
+        ]
+        .map(Clone::clone)
+        .to_vec()
     }
 
     fn forward(&self, x: &Flow, _: &Pass) -> Result<Flow> {
         let h = tlkit_ops::linear::linear(&x.hidden, &self.weight.tensor(), None)?;
-        let h = tlkit_ops::gelu::bias_gelu(&h, Some(&self.bias.tensor()), tlkit_ops::gelu::Kind::Erf)?;
-        let h = tlkit_ops::layer_norm::layer_norm(&h, &self.norm_weight.tensor(), &self.norm_bias.tensor(), 1e-12)?;
-        Ok(x.with(tlkit_ops::linear::linear(&h, &self.words.tensor(), Some(&self.out.tensor()))?))
+        let h =
+            tlkit_ops::gelu::bias_gelu(&h, Some(&self.bias.tensor()), tlkit_ops::gelu::Kind::Erf)?;
+        let h = tlkit_ops::layer_norm::layer_norm(
+            &h,
+            &self.norm_weight.tensor(),
+            &self.norm_bias.tensor(),
+            1e-12,
+        )?;
+        Ok(x.with(tlkit_ops::linear::linear(
+            &h,
+            &self.words.tensor(),
+            Some(&self.out.tensor()),
+        )?))
     }
 
     fn output(&self) -> String {

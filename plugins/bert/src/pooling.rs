@@ -73,5 +73,8 @@ impl Stage for Max {
 
 /// `(batch, length, 1)`, 1 where a token is there.
 fn weights(x: &Flow) -> Result<Tensor> {
-    Ok(x.batch.want("attention_mask")?.to_dtype(x.hidden.dtype())?.unsqueeze(2)?)
+    Ok(x.batch
+        .want("attention_mask")?
+        .to_dtype(x.hidden.dtype())?
+        .unsqueeze(2)?)
 }

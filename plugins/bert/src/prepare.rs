@@ -8,20 +8,23 @@ use tlkit_core::{Error, Result};
 
 use crate::tokenizer::Tokens;
 
-/// Share of the tokens that the masked view hides (Devlin et al. 2019).
-const MASKED: f64 = 0.15;
-
 /// Preparation of texts for a BERT.
 pub struct TextPrepare {
     tokens: Tokens,
     digest: String,
     pad: u32,
+    mask_rate: f64,
 }
 
 impl TextPrepare {
-    /// By a tokenizer; `digest` identifies it.
-    pub fn new(tokens: Tokens, pad: u32, digest: String) -> Self {
-        TextPrepare { tokens, digest, pad }
+    /// By a tokenizer; `digest` identifies it, `mask_rate` is the share of tokens that the masked view hides.
+    pub fn new(tokens: Tokens, pad: u32, mask_rate: f64, digest: String) -> Self {
+        TextPrepare {
+            tokens,
+            digest,
+            pad,
+            mask_rate,
+        }
     }
 }
 
@@ -38,9 +41,16 @@ impl Prepare for TextPrepare {
         let (ids, types) = match input {
             Input::Text(t) => self.tokens.encode(t, None)?,
             Input::Pair(a, b) => self.tokens.encode(a, Some(b))?,
-            other => return Err(Error::msg(format!("BERT reads text, and this is {}", other.kind()))),
+            other => {
+                return Err(Error::msg(format!(
+                    "BERT reads text, and this is {}",
+                    other.kind()
+                )));
+            }
         };
-        Ok(Example::new(ids.len()).with("input", Field::Ids(ids)).with("type_ids", Field::Ids(types)))
+        Ok(Example::new(ids.len())
+            .with("input", Field::Ids(ids))
+            .with("type_ids", Field::Ids(types)))
     }
 
     /// Of the tokens that are hidden, 80 % become `[MASK]`, 10 % a random token, 10 % stay (Devlin et al. 2019).
@@ -50,12 +60,21 @@ impl Prepare for TextPrepare {
             View::Masked => {}
             _ => return Err(Error::msg(format!("texts have no {view:?} view"))),
         }
-        let mask = self.tokens.mask().ok_or_else(|| Error::msg("the vocabulary has no [MASK], so no tokens can be hidden"))?;
+        let mask = self.tokens.mask().ok_or_else(|| {
+            Error::msg("the vocabulary has no [MASK], so no tokens can be hidden")
+        })?;
         let mut ids = plain.ids("input").to_vec();
-        let open: Vec<u32> = (0..ids.len() as u32).filter(|&i| !self.tokens.is_special(ids[i as usize])).collect();
-        let wanted = ((open.len() as f64 * MASKED).round() as usize).clamp(open.len().min(1), open.len());
+        let open: Vec<u32> = (0..ids.len() as u32)
+            .filter(|&i| !self.tokens.is_special(ids[i as usize]))
+            .collect();
+        let wanted = ((open.len() as f64 * self.mask_rate).round() as usize)
+            .clamp(open.len().min(1), open.len());
         let order = random.purpose("which").permutation(open.len());
-        let mut chosen: Vec<u32> = order.into_iter().take(wanted).map(|i| open[i as usize]).collect();
+        let mut chosen: Vec<u32> = order
+            .into_iter()
+            .take(wanted)
+            .map(|i| open[i as usize])
+            .collect();
         chosen.sort_unstable();
         let mut targets = Vec::with_capacity(chosen.len());
         for &at in &chosen {
@@ -63,7 +82,12 @@ impl Prepare for TextPrepare {
             targets.push(ids[at as usize]);
             match random.purpose("how").uniform(place) {
                 u if u < 0.8 => ids[at as usize] = mask,
-                u if u < 0.9 => ids[at as usize] = random.purpose("what").below(place, self.tokens.size() as u64) as u32,
+                u if u < 0.9 => {
+                    ids[at as usize] = random
+                        .purpose("what")
+                        .below(place, self.tokens.size() as u64)
+                        as u32
+                }
                 _ => {}
             }
         }
@@ -95,10 +119,15 @@ impl Prepare for TextPrepare {
         let shape = (rows, length);
         let batch = Batch::new(rows, Tensor::from_vec(ids, shape, device)?)
             .with("type_ids", Tensor::from_vec(types, shape, device)?)
-            .with("attention_mask", Tensor::from_vec(mask, shape, device)?.to_dtype(DType::U32)?);
+            .with(
+                "attention_mask",
+                Tensor::from_vec(mask, shape, device)?.to_dtype(DType::U32)?,
+            );
         if !masked {
             return Ok(batch);
         }
-        Ok(batch.with("masked_positions", Tensor::new(positions, device)?).with("targets", Tensor::new(targets, device)?))
+        Ok(batch
+            .with("masked_positions", Tensor::new(positions, device)?)
+            .with("targets", Tensor::new(targets, device)?))
     }
 }

@@ -26,6 +26,9 @@ pub(crate) const POOLINGS: [&str; 4] = ["pooler", "first-token", "mean", "max"];
 /// A BERT.
 pub struct BertSource {
     config: BertConfig,
+    /// Instead of what config.json says, while training; never exported.
+    dropout: Option<f64>,
+    mask_rate: f64,
     checkpoint: Option<Checkpoint>,
     tokens: Tokens,
     frozen_pooling: &'static str,
@@ -35,12 +38,33 @@ pub struct BertSource {
 impl BertSource {
     /// From the keys of `[source]`.
     pub fn make(keys: &Keys, cx: &Context) -> Option<Box<dyn SourceTask>> {
-        let max_length = keys.usize("max_length").range(4..).help("longest text, in tokens; the rest is cut").unset("128, or the checkpoint's positions").optional();
+        let max_length = keys
+            .usize("max_length")
+            .range(4..)
+            .help("longest text, in tokens; the rest is cut")
+            .unset("128, or the checkpoint's positions")
+            .optional();
+        let dropout = keys
+            .f64("dropout")
+            .range(0.0..1.0)
+            .help("everywhere in the network while it trains")
+            .unset("what config.json says; 0.1 without one")
+            .optional();
+        let mask_rate = keys
+            .f64("mask_rate")
+            .range(0.01..=0.9)
+            .default(0.15, "Devlin et al. 2019")
+            .help("share of the tokens that masked language modelling hides")
+            .read();
         let name = keys.string("checkpoint").optional();
         let made = match (&cx.checkpoint, keys.is_blank()) {
             (Some(found), _) => {
                 for key in ["layers", "width", "heads", "positions", "vocabulary"] {
-                    keys.refuse(key, format!("`{key}` belongs to a network without a checkpoint")).help("leave it out: the checkpoint's config.json says it");
+                    keys.refuse(
+                        key,
+                        format!("`{key}` belongs to a network without a checkpoint"),
+                    )
+                    .help("leave it out: the checkpoint's config.json says it");
                 }
                 Self::loaded(name.as_deref().unwrap_or("checkpoint"), found, max_length)
             }
@@ -55,9 +79,17 @@ impl BertSource {
             }
         };
         match made {
-            Ok(source) => Some(Box::new(source)),
+            Ok(source) => Some(Box::new(BertSource {
+                dropout,
+                mask_rate,
+                ..source
+            })),
             Err(e) => {
-                let at = if name.is_some() { keys.at("checkpoint") } else { keys.at("vocabulary") };
+                let at = if name.is_some() {
+                    keys.at("checkpoint")
+                } else {
+                    keys.at("vocabulary")
+                };
                 keys.error(at, e.to_string());
                 None
             }
@@ -69,23 +101,61 @@ impl BertSource {
         let config = checkpoint.config.clone();
         let positions = config.max_position_embeddings;
         if let Some(n) = max_length.filter(|&n| n > positions) {
-            return Err(Error::msg(format!("max_length is {n}, and this checkpoint has {positions} positions")));
+            return Err(Error::msg(format!(
+                "max_length is {n}, and this checkpoint has {positions} positions"
+            )));
         }
         let tokens = Tokens::of(found, max_length.unwrap_or(128.min(positions)))?;
         if tokens.size() > config.vocab_size {
-            return Err(Error::msg(format!("{name}: the tokenizer has {} tokens and the embeddings {} rows", tokens.size(), config.vocab_size)));
+            return Err(Error::msg(format!(
+                "{name}: the tokenizer has {} tokens and the embeddings {} rows",
+                tokens.size(),
+                config.vocab_size
+            )));
         }
         let digest = checkpoint.digest()?;
-        Ok(BertSource { frozen_pooling: sentence_pooling(found)?, config, checkpoint: Some(checkpoint), tokens, digest })
+        Ok(BertSource {
+            dropout: None,
+            mask_rate: 0.15,
+            frozen_pooling: sentence_pooling(found)?,
+            config,
+            checkpoint: Some(checkpoint),
+            tokens,
+            digest,
+        })
     }
 
     fn stated(keys: &Keys, cx: &Context, max_length: Option<usize>) -> Result<Self> {
         let why = "a small BERT (Turc et al. 2019)";
-        let layers = keys.usize("layers").range(1..=48).default(4usize, why).help("depth, where there is no checkpoint").read();
-        let width = keys.usize("width").range(8..=4096).default(256usize, why).help("width, where there is no checkpoint").read();
-        let heads = keys.usize("heads").range(1..=64).default(4usize, why).help("attention heads, where there is no checkpoint").read();
-        let positions = keys.usize("positions").range(4..=8192).default(256usize, "longer than most reviews").help("longest text it can ever take").read();
-        let vocabulary = keys.path("vocabulary").help("a folder with tokenizer.json or vocab.txt, where there is no checkpoint").example("builtin:bert-mini").required();
+        let layers = keys
+            .usize("layers")
+            .range(1..=48)
+            .default(4usize, why)
+            .help("depth, where there is no checkpoint")
+            .read();
+        let width = keys
+            .usize("width")
+            .range(8..=4096)
+            .default(256usize, why)
+            .help("width, where there is no checkpoint")
+            .read();
+        let heads = keys
+            .usize("heads")
+            .range(1..=64)
+            .default(4usize, why)
+            .help("attention heads, where there is no checkpoint")
+            .read();
+        let positions = keys
+            .usize("positions")
+            .range(4..=8192)
+            .default(256usize, "longer than most reviews")
+            .help("longest text it can ever take")
+            .read();
+        let vocabulary = keys
+            .path("vocabulary")
+            .help("a folder with tokenizer.json or vocab.txt, where there is no checkpoint")
+            .example("builtin:bert-mini")
+            .required();
         if keys.is_blank() {
             return Err(Error::msg("blank"));
         }
@@ -96,7 +166,26 @@ impl BertSource {
             "intermediate_size": 4 * width, "max_position_embeddings": positions });
         let config = BertConfig::parse("[source]", &text.to_string())?;
         let digest = format!("{text} {}", tokens.to_json().map(|j| j.len())?);
-        Ok(BertSource { config, checkpoint: None, tokens, frozen_pooling: "mean", digest })
+        Ok(BertSource {
+            dropout: None,
+            mask_rate: 0.15,
+            config,
+            checkpoint: None,
+            tokens,
+            frozen_pooling: "mean",
+            digest,
+        })
+    }
+
+    /// The configuration to train with.
+    fn training(&self) -> BertConfig {
+        let mut config = self.config.clone();
+        if let Some(p) = self.dropout {
+            config.hidden_dropout_prob = p;
+            config.attention_probs_dropout_prob = p;
+            config.classifier_dropout = None;
+        }
+        config
     }
 
     fn scoped<'a>(&self, scope: &Scope<'a>) -> Scope<'a> {
@@ -107,11 +196,14 @@ impl BertSource {
 /// What `1_Pooling/config.json` of a sentence encoder says; the mean where there is none.
 fn sentence_pooling(found: &Found) -> Result<&'static str> {
     let file = match found {
-        Found::Folder(dir) => Some(dir.join("1_Pooling/config.json")).filter(|p| p.is_file()).map(tlkit_core::data::Blob::Path),
+        Found::Folder(dir) => Some(dir.join("1_Pooling/config.json"))
+            .filter(|p| p.is_file())
+            .map(tlkit_core::data::Blob::Path),
         _ => found.file("1_Pooling/config.json"),
     };
     let Some(file) = file else { return Ok("mean") };
-    let json: serde_json::Value = serde_json::from_str(&file.text("1_Pooling/config.json")?).map_err(|e| Error::msg(format!("1_Pooling/config.json: {e}")))?;
+    let json: serde_json::Value = serde_json::from_str(&file.text("1_Pooling/config.json")?)
+        .map_err(|e| Error::msg(format!("1_Pooling/config.json: {e}")))?;
     let on = |k: &str| json[k].as_bool().unwrap_or(false);
     Ok(if on("pooling_mode_cls_token") {
         "first-token"
@@ -126,7 +218,12 @@ impl SourceTask for BertSource {
     fn defaults(&self) -> Defaults {
         Defaults {
             family: format!("BERT, width {}", self.config.hidden_size),
-            optimizer: OptimizerSpec::AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01 },
+            optimizer: OptimizerSpec::AdamW {
+                beta1: 0.9,
+                beta2: 0.999,
+                eps: 1e-8,
+                weight_decay: 0.01,
+            },
             learning_rate: self.config.learning_rate(),
             head_multiple: 1.0,
             schedule: "linear",
@@ -137,32 +234,62 @@ impl SourceTask for BertSource {
     }
 
     fn prepare(&self) -> Result<Arc<dyn Prepare>> {
-        Ok(Arc::new(TextPrepare::new(self.tokens.clone(), self.config.pad_token_id, self.digest.clone())))
+        Ok(Arc::new(TextPrepare::new(
+            self.tokens.clone(),
+            self.config.pad_token_id,
+            self.mask_rate,
+            self.digest.clone(),
+        )))
     }
 
     fn encoder(&self, scope: &Scope<'_>) -> Result<Arc<dyn Encoder>> {
-        let Some(checkpoint) = &self.checkpoint else { return self.fresh_encoder(scope) };
+        let Some(checkpoint) = &self.checkpoint else {
+            return self.fresh_encoder(scope);
+        };
         let scope = self.scoped(scope);
         let weights = checkpoint.weights(scope.prefix())?;
-        let encoder = BertEncoder::new(&scope.with_weights(weights.clone()), &self.config)?;
+        let encoder = BertEncoder::new(&scope.with_weights(weights.clone()), &self.training())?;
         let report = weights.finish()?;
-        let odd: Vec<&String> = report.unexpected.iter().filter(|n| !expected_leftover(n)).collect();
+        let odd: Vec<&String> = report
+            .unexpected
+            .iter()
+            .filter(|n| !expected_leftover(n))
+            .collect();
         if let Some(first) = odd.first() {
-            eprintln!("note: {} tensors of {} are not used, {first} first among them", odd.len(), checkpoint.name);
+            eprintln!(
+                "note: {} tensors of {} are not used, {first} first among them",
+                odd.len(),
+                checkpoint.name
+            );
         }
         if checkpoint.absent_layers > 0 {
-            eprintln!("note: {} has {} layers fewer than its config.json says; the encoder is that much shorter", checkpoint.name, checkpoint.absent_layers);
+            eprintln!(
+                "note: {} has {} layers fewer than its config.json says; the encoder is that much shorter",
+                checkpoint.name, checkpoint.absent_layers
+            );
         }
         Ok(Arc::new(encoder))
     }
 
     fn fresh_encoder(&self, scope: &Scope<'_>) -> Result<Arc<dyn Encoder>> {
-        Ok(Arc::new(BertEncoder::new(&self.scoped(scope).fresh(), &self.config)?))
+        Ok(Arc::new(BertEncoder::new(
+            &self.scoped(scope).fresh(),
+            &self.training(),
+        )?))
     }
 
-    fn pooling(&self, scope: &Scope<'_>, choice: Option<&str>, frozen: bool) -> Result<Vec<Arc<dyn Stage>>> {
+    fn pooling(
+        &self,
+        scope: &Scope<'_>,
+        choice: Option<&str>,
+        frozen: bool,
+    ) -> Result<Vec<Arc<dyn Stage>>> {
         // BERT's pooler only where it trains: on a frozen encoder it is worth less than the mean.
-        let choice = choice.unwrap_or(if frozen { self.frozen_pooling } else { "pooler" });
+        let choice = choice.unwrap_or(if frozen {
+            self.frozen_pooling
+        } else {
+            "pooler"
+        });
         Ok(match choice {
             "mean" => vec![Arc::new(Mean)],
             "max" => vec![Arc::new(Max)],
@@ -170,18 +297,28 @@ impl SourceTask for BertSource {
             _ => {
                 let scope = self.scoped(scope).sub("pooler.dense");
                 let weights = match &self.checkpoint {
-                    Some(c) => Some(c.weights(self.scoped(&scope.store().scope(trim(scope.prefix()))).prefix())?),
+                    Some(c) => Some(
+                        c.weights(
+                            self.scoped(&scope.store().scope(trim(scope.prefix())))
+                                .prefix(),
+                        )?,
+                    ),
                     None => None,
                 };
                 // Sentence encoders come without a pooler; then it starts fresh, as transformers does it.
-                let has = |w: &tlkit_core::nn::Weights| w.dims(&format!("{}.weight", scope.prefix())).is_some();
+                let has = |w: &tlkit_core::nn::Weights| {
+                    w.dims(&format!("{}.weight", scope.prefix())).is_some()
+                };
                 let scope = match weights {
                     Some(w) if has(&w) => scope.with_weights(w),
                     _ => scope.fresh(),
                 };
                 let h = self.config.hidden_size;
                 let dense = Linear::new(&scope, h, h, self.config.initializer_range)?;
-                vec![Arc::new(FirstToken), Arc::new(Dense::new("pooler", dense, Activation::Tanh))]
+                vec![
+                    Arc::new(FirstToken),
+                    Arc::new(Dense::new("pooler", dense, Activation::Tanh)),
+                ]
             }
         })
     }
@@ -191,7 +328,10 @@ impl SourceTask for BertSource {
     }
 
     fn head_dropout(&self) -> f64 {
-        self.config.classifier_dropout.unwrap_or(self.config.hidden_dropout_prob)
+        let config = self.training();
+        config
+            .classifier_dropout
+            .unwrap_or(config.hidden_dropout_prob)
     }
 
     fn head_init(&self) -> f64 {

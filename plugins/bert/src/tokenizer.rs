@@ -24,15 +24,20 @@ impl Tokens {
     /// cleared: a fixed length would undo the grouping of rows by length.
     pub fn of(found: &Found, max_length: usize) -> Result<Self> {
         if let Some(file) = found.file("tokenizer.json") {
-            let tokenizer = Tokenizer::from_bytes(file.bytes()?).map_err(|e| Error::msg(format!("tokenizer.json: {e}")))?;
+            let tokenizer = Tokenizer::from_bytes(file.bytes()?)
+                .map_err(|e| Error::msg(format!("tokenizer.json: {e}")))?;
             return Self::new(tokenizer, max_length);
         }
         let Some(file) = found.file("vocab.txt") else {
-            return Err(Error::msg("the checkpoint has neither tokenizer.json nor vocab.txt"));
+            return Err(Error::msg(
+                "the checkpoint has neither tokenizer.json nor vocab.txt",
+            ));
         };
         let lower = match found.file("tokenizer_config.json") {
             Some(config) => {
-                let json: serde_json::Value = serde_json::from_str(&config.text("tokenizer_config.json")?).map_err(|e| Error::msg(format!("tokenizer_config.json: {e}")))?;
+                let json: serde_json::Value =
+                    serde_json::from_str(&config.text("tokenizer_config.json")?)
+                        .map_err(|e| Error::msg(format!("tokenizer_config.json: {e}")))?;
                 json["do_lower_case"].as_bool().unwrap_or(true)
             }
             None => true,
@@ -42,12 +47,26 @@ impl Tokens {
 
     fn new(mut tokenizer: Tokenizer, max_length: usize) -> Result<Self> {
         tokenizer.with_padding(None);
-        let cut = TruncationParams { max_length, strategy: TruncationStrategy::LongestFirst, ..TruncationParams::default() };
-        tokenizer.with_truncation(Some(cut)).map_err(|e| Error::msg(format!("tokenizer: {e}")))?;
+        let cut = TruncationParams {
+            max_length,
+            strategy: TruncationStrategy::LongestFirst,
+            ..TruncationParams::default()
+        };
+        tokenizer
+            .with_truncation(Some(cut))
+            .map_err(|e| Error::msg(format!("tokenizer: {e}")))?;
         let id = |t: &str| tokenizer.token_to_id(t);
-        let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].iter().filter_map(|t| id(t)).collect();
+        let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+            .iter()
+            .filter_map(|t| id(t))
+            .collect();
         let mask = id("[MASK]");
-        Ok(Tokens { inner: Arc::new(tokenizer), max_length, mask, special: Arc::new(special) })
+        Ok(Tokens {
+            inner: Arc::new(tokenizer),
+            max_length,
+            mask,
+            special: Arc::new(special),
+        })
     }
 
     /// Token ids and segment ids of a text, or of two.
@@ -84,8 +103,12 @@ impl Tokens {
     pub fn to_json(&self) -> Result<String> {
         let mut plain = (*self.inner).clone();
         plain.with_padding(None);
-        plain.with_truncation(None).map_err(|e| Error::msg(format!("tokenizer: {e}")))?;
-        plain.to_string(true).map_err(|e| Error::msg(format!("tokenizer: {e}")))
+        plain
+            .with_truncation(None)
+            .map_err(|e| Error::msg(format!("tokenizer: {e}")))?;
+        plain
+            .to_string(true)
+            .map_err(|e| Error::msg(format!("tokenizer: {e}")))
     }
 }
 
@@ -93,16 +116,39 @@ impl Tokens {
 fn from_vocab(file: &Blob, lower: bool) -> Result<Tokenizer> {
     let text = file.text("vocab.txt")?;
     let pieces: Vec<&str> = text.lines().map(str::trim_end).collect();
-    let id = |t: &str| pieces.iter().position(|p| *p == t).map(|i| i as u32).ok_or_else(|| Error::msg(format!("vocab.txt has no {t}")));
+    let id = |t: &str| {
+        pieces
+            .iter()
+            .position(|p| *p == t)
+            .map(|i| i as u32)
+            .ok_or_else(|| Error::msg(format!("vocab.txt has no {t}")))
+    };
     let (sep, cls) = (id("[SEP]")?, id("[CLS]")?);
-    let vocab = pieces.iter().enumerate().map(|(i, p)| (p.to_string(), i as u32)).collect();
-    let model = WordPiece::builder().vocab(vocab).unk_token("[UNK]".into()).build().map_err(|e| Error::msg(format!("vocab.txt: {e}")))?;
+    let model = WordPiece::builder()
+        .vocab(
+            pieces
+                .iter()
+                .enumerate()
+                .map(|(i, p)| (p.to_string(), i as u32))
+                .collect::<ahash::AHashMap<_, _>>(),
+        )
+        .unk_token("[UNK]".into())
+        .build()
+        .map_err(|e| Error::msg(format!("vocab.txt: {e}")))?;
     let mut tokenizer = Tokenizer::new(model);
-    tokenizer.with_normalizer(Some(BertNormalizer::new(true, true, None, lower)));
+    tokenizer
+        .with_normalizer(Some(BertNormalizer::new(true, true, None, lower)))
+        .map_err(|e| Error::msg(format!("vocab.txt: {e}")))?;
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
-    tokenizer.with_post_processor(Some(BertProcessing::new(("[SEP]".into(), sep), ("[CLS]".into(), cls))));
+    tokenizer.with_post_processor(Some(BertProcessing::new(
+        ("[SEP]".into(), sep),
+        ("[CLS]".into(), cls),
+    )));
     tokenizer.with_decoder(Some(tokenizers::decoders::wordpiece::WordPiece::default()));
-    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(|t| tokenizers::AddedToken::from(t, true));
-    tokenizer.add_special_tokens(special.to_vec()).map_err(|e| Error::msg(format!("vocab.txt: {e}")))?;
+    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        .map(|t| tokenizers::AddedToken::from(t, true));
+    tokenizer
+        .add_special_tokens(special.to_vec())
+        .map_err(|e| Error::msg(format!("vocab.txt: {e}")))?;
     Ok(tokenizer)
 }

@@ -26,14 +26,22 @@ pub struct FeatureExtraction {
 impl FeatureExtraction {
     /// From the keys of `[strategy]`.
     pub fn make(keys: &Keys, _: &Context) -> Option<Box<dyn Strategy>> {
-        let strength = keys.f64("strength").above(0.0).help("of the L2 penalty on standardised features").unset("chosen by five-fold cross-validation").optional();
+        let strength = keys
+            .f64("strength")
+            .above(0.0)
+            .help("of the L2 penalty on standardised features")
+            .unset("chosen by five-fold cross-validation")
+            .optional();
         Some(Box::new(FeatureExtraction { strength }))
     }
 }
 
 impl Strategy for FeatureExtraction {
     fn needs(&self) -> Needs {
-        Needs { frozen: true, ..Needs::default() }
+        Needs {
+            frozen: true,
+            ..Needs::default()
+        }
     }
 
     fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
@@ -42,10 +50,18 @@ impl Strategy for FeatureExtraction {
         let behind = &chain.stages()[chain.features() + 1..];
         let layered = behind.iter().rev().skip(1).any(|s| !s.params().is_empty());
         if layered {
-            return Err(Error::msg("feature-extraction fits a plain classifier; a head with dense layers needs `method = \"fine-tune\"` and `train_from = \"head\"`"));
+            return Err(Error::msg(
+                "feature-extraction fits a plain classifier; a head with dense layers needs `method = \"fine-tune\"` and `train_from = \"head\"`",
+            ));
         }
         let classes = transfer.classes;
-        Ok(vec![Phase::Fit { name: "logistic head".into(), fit: Box::new(Head { strength: self.strength, classes }) }])
+        Ok(vec![Phase::Fit {
+            name: "logistic head".into(),
+            fit: Box::new(Head {
+                strength: self.strength,
+                classes,
+            }),
+        }])
     }
 }
 
@@ -55,7 +71,12 @@ struct Head {
 }
 
 impl Fit for Head {
-    fn fit(&mut self, infer: &mut dyn Infer, model: &mut Model, _: &Store) -> Result<BTreeMap<String, f64>> {
+    fn fit(
+        &mut self,
+        infer: &mut dyn Infer,
+        model: &mut Model,
+        _: &Store,
+    ) -> Result<BTreeMap<String, f64>> {
         let features = infer.features(From::Target)?.to_dtype(DType::F64)?;
         let labels = infer.labels(From::Target)?.classes;
         let (rows, width) = features.dims2()?;
@@ -63,11 +84,21 @@ impl Fit for Head {
         let (mean, deviation) = standardise(&mut x, rows, width);
         let (strength, score) = match self.strength {
             Some(s) => (s, f64::NAN),
-            None => choose(&x, &labels, width, self.classes, &infer.random("folds").permutation(rows)),
+            None => choose(
+                &x,
+                &labels,
+                width,
+                self.classes,
+                &infer.random("folds").permutation(rows),
+            ),
         };
         let fit = fit_logistic(&x, &labels, width, self.classes, strength);
         write(&fit, &mean, &deviation, width, model)?;
-        let mut report: BTreeMap<String, f64> = [("strength".to_string(), strength), ("iterations".to_string(), fit.iterations as f64)].into();
+        let mut report: BTreeMap<String, f64> = [
+            ("strength".to_string(), strength),
+            ("iterations".to_string(), fit.iterations as f64),
+        ]
+        .into();
         if score.is_finite() {
             report.insert("cross_validation_accuracy".into(), score);
         }
@@ -78,11 +109,27 @@ impl Fit for Head {
 /// Makes every column's mean 0 and deviation 1; a constant column stays 0.
 fn standardise(x: &mut [f64], rows: usize, width: usize) -> (Vec<f64>, Vec<f64>) {
     let mut mean = vec![0.0; width];
-    x.chunks_exact(width).for_each(|r| mean.iter_mut().zip(r).for_each(|(m, v)| *m += v / rows as f64));
+    x.chunks_exact(width).for_each(|r| {
+        mean.iter_mut()
+            .zip(r)
+            .for_each(|(m, v)| *m += v / rows as f64)
+    });
     let mut square = vec![0.0; width];
-    x.chunks_exact(width).for_each(|r| square.iter_mut().zip(r.iter().zip(&mean)).for_each(|(s, (v, m))| *s += (v - m).powi(2) / rows as f64));
-    let deviation: Vec<f64> = square.iter().map(|s| if *s > 1e-24 { s.sqrt() } else { 1.0 }).collect();
-    x.chunks_exact_mut(width).for_each(|r| r.iter_mut().zip(mean.iter().zip(&deviation)).for_each(|(v, (m, d))| *v = (*v - m) / d));
+    x.chunks_exact(width).for_each(|r| {
+        square
+            .iter_mut()
+            .zip(r.iter().zip(&mean))
+            .for_each(|(s, (v, m))| *s += (v - m).powi(2) / rows as f64)
+    });
+    let deviation: Vec<f64> = square
+        .iter()
+        .map(|s| if *s > 1e-24 { s.sqrt() } else { 1.0 })
+        .collect();
+    x.chunks_exact_mut(width).for_each(|r| {
+        r.iter_mut()
+            .zip(mean.iter().zip(&deviation))
+            .for_each(|(v, (m, d))| *v = (*v - m) / d)
+    });
     (mean, deviation)
 }
 
@@ -102,7 +149,9 @@ fn choose(x: &[f64], y: &[u32], width: usize, classes: usize, order: &[u32]) -> 
                 }
             }
             let fit = fit_logistic(&tx, &ty, width, classes, strength);
-            held.iter().filter(|&&r| fit.predict(&x[r * width..(r + 1) * width]) == y[r]).count()
+            held.iter()
+                .filter(|&&r| fit.predict(&x[r * width..(r + 1) * width]) == y[r])
+                .count()
         };
         (0..folds).map(fold).sum()
     };
@@ -113,9 +162,22 @@ fn choose(x: &[f64], y: &[u32], width: usize, classes: usize, order: &[u32]) -> 
 }
 
 /// Puts the weights into the model's classifier, the standardisation folded in.
-fn write(fit: &Logistic, mean: &[f64], deviation: &[f64], width: usize, model: &Model) -> Result<()> {
-    let last = model.chain().stages().last().map(|s| s.params()).unwrap_or_default();
-    let [weight, bias] = &last[..] else { return Err(Error::msg("the classifier is not a linear map")) };
+fn write(
+    fit: &Logistic,
+    mean: &[f64],
+    deviation: &[f64],
+    width: usize,
+    model: &Model,
+) -> Result<()> {
+    let last = model
+        .chain()
+        .stages()
+        .last()
+        .map(|s| s.params())
+        .unwrap_or_default();
+    let [weight, bias] = &last[..] else {
+        return Err(Error::msg("the classifier is not a linear map"));
+    };
     let mut w = fit.weights.clone();
     let mut b = fit.bias.clone();
     for (row, b) in w.chunks_exact_mut(width).zip(&mut b) {

@@ -20,37 +20,77 @@ pub struct FineTune {
 impl FineTune {
     /// From the keys of `[strategy]`.
     pub fn make(keys: &Keys, _: &Context) -> Option<Box<dyn Strategy>> {
-        let train_from = keys.string("train_from").help("first stage that trains; `head` freezes the whole encoder").unset("everything trains").optional();
-        let freeze = keys.one_or_more("freeze").help("stages that do not train: `embeddings`, `encoder.0-3`").unset("none").optional().unwrap_or_default();
+        let train_from = keys
+            .string("train_from")
+            .help("first stage that trains; `head` freezes the whole encoder")
+            .unset("everything trains")
+            .optional();
+        let freeze = keys
+            .one_or_more("freeze")
+            .help("stages that do not train: `embeddings`, `encoder.0-3`")
+            .unset("none")
+            .optional()
+            .unwrap_or_default();
         if train_from.is_some() && !freeze.is_empty() {
-            keys.conflict(&[(keys.at("train_from"), "this freezes what is below"), (keys.at("freeze"), "and this names what is frozen")], "say what is frozen once");
+            keys.conflict(
+                &[
+                    (keys.at("train_from"), "this freezes what is below"),
+                    (keys.at("freeze"), "and this names what is frozen"),
+                ],
+                "say what is frozen once",
+            );
         }
-        Some(Box::new(FineTune { frozen: Frozen { train_from, freeze }, scratch: false }))
+        Some(Box::new(FineTune {
+            frozen: Frozen { train_from, freeze },
+            scratch: false,
+        }))
     }
 
     /// `from-scratch`: the same on fresh weights.
     pub fn scratch(_: &Keys, _: &Context) -> Option<Box<dyn Strategy>> {
-        Some(Box::new(FineTune { frozen: Frozen::default(), scratch: true }))
+        Some(Box::new(FineTune {
+            frozen: Frozen::default(),
+            scratch: true,
+        }))
     }
 }
 
 impl Strategy for FineTune {
     fn needs(&self) -> Needs {
-        Needs { scratch: self.scratch, ..Needs::default() }
+        Needs {
+            scratch: self.scratch,
+            ..Needs::default()
+        }
     }
 
     fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
         let name = if self.scratch { "train" } else { "fine-tune" };
-        Ok(vec![supervised(name, transfer, self.frozen.trains(transfer)?, &transfer.settings)])
+        Ok(vec![supervised(
+            name,
+            transfer,
+            self.frozen.trains(transfer)?,
+            &transfer.settings,
+        )])
     }
 }
 
 /// A phase on the target's labelled rows with the recipe's settings.
-pub(crate) fn supervised(name: &str, transfer: &Transfer<'_>, trains: Select, s: &Settings) -> Phase {
+pub(crate) fn supervised(
+    name: &str,
+    transfer: &Transfer<'_>,
+    trains: Select,
+    s: &Settings,
+) -> Phase {
     let view = transfer.target.view();
     Phase::Train(Train {
         name: name.to_string(),
-        feeds: vec![Feed { from: From::Target, views: vec![view], batch: s.batch_size, sampler: s.sampler, drop_last: false }],
+        feeds: vec![Feed {
+            from: From::Target,
+            views: vec![view],
+            batch: s.batch_size,
+            sampler: s.sampler,
+            drop_last: false,
+        }],
         updates: vec![Update {
             name: name.to_string(),
             trains,

@@ -27,8 +27,28 @@ pub use supervised::Supervised;
 /// Adds every strategy of this crate to a registry.
 pub fn register(registry: &mut Registry) -> Result<()> {
     let inductive = Kind::Inductive;
-    registry.strategy("fine-tune", inductive, "train the encoder and a new head", Arc::new(FineTune::make))?;
-    registry.strategy("feature-extraction", inductive, "freeze the encoder, fit a logistic head on its features", Arc::new(FeatureExtraction::make))?;
-    registry.strategy("from-scratch", inductive, "the same network on fresh weights", Arc::new(FineTune::scratch))?;
-    registry.strategy("phases", inductive, "phases written by hand", Arc::new(Phases::make))
+    registry.strategy(
+        "fine-tune",
+        inductive,
+        "train the encoder and a new head",
+        Arc::new(FineTune::make),
+    )?;
+    registry.strategy(
+        "feature-extraction",
+        inductive,
+        "freeze the encoder, fit a logistic head on its features",
+        Arc::new(FeatureExtraction::make),
+    )?;
+    registry.strategy(
+        "from-scratch",
+        inductive,
+        "the same network on fresh weights",
+        Arc::new(FineTune::scratch),
+    )?;
+    registry.strategy(
+        "phases",
+        inductive,
+        "phases written by hand",
+        Arc::new(Phases::make),
+    )
 }

@@ -37,7 +37,11 @@ pub fn fit_logistic(x: &[f64], y: &[u32], width: usize, classes: usize, strength
             d = g.iter().map(|v| -v).collect();
             slope = dot(&d, &g);
         }
-        let mut step = if history.is_empty() { (1.0 / steep).min(1.0) } else { 1.0 };
+        let mut step = if history.is_empty() {
+            (1.0 / steep).min(1.0)
+        } else {
+            1.0
+        };
         let mut next = None;
         for _ in 0..40 {
             let trial: Vec<f64> = w.iter().zip(&d).map(|(a, b)| a + step * b).collect();
@@ -67,7 +71,12 @@ pub fn fit_logistic(x: &[f64], y: &[u32], width: usize, classes: usize, strength
         }
     }
     let bias = w.split_off(classes * width);
-    Logistic { weights: w, bias, objective: f, iterations }
+    Logistic {
+        weights: w,
+        bias,
+        objective: f,
+        iterations,
+    }
 }
 
 impl Logistic {
@@ -76,7 +85,11 @@ impl Logistic {
         let width = x.len();
         let score = |c: usize| self.bias[c] + dot(&self.weights[c * width..(c + 1) * width], x);
         let scores = (0..self.bias.len()).map(score).enumerate();
-        scores.fold((0, f64::NEG_INFINITY), |best, (c, s)| if s > best.1 { (c, s) } else { best }).0 as u32
+        scores
+            .fold((0, f64::NEG_INFINITY), |best, (c, s)| {
+                if s > best.1 { (c, s) } else { best }
+            })
+            .0 as u32
     }
 }
 
@@ -105,7 +118,14 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Value and gradient; the bias lies behind the weights.
-fn objective(w: &[f64], x: &[f64], y: &[u32], width: usize, classes: usize, strength: f64) -> (f64, Vec<f64>) {
+fn objective(
+    w: &[f64],
+    x: &[f64],
+    y: &[u32],
+    width: usize,
+    classes: usize,
+    strength: f64,
+) -> (f64, Vec<f64>) {
     let n = y.len();
     let chunk = |(rows, labels): (&[f64], &[u32])| {
         let mut loss = 0.0;
@@ -120,13 +140,20 @@ fn objective(w: &[f64], x: &[f64], y: &[u32], width: usize, classes: usize, stre
             loss += sum.ln() + top - scores[label as usize];
             for (c, s) in scores.iter().enumerate() {
                 let p = (s - top).exp() / sum - f64::from(u8::from(c == label as usize));
-                g[c * width..(c + 1) * width].iter_mut().zip(row).for_each(|(g, v)| *g += p * v);
+                g[c * width..(c + 1) * width]
+                    .iter_mut()
+                    .zip(row)
+                    .for_each(|(g, v)| *g += p * v);
                 g[classes * width + c] += p;
             }
         }
         (loss, g)
     };
-    let parts: Vec<(f64, Vec<f64>)> = x.par_chunks(CHUNK * width).zip(y.par_chunks(CHUNK)).map(chunk).collect();
+    let parts: Vec<(f64, Vec<f64>)> = x
+        .par_chunks(CHUNK * width)
+        .zip(y.par_chunks(CHUNK))
+        .map(chunk)
+        .collect();
     let mut loss = 0.0;
     let mut g = vec![0.0; w.len()];
     for (l, part) in parts {
@@ -139,7 +166,10 @@ fn objective(w: &[f64], x: &[f64], y: &[u32], width: usize, classes: usize, stre
     for (g, w) in g[..penalised].iter_mut().zip(w) {
         *g += strength * w;
     }
-    (loss * scale + 0.5 * strength * dot(&w[..penalised], &w[..penalised]), g)
+    (
+        loss * scale + 0.5 * strength * dot(&w[..penalised], &w[..penalised]),
+        g,
+    )
 }
 
 #[cfg(test)]
@@ -148,7 +178,9 @@ mod tests {
 
     fn data() -> (Vec<f64>, Vec<u32>) {
         // Two overlapping clouds on a line, by a fixed formula.
-        let x: Vec<f64> = (0..200).map(|i| f64::from(i % 20) / 10.0 - 1.0 + if i % 2 == 0 { 0.6 } else { -0.6 }).collect();
+        let x: Vec<f64> = (0..200)
+            .map(|i| f64::from(i % 20) / 10.0 - 1.0 + if i % 2 == 0 { 0.6 } else { -0.6 })
+            .collect();
         (x, (0..200).map(|i| u32::from(i % 2 == 0)).collect())
     }
 
@@ -175,7 +207,12 @@ mod tests {
     #[test]
     fn a_larger_penalty_makes_smaller_weights() {
         let (x, y) = data();
-        let norm = |s: f64| dot(&fit_logistic(&x, &y, 1, 2, s).weights, &fit_logistic(&x, &y, 1, 2, s).weights);
+        let norm = |s: f64| {
+            dot(
+                &fit_logistic(&x, &y, 1, 2, s).weights,
+                &fit_logistic(&x, &y, 1, 2, s).weights,
+            )
+        };
         assert!(norm(1.0) < norm(0.1) && norm(0.1) < norm(0.001));
     }
 }

@@ -29,7 +29,11 @@ impl Phases {
     pub fn make(keys: &Keys, _: &Context) -> Option<Box<dyn Strategy>> {
         let tables = keys.tables("phases");
         if tables.is_empty() && !keys.is_blank() {
-            keys.error(keys.here(), "`method = \"phases\"` needs at least one [[strategy.phases]]").help("write one table a phase: train_from, epochs, learning_rate");
+            keys.error(
+                keys.here(),
+                "`method = \"phases\"` needs at least one [[strategy.phases]]",
+            )
+            .help("write one table a phase: train_from, epochs, learning_rate");
             return None;
         }
         let phases = tables.iter().map(Hand::read).collect();
@@ -40,16 +44,54 @@ impl Phases {
 impl Hand {
     fn read(t: &Keys) -> Hand {
         Hand {
-            name: t.string("name").help("for the log").unset("its number").optional(),
+            name: t
+                .string("name")
+                .help("for the log")
+                .unset("its number")
+                .optional(),
             frozen: Frozen {
-                train_from: t.string("train_from").help("first stage that trains; `head` freezes the encoder").unset("everything trains").optional(),
-                freeze: t.one_or_more("freeze").help("stages that do not train").unset("none").optional().unwrap_or_default(),
+                train_from: t
+                    .string("train_from")
+                    .help("first stage that trains; `head` freezes the encoder")
+                    .unset("everything trains")
+                    .optional(),
+                freeze: t
+                    .one_or_more("freeze")
+                    .help("stages that do not train")
+                    .unset("none")
+                    .optional()
+                    .unwrap_or_default(),
             },
-            epochs: t.u64("epochs").range(1..).help("passes over the training rows").unset("train.epochs").optional(),
-            rate: t.f64("learning_rate").above(0.0).help("the encoder's peak rate").unset("train.learning_rate").optional(),
-            head_rate: t.f64("head_learning_rate").above(0.0).help("the head's peak rate").unset("learning_rate of this phase, or train.head_learning_rate").optional(),
-            schedule: t.string("schedule").one_of(Schedule::NAMES).help("the course of the rate").unset("train.schedule").optional(),
-            warmup: t.f64("warmup").range(0.0..1.0).help("share of the steps that rise to the peak").unset("train.warmup").optional(),
+            epochs: t
+                .u64("epochs")
+                .range(1..)
+                .help("passes over the training rows")
+                .unset("train.epochs")
+                .optional(),
+            rate: t
+                .f64("learning_rate")
+                .above(0.0)
+                .help("the encoder's peak rate")
+                .unset("train.learning_rate")
+                .optional(),
+            head_rate: t
+                .f64("head_learning_rate")
+                .above(0.0)
+                .help("the head's peak rate")
+                .unset("learning_rate of this phase, or train.head_learning_rate")
+                .optional(),
+            schedule: t
+                .string("schedule")
+                .one_of(Schedule::NAMES)
+                .help("the course of the rate")
+                .unset("train.schedule")
+                .optional(),
+            warmup: t
+                .f64("warmup")
+                .range(0.0..1.0)
+                .help("share of the steps that rise to the peak")
+                .unset("train.warmup")
+                .optional(),
         }
     }
 }
@@ -68,10 +110,21 @@ impl Strategy for Phases {
             let warmup = hand.warmup.unwrap_or(s.schedule.warmup);
             s.schedule = match &hand.schedule {
                 Some(name) => Schedule::parse(name, warmup).unwrap_or(s.schedule),
-                None => Schedule { warmup, ..s.schedule },
+                None => Schedule {
+                    warmup,
+                    ..s.schedule
+                },
             };
-            let name = hand.name.clone().unwrap_or_else(|| format!("phase {}", i + 1));
-            Ok(supervised(&name, transfer, hand.frozen.trains(transfer)?, &s))
+            let name = hand
+                .name
+                .clone()
+                .unwrap_or_else(|| format!("phase {}", i + 1));
+            Ok(supervised(
+                &name,
+                transfer,
+                hand.frozen.trains(transfer)?,
+                &s,
+            ))
         };
         self.phases.iter().enumerate().map(phase).collect()
     }

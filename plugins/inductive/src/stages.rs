@@ -17,14 +17,26 @@ impl Frozen {
     /// The parameters that train. A name that matches no stage is an error.
     pub fn trains(&self, transfer: &Transfer<'_>) -> Result<Select> {
         let chain = transfer.model.chain();
-        let encoder: Vec<&str> = transfer.model.encoder.stages().iter().map(|s| s.name()).collect();
+        let encoder: Vec<&str> = transfer
+            .model
+            .encoder
+            .stages()
+            .iter()
+            .map(|s| s.name())
+            .collect();
         let unknown = |name: &str, key: &str| {
-            Error::msg(format!("strategy.{key}: no stage is called `{name}`; there are {}, and `head`", encoder.join(", ")))
+            Error::msg(format!(
+                "strategy.{key}: no stage is called `{name}`; there are {}, and `head`",
+                encoder.join(", ")
+            ))
         };
         let first = match self.train_from.as_deref() {
             None => 0,
             Some("head") => encoder.len(),
-            Some(name) => encoder.iter().position(|s| *s == name).ok_or_else(|| unknown(name, "train_from"))?,
+            Some(name) => encoder
+                .iter()
+                .position(|s| *s == name)
+                .ok_or_else(|| unknown(name, "train_from"))?,
         };
         let mut frozen: Vec<bool> = (0..encoder.len()).map(|i| i < first).collect();
         for name in &self.freeze {
@@ -49,7 +61,9 @@ impl Frozen {
             }
         }
         if names.is_empty() {
-            return Err(Error::msg("strategy: every stage is frozen, so nothing would train"));
+            return Err(Error::msg(
+                "strategy: every stage is frozen, so nothing would train",
+            ));
         }
         Ok(Select::Names(names))
     }
@@ -64,10 +78,18 @@ fn matching(stages: &[&str], name: &str) -> Vec<usize> {
         let (from, to) = range.split_once('-')?;
         Some((head, from.parse::<usize>().ok()?, to.parse::<usize>().ok()?))
     });
-    let Some((head, from, to)) = range else { return Vec::new() };
-    let found: Vec<usize> = (from..=to).filter_map(|n| stages.iter().position(|s| *s == format!("{head}.{n}"))).collect();
+    let Some((head, from, to)) = range else {
+        return Vec::new();
+    };
+    let found: Vec<usize> = (from..=to)
+        .filter_map(|n| stages.iter().position(|s| *s == format!("{head}.{n}")))
+        .collect();
     // Half a range is a mistake too.
-    if found.len() == to.saturating_sub(from) + 1 { found } else { Vec::new() }
+    if found.len() == to.saturating_sub(from) + 1 {
+        found
+    } else {
+        Vec::new()
+    }
 }
 
 #[cfg(test)]

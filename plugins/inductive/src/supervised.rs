@@ -19,6 +19,10 @@ impl Supervised {
 impl Objective for Supervised {
     fn terms(&mut self, step: &mut dyn Step) -> Result<Vec<Term>> {
         let taps = step.encode("model", &[(0, self.view)])?;
-        Ok(vec![Term::new("loss", 1.0, step.task_loss(0, self.view, &taps[0].logits)?)])
+        Ok(vec![Term::new(
+            "loss",
+            1.0,
+            step.task_loss(0, self.view, &taps[0].logits)?,
+        )])
     }
 }

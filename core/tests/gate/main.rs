@@ -13,6 +13,7 @@ mod mcd;
 mod mean_teacher;
 mod resume;
 mod shot;
+mod training;
 mod world;
 
 use tlkit_core::strategy::Strategy;

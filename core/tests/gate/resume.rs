@@ -1,8 +1,9 @@
 //! Runs of every method that are killed and taken up again, beside runs that are not.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tlkit_core::Result;
 use tlkit_core::random::Stream;
@@ -45,6 +46,7 @@ fn child() -> Result<()> {
         dir: Some(dir.clone().into()),
         max_steps: Some(25),
         slow: Duration::from_millis(slow),
+        ..Setup::default()
     };
     let trained = train(&world, strategy.as_ref(), &setup)?;
     let line = format!(
@@ -82,31 +84,34 @@ fn kept(dir: &Path) -> (String, Vec<u8>) {
     )
 }
 
-/// Kills a run again and again, at moments after its first checkpoint that differ from method to method, until it comes to its end
+/// Kills a run again and again, at moments that differ from method to method, each after a further checkpoint, until it comes to its end
 /// between two of them.
 fn killed_and_not(method: &str) {
     let whole = folder(&format!("{method}-whole"));
     assert!(start(method, &whole, 0).wait().unwrap().success());
     let cut = folder(&format!("{method}-cut"));
+    let written = || std::fs::metadata(cut.join("state.safetensors")).and_then(|m| m.modified());
     let moments = Stream::new(1).purpose(method);
     let mut kills = 0;
     loop {
-        let mut run = start(method, &cut, 6);
-        let began = Instant::now();
-        while !cut.join("state.safetensors").exists() {
-            assert!(began.elapsed() < Duration::from_secs(60), "no checkpoint");
+        let before = written().ok();
+        let mut run = start(method, &cut, 4);
+        let mut ended = None;
+        while written().ok() == before && ended.is_none() {
             std::thread::sleep(Duration::from_millis(1));
+            ended = run.try_wait().unwrap();
         }
-        // Later and later, so that a slow machine comes to the end as well.
-        std::thread::sleep(Duration::from_millis(
-            40 + 5 * kills + moments.below(kills, 80),
-        ));
+        // The first time soon: a short run has at least one kill.
+        let longest = if kills == 0 { 40 } else { 90 };
+        std::thread::sleep(Duration::from_millis(moments.below(kills, longest)));
+        // Does nothing to a run that has ended.
         run.kill().expect("SIGKILL");
-        if run.wait().unwrap().success() {
+        let status = run.wait().unwrap();
+        if status.success() {
             break;
         }
+        assert_eq!(status.signal(), Some(9), "{method} failed of its own");
         kills += 1;
-        assert!(kills < 60, "{method} never ends");
     }
     assert!(kills > 0, "{method} was never killed");
     assert_eq!(kept(&whole), kept(&cut), "{method}, killed {kills} times");

@@ -307,6 +307,8 @@ pub struct Setup {
     pub dir: Option<PathBuf>,
     /// Ends each phase early.
     pub max_steps: Option<u64>,
+    /// Scores each epoch on other rows of the source domain.
+    pub validation: bool,
     /// Waits so long at each step, so that there is time to be killed.
     pub slow: Duration,
 }
@@ -356,9 +358,15 @@ pub fn train(world: &World, strategy: &dyn Strategy, setup: &Setup) -> Result<Tr
         identity: "gate".into(),
         seed: 7,
         domains: Domains::default()
-            .with(From::Source, Loaded::labelled(&world.source(), prepare))
+            .with(
+                From::Source,
+                Loaded::labelled(&world.source(), prepare.clone()),
+            )
             .with(From::Target, seen),
-        validation: None,
+        validation: setup.validation.then(|| {
+            let rows = world.points("validation", 100, [0.0; 2]);
+            Loaded::labelled(&rows, prepare.clone())
+        }),
         observer: &observer,
         stop: Stop::default(),
         checkpoint: setup.dir.as_ref().map(|d| d.join("state.safetensors")),

@@ -20,6 +20,7 @@
 //! Core names no plugin, draws nothing, and knows no file format but its own.
 
 pub mod check;
+mod class_loss;
 pub mod data;
 mod error;
 pub mod evaluate;
@@ -35,6 +36,7 @@ pub mod task;
 pub mod train;
 
 pub use check::Checked;
+pub use class_loss::{ClassLoss, ClassLossKeys};
 pub use error::{Context, Error, Result};
 pub use tlkit_recipe as recipe;
 

@@ -119,6 +119,15 @@ pub trait TargetTask: Send + Sync {
     ) -> Result<Head>;
     /// The loss of a batch, a scalar. `labels` are absent where the batch brings its own targets.
     fn loss(&self, logits: &Tensor, labels: Option<&Tensor>, batch: &Batch) -> Result<Tensor>;
+    /// What the loss of a batch is a mean over: its rows; the sum of their class weights; its hidden tokens. Batches that are cut into
+    /// pieces are put together by it, so that the pieces change no number.
+    fn mass(&self, _labels: Option<&Tensor>, batch: &Batch) -> Result<f64> {
+        Ok(batch.rows() as f64)
+    }
+    /// Whether the loss is plain cross-entropy, which closed-form heads minimise.
+    fn plain_loss(&self) -> bool {
+        true
+    }
     /// How it is scored.
     fn scoring(&self) -> Scoring;
     /// A hash of every input and label that the run may use.

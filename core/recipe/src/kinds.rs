@@ -355,8 +355,13 @@ impl Readable for Vec<f64> {
     fn placeholder() -> Self {
         vec![]
     }
+    /// Whole numbers without a point: widths and counts are lists of numbers too.
     fn literal(&self) -> Option<Json> {
-        Some(self.clone().into())
+        let plain = |&n: &f64| match n.fract() == 0.0 && n.abs() < 1e9 {
+            true => Json::from(n as i64),
+            false => Json::from(n),
+        };
+        Some(self.iter().map(plain).collect::<Vec<_>>().into())
     }
 }
 

@@ -218,6 +218,14 @@ impl Gradients {
         self.0.iter()
     }
 
+    /// Multiplies every gradient.
+    pub fn scale(&mut self, factor: f64) -> Result<()> {
+        for g in self.0.values_mut() {
+            *g = (&*g * factor)?;
+        }
+        Ok(())
+    }
+
     /// Adds all of `other`, each times `scale`.
     pub fn merge(&mut self, other: Gradients, scale: f64) -> Result<()> {
         for (name, g) in other.0 {

@@ -16,7 +16,7 @@ use crate::nn::{Param, Store};
 use crate::registry::Kind;
 use crate::strategy::{Selection, TargetData, Transfer};
 use crate::task::{Export, Scoring};
-use crate::train::{self, Domains, Event, Job, Observer, Outcome, Stop};
+use crate::train::{self, Domains, Event, Job, Observer, Outcome, Stop, Stoppable};
 use crate::{Context, Error, Result};
 
 /// Around a run.
@@ -323,17 +323,15 @@ pub fn execute(c: &Checked, around: &Surroundings<'_>) -> Result<RunResult> {
                 .observer
                 .event(&Event::Note("went on from a checkpoint"));
         }
+        let heeding = Stoppable {
+            observer: around.observer,
+            stop: &around.stop,
+        };
         let mut metrics = BTreeMap::new();
         if let Some(v) = &job.validation {
             metrics.insert(
                 "validation",
-                Scores::of(
-                    &transfer.model,
-                    v,
-                    c.target.as_ref(),
-                    &store,
-                    around.observer,
-                )?,
+                Scores::of(&transfer.model, v, c.target.as_ref(), &store, &heeding)?,
             );
         }
         let mut predictions = Vec::new();
@@ -344,7 +342,7 @@ pub fn execute(c: &Checked, around: &Surroundings<'_>) -> Result<RunResult> {
                 prepare.clone(),
                 c.target.as_ref(),
                 &store,
-                around.observer,
+                &heeding,
             )?;
             metrics.insert("test", scores);
             predictions = rows;

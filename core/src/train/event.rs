@@ -59,6 +59,29 @@ pub enum Event<'a> {
 pub trait Observer: Sync {
     /// Must not block for long.
     fn event(&self, event: &Event<'_>);
+    /// Whether a pass over a domain should end here, because somebody asked to stop.
+    fn stopping(&self) -> bool {
+        false
+    }
+}
+
+/// An observer, and a request to stop that passes over a domain heed too. A pass inside a training phase does not: there the
+/// step's end writes a checkpoint first.
+pub struct Stoppable<'a> {
+    /// Who hears.
+    pub observer: &'a dyn Observer,
+    /// Who asks.
+    pub stop: &'a Stop,
+}
+
+impl Observer for Stoppable<'_> {
+    fn event(&self, event: &Event<'_>) {
+        self.observer.event(event);
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.asked()
+    }
 }
 
 /// Hears nothing.

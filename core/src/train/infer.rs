@@ -59,6 +59,9 @@ pub fn predict(
     for rows in loaded.by_length(EVALUATION_BATCH)? {
         let examples = loaded.examples(&rows, crate::data::View::Plain, Stream::new(0))?;
         let batch = Arc::new(loaded.collate(&examples, store.device())?);
+        if observer.stopping() {
+            return Err(Error::Stopped { step: 0 });
+        }
         let (f, l) = model.predict(&batch, &Pass::evaluation())?;
         features.push(f);
         logits.push(l);

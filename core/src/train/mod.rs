@@ -12,7 +12,7 @@ mod schedule;
 mod step;
 
 pub use checkpoint::{Best, Place, Position, SavedMap};
-pub use event::{Event, Observer, Silent, Stop};
+pub use event::{Event, Observer, Silent, Stop, Stoppable};
 pub use infer::{Domains, EVALUATION_BATCH, predict};
 pub use optimizer::{Optimizer, OptimizerSpec, rate_groups};
 pub use run::{Job, Outcome, run};

@@ -1,6 +1,6 @@
 //! One training phase: draw, record, pull back, step, look.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -272,12 +272,12 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         let pieces = pieces(drawn, self.train.micro_batch);
         let rows: usize = drawn.first().map_or(1, |d| d.rows.len());
         let mut total = Gradients::default();
+        // Means over pieces are weighed by what each piece's own mean was over, so that cutting a batch changes no number.
+        let (mut means, mut mass): (BTreeMap<String, f64>, f64) = Default::default();
         let mut loss = 0.0;
         let single = pieces.len() == 1;
         for (k, piece) in pieces.into_iter().enumerate() {
-            let share = piece
-                .first()
-                .map_or(1.0, |d| d.rows.len() as f64 / rows as f64);
+            let piece_rows = piece.first().map_or(1.0, |d| d.rows.len() as f64);
             let pass = Pass {
                 step: self.run.position.total_steps,
                 ..Pass::training(random.at(k as u64), 0)
@@ -297,8 +297,11 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                 progress: step as f64 / self.total.max(1) as f64,
                 taps: update.objective.taps(),
                 recordings: RefCell::default(),
+                mass: Cell::new(None),
             };
             let terms = update.objective.terms(&mut state)?;
+            let weight = state.mass.get().unwrap_or(piece_rows);
+            mass += weight;
             let mut sum: Option<Tensor> = None;
             for term in &terms {
                 let value = term
@@ -320,13 +323,8 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                         &first,
                     ));
                 }
-                loss += value * term.weight * share;
-                *self
-                    .run
-                    .position
-                    .sums
-                    .entry(term.name.clone())
-                    .or_insert(0.0) += value * share * rows as f64;
+                loss += value * term.weight * weight;
+                *means.entry(term.name.clone()).or_insert(0.0) += value * weight;
                 let weighted = if term.weight == 1.0 {
                     term.value.clone()
                 } else {
@@ -357,8 +355,14 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             if single {
                 total = here;
             } else {
-                total.merge(here, share)?;
+                total.merge(here, weight)?;
             }
+        }
+        if !single {
+            total.scale(1.0 / mass)?;
+        }
+        for (name, sum) in means {
+            *self.run.position.sums.entry(name).or_insert(0.0) += sum / mass * rows as f64;
         }
         let update = &mut self.train.updates[u];
         if step == 0 {
@@ -376,7 +380,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         }
         self.transfer.store.touch();
         update.objective.after_step(self.transfer.store)?;
-        Ok(loss)
+        Ok(loss / mass)
     }
 
     /// After the warm-up every trainable tensor must have moved.

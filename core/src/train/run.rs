@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use candle_core::Tensor;
 
 use super::checkpoint::{self, Best, Place, Position, SavedMap};
-use super::event::{Event, Observer, Stop};
+use super::event::{Event, Observer, Stop, Stoppable};
 use super::infer::{Domains, Passes};
 use super::phase::Course;
 use crate::data::Loaded;
@@ -120,12 +120,16 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                 let random = Stream::new(job.seed).purpose("fit").at(index as u64);
                 let model = &mut transfer.model;
                 let snapshot = model.clone();
+                let observer = Stoppable {
+                    observer: job.observer,
+                    stop: &job.stop,
+                };
                 let mut passes = Passes {
                     model: &snapshot,
                     domains: &job.domains,
                     store: transfer.store,
                     random,
-                    observer: job.observer,
+                    observer: &observer,
                     kept: BTreeMap::new(),
                 };
                 let report = fit.fit(&mut passes, model, transfer.store)?;

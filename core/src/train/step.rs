@@ -1,6 +1,6 @@
 //! One update's view of the world: batches, labels, recorded passes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -51,6 +51,8 @@ pub(crate) struct StepState<'a> {
     pub progress: f64,
     pub taps: Vec<String>,
     pub recordings: RefCell<Vec<Recording>>,
+    /// What the task's loss was a mean over, once it was asked for.
+    pub mass: Cell<Option<f64>>,
 }
 
 impl StepState<'_> {
@@ -170,6 +172,8 @@ impl Step for StepState<'_> {
         } else {
             None
         };
+        self.mass
+            .set(Some(self.target.mass(labels.as_ref(), &batch)?));
         self.target.loss(logits, labels.as_ref(), &batch)
     }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use tlkit_core::Result;
 use tlkit_core::data::{DataKeys, Domain, Form, Labels, Reading};
 use tlkit_core::nn::{Activation, Batch, Dense, Dropout, Linear, Scope, Stage};
 use tlkit_core::recipe::{Keys, Value};
 use tlkit_core::registry::Context;
 use tlkit_core::task::{Head, Scoring, SourceTask, TargetTask};
+use tlkit_core::{ClassLoss, ClassLossKeys, Result};
 
 use crate::source::POOLINGS;
 
@@ -17,8 +17,7 @@ pub struct TextClassification {
     data: DataKeys,
     pooling: Option<String>,
     layers: Option<Vec<Part>>,
-    smoothing: f64,
-    weights: Option<Vec<f32>>,
+    loss: ClassLoss,
 }
 
 /// A layer of a head that a recipe lists.
@@ -47,28 +46,14 @@ impl TextClassification {
             None => None,
             Some(list) => Some(parts(keys, &list)?),
         };
-        let smoothing = keys
-            .f64("label_smoothing")
-            .range(0.0..1.0)
-            .default(0.0, "none")
-            .help("share of each label spread over all classes")
-            .read();
-        let weights = keys
-            .value("class_weights")
-            .help("`\"balanced\"`, or one number a class in their order")
-            .unset("all alike")
-            .optional();
+        let loss = ClassLossKeys::read(keys);
         let data = data?;
-        let weights = match weights {
-            None => None,
-            Some(v) => Some(class_weights(keys, &v, &data)?),
-        };
+        let loss = loss.check(keys, &data)?;
         Some(Box::new(TextClassification {
             data,
             pooling,
             layers,
-            smoothing,
-            weights,
+            loss,
         }))
     }
 }
@@ -109,38 +94,6 @@ fn parts(keys: &Keys, list: &[Value]) -> Option<Vec<Part>> {
         return None;
     }
     Some(parts)
-}
-
-fn class_weights(keys: &Keys, value: &Value, data: &DataKeys) -> Option<Vec<f32>> {
-    let classes = data.classes();
-    if value.as_str() == Some("balanced") {
-        let labels = data.domain("train")?.labels;
-        let n = labels.classes.len() as f32;
-        return Some(
-            labels
-                .counts()
-                .iter()
-                .map(|&c| n / (classes.len() as f32 * c.max(1) as f32))
-                .collect(),
-        );
-    }
-    let numbers: Option<Vec<f32>> = value
-        .as_list()?
-        .iter()
-        .map(|v| v.as_f64().map(|v| v as f32))
-        .collect();
-    match numbers {
-        Some(n) if n.len() == classes.len() && n.iter().all(|&w| w > 0.0) => Some(n),
-        _ => {
-            keys.error(keys.at("class_weights"), "these are not class weights")
-                .expected(format!(
-                    "\"balanced\", or {} positive numbers, for {}",
-                    classes.len(),
-                    classes.join(", ")
-                ));
-            None
-        }
-    }
 }
 
 impl TargetTask for TextClassification {
@@ -193,12 +146,15 @@ impl TargetTask for TextClassification {
     }
 
     fn loss(&self, logits: &Tensor, labels: Option<&Tensor>, _: &Batch) -> Result<Tensor> {
-        let labels = labels.ok_or_else(|| {
-            tlkit_core::Error::msg(
-                "text classification learns from labels, and these rows have none",
-            )
-        })?;
-        crate::loss(logits, labels, self.smoothing, self.weights.as_deref())
+        self.loss.loss(logits, labels)
+    }
+
+    fn mass(&self, labels: Option<&Tensor>, batch: &Batch) -> Result<f64> {
+        self.loss.mass(labels, batch.rows())
+    }
+
+    fn plain_loss(&self) -> bool {
+        self.loss.is_plain()
     }
 
     fn scoring(&self) -> Scoring {

@@ -31,7 +31,12 @@ pub(crate) fn write(
     let usual: Vec<&str> = model.head.stages.iter().map(|s| s.name()).collect();
     let classifier = usual == ["first-token", "pooler", "head.dropout.0", "classifier"];
     let masked = usual == ["masked-tokens", "vocabulary"];
-    let (architecture, export) = if classifier {
+    let mapped = model.maps().len() + model.adjust().len() > 0;
+    let (architecture, export) = if mapped {
+        let why = "the strategy left maps on features or logits, which transformers does not have"
+            .to_string();
+        ("BertModel", Export::Ours { why })
+    } else if classifier {
         (
             "BertForSequenceClassification",
             Export::Loadable {

@@ -12,10 +12,8 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
 use tlkit_core::Result;
 use tlkit_core::registry::Registry;
-use tlkit_ops::cross_entropy::{CrossEntropy, cross_entropy};
 
 mod checkpoint;
 mod classification;
@@ -48,19 +46,4 @@ pub fn register(registry: &mut Registry) -> Result<()> {
         "masked-language-modelling",
         Arc::new(MaskedLanguageModelling::make),
     )
-}
-
-/// Cross-entropy of `logits` `(rows, classes)` and `labels` `(rows,)`.
-pub(crate) fn loss(
-    logits: &Tensor,
-    labels: &Tensor,
-    smoothing: f64,
-    weights: Option<&[f32]>,
-) -> Result<Tensor> {
-    let options = CrossEntropy {
-        label_smoothing: smoothing,
-        weights: weights.map(<[f32]>::to_vec),
-        ..CrossEntropy::default()
-    };
-    Ok(cross_entropy(logits, labels, &options)?)
 }

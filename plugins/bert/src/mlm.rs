@@ -9,6 +9,7 @@ use tlkit_core::nn::{Batch, Flow, Init, Param, Pass, Role, Scope, Stage};
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::task::{Head, Scoring, SourceTask, TargetTask};
+use tlkit_ops::cross_entropy::{CrossEntropy, cross_entropy};
 
 /// Texts whose tokens are hidden and found.
 pub struct MaskedLanguageModelling {
@@ -72,7 +73,15 @@ impl TargetTask for MaskedLanguageModelling {
     }
 
     fn loss(&self, logits: &Tensor, _: Option<&Tensor>, batch: &Batch) -> Result<Tensor> {
-        crate::loss(logits, batch.want("targets")?, 0.0, None)
+        Ok(cross_entropy(
+            logits,
+            batch.want("targets")?,
+            &CrossEntropy::default(),
+        )?)
+    }
+
+    fn mass(&self, _: Option<&Tensor>, batch: &Batch) -> Result<f64> {
+        Ok(batch.want("targets")?.elem_count() as f64)
     }
 
     fn scoring(&self) -> Scoring {

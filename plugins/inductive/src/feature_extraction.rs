@@ -54,6 +54,11 @@ impl Strategy for FeatureExtraction {
                 "feature-extraction fits a plain classifier; a head with dense layers needs `method = \"fine-tune\"` and `train_from = \"head\"`",
             ));
         }
+        if !transfer.target.plain_loss() {
+            return Err(Error::msg(
+                "feature-extraction fits plain cross-entropy; class_weights and label_smoothing need `method = \"fine-tune\"` and `train_from = \"head\"`",
+            ));
+        }
         let classes = transfer.classes;
         Ok(vec![Phase::Fit {
             name: "logistic head".into(),

@@ -21,26 +21,46 @@ fn every_recipe_runs_for_three_steps() {
     let dir = tempfile::tempdir().expect("a folder");
     let passages = dir.path().join("passages.txt");
     let text: String = (0..40)
-        .map(|i| format!("passage number {i} says that the film was long and the seats were hard\n"))
+        .map(|i| {
+            format!("passage number {i} says that the film was long and the seats were hard\n")
+        })
         .collect();
     std::fs::write(&passages, text).expect("written");
     for recipe in recipes() {
-        let name = recipe.file_stem().expect("a stem").to_string_lossy().into_owned();
+        let name = recipe
+            .file_stem()
+            .expect("a stem")
+            .to_string_lossy()
+            .into_owned();
         let out = dir.path().join(&name);
         let mut command = Command::cargo_bin("tlkit").expect("the binary is built");
-        command.arg("run").arg(&recipe).arg("--out").arg(&out).args(["--set", "train.max_steps=3"]);
+        command
+            .arg("run")
+            .arg(&recipe)
+            .arg("--out")
+            .arg(&out)
+            .args(["--set", "train.max_steps=3"]);
         if name.starts_with("pretrain") {
             let train = format!("target.train={}", passages.display());
             command.args(["--set", &train, "--set", "target.split.validation=0.2"]);
         }
         let output = command.output().expect("it runs");
-        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{name}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let result = std::fs::read_to_string(out.join("result.json")).expect("result.json");
         let result: serde_json::Value = serde_json::from_str(&result).expect("JSON");
         assert_eq!(result["status"], "done", "{name}");
         assert!(out.join("model/model.safetensors").is_file(), "{name}");
         // What a run explains of itself runs again.
-        Command::cargo_bin("tlkit").expect("the binary").arg("validate").arg(out.join("recipe.toml")).assert().success();
+        Command::cargo_bin("tlkit")
+            .expect("the binary")
+            .arg("validate")
+            .arg(out.join("recipe.toml"))
+            .assert()
+            .success();
     }
 }
 
@@ -49,12 +69,24 @@ fn every_recipe_runs_for_three_steps() {
 fn the_small_bert_beats_fresh_weights_on_the_films() {
     let dir = tempfile::tempdir().expect("a folder");
     let accuracy = |name: &str| {
-        let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes").join(format!("{name}.toml"));
+        let recipe = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("recipes")
+            .join(format!("{name}.toml"));
         let out = dir.path().join(name);
-        Command::cargo_bin("tlkit").expect("the binary").arg("run").arg(recipe).arg("--quiet").arg("--out").arg(&out).assert().success();
+        Command::cargo_bin("tlkit")
+            .expect("the binary")
+            .arg("run")
+            .arg(recipe)
+            .arg("--quiet")
+            .arg("--out")
+            .arg(&out)
+            .assert()
+            .success();
         let result = std::fs::read_to_string(out.join("result.json")).expect("result.json");
         let result: serde_json::Value = serde_json::from_str(&result).expect("JSON");
-        result["metrics"]["test"]["accuracy"].as_f64().expect("a number")
+        result["metrics"]["test"]["accuracy"]
+            .as_f64()
+            .expect("a number")
     };
     let (carried, fresh) = (accuracy("sentiment"), accuracy("sentiment-scratch"));
     println!("carried over {carried:.3}, fresh {fresh:.3}");

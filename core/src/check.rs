@@ -127,7 +127,12 @@ fn read(
         .example("fine-tune")
         .required();
     let entry = methods.get(&method);
-    if let Some(entry) = entry.filter(|e| e.kind.name() != kind && strategy.has("kind")) {
+    if let Some(entry) = entry.filter(|e| {
+        // A kind that is neither is an error of its own.
+        e.kind.name() != kind
+            && strategy.has("kind")
+            && matches!(kind.as_str(), "inductive" | "transductive")
+    }) {
         let this = format!("`{method}` is {}", entry.kind.name());
         strategy
             .conflict(
@@ -204,6 +209,13 @@ fn read(
         .get(&wanted)
         .cloned()
         .and_then(|make| make(&target, &cx));
+    // What a task would have read is not unknown because the task is.
+    if made_target.is_none() {
+        target.excuse_unread();
+    }
+    if made_source.is_none() {
+        source.excuse_unread();
+    }
     if let (Some(s), Some(t)) = (&mut made_source, &made_target)
         && let Err(e) = s.expect_width(t.input_width())
     {

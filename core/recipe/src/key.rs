@@ -203,7 +203,11 @@ impl<T: Readable, D> Key<T, D> {
             return Err(Box::new(Diagnostic::error(item.at(), title).label(label)));
         }
         if let Some(Err(expected)) = self.check.as_ref().map(|check| check(&read)) {
-            let title = format!("`{name}` cannot be {}", value.found());
+            // A number or a word is quoted in full; of a list its kind says nothing.
+            let title = match value.as_list() {
+                Some(_) => format!("this is no value for `{name}`"),
+                None => format!("`{name}` cannot be {}", value.found()),
+            };
             return Err(Box::new(
                 Diagnostic::error(value.at(), title).expected(expected),
             ));

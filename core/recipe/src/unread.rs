@@ -73,7 +73,7 @@ impl Look<'_> {
             .filter(|near| normal(near) == normal(name))
             .or(alias.map(|key| key.name.as_str()));
         if same.is_none()
-            && let Some(help) = self.belongs(name, table, meant)
+            && let Some(help) = self.belongs(name, table, near.is_some(), meant)
         {
             return diagnostic.help(help);
         }
@@ -107,11 +107,12 @@ impl Look<'_> {
         diagnostic.help(format!("{owner} has {}", listed(&here, "and")))
     }
 
-    /// Which other tables have this key (or another spelling of it), in words.
+    /// Which other tables have this key (or another spelling of it), in words. `near_here`: this table has one much like it.
     fn belongs(
         &self,
         name: &str,
         not: &TableRecord,
+        near_here: bool,
         meant: &mut Vec<(Path, String)>,
     ) -> Option<String> {
         let mut headers: Vec<String> = Vec::new();
@@ -119,7 +120,12 @@ impl Look<'_> {
         for table in self.others(not) {
             let known = |key: &&KeyRecord| !matches!(key.presence, Presence::Reserved);
             let mut keys = table.keys.iter().filter(known);
-            if let Some(key) = keys.find(|key| is_called(key, name)) {
+            // What another tool calls a key elsewhere is further than a slip of the pen here.
+            let called = |key: &&KeyRecord| match near_here {
+                true => normal(&key.name) == normal(name),
+                false => is_called(key, name),
+            };
+            if let Some(key) = keys.find(called) {
                 // What stands in the wrong table is not also missing in the right one.
                 meant.push((table.path.clone(), key.name.clone()));
                 found = found.or(Some(key.name.as_str()));

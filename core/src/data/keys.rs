@@ -68,6 +68,9 @@ impl DataKeys {
         };
         if cx.transductive {
             let said = "the target's labels are sealed in a transductive recipe";
+            if keys.has("train") {
+                keys.forgive("unlabelled");
+            }
             keys.refuse("train", said).help("write `unlabelled` for the rows to adapt on, or `kind = \"inductive\"` to learn from their labels");
         } else {
             keys.refuse(

@@ -71,8 +71,10 @@ impl BertSource {
             // The checkpoint was named and not found: that is the error, and it is noted.
             (None, false) if name.is_some() => return None,
             (None, blank) => {
+                let named = keys.has("vocabulary");
                 let made = Self::stated(keys, cx, max_length);
-                if blank {
+                // A missing vocabulary is noted where it is read.
+                if blank || !named {
                     return None;
                 }
                 made

@@ -23,6 +23,16 @@ mod cli;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+unsafe extern "C" {
+    fn mi_option_set(option: std::ffi::c_int, value: std::ffi::c_long);
+}
+
+/// `mi_option_purge_delay` of mimalloc's `mi_option_e`.
+const PURGE_DELAY: std::ffi::c_int = 15;
+
 fn main() -> std::process::ExitCode {
+    // A training step frees what the next one takes again. Given back in between, every page is faulted in and zeroed anew.
+    // SAFETY: an option's number and its value, before there is a second thread; -1 keeps freed memory.
+    unsafe { mi_option_set(PURGE_DELAY, -1) };
     cli::main()
 }

@@ -122,6 +122,8 @@ pub struct Settings {
     pub sampler: crate::data::Sampler,
     /// What decides which epoch is kept.
     pub select: Selection,
+    /// Rounding of the operands of products while training. Predictions are made in f32.
+    pub precision: tlkit_ops::Precision,
 }
 
 /// When a phase ends.

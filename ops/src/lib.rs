@@ -69,5 +69,6 @@ pub mod optim;
 pub mod random;
 pub mod softmax;
 
+pub use matmul::Precision;
 pub use path::{Level, Path};
 pub use tensors::{Element, with_mut, with_ref};

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{Tensor, Var};
+use tlkit_ops::Precision;
 use tlkit_ops::random::Counter;
 
 use super::param::Param;
@@ -121,6 +122,8 @@ pub struct Pass {
     pub input_gradient: bool,
     /// Batch norm.
     pub norm: NormMode,
+    /// What the operands of a stage's large products are rounded to, forward and on the way back. Everything else stays f32.
+    pub precision: Precision,
 }
 
 impl Pass {
@@ -132,6 +135,7 @@ impl Pass {
             random: Stream::new(0),
             input_gradient: false,
             norm: NormMode::Frozen,
+            precision: Precision::F32,
         }
     }
 
@@ -143,6 +147,7 @@ impl Pass {
             random,
             input_gradient: true,
             norm: NormMode::Frozen,
+            precision: Precision::F32,
         }
     }
 

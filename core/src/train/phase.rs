@@ -280,6 +280,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             let piece_rows = piece.first().map_or(1.0, |d| d.rows.len() as f64);
             let pass = Pass {
                 step: self.run.position.total_steps,
+                precision: self.transfer.settings.precision,
                 ..Pass::training(random.at(k as u64), 0)
             };
             let update = &mut self.train.updates[u];

@@ -403,5 +403,6 @@ fn settings() -> Settings {
         patience: None,
         sampler: Sampler::Shuffled,
         select: Selection::Last,
+        precision: Default::default(),
     }
 }

@@ -22,6 +22,49 @@ pub(crate) fn gather(table: &[f32], width: usize, ids: &[u32]) -> Vec<f32> {
     out
 }
 
+/// Adds the rows `ids`, each below the number of rows of `table`, to the rows of `sum`.
+pub(crate) fn add_rows(sum: &mut [f32], table: &[f32], width: usize, ids: &[u32]) {
+    if width == 0 {
+        return;
+    }
+    let path = Path::current();
+    let per_chunk = rows_per_chunk(width);
+    sum.par_chunks_mut(per_chunk * width)
+        .zip(ids.par_chunks(per_chunk))
+        .for_each(|(sum, ids)| {
+            for (sum, &id) in sum.chunks_exact_mut(width).zip(ids) {
+                add(path, sum, &table[id as usize * width..][..width]);
+            }
+        });
+}
+
+/// A table of zeros but for the rows `ids` (increasing, each below `vocabulary`), written once.
+pub(crate) fn spread(ids: &[u32], rows: &[f32], vocabulary: usize, width: usize) -> Vec<f32> {
+    // SAFETY: every chunk is filled below.
+    let mut table = unsafe { unwritten::<f32>(vocabulary * width) };
+    if width == 0 {
+        return table;
+    }
+    let per_chunk = rows_per_chunk(width);
+    table
+        .par_chunks_mut(per_chunk * width)
+        .enumerate()
+        .for_each(|(c, chunk)| {
+            let first = c * per_chunk;
+            let from = ids.partition_point(|&id| (id as usize) < first);
+            let mut next = from;
+            for (r, to) in chunk.chunks_exact_mut(width).enumerate() {
+                if ids.get(next).is_some_and(|&id| id as usize == first + r) {
+                    to.copy_from_slice(&rows[next * width..][..width]);
+                    next += 1;
+                } else {
+                    to.fill(0.0);
+                }
+            }
+        });
+    table
+}
+
 /// Positions grouped by id, ids increasing, positions increasing within each.
 pub(crate) struct ById {
     positions: Vec<u32>,

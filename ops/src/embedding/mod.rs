@@ -11,7 +11,7 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 
-use crate::tensors::{Reading, on_kernels, tensor};
+use crate::tensors::{Reading, on_kernels, rows, tensor};
 use candle_core::{DType, Error, Result, Tensor};
 
 /// The gradient of a table, at the rows that have one.
@@ -28,8 +28,11 @@ impl Sparse {
     pub fn to_dense(&self, vocabulary: usize) -> Result<Tensor> {
         let width = self.rows.dim(1)?;
         if on_kernels(&[&self.rows]) {
-            let mut dense = vec![0f32; vocabulary * width];
-            self.add_to(&mut dense)?;
+            if self.ids.last().is_some_and(|&id| id as usize >= vocabulary) {
+                return Err(Error::Msg(format!("embedding: {vocabulary} rows are too few")).bt());
+            }
+            let reading = Reading::of(&self.rows);
+            let dense = cpu::spread(&self.ids, reading.slice()?, vocabulary, width);
             return tensor(dense, (vocabulary, width));
         }
         let dense = Tensor::zeros((vocabulary, width), self.rows.dtype(), self.rows.device())?;
@@ -69,6 +72,41 @@ pub fn forward(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
     }
     let (data, shape) = gather(&table, ids)?;
     tensor(data, shape)
+}
+
+/// The sum of the rows of several tables: for each of them its ids, all of the same shape. Part of no graph.
+///
+/// (The gradient of each table is [`backward`] with its ids.)
+pub fn sum_forward(tables: &[(&Tensor, &Tensor)]) -> Result<Tensor> {
+    let Some((&(table, ids), rest)) = tables.split_first() else {
+        return Err(Error::Msg("embedding: the sum of no tables".into()).bt());
+    };
+    let mut sum = forward(table, ids)?;
+    for (table, ids) in rest {
+        let table = table.detach();
+        if !on_kernels(&[&sum, &table]) {
+            sum = (sum + forward(&table, ids)?)?;
+            continue;
+        }
+        let table = table.contiguous()?;
+        let ids = checked_ids(&table, ids)?;
+        let (n, width) = rows(&sum)?;
+        if n != ids.len() || width != table.dim(1)? {
+            return Err(Error::Msg(format!(
+                "embedding: {} ids of {:?} onto {:?}",
+                ids.len(),
+                table.dims(),
+                sum.dims()
+            ))
+            .bt());
+        }
+        let reading = Reading::of(&table);
+        let from = reading.slice::<f32>()?;
+        crate::with_mut(&sum, |sum: &mut [f32]| {
+            cpu::add_rows(sum, from, width, &ids)
+        })?;
+    }
+    Ok(sum)
 }
 
 /// The gradient of a table of `vocabulary` rows, for the output gradient `grad`.
@@ -147,14 +185,21 @@ fn read_ids(ids: &Tensor) -> Result<Vec<u32>> {
     ids.detach().to_dtype(DType::U32)?.flatten_all()?.to_vec1()
 }
 
+/// The ids, each of them a row of the table.
+fn checked_ids(table: &Tensor, ids: &Tensor) -> Result<Vec<u32>> {
+    let vocabulary = table.dim(0)?;
+    let ids = read_ids(ids)?;
+    match ids.iter().find(|&&id| id as usize >= vocabulary) {
+        Some(id) => Err(Error::Msg(format!("embedding: id {id} of {vocabulary}")).bt()),
+        None => Ok(ids),
+    }
+}
+
 fn gather(table: &Tensor, ids: &Tensor) -> Result<(Vec<f32>, Vec<usize>)> {
-    let (vocabulary, width) = table.dims2()?;
+    let (_, width) = table.dims2()?;
     let mut shape = ids.dims().to_vec();
     shape.push(width);
-    let ids = read_ids(ids)?;
-    if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
-        return Err(Error::Msg(format!("embedding: id {id} of {vocabulary}")).bt());
-    }
+    let ids = checked_ids(table, ids)?;
     let table = table.contiguous()?;
     let reading = Reading::of(&table);
     Ok((cpu::gather(reading.slice()?, width, &ids), shape))

@@ -71,3 +71,19 @@ fn the_reference_passes_finite_differences() {
         embedding(&t[0], &ids, None)
     });
 }
+
+#[test]
+fn a_sum_of_tables_is_the_sum_of_their_rows() {
+    let (a, b) = (normal("a", &[90, 65]), normal("b", &[3, 65]));
+    let (x, y) = (drawn_ids(&[4, 50], 90), drawn_ids(&[200], 3));
+    let want = (forward(&a, &x).unwrap() + forward(&b, &y).unwrap().reshape((4, 50, 65)).unwrap())
+        .unwrap();
+    let got = sum_forward(&[(&strided(&a), &x), (&b, &y)]).unwrap();
+    assert_close("sum", &got, &want, 1e-6);
+    let y = y.reshape((4, 50)).unwrap();
+    let got = sum_forward(&[(&wide(&a), &x), (&wide(&b), &y)]).unwrap();
+    assert_close("sum", &got, &want, 1e-6);
+    assert!(sum_forward(&[(&a, &x), (&b, &drawn_ids(&[199], 3))]).is_err());
+    assert!(sum_forward(&[(&a, &x), (&b, &x)]).is_err());
+    assert!(sum_forward(&[]).is_err());
+}

@@ -10,7 +10,7 @@ mod tests;
 
 pub use cpu::column_sums;
 
-use crate::matmul::View;
+use crate::matmul::{Precision, View, bf16, forward_in as product, precision::rounded};
 use crate::tensors::{Reading, on_kernels, rows, tensor};
 use candle_core::{Error, Result, Tensor};
 
@@ -27,36 +27,101 @@ pub struct Grads {
 
 /// x Wᵀ + b for x of (..., in) and `weight` of (out, in); part of no graph.
 pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    forward_in(Precision::F32, x, weight, bias)
+}
+
+/// [`forward`] with the operands of the product at a precision.
+pub fn forward_in(
+    precision: Precision,
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+) -> Result<Tensor> {
     let (x, weight) = (x.detach(), weight.detach());
     let bias = bias.map(Tensor::detach);
     if !kernels(&x, &weight, bias.as_ref()) {
         return reference::linear(&x, &weight, bias.as_ref());
     }
-    let (data, shape) = apply(&x, &weight, bias.as_ref())?;
+    let (data, shape) = apply(precision, &x, &weight, bias.as_ref())?;
     tensor(data, shape)
 }
 
 /// The gradients for the output gradient `grad`; `need_x` says whether the input's is wanted.
 pub fn backward(x: &Tensor, weight: &Tensor, grad: &Tensor, need_x: bool) -> Result<Grads> {
+    backward_in(Precision::F32, x, weight, grad, need_x)
+}
+
+/// [`backward`] with the operands of both products at a precision. The bias's gradient is a plain sum.
+pub fn backward_in(
+    precision: Precision,
+    x: &Tensor,
+    weight: &Tensor,
+    grad: &Tensor,
+    need_x: bool,
+) -> Result<Grads> {
     Ok(Grads {
-        x: need_x.then(|| backward_x(weight, grad)).transpose()?,
-        weight: backward_weight(x, grad)?,
+        x: need_x
+            .then(|| backward_x_in(precision, weight, grad))
+            .transpose()?,
+        weight: backward_weight_in(precision, x, grad)?,
         bias: backward_bias(grad)?,
     })
 }
 
 /// The gradient of the input alone, for a frozen layer in the middle of a trained network: dx = dy W.
 pub fn backward_x(weight: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    backward_x_in(Precision::F32, weight, grad)
+}
+
+/// [`backward_x`] at a precision.
+pub fn backward_x_in(precision: Precision, weight: &Tensor, grad: &Tensor) -> Result<Tensor> {
     let mut shape = grad.dims().to_vec();
     if let Some(last) = shape.last_mut() {
         *last = weight.dim(1)?;
     }
-    crate::matmul::forward(&flat(grad)?, weight, false, false)?.reshape(shape)
+    product(precision, &flat(grad)?, weight, false, false)?.reshape(shape)
+}
+
+/// `sum` + dy W: the gradient of an input that has others (a residual, a second layer), without a pass of its own.
+///
+/// On the CPU `sum` is added to in place: whoever shares its storage sees it change.
+pub fn add_backward_x_in(
+    precision: Precision,
+    sum: Tensor,
+    weight: &Tensor,
+    grad: &Tensor,
+) -> Result<Tensor> {
+    let (weight, flat) = (weight.detach(), flat(grad)?);
+    if !sum.is_contiguous() || !on_kernels(&[&sum, &weight, &flat]) {
+        return sum.detach() + backward_x_in(precision, &weight, grad)?;
+    }
+    let (n, width) = rows(&sum)?;
+    if (n, weight.dims()) != (flat.dim(0)?, &[flat.dim(1)?, width]) {
+        return Err(Error::Msg(format!(
+            "linear: gradient {:?} through weight {:?} onto {:?}",
+            grad.dims(),
+            weight.dims(),
+            sum.dims()
+        ))
+        .bt());
+    }
+    let (rg, rw) = (Reading::of(&flat), Reading::of(&weight));
+    let (g, w) = (View::of(&rg, &flat, false)?, View::of(&rw, &weight, false)?);
+    crate::with_mut(&sum, |sum: &mut [f32]| match precision {
+        Precision::F32 => crate::matmul::into_view(sum, g, w, 1.0),
+        Precision::Bf16 => bf16::product(sum, g, w, bf16::Start::Kept),
+    })?;
+    Ok(sum)
 }
 
 /// The gradient of the weight alone: dW = dyᵀ x.
 pub fn backward_weight(x: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    crate::matmul::forward(&flat(grad)?, &flat(x)?, true, false)
+    backward_weight_in(Precision::F32, x, grad)
+}
+
+/// [`backward_weight`] at a precision.
+pub fn backward_weight_in(precision: Precision, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    product(precision, &flat(grad)?, &flat(x)?, true, false)
 }
 
 /// The gradient of the bias alone: the column sums of dy.
@@ -101,21 +166,36 @@ pub fn accumulate_weight(into: &mut [f32], x: &Tensor, grad: &Tensor) -> Result<
 
 /// x Wᵀ + b, recorded in Candle's graph.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    linear_in(Precision::F32, x, weight, bias)
+}
+
+/// [`linear`] with the operands of its products, on the way back too, at a precision.
+pub fn linear_in(
+    precision: Precision,
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+) -> Result<Tensor> {
     if !kernels(x, weight, bias) {
         return reference::linear(x, weight, bias);
     }
     let (data, shape) = apply(
+        precision,
         &x.detach(),
         &weight.detach(),
         bias.map(Tensor::detach).as_ref(),
     )?;
     // What no graph tracks is frozen, and costs nothing.
-    let back = |args: &[&Tensor], grad: &Tensor| {
+    let back = move |args: &[&Tensor], grad: &Tensor| {
         let (x, weight) = (args[0], args[1]);
         let tracked = |i: usize| args.get(i).is_some_and(|t| t.track_op());
         Ok(vec![
-            tracked(0).then(|| backward_x(weight, grad)).transpose()?,
-            tracked(1).then(|| backward_weight(x, grad)).transpose()?,
+            tracked(0)
+                .then(|| backward_x_in(precision, weight, grad))
+                .transpose()?,
+            tracked(1)
+                .then(|| backward_weight_in(precision, x, grad))
+                .transpose()?,
             tracked(2).then(|| backward_bias(grad)).transpose()?,
         ])
     };
@@ -129,7 +209,12 @@ fn kernels(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> bool {
     on_kernels(&[x, weight]) && bias.is_none_or(|b| on_kernels(&[b]))
 }
 
-fn apply(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<(Vec<f32>, Vec<usize>)> {
+fn apply(
+    precision: Precision,
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+) -> Result<(Vec<f32>, Vec<usize>)> {
     let x = x.contiguous()?;
     let (n, width_in) = rows(&x)?;
     let (width_out, expected) = weight.dims2()?;
@@ -152,5 +237,9 @@ fn apply(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<(Vec<f32>
     let xs = View::new(rx.slice::<f32>()?, n, width_in);
     let ws = View::of(&rw, weight, true)?;
     let bs = rb.as_ref().map(|b| b.slice::<f32>()).transpose()?;
-    Ok((cpu::forward(xs, ws, bs), shape))
+    let y = match precision {
+        Precision::F32 => cpu::forward(xs, ws, bs),
+        Precision::Bf16 => rounded(xs, ws, bs),
+    };
+    Ok((y, shape))
 }

@@ -67,6 +67,27 @@ fn pullbacks_agree_between_f32_and_f64() {
 }
 
 #[test]
+fn the_gradient_of_an_input_is_added_to_another() {
+    let (w, g) = (normal("w", &[50, 33]), normal("g", &[4, 30, 50]));
+    let start = normal("s", &[4, 30, 33]);
+    for precision in [Precision::F32, Precision::Bf16] {
+        let alone = backward_x_in(precision, &w, &g).unwrap();
+        let exact = (&start + &alone).unwrap();
+        for (sum, g) in [
+            (start.copy().unwrap(), g.clone()),
+            (strided(&start), strided(&g)),
+        ] {
+            let sum = add_backward_x_in(precision, sum, &w, &g).unwrap();
+            assert_close("sum", &sum, &exact, 1e-5);
+        }
+    }
+    let wide = add_backward_x_in(Precision::Bf16, wide(&start), &wide(&w), &wide(&g)).unwrap();
+    let alone = backward_x(&w, &g).unwrap();
+    assert_close("f64", &wide, &(&start + &alone).unwrap(), 1e-5);
+    assert!(add_backward_x_in(Precision::F32, start, &w, &normal("g", &[3, 50])).is_err());
+}
+
+#[test]
 fn column_sums_agree_on_every_path() {
     for (n, width) in [(1, 1), (7, 3), (130, 17), (1001, 33)] {
         let x = normal("x", &[n, width]);
@@ -116,4 +137,27 @@ fn what_is_frozen_gets_no_gradient() {
         .backward()
         .unwrap();
     assert!(grads.get(&b).is_some() && grads.get(&x).is_none() && grads.get(&w).is_none());
+}
+
+#[test]
+fn bf16_rounds_every_product_and_nothing_else() {
+    let (x, w) = (normal("x", &[4, 30, 33]), normal("w", &[50, 33]));
+    let (b, g) = (normal("b", &[50]), normal("g", &[4, 30, 50]));
+    let round = |t: &Tensor| wide(&t.to_dtype(candle_core::DType::BF16).unwrap());
+    let exact = reference::linear(&round(&x), &round(&w), Some(&wide(&b))).unwrap();
+    for x in [x.clone(), strided(&x)] {
+        let y = forward_in(Precision::Bf16, &x, &w, Some(&b)).unwrap();
+        assert_close("y", &y, &exact, 1e-5);
+    }
+    let grads = backward_in(Precision::Bf16, &x, &w, &strided(&g), true).unwrap();
+    let rounded = backward(&round(&x), &round(&w), &round(&g), true).unwrap();
+    let (gx, exact_x) = (grads.x.unwrap(), rounded.x.unwrap());
+    assert_close("x", &gx, &exact_x, 1e-5);
+    assert_close("w", &grads.weight, &rounded.weight, 1e-5);
+    assert_close("b", &grads.bias, &backward_bias(&wide(&g)).unwrap(), 1e-5);
+    // The node in Candle's graph: the same kernels.
+    let x = candle_core::Var::from_tensor(&x).unwrap();
+    let y = linear_in(Precision::Bf16, x.as_tensor(), &w, Some(&b)).unwrap();
+    let by_graph = (y * &g).unwrap().sum_all().unwrap().backward().unwrap();
+    assert_eq!(values(by_graph.get(&x).unwrap()), values(&gx));
 }

@@ -57,7 +57,7 @@ impl<'a, T: Element> View<'a, T> {
         Ok(if transposed { view.t() } else { view })
     }
 
-    fn check(&self) {
+    pub(crate) fn check(&self) {
         if self.rows > 0 && self.columns > 0 {
             let last = (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride;
             assert!(last < self.data.len(), "matrix reaches past its slice");

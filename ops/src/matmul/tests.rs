@@ -87,3 +87,120 @@ fn bits_do_not_depend_on_threads() {
         });
     }
 }
+
+/// What rounding both operands to bf16 can change in an element: each factor is off by at most 2^-8 of itself.
+fn bf16_bound(a: &Tensor, b: &Tensor, k: usize) -> f64 {
+    let most = |t: &Tensor| values(t).into_iter().fold(0f64, |m, x| m.max(x.abs()));
+    // Two roundings of half a unit in the eighth bit each, and f32 sums.
+    most(a)
+        * most(b)
+        * k as f64
+        * (2.0 * 2f64.powi(-9) + 2f64.powi(-18) + k as f64 * 2f64.powi(-24))
+}
+
+#[test]
+fn bf16_products_are_within_what_rounding_the_operands_implies() {
+    for (m, n, k) in [
+        (1, 1, 1),
+        (5, 7, 3),
+        (9, 49, 65),
+        (64, 1, 17),
+        (129, 67, 255),
+        (40, 100, 900),
+        (300, 97, 33),
+    ] {
+        for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
+            let a = normal("a", &if ta { [k, m] } else { [m, k] });
+            let b = normal("b", &if tb { [n, k] } else { [k, n] });
+            let exact = values(&reference::matmul(&wide(&a), &wide(&b), ta, tb).unwrap());
+            // What the rounded operands give in f64: the kernel's sums must be that but for their own rounding.
+            let round = |t: &Tensor| wide(&t.to_dtype(DType::BF16).unwrap());
+            let rounded = reference::matmul(&round(&a), &round(&b), ta, tb).unwrap();
+            let bound = bf16_bound(&a, &b, k);
+            for a in [a.clone(), strided(&a)] {
+                for b in [b.clone(), strided(&b)] {
+                    let c = forward_in(Precision::Bf16, &a, &b, ta, tb).unwrap();
+                    assert_close("bf16", &c, &rounded, 2e-6 * (k as f64).sqrt());
+                    let worst = values(&c)
+                        .iter()
+                        .zip(&exact)
+                        .fold(0f64, |w, (x, y)| w.max((x - y).abs()));
+                    assert!(worst <= bound, "{m} {n} {k}: {worst} > {bound}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_path_gives_the_same_bf16_product_from_any_start() {
+    use super::bf16::{Start, product_on};
+    let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    for (m, n, k) in [(3, 5, 1), (70, 130, 401), (33, 48, 0)] {
+        let a = flat(&normal("a", &[m, k]));
+        let b = flat(&normal("b", &[n, k]));
+        let (bias, kept) = (flat(&normal("bias", &[n])), flat(&normal("kept", &[m, n])));
+        // Neither stride is one: every third element of every row.
+        let apart: Vec<f32> = a.iter().flat_map(|&x| [x, f32::NAN, f32::NAN]).collect();
+        let apart = View {
+            data: &apart,
+            rows: m,
+            columns: k,
+            row_stride: 3 * k,
+            column_stride: 3,
+        };
+        let bt = View::new(&b, n, k).t();
+        let round = |x: &[f32]| -> Vec<f64> {
+            let round = |&x: &f32| half::bf16::from_f32(x).to_f64();
+            x.iter().map(round).collect()
+        };
+        let (ra, rb) = (round(&a), round(&b));
+        for path in crate::Path::all() {
+            for a in [View::new(&a, m, k), apart] {
+                for (start, first) in [
+                    (Start::Zero, vec![0.0; m * n]),
+                    (Start::Bias(&bias), bias.repeat(m)),
+                    (Start::Kept, kept.clone()),
+                ] {
+                    let mut c = kept.clone();
+                    product_on(path, &mut c, a, bt, start);
+                    for i in 0..m {
+                        for j in 0..n {
+                            let dot: f64 = (0..k).map(|p| ra[i * k + p] * rb[j * k + p]).sum();
+                            let want = dot + f64::from(first[i * n + j]);
+                            let got = f64::from(c[i * n + j]);
+                            assert!((got - want).abs() < 1e-4, "{path:?}: {got} and {want}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn bits_of_bf16_products_do_not_depend_on_threads() {
+    for (m, n, k) in [
+        (300, 200, 700),
+        (1, 500, 600),
+        (700, 1, 300),
+        (512, 384, 384),
+    ] {
+        let (a, b) = (normal("a", &[m, k]), normal("b", &[n, k]));
+        let at = a.t().unwrap().contiguous().unwrap();
+        same_bits("bf16 matmul", || {
+            vec![
+                forward_in(Precision::Bf16, &a, &b, false, true).unwrap(),
+                forward_in(Precision::Bf16, &at, &b, true, true).unwrap(),
+            ]
+        });
+    }
+}
+
+#[test]
+fn what_is_no_f32_is_not_rounded() {
+    let a = wide(&normal("a", &[7, 7]));
+    let exact = values(&forward(&a, &a, false, false).unwrap());
+    let c = forward_in(Precision::Bf16, &a, &a, false, false).unwrap();
+    assert_eq!(values(&c), exact);
+}

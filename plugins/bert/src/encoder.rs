@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use tlkit_core::Result;
 use tlkit_core::nn::{Flow, Init, Param, Pass, Role, Scope, Stage};
 use tlkit_core::task::Encoder;
-use tlkit_core::{Error, Result};
 use tlkit_ops::attention::KeyMask;
 use tlkit_ops::dropout::Dropout;
 
 use crate::config::BertConfig;
+use crate::embeddings::Embeddings;
 use crate::layer::Layer;
 
 /// Embeddings and layers.
@@ -72,81 +73,6 @@ impl Norm {
 
     pub fn params(&self) -> [Param; 2] {
         [self.weight.clone(), self.bias.clone()]
-    }
-}
-
-struct Embeddings {
-    words: Param,
-    positions: Param,
-    types: Param,
-    norm: Norm,
-    dropout: f64,
-}
-
-impl Embeddings {
-    fn new(scope: &Scope<'_>, config: &BertConfig) -> Result<Self> {
-        let init = Init::Normal(config.initializer_range);
-        let table = |name: &str, rows: usize| {
-            scope.param(
-                &format!("{name}.weight"),
-                &[rows, config.hidden_size],
-                Role::Embedding,
-                init,
-            )
-        };
-        Ok(Embeddings {
-            words: table("word_embeddings", config.vocab_size)?,
-            positions: table("position_embeddings", config.max_position_embeddings)?,
-            types: table("token_type_embeddings", config.type_vocab_size)?,
-            norm: Norm::new(&scope.sub("LayerNorm"), config)?,
-            dropout: config.hidden_dropout_prob,
-        })
-    }
-}
-
-impl Stage for Embeddings {
-    fn name(&self) -> &str {
-        "embeddings"
-    }
-
-    fn params(&self) -> Vec<Param> {
-        let mut all = vec![
-            self.words.clone(),
-            self.positions.clone(),
-            self.types.clone(),
-        ];
-        all.extend(self.norm.params());
-        all
-    }
-
-    fn forward(&self, x: &Flow, pass: &Pass) -> Result<Flow> {
-        let (rows, length) = x.hidden.dims2()?;
-        let most = self.positions.dims()[0];
-        if length > most {
-            return Err(Error::msg(format!(
-                "a text of {length} tokens is longer than the {most} positions of this BERT"
-            )));
-        }
-        let width = self.words.dims()[1];
-        let ids = x.hidden.flatten_all()?;
-        let words = tlkit_ops::embedding::embedding(&self.words.tensor(), &ids, None)?
-            .reshape((rows, length, width))?;
-        let types = x.batch.want("type_ids")?.flatten_all()?;
-        let types = tlkit_ops::embedding::embedding(&self.types.tensor(), &types, None)?
-            .reshape((rows, length, width))?;
-        let positions = self.positions.tensor().narrow(0, 0, length)?.unsqueeze(0)?;
-        let sum = (words + types)?.broadcast_add(&positions)?;
-        let y = tlkit_ops::layer_norm::layer_norm(
-            &sum,
-            &self.norm.weight.tensor(),
-            &self.norm.bias.tensor(),
-            self.norm.eps,
-        )?;
-        Ok(x.with(drop(&y, self.dropout, pass, "embeddings")?))
-    }
-
-    fn output(&self) -> String {
-        format!("(length, {})", self.words.dims()[1])
     }
 }
 

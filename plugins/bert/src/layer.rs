@@ -6,6 +6,7 @@
 use candle_core::Tensor;
 use tlkit_core::Result;
 use tlkit_core::nn::{Flow, Gradients, Init, Param, Pass, Pullback, Role, Scope, Stage, segment};
+use tlkit_ops::Precision;
 use tlkit_ops::dropout::Dropout;
 use tlkit_ops::{attention, dropout, gelu, layer_norm, linear};
 
@@ -30,16 +31,18 @@ impl Map {
         })
     }
 
-    fn graph(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(linear::linear(
+    fn graph(&self, x: &Tensor, precision: Precision) -> Result<Tensor> {
+        Ok(linear::linear_in(
+            precision,
             x,
             &self.weight.tensor(),
             Some(&self.bias.tensor()),
         )?)
     }
 
-    fn run(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(linear::forward(
+    fn run(&self, x: &Tensor, precision: Precision) -> Result<Tensor> {
+        Ok(linear::forward_in(
+            precision,
             x,
             &self.weight.detached(),
             Some(&self.bias.detached()),
@@ -52,19 +55,23 @@ impl Map {
         x: &Tensor,
         grad: &Tensor,
         need_x: bool,
+        precision: Precision,
         into: &mut Gradients,
     ) -> Result<Option<Tensor>> {
-        if !self.weight.trains() && !self.bias.trains() {
-            return if need_x {
-                Ok(Some(linear::backward_x(&self.weight.detached(), grad)?))
-            } else {
-                Ok(None)
-            };
+        if self.weight.trains() {
+            into.add(
+                &self.weight,
+                linear::backward_weight_in(precision, x, grad)?,
+            )?;
         }
-        let grads = linear::backward(x, &self.weight.detached(), grad, need_x)?;
-        into.add(&self.weight, grads.weight)?;
-        into.add(&self.bias, grads.bias)?;
-        Ok(grads.x)
+        if self.bias.trains() {
+            into.add(&self.bias, linear::backward_bias(grad)?)?;
+        }
+        if !need_x {
+            return Ok(None);
+        }
+        let weight = self.weight.detached();
+        Ok(Some(linear::backward_x_in(precision, &weight, grad)?))
     }
 }
 
@@ -163,9 +170,9 @@ impl Stage for Layer {
         let mask = key_mask(x)?;
         let drop = dropout_at(self.attention_dropout, pass, &self.places[0])?;
         let (q, k, v) = (
-            self.query.graph(h)?,
-            self.key.graph(h)?,
-            self.value.graph(h)?,
+            self.query.graph(h, pass.precision)?,
+            self.key.graph(h, pass.precision)?,
+            self.value.graph(h, pass.precision)?,
         );
         let context = attention::attention(&q, &k, &v, self.heads, &mask, drop.as_ref())?;
         let norm = |y: &Tensor, residual: &Tensor, n: &Norm, place: &str| -> Result<Tensor> {
@@ -180,20 +187,21 @@ impl Stage for Layer {
             )?)
         };
         let mixed = norm(
-            &self.mix.graph(&context)?,
+            &self.mix.graph(&context, pass.precision)?,
             h,
             &self.mix_norm,
             &self.places[1],
         )?;
         let wide = match self.act {
             Act::Gelu(kind) => {
-                let plain = linear::linear(&mixed, &self.widen.weight.tensor(), None)?;
+                let plain =
+                    linear::linear_in(pass.precision, &mixed, &self.widen.weight.tensor(), None)?;
                 gelu::bias_gelu(&plain, Some(&self.widen.bias.tensor()), kind)?
             }
-            Act::Relu => self.widen.graph(&mixed)?.relu()?,
+            Act::Relu => self.widen.graph(&mixed, pass.precision)?.relu()?,
         };
         Ok(x.with(norm(
-            &self.narrow.graph(&wide)?,
+            &self.narrow.graph(&wide, pass.precision)?,
             &mixed,
             &self.out_norm,
             &self.places[2],
@@ -204,6 +212,7 @@ impl Stage for Layer {
         let Act::Gelu(kind) = self.act else {
             return segment(self, x, pass);
         };
+        let precision = pass.precision;
         let h = x.hidden.detach();
         let mask = key_mask(x)?;
         let attention_drop = dropout_at(self.attention_dropout, pass, &self.places[0])?;
@@ -211,7 +220,11 @@ impl Stage for Layer {
             dropout_at(self.dropout, pass, &self.places[1])?,
             dropout_at(self.dropout, pass, &self.places[2])?,
         );
-        let (q, k, v) = (self.query.run(&h)?, self.key.run(&h)?, self.value.run(&h)?);
+        let (q, k, v) = (
+            self.query.run(&h, precision)?,
+            self.key.run(&h, precision)?,
+            self.value.run(&h, precision)?,
+        );
         let (context, attended) =
             attention::forward(&q, &k, &v, self.heads, &mask, attention_drop.as_ref())?;
         let norm = |y: &Tensor, residual: &Tensor, n: &Norm, drop: Option<&Dropout>| {
@@ -225,15 +238,15 @@ impl Stage for Layer {
             )
         };
         let (mixed, mix_saved) = norm(
-            &self.mix.run(&context)?,
+            &self.mix.run(&context, precision)?,
             &h,
             &self.mix_norm,
             mix_drop.as_ref(),
         )?;
-        let wide = linear::forward(&mixed, &self.widen.weight.detached(), None)?;
+        let wide = linear::forward_in(precision, &mixed, &self.widen.weight.detached(), None)?;
         let act = gelu::forward(&wide, Some(&self.widen.bias.detached()), kind)?;
         let (y, out_saved) = norm(
-            &self.narrow.run(&act)?,
+            &self.narrow.run(&act, precision)?,
             &mixed,
             &self.out_norm,
             out_drop.as_ref(),
@@ -251,6 +264,7 @@ impl Stage for Layer {
             norms: [self.mix_norm.params(), self.out_norm.params()],
             kind,
             need_input: pass.input_gradient,
+            precision,
             h,
             attended,
             context,
@@ -284,6 +298,7 @@ struct Back {
     norms: [[Param; 2]; 2],
     kind: gelu::Kind,
     need_input: bool,
+    precision: Precision,
     h: Tensor,
     attended: attention::Saved,
     context: Tensor,
@@ -323,6 +338,7 @@ impl Pullback for Back {
             norms,
             kind,
             need_input,
+            precision,
             h,
             attended,
             context,
@@ -344,7 +360,7 @@ impl Pullback for Back {
         let (sum, branch) = Back::norm(&out_saved, &norms[1], out_drop.as_ref(), grad, into)?;
         std::mem::drop(out_saved);
         let middle = front || widen.weight.trains() || widen.bias.trains();
-        let Some(grad_act) = narrow.pull(&act, &branch, middle, into)? else {
+        let Some(grad_act) = narrow.pull(&act, &branch, middle, precision, into)? else {
             return Ok(None);
         };
         std::mem::drop((act, branch));
@@ -353,18 +369,17 @@ impl Pullback for Back {
         if let Some(bias) = grads.bias {
             into.add(&widen.bias, bias)?;
         }
-        let back = if widen.weight.trains() {
+        if widen.weight.trains() {
             // The bias's gradient came with the activation's.
-            let g = linear::backward(&mixed, &widen.weight.detached(), &grads.x, front)?;
-            into.add(&widen.weight, g.weight)?;
-            g.x
-        } else if front {
-            Some(linear::backward_x(&widen.weight.detached(), &grads.x)?)
-        } else {
-            None
-        };
-        let Some(back) = back else { return Ok(None) };
-        let grad_mixed = (back + sum)?;
+            let g = linear::backward_weight_in(precision, &mixed, &grads.x)?;
+            into.add(&widen.weight, g)?;
+        }
+        if !front {
+            return Ok(None);
+        }
+        // What was the branch's is dropped: the sum is this function's alone.
+        let grad_mixed =
+            linear::add_backward_x_in(precision, sum, &widen.weight.detached(), &grads.x)?;
         std::mem::drop((mixed, grads.x));
         let (sum, branch) =
             Back::norm(&mix_saved, &norms[0], mix_drop.as_ref(), &grad_mixed, into)?;
@@ -373,16 +388,18 @@ impl Pullback for Back {
             || [query, key, value]
                 .iter()
                 .any(|m| m.weight.trains() || m.bias.trains());
-        let Some(grad_context) = mix.pull(&context, &branch, lower, into)? else {
+        let Some(grad_context) = mix.pull(&context, &branch, lower, precision, into)? else {
             return Ok(None);
         };
         std::mem::drop((context, branch));
         let (q, k, v) = attention::backward(&attended, &grad_context)?;
         std::mem::drop((attended, grad_context));
-        let mut total = if need_input { Some(sum) } else { None };
+        let mut total = need_input.then_some(sum);
         for (map, g) in [(query, q), (key, k), (value, v)] {
-            if let (Some(t), Some(x)) = (&mut total, map.pull(&h, &g, need_input, into)?) {
-                *t = (&*t + x)?;
+            map.pull(&h, &g, false, precision, into)?;
+            if let Some(sum) = total {
+                let weight = map.weight.detached();
+                total = Some(linear::add_backward_x_in(precision, sum, &weight, &g)?);
             }
         }
         Ok(total)

@@ -7,8 +7,8 @@
 //! - target task `text-classification`: texts or pairs of texts, with BERT's own head by default
 //! - target task `masked-language-modelling`: pre-training
 //!
-//! Where to look: [`source`](BertSource) is the front door; `encoder` and `layer` are the network, `layer` with a hand-written way
-//! back; `tokenizer` and `prepare` turn texts into batches; `checkpoint` and `export` read and write the HF layout.
+//! Where to look: [`source`](BertSource) is the front door; `encoder`, `embeddings` and `layer` are the network, with hand-written
+//! ways back; `tokenizer` and `prepare` turn texts into batches; `checkpoint` and `export` read and write the HF layout.
 
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use tlkit_core::registry::Registry;
 mod checkpoint;
 mod classification;
 mod config;
+mod embeddings;
 mod encoder;
 mod export;
 mod layer;

@@ -13,6 +13,7 @@ use tlkit_core::nn::{
 };
 use tlkit_core::random::Stream;
 use tlkit_core::task::Head;
+use tlkit_ops::Precision;
 
 const CONFIG: &str = r#"{"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 24,
     "max_position_embeddings": 24, "model_type": "bert"}"#;
@@ -190,10 +191,24 @@ fn set(param: &Param, values: &[f64]) {
 /// The hand-written way back against Candle's own over the same forward pass, dropout on.
 #[test]
 fn the_written_pullback_is_candles_own() {
+    for precision in [Precision::F32, Precision::Bf16] {
+        written_and_candles_own(precision);
+    }
+}
+
+fn written_and_candles_own(precision: Precision) {
+    // A difference in the last bit of an f32 can turn the rounding of an operand.
+    let near = |what: &str, a: &Tensor, b: &Tensor| match precision {
+        Precision::F32 => near(what, a, b),
+        Precision::Bf16 => near_within(1e-2, what, a, b),
+    };
     let dir = tempfile::tempdir().unwrap();
     let (_, model) = model(DType::F32, Arc::new(Mean));
     let batch = batch(&prepare(dir.path()), &TEXTS);
-    let pass = Pass::training(Stream::new(5), 2);
+    let pass = Pass {
+        precision,
+        ..Pass::training(Stream::new(5), 2)
+    };
     let mut x = Flow::start(&batch);
     for stage in model.encoder.stages() {
         let pass = Pass {
@@ -221,6 +236,10 @@ fn the_written_pullback_is_candles_own() {
 }
 
 fn near(what: &str, a: &Tensor, b: &Tensor) {
+    near_within(1e-4, what, a, b);
+}
+
+fn near_within(tolerance: f32, what: &str, a: &Tensor, b: &Tensor) {
     let worst = (a - b)
         .unwrap()
         .abs()
@@ -240,7 +259,10 @@ fn near(what: &str, a: &Tensor, b: &Tensor) {
         .unwrap()
         .to_scalar::<f32>()
         .unwrap();
-    assert!(worst <= 1e-5 + 1e-4 * size, "{what}: {worst} of {size}");
+    assert!(
+        worst <= 0.1 * tolerance + tolerance * size,
+        "{what}: {worst} of {size}"
+    );
 }
 
 #[test]

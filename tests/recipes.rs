@@ -20,12 +20,18 @@ fn recipes() -> Vec<PathBuf> {
 fn every_recipe_runs_for_three_steps() {
     let dir = tempfile::tempdir().expect("a folder");
     let passages = dir.path().join("passages.txt");
-    let text: String = (0..40)
-        .map(|i| {
-            format!("passage number {i} says that the film was long and the seats were hard\n")
-        })
-        .collect();
-    std::fs::write(&passages, text).expect("written");
+    let passage = |i: usize| {
+        format!("passage number {i} says that the film was long and the seats were hard")
+    };
+    let lines = |end: &dyn Fn(usize) -> String| {
+        (0..40)
+            .map(|i| passage(i) + &end(i) + "\n")
+            .collect::<String>()
+    };
+    std::fs::write(&passages, lines(&|_| String::new())).expect("written");
+    let marks = dir.path().join("marks.tsv");
+    let labelled = lines(&|i| format!("\t{}", if i % 2 == 0 { "negative" } else { "positive" }));
+    std::fs::write(&marks, format!("text\tlabel\n{labelled}")).expect("written");
     for recipe in recipes() {
         let name = recipe
             .file_stem()
@@ -41,7 +47,12 @@ fn every_recipe_runs_for_three_steps() {
             .arg(&out)
             .args(["--set", "train.max_steps=3"]);
         if name.starts_with("pretrain") {
-            let train = format!("target.train={}", passages.display());
+            let data = if name.ends_with("marks") {
+                &marks
+            } else {
+                &passages
+            };
+            let train = format!("target.train={}", data.display());
             command.args(["--set", &train, "--set", "target.split.validation=0.2"]);
         }
         let output = command.output().expect("it runs");

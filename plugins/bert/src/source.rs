@@ -154,14 +154,18 @@ impl BertSource {
             .help("longest text it can ever take")
             .read();
         let vocabulary = keys
-            .path("vocabulary")
+            .data("vocabulary")
             .help("a folder with tokenizer.json or vocab.txt, where there is no checkpoint")
             .example("builtin:bert-mini")
             .required();
         if keys.is_blank() {
             return Err(Error::msg("blank"));
         }
-        let name = vocabulary.display().to_string();
+        let name = vocabulary
+            .into_iter()
+            .next()
+            .map(|(name, _)| name)
+            .unwrap_or_default();
         let found = cx.resolve.resolve(&name, &cx.folder)?;
         let tokens = Tokens::of(&found, max_length.unwrap_or(128).min(positions))?;
         let text = serde_json::json!({ "vocab_size": tokens.size(), "hidden_size": width, "num_hidden_layers": layers, "num_attention_heads": heads,

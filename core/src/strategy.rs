@@ -346,3 +346,19 @@ pub trait Fit: Send {
         store: &Store,
     ) -> Result<BTreeMap<String, f64>>;
 }
+
+impl Defaults {
+    /// For a network without a family of its own.
+    pub fn plain() -> Self {
+        Defaults {
+            family: "no family".into(),
+            optimizer: OptimizerSpec::named("adamw"),
+            learning_rate: 1e-3,
+            head_multiple: 1.0,
+            schedule: "constant",
+            warmup: 0.0,
+            batch_size: 32,
+            clip: None,
+        }
+    }
+}

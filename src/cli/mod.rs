@@ -16,6 +16,7 @@ mod schema;
 mod shipped;
 mod signals;
 mod threads;
+mod which;
 
 use std::process::ExitCode;
 

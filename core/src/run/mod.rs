@@ -1,9 +1,13 @@
 //! Runs a checked recipe, and the run directory: files that appear whole or not at all.
 
+mod arrange;
 mod directory;
 mod execute;
+mod given;
+mod result;
 
+pub use arrange::{Layer, summary};
 pub use directory::{Directory, write_whole};
-pub use execute::{
-    Identity, Layer, Overview, RunResult, Surroundings, execute, overview, summary, weights_sha256,
-};
+pub use execute::{Surroundings, execute};
+pub use given::{Overview, overview};
+pub use result::{Identity, RunResult, weights_sha256};

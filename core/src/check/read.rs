@@ -1,0 +1,207 @@
+//! From tables to the parts of a checked recipe, in one pass that notes every error.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::train::Trainable;
+use super::{Checked, evaluate};
+use crate::data::{Found, Reading, Resolve};
+use crate::recipe::Keys;
+use crate::registry::{Context, Registry};
+use crate::strategy::{Defaults, Selection, Settings};
+
+/// Reads every table. `None` after an error was noted.
+pub(super) fn read(
+    root: &Keys,
+    folder: &Path,
+    registry: &Registry,
+    resolve: &Arc<dyn Resolve>,
+) -> Option<Checked> {
+    root.reserved("tune", "a grid of hyper-parameters comes later");
+    root.reserved("plugins", "plugins built elsewhere come later");
+    root.reserved("experiment", "`tlkit compare` comes later");
+    root.reserved("domains", "`tlkit compare` comes later");
+    let (source, target, strategy) = (
+        root.table("source"),
+        root.table("target"),
+        root.table("strategy"),
+    );
+    source.describe("what is known already");
+    target.describe("what is to be learned");
+    strategy.describe("how it is carried over");
+
+    let kind = strategy
+        .string("kind")
+        .one_of(["inductive", "transductive"])
+        .help("whether the target's labels may be seen")
+        .example("inductive")
+        .required();
+    let transductive = kind == "transductive";
+    let methods = registry.strategies();
+    let method = strategy
+        .string("method")
+        .one_of(methods.keys())
+        .help("how knowledge is carried over")
+        .example("fine-tune")
+        .required();
+    let entry = methods.get(&method);
+    if let Some(entry) = entry.filter(|e| {
+        // A kind that is neither is an error of its own.
+        e.kind.name() != kind
+            && strategy.has("kind")
+            && matches!(kind.as_str(), "inductive" | "transductive")
+    }) {
+        let this = format!("`{method}` is {}", entry.kind.name());
+        strategy
+            .conflict(
+                &[
+                    (strategy.at("method"), &this),
+                    (strategy.at("kind"), "and this says otherwise"),
+                ],
+                "method and kind do not go together",
+            )
+            .help(format!(
+                "write `kind = \"{}\"`, or choose a method of that kind",
+                entry.kind.name()
+            ));
+    }
+
+    source.reserved(
+        "run",
+        "a finished run as source comes with domain adaptation",
+    );
+    let mut cx = Context {
+        resolve: resolve.clone(),
+        readers: registry.readers().to_vec(),
+        folder: folder.to_path_buf(),
+        transductive,
+        checkpoint: None,
+    };
+    // A data value, so that a copy of the recipe elsewhere still finds it.
+    let checkpoint = source
+        .data("checkpoint")
+        .help("the weights to start from")
+        .example("builtin:bert-mini")
+        .check(|names| match names.len() {
+            1 => Ok(()),
+            _ => Err("one checkpoint".into()),
+        })
+        .unset("none: the source task makes its own network")
+        .optional()
+        .and_then(|names| Some(names.into_iter().next()?.0));
+    if let Some(name) = &checkpoint {
+        match resolve.resolve(name, folder) {
+            Ok(found) => cx.checkpoint = Some(found),
+            Err(e) => drop(source.error(source.at("checkpoint"), e.to_string())),
+        }
+    }
+    let inferred = cx
+        .checkpoint
+        .as_ref()
+        .and_then(model_type)
+        .and_then(|t| registry.source_for(&t).map(str::to_string));
+    let task = source
+        .string("task")
+        .one_of(registry.sources().keys())
+        .help("what kind of network is carried over");
+    let task = match (&inferred, checkpoint.is_some() && cx.checkpoint.is_none()) {
+        (Some(name), _) => Some(
+            task.default(name.clone(), "from the checkpoint's config.json")
+                .read(),
+        ),
+        (None, true) => task.optional(),
+        (None, false) => Some(task.example("bert").required()),
+    };
+    let mut made_source = task
+        .and_then(|t| registry.sources().get(&t).cloned())
+        .and_then(|make| make(&source, &cx));
+
+    let wanted = target
+        .string("task")
+        .one_of(registry.targets().keys())
+        .help("what is to be learned")
+        .example("text-classification")
+        .required();
+    let made_target = registry
+        .targets()
+        .get(&wanted)
+        .cloned()
+        .and_then(|make| make(&target, &cx));
+    // What a task would have read is not unknown because the task is.
+    if made_target.is_none() {
+        target.excuse_unread();
+    }
+    if made_source.is_none() {
+        source.excuse_unread();
+    }
+    if let (Some(s), Some(t)) = (&mut made_source, &made_target)
+        && let Err(e) = s.expect_width(t.input_width())
+    {
+        source.error(source.at("task"), e.to_string());
+    }
+    let made_strategy = entry.and_then(|e| (e.make)(&strategy, &cx));
+
+    let defaults = made_source
+        .as_ref()
+        .map_or_else(Defaults::plain, |s| s.defaults());
+    let rows = made_target.as_ref().and_then(|t| {
+        let split = if transductive { "unlabelled" } else { "train" };
+        t.domain(split, &Reading::new())
+            .ok()
+            .flatten()
+            .map(|d| d.inputs.len())
+    });
+    let train = Trainable::read(&root.table("train"), &defaults, rows);
+    let by = selection(&root.table("select"), transductive);
+    evaluate::read(&root.table("evaluate"));
+    let settings = Settings {
+        select: by,
+        ..train.settings
+    };
+    Some(Checked {
+        source: made_source?,
+        target: made_target?,
+        strategy: made_strategy?,
+        kind: entry?.kind,
+        method,
+        settings,
+        max_steps: train.max_steps,
+        checkpoint_every: train.checkpoint_every,
+        maps: registry.maps().clone(),
+        seed: train.seed,
+        device: train.device,
+        explained: String::new(),
+        replayable: String::new(),
+        values: serde_json::Value::Null,
+    })
+}
+
+/// `[select]`: which epoch is kept.
+fn selection(select: &Keys, transductive: bool) -> Selection {
+    select.describe("which epoch is kept");
+    let choices = if transductive {
+        ["last"].as_slice()
+    } else {
+        ["validation", "last"].as_slice()
+    };
+    let by = select
+        .string("by")
+        .one_of(choices)
+        .default(
+            choices[0],
+            "the best on rows set aside; the last where there are none",
+        )
+        .help("what decides which epoch is kept")
+        .read();
+    match by.as_str() {
+        "validation" => Selection::Validation,
+        _ => Selection::Last,
+    }
+}
+
+/// The `model_type` in a checkpoint's config.json.
+fn model_type(found: &Found) -> Option<String> {
+    let text = found.file("config.json")?.text("config.json").ok()?;
+    let json: serde_json::Value = serde_json::from_str(&text).ok()?;
+    json["model_type"].as_str().map(str::to_string)
+}

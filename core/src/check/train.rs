@@ -1,0 +1,177 @@
+//! `[train]`: how it is trained, with the family's defaults.
+
+use super::optimizer::optimizer;
+use crate::data::Sampler;
+use crate::recipe::{Auto, Keys};
+use crate::strategy::{Defaults, Selection, Settings, Until};
+use crate::train::Schedule;
+use tlkit_ops::Precision;
+
+/// What `[train]` says.
+pub(super) struct Trainable {
+    pub settings: Settings,
+    pub max_steps: Option<u64>,
+    pub checkpoint_every: Option<u64>,
+    pub seed: u64,
+    pub device: String,
+}
+
+impl Trainable {
+    pub fn read(keys: &Keys, d: &Defaults, rows: Option<usize>) -> Self {
+        keys.describe("how it is trained");
+        let family = d.family.as_str();
+        let seed = keys
+            .u64("seed")
+            .default(0u64, "always the same unless asked")
+            .help("fixes every random choice but the data split")
+            .read();
+        let batch_size = keys
+            .usize("batch_size")
+            .range(1..)
+            .default(d.batch_size, family)
+            .help("rows an optimizer step")
+            .read();
+        let micro = keys
+            .usize_or_auto("micro_batch")
+            .default(Auto::Is(batch_size), "the whole batch in one pass")
+            .help("rows a pass; gradients accumulate to batch_size")
+            .read();
+        let micro_batch = match micro {
+            Auto::Is(0) => {
+                keys.error(keys.at("micro_batch"), "a pass needs at least one row");
+                1
+            }
+            Auto::Is(n) => n.min(batch_size),
+            Auto::Auto => {
+                keys.error(keys.at("micro_batch"), "`auto` comes with the CUDA backend")
+                    .expected("a number of rows");
+                batch_size
+            }
+        };
+        let per_epoch = rows.map(|n| n.div_ceil(batch_size).max(1));
+        // 400 steps teach a head; fewer than 3 passes or more than 20 help nobody.
+        let (epochs, why) = match per_epoch {
+            Some(n) => (
+                400usize.div_ceil(n).clamp(3, 20),
+                format!("about 400 steps; {n} steps an epoch"),
+            ),
+            None => (3, "three passes".to_string()),
+        };
+        let epochs = keys
+            .usize("epochs")
+            .range(1..)
+            .default(epochs, why)
+            .help("passes over the training rows")
+            .known_as(&["epoch", "num_epochs", "num_train_epochs"])
+            .read();
+        let max_steps = keys
+            .u64("max_steps")
+            .range(1..)
+            .help("ends each phase after so many optimizer steps")
+            .unset("by epochs alone")
+            .optional();
+        let checkpoint_every = keys
+            .u64("checkpoint_every")
+            .range(1..)
+            .help("steps between checkpoints")
+            .unset("every half minute")
+            .optional();
+        let learning_rate = keys
+            .f64("learning_rate")
+            .above(0.0)
+            .default(d.learning_rate, family)
+            .help("the encoder's peak rate")
+            .known_as(&["lr"])
+            .read();
+        let head_default = (
+            learning_rate * d.head_multiple,
+            format!("{} times the encoder's", d.head_multiple),
+        );
+        let head_learning_rate = keys
+            .f64("head_learning_rate")
+            .above(0.0)
+            .default(head_default.0, head_default.1)
+            .help("the head's peak rate")
+            .read();
+        let layer_decay = keys
+            .f64("layer_decay")
+            .range(0.1..=1.0)
+            .default(1.0, "the same rate for every stage")
+            .help("rate of each stage, relative to the next towards the head")
+            .read();
+        let optimizer = optimizer(keys, d);
+        let schedule = keys
+            .string("schedule")
+            .one_of(Schedule::NAMES)
+            .default(d.schedule, family)
+            .help("the course of the learning rate")
+            .read();
+        let warmup = keys
+            .f64("warmup")
+            .range(0.0..1.0)
+            .default(d.warmup, family)
+            .help("share of the steps that rise to the peak")
+            .read();
+        let schedule = Schedule::parse(&schedule, warmup).unwrap_or(Schedule::constant());
+        let clip = keys.f64("clip").above(0.0).help("largest gradient norm");
+        let clip = match d.clip {
+            Some(c) => Some(clip.default(c, family).read()),
+            None => clip.unset("no clipping").optional(),
+        };
+        let patience = keys
+            .u64("patience")
+            .range(1..)
+            .help("stop after so many epochs without a better validation score")
+            .unset("never")
+            .optional();
+        let group = keys
+            .bool("group_by_length")
+            .default(true, "batches pad to their longest row")
+            .help("put rows of like length together")
+            .read();
+        let device = keys
+            .string("device")
+            .default("auto", "a GPU where this build has one")
+            .help("`cpu`, `cuda`, `cuda:1`, `auto`")
+            .read();
+        if !matches!(device.as_str(), "auto" | "cpu") {
+            keys.error(
+                keys.at("device"),
+                format!("this build has no device `{device}`"),
+            )
+            .expected("`cpu` or `auto`");
+        }
+        let precision = keys
+            .string("precision")
+            .one_of(Precision::NAMES)
+            .default(Precision::F32.name(), "every product as exact as its sums")
+            .help("of the operands of products while training; `bf16` takes less time on CPUs that multiply it fast")
+            .read();
+        let settings = Settings {
+            until: Until::Epochs(epochs as u64),
+            batch_size,
+            micro_batch,
+            learning_rate,
+            head_learning_rate,
+            layer_decay,
+            optimizer,
+            schedule,
+            clip,
+            patience,
+            sampler: if group {
+                Sampler::ByLength
+            } else {
+                Sampler::Shuffled
+            },
+            select: Selection::Validation,
+            precision: Precision::named(&precision).unwrap_or_default(),
+        };
+        Trainable {
+            settings,
+            max_steps,
+            checkpoint_every,
+            seed,
+            device,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The model of a checked recipe, as its strategy arranges it, and its summary.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use candle_core::{DType, Device};
+use serde::Serialize;
+
+use crate::Result;
+use crate::check::Checked;
+use crate::model::Model;
+use crate::nn::{Param, Stage, Store};
+use crate::strategy::{Phase, Transfer};
+use crate::task::Scoring;
+
+/// A row of the model summary.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Layer {
+    /// The stage.
+    pub stage: String,
+    /// Its output.
+    pub output: String,
+    /// Numbers it holds.
+    pub parameters: usize,
+    /// Numbers that train in some phase.
+    pub trainable: usize,
+}
+
+/// Builds the model and hands the transfer to `with`.
+pub(super) fn arranged<T>(
+    c: &Checked,
+    store: &Store,
+    with: impl FnOnce(&mut Transfer<'_>) -> Result<T>,
+) -> Result<T> {
+    let needs = c.strategy.needs();
+    let scope = store.scope("model");
+    let encoder = if needs.scratch {
+        c.source.fresh_encoder(&scope)?
+    } else {
+        c.source.encoder(&scope)?
+    };
+    let width = encoder.width();
+    let head = c
+        .target
+        .head(&scope, c.source.as_ref(), width, needs.frozen)?;
+    let classes = match c.target.scoring() {
+        Scoring::Classes(names) => names.len(),
+        Scoring::Tokens => 0,
+    };
+    let mut transfer = Transfer {
+        source: c.source.as_ref(),
+        target: c.target.as_ref(),
+        store,
+        model: Model::new(encoder, head),
+        others: BTreeMap::new(),
+        heads: BTreeMap::new(),
+        classes,
+        settings: c.settings.clone(),
+    };
+    c.strategy.arrange(&mut transfer)?;
+    with(&mut transfer)
+}
+
+/// The model summary: stages, shapes, parameters, what trains.
+pub fn summary(c: &Checked) -> Result<Vec<Layer>> {
+    let store = Store::new(&Device::Cpu, DType::F32, c.seed);
+    arranged(c, &store, |transfer| {
+        let mut trained = BTreeSet::new();
+        for phase in c.strategy.phases(transfer)? {
+            match phase {
+                Phase::Train(t) => {
+                    for update in &t.updates {
+                        trained.extend(
+                            store
+                                .select(&update.trains)
+                                .iter()
+                                .map(|p| p.name().to_string()),
+                        );
+                    }
+                }
+                // A closed-form phase writes the classifier.
+                Phase::Fit { .. } => {
+                    if let Some(last) = transfer.model.chain().stages().last() {
+                        trained.extend(last.params().iter().map(|p| p.name().to_string()));
+                    }
+                }
+            }
+        }
+        let row = |s: &Arc<dyn Stage>| Layer {
+            stage: s.name().to_string(),
+            output: s.output(),
+            parameters: s.params().iter().map(Param::count).sum(),
+            trainable: s
+                .params()
+                .iter()
+                .filter(|p| trained.contains(p.name()))
+                .map(Param::count)
+                .sum(),
+        };
+        Ok(transfer.model.chain().stages().iter().map(row).collect())
+    })
+}

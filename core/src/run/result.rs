@@ -1,0 +1,172 @@
+//! What a run leaves in `result.json` and `identity.json`.
+
+use std::collections::BTreeMap;
+
+use candle_core::DType;
+use serde::{Deserialize, Serialize};
+
+use super::execute::Surroundings;
+use crate::Result;
+use crate::check::Checked;
+use crate::evaluate::Scores;
+use crate::nn::Store;
+use crate::task::Export;
+use crate::train::Outcome;
+
+/// What a run leaves in `result.json`, format 1.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunResult {
+    /// 1.
+    pub format: u32,
+    /// The recipe's file stem.
+    pub recipe: String,
+    /// Of the complete recipe.
+    pub recipe_sha256: String,
+    /// Of every input and label used.
+    pub data_sha256: String,
+    /// What a checkpoint must agree with.
+    pub identity: String,
+    /// tlkit's version.
+    pub version: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// `done`.
+    pub status: String,
+    /// Where it ran.
+    pub device: String,
+    /// Threads it could use.
+    pub threads: usize,
+    /// Seconds of training and evaluation, over all sittings.
+    pub seconds: f64,
+    /// Largest resident memory, in MiB; 0 where the system does not say.
+    pub peak_rss_mb: u64,
+    /// Kind and method.
+    pub strategy: BTreeMap<&'static str, String>,
+    /// By what, and which epoch.
+    pub selection: serde_json::Value,
+    /// `validation` and `test`.
+    pub metrics: BTreeMap<&'static str, Scores>,
+    /// What closed-form phases reported.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fits: BTreeMap<String, f64>,
+    /// Class names, in the order of the probabilities.
+    pub labels: Vec<String>,
+    /// Hash of the weights that were kept.
+    pub weights_sha256: String,
+    /// Who else can load `model/`, or why nobody.
+    pub model: serde_json::Value,
+    /// Optimizer steps.
+    pub steps: u64,
+}
+
+/// What a run leaves in `identity.json` when it starts, so that a resume can name what is different.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// 1.
+    pub format: u32,
+    /// The recipe's file stem.
+    pub recipe: String,
+    /// Of all below.
+    pub identity: String,
+    /// Every value of the recipe, by table and key.
+    pub values: serde_json::Value,
+    /// Of every input and label that the run may use.
+    pub data_sha256: String,
+    /// Of the weights it starts from.
+    pub source_digest: String,
+    /// tlkit's version.
+    pub version: String,
+}
+
+impl Identity {
+    /// Of a checked recipe; `name` is its file stem, `identity` what [`Checked::identity`] says.
+    pub fn of(c: &Checked, name: &str, identity: &str) -> Self {
+        Identity {
+            format: 1,
+            recipe: name.to_string(),
+            identity: identity.to_string(),
+            values: c.values.clone(),
+            data_sha256: c.data_sha256(),
+            source_digest: c.source.digest(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        }
+    }
+}
+
+/// Puts together what is known when a run is done.
+pub(super) fn result(
+    c: &Checked,
+    around: &Surroundings<'_>,
+    data_sha256: &str,
+    identity: &str,
+    outcome: &Outcome,
+    metrics: BTreeMap<&'static str, Scores>,
+    labels: Vec<String>,
+    export: &Export,
+    store: &Store,
+    seconds: f64,
+) -> Result<RunResult> {
+    use sha2::Digest;
+    let model = match export {
+        Export::Loadable { by } => serde_json::json!({ "loadable_by": by }),
+        Export::Ours { why } => serde_json::json!({ "loadable_by": null, "why": why }),
+    };
+    let selection = match &outcome.chosen {
+        Some(best) => {
+            serde_json::json!({ "by": "validation", "epoch": best.epoch, "oracle": false })
+        }
+        None => serde_json::json!({ "by": "last", "epoch": null, "oracle": false }),
+    };
+    Ok(RunResult {
+        format: 1,
+        recipe: around.name.clone(),
+        recipe_sha256: crate::hex(&sha2::Sha256::digest(c.explained.as_bytes())),
+        data_sha256: data_sha256.to_string(),
+        identity: identity.to_string(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        seed: c.seed,
+        status: "done".into(),
+        device: "cpu".into(),
+        threads: rayon::current_num_threads(),
+        seconds: outcome.seconds.max(seconds),
+        peak_rss_mb: peak_rss_mb(),
+        strategy: [
+            ("kind", c.kind.name().to_string()),
+            ("method", c.method.clone()),
+        ]
+        .into(),
+        selection,
+        metrics,
+        fits: outcome.fits.clone(),
+        labels,
+        weights_sha256: weights_sha256(store)?,
+        model,
+        steps: outcome.steps,
+    })
+}
+
+/// A hash of every parameter's bits, by name in order.
+pub fn weights_sha256(store: &Store) -> Result<String> {
+    use sha2::Digest;
+    let mut sha = sha2::Sha256::new();
+    for p in store.all() {
+        sha.update(p.name().as_bytes());
+        for v in p
+            .detached()
+            .flatten_all()?
+            .to_dtype(DType::F32)?
+            .to_vec1::<f32>()?
+        {
+            sha.update(v.to_le_bytes());
+        }
+    }
+    Ok(crate::hex(&sha.finalize()))
+}
+
+/// Largest resident memory so far, in MiB (Linux).
+fn peak_rss_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    line.and_then(|l| l.trim().trim_end_matches(" kB").trim().parse::<u64>().ok())
+        .map_or(0, |kb| kb / 1024)
+}

@@ -36,13 +36,17 @@ pub enum Verb {
     Validate(Validate),
     /// Prints the complete recipe: every default, and where it comes from.
     Explain(Explain),
-    /// Prints the JSON Schema of recipes, for editors.
+    /// Prints the JSON Schema of recipes, for editors, or the reference of all keys.
     #[command(after_help = "\
 Examples:
   tlkit schema > tlkit.schema.json
-  tlkit schema | jq '.properties.train.properties | keys'
-  echo '#:schema ./tlkit.schema.json' | cat - my.toml     the line that editors look for")]
-    Schema,
+  echo '#:schema ./tlkit.schema.json' | cat - my.toml     the line that editors look for
+  tlkit schema --markdown                                 the same for people")]
+    Schema {
+        /// A page with a table of keys instead of JSON.
+        #[arg(long)]
+        markdown: bool,
+    },
     /// The recipes that come with tlkit.
     #[command(after_help = "\
 Examples:

@@ -10,6 +10,7 @@ mod parts;
 mod place;
 mod progress;
 mod recipe;
+mod reference;
 mod run;
 mod runs;
 mod schema;
@@ -46,7 +47,7 @@ fn dispatch(verb: Verb) -> Result<(), Failure> {
         Verb::Run(run) => run::run(&run),
         Verb::Validate(v) => recipe::validate(&v),
         Verb::Explain(e) => recipe::explain(&e),
-        Verb::Schema => schema::print(),
+        Verb::Schema { markdown } => schema::print(markdown),
         Verb::Recipes { verb } => shipped::recipes(&verb),
         Verb::Runs { verb } => runs::runs(&verb),
         Verb::Completions { shell } => {

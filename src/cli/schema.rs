@@ -9,12 +9,15 @@ use tlkit_core::registry::{Context, Registry};
 use tlkit_core::train::OptimizerSpec;
 
 use super::exit::Failure;
-use super::{output, parts};
+use super::{output, parts, reference};
 
-/// Prints it.
-pub fn print() -> Result<(), Failure> {
-    let schema = schema(&parts::registry()?, &parts::resolve());
-    output::out(&format!("{:#}\n", schema.to_json()));
+/// Prints it: JSON for editors, or a page for people.
+pub fn print(markdown: bool) -> Result<(), Failure> {
+    let schema = schema(&parts::registry()?, &parts::resolve()).to_json();
+    output::out(&match markdown {
+        true => reference::markdown(&schema),
+        false => format!("{schema:#}\n"),
+    });
     Ok(())
 }
 

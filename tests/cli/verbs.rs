@@ -192,3 +192,15 @@ fn what_clap_does_not_know_exits_2() {
     let bash = bench.tlkit(&["completions", "bash"]).code(0).out;
     assert!(bash.contains("validate"));
 }
+
+#[test]
+fn the_reference_in_the_guide_is_what_the_schema_says() {
+    let page = Bench::new().tlkit(&["schema", "--markdown"]).code(0).out;
+    assert!(page.contains("| `learning_rate` |"), "{page}");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/src/reference.md");
+    let guide = std::fs::read_to_string(path).expect("docs/src/reference.md");
+    assert!(
+        guide == page,
+        "the keys have changed: run `tlkit schema --markdown > docs/src/reference.md`"
+    );
+}

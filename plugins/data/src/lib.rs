@@ -39,6 +39,7 @@ use tlkit_core::registry::Registry;
 pub mod cells;
 mod csv;
 mod lines;
+pub mod scenes;
 pub mod source;
 pub mod svmlight;
 mod tsv;

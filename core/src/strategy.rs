@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use crate::cache::Rows;
 use crate::data::{Domain, Feed, From, Labels, Sealed, View};
 use crate::model::Model;
 use crate::nn::{Batch, Scope, Select, Store, Taps};
+use crate::outside::Outside;
 use crate::random::Stream;
 use crate::task::{Head, SourceTask, TargetTask};
 use crate::train::{OptimizerSpec, Schedule};
@@ -167,6 +169,10 @@ pub trait Strategy: Send + Sync {
     }
     /// The phases, in order.
     fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>>;
+    /// What its outcome depends on besides its keys, the data and the source: a teacher's weights. Part of a run's identity.
+    fn digest(&self) -> String {
+        String::new()
+    }
 }
 
 /// One phase.
@@ -286,6 +292,11 @@ pub trait Objective: Send {
     fn taps(&self) -> Vec<String> {
         Vec::new()
     }
+    /// Before the first step of a sitting, also of one that goes on from a checkpoint: what can be computed again and is not worth
+    /// saving, a teacher's outputs.
+    fn begin(&mut self, _infer: &mut dyn Infer) -> Result<()> {
+        Ok(())
+    }
     /// Before each epoch: a pass in evaluation mode, for centroids and pseudo-labels.
     fn begin_epoch(&mut self, _infer: &mut dyn Infer) -> Result<()> {
         Ok(())
@@ -333,6 +344,8 @@ pub trait Infer {
     fn labels(&self, from: From) -> Result<Labels>;
     /// A seeded stream.
     fn random(&self, purpose: &str) -> Stream;
+    /// What a model from outside says of every row of a domain.
+    fn outside(&mut self, from: From, model: &Outside) -> Result<Rows>;
 }
 
 /// A phase without gradients: CORAL, TCA, logistic regression, kNN, AdaBN, BBSE.

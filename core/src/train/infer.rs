@@ -6,9 +6,11 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 
 use super::event::{Event, Observer};
+use crate::cache::{Cache, Rows};
 use crate::data::{From, Labels, Loaded};
 use crate::model::Model;
 use crate::nn::{Pass, Store};
+use crate::outside::Outside;
 use crate::random::Stream;
 use crate::strategy::Infer;
 use crate::{Error, Result};
@@ -87,6 +89,7 @@ pub(crate) struct Passes<'a> {
     pub store: &'a Store,
     pub random: Stream,
     pub observer: &'a dyn Observer,
+    pub cache: Option<&'a Cache>,
     /// The last pass over each domain, and the version of the weights it was made with.
     pub kept: BTreeMap<From, (u64, Tensor, Tensor)>,
 }
@@ -123,6 +126,11 @@ impl Infer for Passes<'_> {
                 loaded.name
             ))
         })
+    }
+
+    fn outside(&mut self, from: From, model: &Outside) -> Result<Rows> {
+        let loaded = self.domains.get(from)?;
+        model.rows(loaded.inputs.as_ref(), self.cache, self.observer)
     }
 
     fn random(&self, purpose: &str) -> Stream {

@@ -6,6 +6,7 @@ mod event;
 mod infer;
 mod liveness;
 mod optimizer;
+pub(crate) mod pass;
 mod phase;
 mod run;
 mod schedule;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use super::checkpoint::Best;
-use super::event::Event;
+use super::event::{Event, Stoppable};
 use super::infer::Passes;
 use super::optimizer::Optimizer;
 use super::run::{Job, Runner};
@@ -144,6 +144,9 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         if done == 0 {
             self.run.position.fingerprints = Some(liveness::fingerprints(&self.trainable())?);
         }
+        if done < self.total {
+            self.begin()?;
+        }
         while self.run.position.step < self.total {
             if self.run.position.step.is_multiple_of(self.per_epoch) {
                 self.begin_epoch()?;
@@ -198,6 +201,30 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         ))
     }
 
+    /// A pass heeds Ctrl-C at its every batch here: no step is half done, and the checkpoint stands.
+    fn begin(&mut self) -> Result<()> {
+        let random = Stream::new(self.job.seed)
+            .purpose("begin")
+            .at(self.index as u64);
+        let observer = Stoppable {
+            observer: self.job.observer,
+            stop: &self.job.stop,
+        };
+        let mut passes = Passes {
+            model: &self.transfer.model,
+            domains: &self.job.domains,
+            store: self.transfer.store,
+            random,
+            observer: &observer,
+            cache: self.job.cache.as_ref(),
+            kept: BTreeMap::new(),
+        };
+        for update in &mut self.train.updates {
+            update.objective.begin(&mut passes)?;
+        }
+        Ok(())
+    }
+
     fn begin_epoch(&mut self) -> Result<()> {
         self.run.position.sums.clear();
         self.run.position.rows = 0.0;
@@ -212,6 +239,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                 store: self.transfer.store,
                 random,
                 observer: self.job.observer,
+                cache: None,
                 kept: BTreeMap::new(),
             };
             update.objective.begin_epoch(&mut passes)?;

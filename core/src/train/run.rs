@@ -10,6 +10,7 @@ use super::checkpoint::{self, Best, Place, Position, SavedMap};
 use super::event::{Event, Observer, Stop, Stoppable};
 use super::infer::{Domains, Passes};
 use super::phase::Course;
+use crate::cache::Cache;
 use crate::data::Loaded;
 use crate::model::MapKinds;
 use crate::nn::Store;
@@ -41,6 +42,8 @@ pub struct Job<'a> {
     pub max_steps: Option<u64>,
     /// The kinds of map that a checkpoint may hold.
     pub maps: MapKinds,
+    /// Where features and a teacher's outputs are kept; `None` keeps them in memory.
+    pub cache: Option<Cache>,
 }
 
 /// What came of it.
@@ -130,6 +133,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                     store: transfer.store,
                     random,
                     observer: &observer,
+                    cache: job.cache.as_ref(),
                     kept: BTreeMap::new(),
                 };
                 let report = fit.fit(&mut passes, model, transfer.store)?;

@@ -374,6 +374,7 @@ pub fn train(world: &World, strategy: &dyn Strategy, setup: &Setup) -> Result<Tr
         checkpoint_every: Some(3),
         max_steps: setup.max_steps,
         maps: MapKinds::default(),
+        cache: None,
     };
     strategy.arrange(&mut transfer)?;
     let phases = strategy.phases(&transfer)?;

@@ -4,6 +4,7 @@
 //! - `feature-extraction` ([`FeatureExtraction`]): the encoder is frozen, its features computed once, and a regularised
 //!   logistic regression fitted on them
 //! - `from-scratch`: `fine-tune` on fresh weights, the yardstick for what was carried over
+//! - `distill` ([`Distill`]): a teacher's answers or vectors are learned, from texts that need no labels
 //! - `phases` ([`Phases`]): phases written by hand, `[[strategy.phases]]`
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use tlkit_core::Result;
 use tlkit_core::registry::{Kind, Registry};
 
+mod distill;
 mod feature_extraction;
 mod fine_tune;
 mod logistic;
@@ -18,6 +20,7 @@ mod phases;
 mod stages;
 mod supervised;
 
+pub use distill::{Distill, cosine_distance, soft_labels};
 pub use feature_extraction::FeatureExtraction;
 pub use fine_tune::FineTune;
 pub use logistic::{Logistic, fit_logistic};
@@ -50,5 +53,11 @@ pub fn register(registry: &mut Registry) -> Result<()> {
         inductive,
         "phases written by hand",
         Arc::new(Phases::make),
+    )?;
+    registry.strategy(
+        "distill",
+        inductive,
+        "learn what a teacher says, its answers or its vectors",
+        Arc::new(Distill::make),
     )
 }

@@ -9,6 +9,7 @@ use super::example::{Example, Prepare, View};
 use super::labels::{Domain, Labels};
 use super::table::Samples;
 use crate::Result;
+use crate::cache::Rows;
 use crate::nn::Batch;
 use crate::random::Stream;
 
@@ -60,6 +61,8 @@ pub struct Loaded {
     prepare: Arc<dyn Prepare>,
     plain: Vec<OnceLock<Arc<Example>>>,
     order: Mutex<Option<(OrderKey, Arc<Vec<Vec<u32>>>)>>,
+    /// What a frozen network made of every row, and which state of it that was.
+    frozen: Mutex<Option<(u64, Arc<Rows>)>>,
 }
 
 type OrderKey = (u64, u64, usize, u8, bool);
@@ -94,6 +97,7 @@ impl Loaded {
             prepare,
             plain,
             order: Mutex::default(),
+            frozen: Mutex::default(),
         }
     }
 
@@ -225,6 +229,24 @@ impl Loaded {
     pub fn collate(&self, examples: &[Arc<Example>], device: &Device) -> Result<Batch> {
         let refs: Vec<&Example> = examples.iter().map(AsRef::as_ref).collect();
         self.prepare.collate(&refs, device)
+    }
+
+    /// Rows of numbers for this domain, made once for each `id`.
+    pub(crate) fn once(&self, id: u64, make: impl FnOnce() -> Result<Rows>) -> Result<Arc<Rows>> {
+        let mut kept = self
+            .frozen
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((of, rows)) = kept.as_ref()
+            && *of == id
+        {
+            return Ok(rows.clone());
+        }
+        // What was kept before is gone before the next is made.
+        *kept = None;
+        let rows = Arc::new(make()?);
+        *kept = Some((id, rows.clone()));
+        Ok(rows)
     }
 
     /// The labels of some rows, `(rows,)`, u32; `None` where they are not to be seen.

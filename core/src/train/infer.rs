@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 
 use super::event::{Event, Observer};
+use super::frozen;
 use crate::cache::{Cache, Rows};
 use crate::data::{From, Labels, Loaded};
 use crate::model::Model;
@@ -55,6 +56,11 @@ pub fn predict(
     let n = loaded.len();
     if n == 0 {
         return Err(Error::msg(format!("{} has no rows", loaded.name)));
+    }
+    if let Some(prefix) = model.frozen() {
+        let parts = frozen::predict(prefix, model, loaded, store, observer)?;
+        let (features, logits): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        return Ok((Tensor::cat(&features, 0)?, Tensor::cat(&logits, 0)?));
     }
     let mut order = Vec::with_capacity(n);
     let (mut features, mut logits) = (Vec::new(), Vec::new());

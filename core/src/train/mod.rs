@@ -3,6 +3,7 @@
 mod check;
 mod checkpoint;
 mod event;
+pub(crate) mod frozen;
 mod infer;
 mod liveness;
 mod optimizer;

@@ -12,7 +12,7 @@ use super::infer::Passes;
 use super::optimizer::Optimizer;
 use super::run::{Job, Runner};
 use super::step::{Drawn, Models, StepState};
-use super::{check, liveness};
+use super::{check, frozen, liveness};
 use crate::data::{Cursor, Loaded};
 use crate::evaluate::Scores;
 use crate::nn::{Gradients, Param, Pass, Select};
@@ -155,6 +155,10 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             self.run.position.step += 1;
             self.run.position.total_steps += 1;
             self.movement()?;
+            // At the first step of a sitting, and at the end.
+            if self.run.position.step == done + 1 || self.run.position.step == self.total {
+                frozen::unmoved(self.transfer, &name)?;
+            }
             let step = self.run.position.step;
             if step.is_multiple_of(self.per_epoch) || step == self.total {
                 self.end_epoch()?;
@@ -322,6 +326,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                 heads: &self.transfer.heads,
                 target: self.transfer.target,
                 store: self.transfer.store,
+                observer: self.job.observer,
                 pass,
                 progress: step as f64 / self.total.max(1) as f64,
                 taps: update.objective.taps(),

@@ -8,12 +8,13 @@ use candle_core::Tensor;
 
 use super::checkpoint::{self, Best, Place, Position, SavedMap};
 use super::event::{Event, Observer, Stop, Stoppable};
+use super::frozen;
 use super::infer::{Domains, Passes};
 use super::phase::Course;
 use crate::cache::Cache;
 use crate::data::Loaded;
 use crate::model::MapKinds;
-use crate::nn::Store;
+use crate::nn::{Select, Store};
 use crate::random::Stream;
 use crate::strategy::{Phase, State, Transfer};
 use crate::{Error, Result};
@@ -100,8 +101,17 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
     }
     job.cut_metrics(state.position.lines)?;
     let of = phases.len();
+    let mut trained = Vec::new();
     for (index, phase) in phases.into_iter().enumerate() {
-        if index < state.position.phase {
+        let over = index < state.position.phase;
+        // The last phase's border is that of the scores too, also where the run goes on after its end.
+        if !over || index + 1 == of {
+            frozen::set(transfer, &phase, &Select::Any(trained.clone()), job)?;
+        }
+        if let Phase::Train(train) = &phase {
+            trained.extend(train.updates.iter().map(|u| u.trains.clone()));
+        }
+        if over {
             continue;
         }
         match phase {
@@ -138,6 +148,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                 };
                 let report = fit.fit(&mut passes, model, transfer.store)?;
                 transfer.store.touch();
+                frozen::renew(transfer)?;
                 state.position.fits.extend(report);
             }
         }

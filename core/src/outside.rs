@@ -118,7 +118,7 @@ impl Outside {
 
     fn build(&self) -> Result<Built> {
         let store = Store::new(&Device::Cpu, DType::F32, 0);
-        let scope = store.scope("outside");
+        let scope = store.scope("model");
         let encoder = self.source.encoder(&scope)?;
         let (head, classes) = match self.output {
             Output::Features => {

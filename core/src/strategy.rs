@@ -301,6 +301,11 @@ pub trait Objective: Send {
     fn begin_epoch(&mut self, _infer: &mut dyn Infer) -> Result<()> {
         Ok(())
     }
+    /// After each epoch, where the target task has no score of its own (vectors): a loss on the validation rows and its name. The epoch
+    /// where it is least is kept.
+    fn validate(&mut self, _infer: &mut dyn Infer) -> Result<Option<(String, f64)>> {
+        Ok(None)
+    }
     /// After the optimizer's step: a mean teacher, a queue.
     fn after_step(&mut self, _store: &Store) -> Result<()> {
         Ok(())
@@ -344,6 +349,8 @@ pub trait Infer {
     fn labels(&self, from: From) -> Result<Labels>;
     /// A seeded stream.
     fn random(&self, purpose: &str) -> Stream;
+    /// Whether a domain is there.
+    fn has(&self, from: From) -> bool;
     /// What a model from outside says of every row of a domain.
     fn outside(&mut self, from: From, model: &Outside) -> Result<Rows>;
 }

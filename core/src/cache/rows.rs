@@ -250,3 +250,31 @@ fn write(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was written before the disk was full is not computed again.
+    #[test]
+    fn a_file_that_cannot_be_written_on_comes_back_to_memory() -> Result<()> {
+        let path = std::env::temp_dir().join(format!("tlkit-sink-{}", std::process::id()));
+        let mut sink = Sink::file(path.clone(), 4);
+        sink.put(&[0, 2], &[1.0, 2.0])?;
+        // From here on the file is open for reading alone: every write to it fails, as on a full disk.
+        let To::File(_, file) = &mut sink.to else {
+            return Err(Error::msg("not a file"));
+        };
+        *file = Some(File::open(&path).map_err(Error::io(&path))?);
+        sink.put(&[3, 1], &[4.0, 3.0])?;
+        match sink.close()? {
+            Closed::Memory(rows, why) => {
+                assert_eq!(rows.values(), [1.0, 3.0, 2.0, 4.0]);
+                assert!(why.is_some());
+            }
+            Closed::File(_) => return Err(Error::msg("still a file")),
+        }
+        assert!(!path.exists());
+        Ok(())
+    }
+}

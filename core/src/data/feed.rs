@@ -22,6 +22,8 @@ pub enum From {
     Target,
     /// The inputs that are tested on, without labels.
     TargetTest,
+    /// The inputs of the rows that decide which epoch is kept, where an objective scores them itself. No feed draws from them.
+    Validation,
 }
 
 /// In which order rows come.

@@ -71,7 +71,12 @@ pub fn execute(c: &Checked, around: &Surroundings<'_>) -> Result<RunResult> {
             .as_ref()
             .filter(|_| scored)
             .map(|d| Loaded::labelled(d, prepare.clone()));
-        if validation.is_none() {
+        // What has no labels to be scored by is scored by the strategy's own loss.
+        if let Some(rows) = given.validation.as_ref().filter(|_| !scored) {
+            let rows = Loaded::unlabelled(rows, prepare.clone());
+            domains = domains.with(From::Validation, rows);
+        }
+        if given.validation.is_none() {
             transfer.settings.select = Selection::Last;
         }
         let phases = c.strategy.phases(transfer)?;

@@ -30,6 +30,11 @@ impl Domains {
         self
     }
 
+    /// Whether it is here.
+    pub fn has(&self, from: From) -> bool {
+        self.0.contains_key(&from)
+    }
+
     /// Looks one up.
     pub fn get(&self, from: From) -> Result<&Arc<Loaded>> {
         self.0.get(&from).ok_or_else(|| {
@@ -37,6 +42,7 @@ impl Domains {
                 From::Source => "labelled source rows (`source.train`)",
                 From::Target => "target rows",
                 From::TargetTest => "test inputs",
+                From::Validation => "validation rows",
             };
             Error::msg(format!(
                 "this strategy needs {what}, and the recipe has none"
@@ -132,6 +138,10 @@ impl Infer for Passes<'_> {
                 loaded.name
             ))
         })
+    }
+
+    fn has(&self, from: From) -> bool {
+        self.domains.has(from)
     }
 
     fn outside(&mut self, from: From, model: &Outside) -> Result<Rows> {

@@ -453,14 +453,36 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             values.insert("learning_rate".into(), rate);
         }
         let mut best = false;
-        if let Some(validation) = &self.job.validation {
-            let t = &self.transfer;
-            let scores = Scores::of(&t.model, validation, t.target, t.store, self.job.observer)?;
-            for (name, value) in scores.values() {
-                values.insert(format!("validation_{name}"), value);
+        let t = &self.transfer;
+        let rank = match &self.job.validation {
+            Some(rows) => {
+                let scores = Scores::of(&t.model, rows, t.target, t.store, self.job.observer)?;
+                for (name, value) in scores.values() {
+                    values.insert(format!("validation_{name}"), value);
+                }
+                Some(scores.rank())
             }
+            None => {
+                let mut passes = Passes {
+                    model: &t.model,
+                    domains: &self.job.domains,
+                    store: t.store,
+                    random: Stream::new(self.job.seed).purpose("validate"),
+                    observer: self.job.observer,
+                    cache: None,
+                    kept: BTreeMap::new(),
+                };
+                let own = self.train.updates.first_mut();
+                let own = own.map_or(Ok(None), |u| u.objective.validate(&mut passes))?;
+                own.map(|(name, loss)| {
+                    values.insert(format!("validation_{name}"), loss);
+                    (-loss, loss)
+                })
+            }
+        };
+        let position = &mut self.run.position;
+        if let Some((score, loss)) = rank {
             if self.train.select == Selection::Validation {
-                let (score, loss) = scores.rank();
                 best = position.best.is_none_or(|b| b.beaten_by(score, loss));
                 if best {
                     position.best = Some(Best { epoch, score, loss });

@@ -158,6 +158,25 @@ impl Distill {
         }
     }
 
+    /// From a teacher's answers.
+    pub fn answers(teacher: Outside, temperature: f64, alpha: f64) -> Self {
+        Distill {
+            teacher: Arc::new(teacher),
+            what: What::Logits { temperature },
+            alpha,
+        }
+    }
+
+    /// From a teacher's vectors, by angle.
+    pub fn vectors(teacher: Outside, alpha: f64) -> Self {
+        let distance = Distance::Cosine;
+        Distill {
+            teacher: Arc::new(teacher),
+            what: What::Features { distance },
+            alpha,
+        }
+    }
+
     /// The teacher's column for each of the target's classes.
     fn order(&self, classes: &[String]) -> Result<Vec<u32>> {
         let theirs = self.teacher.classes();
@@ -248,6 +267,8 @@ impl Strategy for Distill {
             labelled,
             order,
             rows: None,
+            validation: None,
+            map: None,
         };
         Ok(vec![Phase::Train(Train {
             name: "distill".into(),
@@ -283,12 +304,45 @@ struct Heard {
     /// The teacher's column for each class.
     order: Vec<u32>,
     rows: Option<Rows>,
+    /// What the teacher says of the validation rows, where there are no labels to score them by.
+    validation: Option<Rows>,
+    /// To the teacher's width, once a step has looked it up.
+    map: Option<Linear>,
+}
+
+impl Heard {
+    /// Between what the student's vectors are mapped to and the teacher's.
+    fn distance(&self, said: &Tensor, features: &Tensor, distance: Distance) -> Result<Tensor> {
+        let map = self
+            .map
+            .as_ref()
+            .ok_or_else(|| Error::msg("the map to the teacher's width was not looked up"))?;
+        let mapped = map.forward(features)?;
+        match distance {
+            Distance::Cosine => cosine_distance(said, &mapped),
+            Distance::Mse => Ok((said - mapped)?.sqr()?.mean_all()?),
+        }
+    }
 }
 
 impl Objective for Heard {
     fn begin(&mut self, infer: &mut dyn Infer) -> Result<()> {
         self.rows = Some(infer.outside(From::Target, &self.teacher)?);
+        if infer.has(From::Validation) {
+            self.validation = Some(infer.outside(From::Validation, &self.teacher)?);
+        }
         Ok(())
+    }
+
+    fn validate(&mut self, infer: &mut dyn Infer) -> Result<Option<(String, f64)>> {
+        let (Some(rows), What::Features { distance }) = (&self.validation, self.what) else {
+            return Ok(None);
+        };
+        let features = infer.features(From::Validation)?;
+        let said = rows.tensor(features.device())?.to_dtype(features.dtype())?;
+        let value = self.distance(&said, &features, distance)?;
+        let value = value.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+        Ok(Some(("teacher".into(), value)))
     }
 
     fn terms(&mut self, step: &mut dyn Step) -> Result<Vec<Term>> {
@@ -324,11 +378,8 @@ impl Objective for Heard {
                     weight: param("weight")?,
                     bias: param("bias")?,
                 };
-                let mapped = map.forward(&taps.features)?;
-                match distance {
-                    Distance::Cosine => cosine_distance(&said, &mapped)?,
-                    Distance::Mse => (said - mapped)?.sqr()?.mean_all()?,
-                }
+                self.map = Some(map);
+                self.distance(&said, &taps.features, distance)?
             }
         };
         terms.push(Term::new("teacher", self.alpha, value));
@@ -361,4 +412,71 @@ pub fn cosine_distance(teacher: &Tensor, student: &Tensor) -> Result<Tensor> {
     };
     let cosine = (unit(&teacher.detach())? * unit(student)?)?.sum(D::Minus1)?;
     Ok(cosine.mean_all()?.affine(-1.0, 1.0)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+    use tlkit_core::random::Stream;
+
+    use super::*;
+
+    fn normal(name: &str, rows: usize, columns: usize) -> Tensor {
+        let values = Stream::new(4).purpose(name).normals(rows * columns);
+        let t = Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap();
+        t.to_dtype(DType::F64).unwrap()
+    }
+
+    fn value(t: Result<Tensor>) -> f64 {
+        t.unwrap().to_scalar().unwrap()
+    }
+
+    /// Central differences of a function of the student, element by element.
+    fn check(f: &dyn Fn(&Tensor) -> Result<Tensor>) {
+        let x = Var::from_tensor(&normal("student", 3, 5)).unwrap();
+        let grads = f(&x).unwrap().backward().unwrap();
+        let ours = grads.get(&x).unwrap().flatten_all().unwrap();
+        let ours = ours.to_vec1::<f64>().unwrap();
+        let at = x.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        for i in 0..at.len() {
+            let moved = |by: f64| {
+                let mut at = at.clone();
+                at[i] += by;
+                value(f(&Tensor::from_vec(at, (3, 5), &Device::Cpu).unwrap()))
+            };
+            let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+            assert!((slope - ours[i]).abs() < 1e-8, "{slope} and {}", ours[i]);
+        }
+        assert!(ours.iter().any(|g| g.abs() > 1e-3));
+    }
+
+    #[test]
+    fn gradients_match_finite_differences_in_double() {
+        let teacher = normal("teacher", 3, 5);
+        for temperature in [0.5, 1.0, 2.0, 7.0] {
+            check(&|x| soft_labels(&teacher, x, temperature));
+        }
+        check(&|x| cosine_distance(&teacher, x));
+    }
+
+    #[test]
+    fn who_says_the_same_is_at_distance_zero() {
+        let t = normal("teacher", 3, 5);
+        assert!(value(soft_labels(&t, &t, 2.0)).abs() < 1e-12);
+        // Softmax knows no common shift, an angle no length.
+        assert!(value(soft_labels(&t, &(&t + 3.0).unwrap(), 2.0)).abs() < 1e-12);
+        assert!(value(cosine_distance(&t, &(&t * 0.1).unwrap())).abs() < 1e-12);
+        let away = value(cosine_distance(&t, &t.neg().unwrap()));
+        assert!((away - 2.0).abs() < 1e-12, "{away}");
+    }
+
+    #[test]
+    fn the_divergence_is_the_textbooks() {
+        let at = |v: &[f64]| Tensor::from_slice(v, (1, v.len()), &Device::Cpu).unwrap();
+        let (p, q) = ([0.7f64, 0.2, 0.1], [0.5f64, 0.25, 0.25]);
+        let log = |v: [f64; 3]| at(&v.map(f64::ln));
+        let kl: f64 = p.iter().zip(&q).map(|(p, q)| p * (p / q).ln()).sum();
+        let ours = value(soft_labels(&log(p), &log(q), 1.0));
+        assert!((ours - kl).abs() < 1e-12, "{ours} and {kl}");
+    }
 }

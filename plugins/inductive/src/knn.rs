@@ -296,3 +296,56 @@ impl Map for Knn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn points() -> (Tensor, Vec<u32>) {
+        let at = [
+            [1f32, 0.0],
+            [2.0, 0.1],
+            [-1.0, 0.0],
+            [-2.0, 0.1],
+            [1.5, 0.0],
+        ];
+        let x = Tensor::new(&at, &Device::Cpu).unwrap();
+        (x, vec![0, 0, 1, 1, 0])
+    }
+
+    #[test]
+    fn the_nearest_vote() {
+        for euclidean in [false, true] {
+            let (x, labels) = points();
+            let mut knn = Knn::new(&x, labels, 2, euclidean).unwrap();
+            knn.k = 3;
+            let asked = Tensor::new(&[[3f32, 0.0], [-3.0, 0.0]], &Device::Cpu).unwrap();
+            let p = knn.apply(&asked).unwrap().exp().unwrap();
+            let p = p.to_vec2::<f32>().unwrap();
+            // Three of three votes; two of three on the side that has two points.
+            assert!((p[0][0] - 3.5 / 4.0).abs() < 1e-6, "{p:?}");
+            assert!((p[1][1] - 2.5 / 4.0).abs() < 1e-6, "{p:?}");
+            assert!((p[0][0] + p[0][1] - 1.0).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn what_is_saved_answers_alike() {
+        let (x, labels) = points();
+        let mut knn = Knn::new(&x, labels, 2, true).unwrap();
+        knn.k = 2;
+        let again = Knn::load(&knn.save()).unwrap();
+        let bits = |m: &dyn Map| m.apply(&x).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(bits(again.as_ref()), bits(&knn));
+        assert_eq!(again.kind(), "knn");
+    }
+
+    #[test]
+    fn a_row_that_is_left_out_does_not_vote_for_itself() {
+        // Each row's only neighbour of its own class is far: with itself in the vote k = 1 would always be right.
+        let x = Tensor::new(&[[0f32], [1.0], [10.0], [11.0]], &Device::Cpu).unwrap();
+        let knn = Knn::new(&x, vec![0, 1, 0, 1], 2, true).unwrap();
+        let (_, right) = knn.choose(&[0, 1, 2, 3]).unwrap();
+        assert!(right < 0.5, "{right}");
+    }
+}

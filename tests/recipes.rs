@@ -45,7 +45,8 @@ fn every_recipe_runs_for_three_steps() {
             .arg(&recipe)
             .arg("--out")
             .arg(&out)
-            .args(["--set", "train.max_steps=3"]);
+            .args(["--set", "train.max_steps=3"])
+            .env("TLKIT_CACHE", dir.path().join("cache"));
         if name.starts_with("pretrain") {
             let data = if name.ends_with("marks") {
                 &marks
@@ -91,6 +92,7 @@ fn the_small_bert_beats_fresh_weights_on_the_films() {
             .arg("--quiet")
             .arg("--out")
             .arg(&out)
+            .env("TLKIT_CACHE", dir.path().join("cache"))
             .assert()
             .success();
         let result = std::fs::read_to_string(out.join("result.json")).expect("result.json");

@@ -67,6 +67,7 @@ impl Scores {
                 )))
             }
             Scoring::Tokens => tokens(model, rows, target, store),
+            Scoring::Vectors => Err(Error::msg("vectors have no score")),
         }
     }
 
@@ -107,6 +108,7 @@ pub fn test(
     let rows = Loaded::unlabelled(domain, prepare.clone());
     let names = match target.scoring() {
         Scoring::Tokens => return Ok((tokens(model, &rows, target, store)?, Vec::new())),
+        Scoring::Vectors => return Err(Error::msg("vectors have no score")),
         Scoring::Classes(names) => names,
     };
     let probabilities = probabilities(model, &rows, store, observer)?;

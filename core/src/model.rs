@@ -8,6 +8,7 @@ use candle_core::Tensor;
 use crate::nn::{Batch, Chain, Flow, NormMode, Param, Pass, Stage};
 use crate::strategy::State;
 use crate::task::{Encoder, Head};
+use crate::train::frozen::Prefix;
 use crate::{Error, Result};
 
 /// A transformation that a closed-form phase fits, on features (CORAL) or on logits (temperature, prior shift).
@@ -150,6 +151,7 @@ pub struct Model {
     maps: Vec<Arc<dyn Map>>,
     adjust: Vec<Arc<dyn Map>>,
     chain: Chain,
+    frozen: Option<Arc<Prefix>>,
 }
 
 impl Model {
@@ -162,6 +164,7 @@ impl Model {
             maps: Vec::new(),
             adjust: Vec::new(),
             chain: Chain::default(),
+            frozen: None,
         };
         model.set_maps(Vec::new(), Vec::new());
         model
@@ -170,6 +173,16 @@ impl Model {
     /// Encoder, maps and head in one. The features are what comes out of the last map.
     pub fn chain(&self) -> &Chain {
         &self.chain
+    }
+
+    /// The stages that need not run again, set for each phase.
+    pub(crate) fn frozen(&self) -> Option<&Arc<Prefix>> {
+        self.frozen.as_ref()
+    }
+
+    /// From now on these stages are taken for frozen.
+    pub(crate) fn freeze(&mut self, prefix: Option<Arc<Prefix>>) {
+        self.frozen = prefix;
     }
 
     /// Applied to features, in order, between encoder and classifier.
@@ -211,7 +224,17 @@ impl Model {
 
     /// Features `(batch, width)`, maps applied, and logits, adjusted.
     pub fn predict(&self, batch: &Arc<Batch>, pass: &Pass) -> Result<(Tensor, Tensor)> {
-        let (features, mut logits) = self.chain.predict(batch, pass)?;
+        self.predict_from(0, Flow::start(batch), pass)
+    }
+
+    /// The same from a stage on.
+    pub(crate) fn predict_from(
+        &self,
+        first: usize,
+        x: Flow,
+        pass: &Pass,
+    ) -> Result<(Tensor, Tensor)> {
+        let (features, mut logits) = self.chain.predict_from(first, x, pass)?;
         for map in &self.adjust {
             logits = map.apply(&logits)?;
         }

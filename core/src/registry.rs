@@ -1,12 +1,13 @@
 //! What can be named in a recipe, by name. Built-ins and strangers register alike.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::data::{Found, Reader, Resolve};
 use crate::model::{LoadMap, MapKinds};
-use crate::recipe::Keys;
+use crate::recipe::{Keys, Written};
+use crate::run::Directory;
 use crate::strategy::Strategy;
 use crate::task::{SourceTask, TargetTask};
 use crate::{Error, Result};
@@ -24,6 +25,78 @@ pub struct Context {
     pub transductive: bool,
     /// The network that `source.checkpoint` stands for, when it was found.
     pub checkpoint: Option<Found>,
+    /// What else can be made by name: a second source task ([`Context::source`]).
+    pub registry: Registry,
+}
+
+impl Context {
+    /// For the recipes of a folder; inductive, no checkpoint yet.
+    pub fn new(registry: &Registry, resolve: &Arc<dyn Resolve>, folder: &Path) -> Self {
+        Context {
+            resolve: resolve.clone(),
+            readers: registry.readers().to_vec(),
+            folder: folder.to_path_buf(),
+            transductive: false,
+            checkpoint: None,
+            registry: registry.clone(),
+        }
+    }
+
+    /// A source task beside the recipe's own: a teacher. `name` is a checkpoint, or the folder of a finished run, whose `model/` is meant.
+    /// `more` are further keys of a `[source]`, one a line.
+    pub fn source(&self, name: &str, more: &str) -> Result<Box<dyn SourceTask>> {
+        let found = finished(name, self.resolve.resolve(name, &self.folder)?)?;
+        let kind = found.model_type().ok_or_else(|| {
+            Error::msg(format!(
+                "{name} is no checkpoint: it has no config.json that names a `model_type`"
+            ))
+        })?;
+        let make = self.registry.source_for(&kind);
+        let make = make.and_then(|task| self.registry.sources.get(task));
+        let make = make.ok_or_else(|| {
+            let known: Vec<_> = self
+                .registry
+                .model_types
+                .keys()
+                .map(String::as_str)
+                .collect();
+            Error::msg(format!(
+                "{name} is of the type `{kind}`, and no source task reads that; known are {}",
+                known.join(", ")
+            ))
+        })?;
+        // A JSON string is a TOML string.
+        let text = format!("[source]\ncheckpoint = {}\n{more}", serde_json::json!(name));
+        let at = self.folder.join("source.toml").display().to_string();
+        let written = Written::parse(&at, &text, &[]).map_err(|r| Error::msg(r.to_string()))?;
+        let cx = Context {
+            checkpoint: Some(found),
+            ..self.clone()
+        };
+        let made = make(&written.keys().table("source"), &cx);
+        let report = written.finish();
+        match (made, report.diagnostics().first()) {
+            (Some(made), None) => Ok(made),
+            (_, Some(first)) => Err(Error::msg(format!("{name}: {}", first.title()))),
+            (None, None) => Err(Error::msg(format!("{name} cannot be built"))),
+        }
+    }
+}
+
+/// The `model/` of a finished run, or what was found as it is.
+fn finished(name: &str, found: Found) -> Result<Found> {
+    let Found::Folder(folder) = &found else {
+        return Ok(found);
+    };
+    if folder.join("config.json").is_file() || !folder.join("recipe.toml").is_file() {
+        return Ok(found);
+    }
+    match Directory::at(folder).finished() {
+        true => Ok(Found::Folder(Directory::at(folder).model())),
+        false => Err(Error::msg(format!(
+            "{name} is a run that has not finished; `tlkit run --resume` goes on with it"
+        ))),
+    }
 }
 
 /// Makes a task or strategy from its keys. On an error it notes a diagnostic and returns `None`; on a blank recipe

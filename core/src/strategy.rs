@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use crate::cache::Rows;
 use crate::data::{Domain, Feed, From, Labels, Sealed, View};
 use crate::model::Model;
 use crate::nn::{Batch, Scope, Select, Store, Taps};
+use crate::outside::Outside;
 use crate::random::Stream;
 use crate::task::{Head, SourceTask, TargetTask};
 use crate::train::{OptimizerSpec, Schedule};
@@ -167,6 +169,10 @@ pub trait Strategy: Send + Sync {
     }
     /// The phases, in order.
     fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>>;
+    /// What its outcome depends on besides its keys, the data and the source: a teacher's weights. Part of a run's identity.
+    fn digest(&self) -> String {
+        String::new()
+    }
 }
 
 /// One phase.
@@ -286,9 +292,19 @@ pub trait Objective: Send {
     fn taps(&self) -> Vec<String> {
         Vec::new()
     }
+    /// Before the first step of a sitting, also of one that goes on from a checkpoint: what can be computed again and is not worth
+    /// saving, a teacher's outputs.
+    fn begin(&mut self, _infer: &mut dyn Infer) -> Result<()> {
+        Ok(())
+    }
     /// Before each epoch: a pass in evaluation mode, for centroids and pseudo-labels.
     fn begin_epoch(&mut self, _infer: &mut dyn Infer) -> Result<()> {
         Ok(())
+    }
+    /// After each epoch, where the target task has no score of its own (vectors): a loss on the validation rows and its name. The epoch
+    /// where it is least is kept.
+    fn validate(&mut self, _infer: &mut dyn Infer) -> Result<Option<(String, f64)>> {
+        Ok(None)
     }
     /// After the optimizer's step: a mean teacher, a queue.
     fn after_step(&mut self, _store: &Store) -> Result<()> {
@@ -333,6 +349,10 @@ pub trait Infer {
     fn labels(&self, from: From) -> Result<Labels>;
     /// A seeded stream.
     fn random(&self, purpose: &str) -> Stream;
+    /// Whether a domain is there.
+    fn has(&self, from: From) -> bool;
+    /// What a model from outside says of every row of a domain.
+    fn outside(&mut self, from: From, model: &Outside) -> Result<Rows>;
 }
 
 /// A phase without gradients: CORAL, TCA, logistic regression, kNN, AdaBN, BBSE.

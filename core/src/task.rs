@@ -55,6 +55,11 @@ pub trait SourceTask: Send + Sync {
     fn poolings(&self) -> &[&'static str] {
         &[]
     }
+    /// The head that the checkpoint brings for its own task, under a scope that holds its encoder, and the names of its classes in order;
+    /// `None` where it brings none.
+    fn source_head(&self, _scope: &Scope<'_>) -> Result<Option<(Head, Vec<String>)>> {
+        Ok(None)
+    }
     /// How wide the dropout before a classifier is in this family.
     fn head_dropout(&self) -> f64 {
         0.0
@@ -99,6 +104,8 @@ pub enum Scoring {
     Classes(Vec<String>),
     /// One token a masked position.
     Tokens,
+    /// Vectors, with nothing to compare them with: what they are for is the strategy's affair.
+    Vectors,
 }
 
 /// What is wanted: data, head, loss, metrics.

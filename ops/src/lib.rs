@@ -64,6 +64,7 @@ pub mod embedding;
 pub mod gelu;
 pub mod layer_norm;
 pub mod linear;
+pub mod mapped;
 pub mod matmul;
 pub mod optim;
 pub mod random;

@@ -1,5 +1,6 @@
 //! `tlkit schema`: the JSON Schema of recipes, from what the readers of this binary ask for.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tlkit_core::Checked;
@@ -34,13 +35,7 @@ fn schema(registry: &Registry, resolve: &Arc<dyn Resolve>) -> Schema {
         let chosen = Written::blank_with(&[("train", "optimizer", name)]);
         schema = schema.with(&common(chosen));
     }
-    let context = Context {
-        resolve: resolve.clone(),
-        readers: registry.readers().to_vec(),
-        folder: Default::default(),
-        transductive: false,
-        checkpoint: None,
-    };
+    let context = Context::new(registry, resolve, Path::new(""));
     for (name, make) in registry.sources() {
         let blank = Written::blank();
         let _ = make(&blank.keys().table("source"), &context);

@@ -33,6 +33,8 @@ pub struct Checked {
     pub max_steps: Option<u64>,
     /// Steps between checkpoints.
     pub checkpoint_every: Option<u64>,
+    /// Whether features and a teacher's outputs are kept on disk.
+    pub cache: bool,
     /// The kinds of map that a checkpoint may hold.
     pub maps: MapKinds,
     /// The run's seed.
@@ -87,10 +89,11 @@ impl Checked {
     pub fn identity(&self) -> String {
         use sha2::Digest;
         let text = format!(
-            "{}\n{}\n{}\n{}",
+            "{}\n{}\n{}\n{}{}",
             self.values,
             self.data_sha256(),
             self.source.digest(),
+            self.strategy.digest(),
             env!("CARGO_PKG_VERSION")
         );
         crate::hex(&sha2::Sha256::digest(text.as_bytes()))

@@ -71,11 +71,8 @@ pub(super) fn read(
         "a finished run as source comes with domain adaptation",
     );
     let mut cx = Context {
-        resolve: resolve.clone(),
-        readers: registry.readers().to_vec(),
-        folder: folder.to_path_buf(),
         transductive,
-        checkpoint: None,
+        ..Context::new(registry, resolve, folder)
     };
     // A data value, so that a copy of the recipe elsewhere still finds it.
     let checkpoint = source
@@ -98,7 +95,7 @@ pub(super) fn read(
     let inferred = cx
         .checkpoint
         .as_ref()
-        .and_then(model_type)
+        .and_then(Found::model_type)
         .and_then(|t| registry.source_for(&t).map(str::to_string));
     let task = source
         .string("task")
@@ -167,6 +164,7 @@ pub(super) fn read(
         settings,
         max_steps: train.max_steps,
         checkpoint_every: train.checkpoint_every,
+        cache: train.cache,
         maps: registry.maps().clone(),
         seed: train.seed,
         device: train.device,
@@ -197,11 +195,4 @@ fn selection(select: &Keys, transductive: bool) -> Selection {
         "validation" => Selection::Validation,
         _ => Selection::Last,
     }
-}
-
-/// The `model_type` in a checkpoint's config.json.
-fn model_type(found: &Found) -> Option<String> {
-    let text = found.file("config.json")?.text("config.json").ok()?;
-    let json: serde_json::Value = serde_json::from_str(&text).ok()?;
-    json["model_type"].as_str().map(str::to_string)
 }

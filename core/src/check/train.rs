@@ -12,6 +12,7 @@ pub(super) struct Trainable {
     pub settings: Settings,
     pub max_steps: Option<u64>,
     pub checkpoint_every: Option<u64>,
+    pub cache: bool,
     pub seed: u64,
     pub device: String,
 }
@@ -76,6 +77,11 @@ impl Trainable {
             .help("steps between checkpoints")
             .unset("every half minute")
             .optional();
+        let cache = keys
+            .bool("cache")
+            .default(true, "found by content, shared by runs")
+            .help("keep features of a frozen encoder and a teacher's outputs on disk; the numbers are the same without")
+            .read();
         let learning_rate = keys
             .f64("learning_rate")
             .above(0.0)
@@ -170,6 +176,7 @@ impl Trainable {
             settings,
             max_steps,
             checkpoint_every,
+            cache,
             seed,
             device,
         }

@@ -9,6 +9,7 @@ use super::example::{Example, Prepare, View};
 use super::labels::{Domain, Labels};
 use super::table::Samples;
 use crate::Result;
+use crate::cache::Rows;
 use crate::nn::Batch;
 use crate::random::Stream;
 
@@ -21,6 +22,8 @@ pub enum From {
     Target,
     /// The inputs that are tested on, without labels.
     TargetTest,
+    /// The inputs of the rows that decide which epoch is kept, where an objective scores them itself. No feed draws from them.
+    Validation,
 }
 
 /// In which order rows come.
@@ -60,6 +63,8 @@ pub struct Loaded {
     prepare: Arc<dyn Prepare>,
     plain: Vec<OnceLock<Arc<Example>>>,
     order: Mutex<Option<(OrderKey, Arc<Vec<Vec<u32>>>)>>,
+    /// What a frozen network made of every row, and which state of it that was.
+    frozen: Mutex<Option<(u64, Arc<Rows>)>>,
 }
 
 type OrderKey = (u64, u64, usize, u8, bool);
@@ -94,6 +99,7 @@ impl Loaded {
             prepare,
             plain,
             order: Mutex::default(),
+            frozen: Mutex::default(),
         }
     }
 
@@ -225,6 +231,24 @@ impl Loaded {
     pub fn collate(&self, examples: &[Arc<Example>], device: &Device) -> Result<Batch> {
         let refs: Vec<&Example> = examples.iter().map(AsRef::as_ref).collect();
         self.prepare.collate(&refs, device)
+    }
+
+    /// Rows of numbers for this domain, made once for each `id`.
+    pub(crate) fn once(&self, id: u64, make: impl FnOnce() -> Result<Rows>) -> Result<Arc<Rows>> {
+        let mut kept = self
+            .frozen
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((of, rows)) = kept.as_ref()
+            && *of == id
+        {
+            return Ok(rows.clone());
+        }
+        // What was kept before is gone before the next is made.
+        *kept = None;
+        let rows = Arc::new(make()?);
+        *kept = Some((id, rows.clone()));
+        Ok(rows)
     }
 
     /// The labels of some rows, `(rows,)`, u32; `None` where they are not to be seen.

@@ -57,6 +57,13 @@ impl Found {
                 .map(|(_, b)| Blob::Embedded(b)),
         }
     }
+
+    /// The `model_type` in a checkpoint's config.json.
+    pub fn model_type(&self) -> Option<String> {
+        let text = self.file("config.json")?.text("config.json").ok()?;
+        let json: serde_json::Value = serde_json::from_str(&text).ok()?;
+        json["model_type"].as_str().map(str::to_string)
+    }
 }
 
 /// Finds files by name: `builtin:bert-mini`, `hf:owner/name@revision`, a path. The hub implements it; `src` wires it in.

@@ -102,7 +102,12 @@ impl Chain {
 
     /// Features and logits for prediction.
     pub fn predict(&self, batch: &Arc<Batch>, pass: &Pass) -> Result<(Tensor, Tensor)> {
-        let f = self.run(0, self.features + 1, Flow::start(batch), pass)?;
+        self.predict_from(0, Flow::start(batch), pass)
+    }
+
+    /// The same from a stage on: what comes out of the stages before it, at most the features, enters there.
+    pub fn predict_from(&self, first: usize, x: Flow, pass: &Pass) -> Result<(Tensor, Tensor)> {
+        let f = self.run(first, self.features + 1, x, pass)?;
         let logits = self.run(self.features + 1, self.stages.len(), f.clone(), pass)?;
         Ok((f.hidden, logits.hidden))
     }

@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::adapter::{Adaptable, Slot};
 use super::param::{Init, Param, Role, Scope};
 use super::stage::{Flow, Pass, Stage};
 use crate::Result;
@@ -86,6 +87,7 @@ pub struct Dense {
     name: String,
     linear: Linear,
     activation: Activation,
+    slot: Slot,
 }
 
 impl Dense {
@@ -95,6 +97,7 @@ impl Dense {
             name: name.to_string(),
             linear,
             activation,
+            slot: Slot::default(),
         }
     }
 }
@@ -105,11 +108,23 @@ impl Stage for Dense {
     }
 
     fn params(&self) -> Vec<Param> {
-        self.linear.params()
+        let mut all = self.linear.params();
+        all.extend(self.slot.params());
+        all
     }
 
-    fn forward(&self, x: &Flow, _: &Pass) -> Result<Flow> {
-        Ok(x.with(self.activation.apply(&self.linear.forward(&x.hidden)?)?))
+    fn linears(&self) -> Vec<Adaptable> {
+        vec![Adaptable {
+            name: self.name.clone(),
+            weight: self.linear.weight.clone(),
+            slot: self.slot.clone(),
+        }]
+    }
+
+    fn forward(&self, x: &Flow, pass: &Pass) -> Result<Flow> {
+        let y = self.linear.forward(&x.hidden)?;
+        let y = self.slot.graph(&x.hidden, y, pass)?;
+        Ok(x.with(self.activation.apply(&y)?))
     }
 
     fn output(&self) -> String {

@@ -1,5 +1,6 @@
 //! Parameters, stages, and the chain that runs and records them.
 
+mod adapter;
 mod chain;
 mod gradient;
 mod layers;
@@ -7,6 +8,7 @@ mod param;
 mod stage;
 mod weights;
 
+pub use adapter::{Adaptable, Adapter, Slot};
 pub use chain::{Chain, Recording, Taps};
 pub(crate) use gradient::scaled;
 pub use gradient::{scale_gradient, with_gradients};

@@ -11,6 +11,7 @@ use candle_core::{Tensor, Var};
 use tlkit_ops::Precision;
 use tlkit_ops::random::Counter;
 
+use super::adapter::Adaptable;
 use super::param::Param;
 use crate::random::Stream;
 use crate::{Error, Result};
@@ -173,6 +174,10 @@ pub trait Stage: Send + Sync {
     /// backward, for recomputation, or for one that crosses a border.
     fn record(&self, x: &Flow, pass: &Pass) -> Result<(Flow, Box<dyn Pullback>)> {
         segment(self, x, pass)
+    }
+    /// The linear maps that can be adapted, in their order.
+    fn linears(&self) -> Vec<Adaptable> {
+        Vec::new()
     }
     /// The shape of one example's output, for the summary; `None` when it depends on the input.
     fn output(&self) -> String {

@@ -45,7 +45,7 @@ pub(super) fn arranged<T>(
         .head(&scope, c.source.as_ref(), width, needs.frozen)?;
     let classes = match c.target.scoring() {
         Scoring::Classes(names) => names.len(),
-        Scoring::Tokens => 0,
+        Scoring::Tokens | Scoring::Vectors => 0,
     };
     let mut transfer = Transfer {
         source: c.source.as_ref(),

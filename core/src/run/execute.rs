@@ -10,6 +10,7 @@ use super::arrange::arranged;
 use super::directory::{Directory, write_whole};
 use super::given::Given;
 use super::result::{Identity, RunResult, result};
+use crate::cache::Cache;
 use crate::check::Checked;
 use crate::data::{From, Loaded};
 use crate::evaluate::{self, Prediction, Scores};
@@ -64,11 +65,18 @@ pub fn execute(c: &Checked, around: &Surroundings<'_>) -> Result<RunResult> {
         if let Some(test) = &given.test {
             domains = domains.with(From::TargetTest, Loaded::unlabelled(test, prepare.clone()));
         }
+        let scored = c.target.scoring() != Scoring::Vectors;
         let validation = given
             .validation
             .as_ref()
+            .filter(|_| scored)
             .map(|d| Loaded::labelled(d, prepare.clone()));
-        if validation.is_none() {
+        // What has no labels to be scored by is scored by the strategy's own loss.
+        if let Some(rows) = given.validation.as_ref().filter(|_| !scored) {
+            let rows = Loaded::unlabelled(rows, prepare.clone());
+            domains = domains.with(From::Validation, rows);
+        }
+        if given.validation.is_none() {
             transfer.settings.select = Selection::Last;
         }
         let phases = c.strategy.phases(transfer)?;
@@ -84,6 +92,7 @@ pub fn execute(c: &Checked, around: &Surroundings<'_>) -> Result<RunResult> {
             checkpoint_every: c.checkpoint_every,
             max_steps: c.max_steps,
             maps: c.maps.clone(),
+            cache: if c.cache { Cache::of_the_user() } else { None },
         };
         let outcome = train::run(transfer, phases, &job)?;
         if outcome.resumed_at.is_some() {
@@ -103,7 +112,7 @@ pub fn execute(c: &Checked, around: &Surroundings<'_>) -> Result<RunResult> {
             );
         }
         let mut predictions = Vec::new();
-        if let Some(test) = &given.test {
+        if let Some(test) = given.test.as_ref().filter(|_| scored) {
             let (scores, rows) = evaluate::test(
                 &transfer.model,
                 test,
@@ -118,7 +127,7 @@ pub fn execute(c: &Checked, around: &Surroundings<'_>) -> Result<RunResult> {
         write_predictions(dir, &predictions)?;
         let labels = match c.target.scoring() {
             Scoring::Classes(names) => names,
-            Scoring::Tokens => Vec::new(),
+            Scoring::Tokens | Scoring::Vectors => Vec::new(),
         };
         let model_dir = dir.model();
         std::fs::create_dir_all(&model_dir).map_err(Error::io(&model_dir))?;

@@ -38,7 +38,7 @@ pub fn overview(c: &Checked) -> Result<Overview> {
     }
     let classes = match c.target.scoring() {
         Scoring::Classes(names) => names,
-        Scoring::Tokens => Vec::new(),
+        Scoring::Tokens | Scoring::Vectors => Vec::new(),
     };
     Ok(Overview { rows, classes })
 }

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 
 use super::event::{Event, Observer};
+use super::frozen;
+use crate::cache::{Cache, Rows};
 use crate::data::{From, Labels, Loaded};
 use crate::model::Model;
 use crate::nn::{Pass, Store};
+use crate::outside::Outside;
 use crate::random::Stream;
 use crate::strategy::Infer;
 use crate::{Error, Result};
@@ -27,6 +30,11 @@ impl Domains {
         self
     }
 
+    /// Whether it is here.
+    pub fn has(&self, from: From) -> bool {
+        self.0.contains_key(&from)
+    }
+
     /// Looks one up.
     pub fn get(&self, from: From) -> Result<&Arc<Loaded>> {
         self.0.get(&from).ok_or_else(|| {
@@ -34,6 +42,7 @@ impl Domains {
                 From::Source => "labelled source rows (`source.train`)",
                 From::Target => "target rows",
                 From::TargetTest => "test inputs",
+                From::Validation => "validation rows",
             };
             Error::msg(format!(
                 "this strategy needs {what}, and the recipe has none"
@@ -53,6 +62,11 @@ pub fn predict(
     let n = loaded.len();
     if n == 0 {
         return Err(Error::msg(format!("{} has no rows", loaded.name)));
+    }
+    if let Some(prefix) = model.frozen() {
+        let parts = frozen::predict(prefix, model, loaded, store, observer)?;
+        let (features, logits): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        return Ok((Tensor::cat(&features, 0)?, Tensor::cat(&logits, 0)?));
     }
     let mut order = Vec::with_capacity(n);
     let (mut features, mut logits) = (Vec::new(), Vec::new());
@@ -87,6 +101,7 @@ pub(crate) struct Passes<'a> {
     pub store: &'a Store,
     pub random: Stream,
     pub observer: &'a dyn Observer,
+    pub cache: Option<&'a Cache>,
     /// The last pass over each domain, and the version of the weights it was made with.
     pub kept: BTreeMap<From, (u64, Tensor, Tensor)>,
 }
@@ -123,6 +138,15 @@ impl Infer for Passes<'_> {
                 loaded.name
             ))
         })
+    }
+
+    fn has(&self, from: From) -> bool {
+        self.domains.has(from)
+    }
+
+    fn outside(&mut self, from: From, model: &Outside) -> Result<Rows> {
+        let loaded = self.domains.get(from)?;
+        model.rows(loaded.inputs.as_ref(), self.cache, self.observer)
     }
 
     fn random(&self, purpose: &str) -> Stream {

@@ -3,9 +3,11 @@
 mod check;
 mod checkpoint;
 mod event;
+pub(crate) mod frozen;
 mod infer;
 mod liveness;
 mod optimizer;
+pub(crate) mod pass;
 mod phase;
 mod run;
 mod schedule;

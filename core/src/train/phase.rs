@@ -7,12 +7,12 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use super::checkpoint::Best;
-use super::event::Event;
+use super::event::{Event, Stoppable};
 use super::infer::Passes;
 use super::optimizer::Optimizer;
 use super::run::{Job, Runner};
 use super::step::{Drawn, Models, StepState};
-use super::{check, liveness};
+use super::{check, frozen, liveness};
 use crate::data::{Cursor, Loaded};
 use crate::evaluate::Scores;
 use crate::nn::{Gradients, Param, Pass, Select};
@@ -144,6 +144,9 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         if done == 0 {
             self.run.position.fingerprints = Some(liveness::fingerprints(&self.trainable())?);
         }
+        if done < self.total {
+            self.begin()?;
+        }
         while self.run.position.step < self.total {
             if self.run.position.step.is_multiple_of(self.per_epoch) {
                 self.begin_epoch()?;
@@ -152,6 +155,10 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             self.run.position.step += 1;
             self.run.position.total_steps += 1;
             self.movement()?;
+            // At the first step of a sitting, and at the end.
+            if self.run.position.step == done + 1 || self.run.position.step == self.total {
+                frozen::unmoved(self.transfer, &name)?;
+            }
             let step = self.run.position.step;
             if step.is_multiple_of(self.per_epoch) || step == self.total {
                 self.end_epoch()?;
@@ -198,6 +205,30 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         ))
     }
 
+    /// A pass heeds Ctrl-C at its every batch here: no step is half done, and the checkpoint stands.
+    fn begin(&mut self) -> Result<()> {
+        let random = Stream::new(self.job.seed)
+            .purpose("begin")
+            .at(self.index as u64);
+        let observer = Stoppable {
+            observer: self.job.observer,
+            stop: &self.job.stop,
+        };
+        let mut passes = Passes {
+            model: &self.transfer.model,
+            domains: &self.job.domains,
+            store: self.transfer.store,
+            random,
+            observer: &observer,
+            cache: self.job.cache.as_ref(),
+            kept: BTreeMap::new(),
+        };
+        for update in &mut self.train.updates {
+            update.objective.begin(&mut passes)?;
+        }
+        Ok(())
+    }
+
     fn begin_epoch(&mut self) -> Result<()> {
         self.run.position.sums.clear();
         self.run.position.rows = 0.0;
@@ -212,6 +243,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                 store: self.transfer.store,
                 random,
                 observer: self.job.observer,
+                cache: None,
                 kept: BTreeMap::new(),
             };
             update.objective.begin_epoch(&mut passes)?;
@@ -294,6 +326,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                 heads: &self.transfer.heads,
                 target: self.transfer.target,
                 store: self.transfer.store,
+                observer: self.job.observer,
                 pass,
                 progress: step as f64 / self.total.max(1) as f64,
                 taps: update.objective.taps(),
@@ -420,14 +453,36 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             values.insert("learning_rate".into(), rate);
         }
         let mut best = false;
-        if let Some(validation) = &self.job.validation {
-            let t = &self.transfer;
-            let scores = Scores::of(&t.model, validation, t.target, t.store, self.job.observer)?;
-            for (name, value) in scores.values() {
-                values.insert(format!("validation_{name}"), value);
+        let t = &self.transfer;
+        let rank = match &self.job.validation {
+            Some(rows) => {
+                let scores = Scores::of(&t.model, rows, t.target, t.store, self.job.observer)?;
+                for (name, value) in scores.values() {
+                    values.insert(format!("validation_{name}"), value);
+                }
+                Some(scores.rank())
             }
+            None => {
+                let mut passes = Passes {
+                    model: &t.model,
+                    domains: &self.job.domains,
+                    store: t.store,
+                    random: Stream::new(self.job.seed).purpose("validate"),
+                    observer: self.job.observer,
+                    cache: None,
+                    kept: BTreeMap::new(),
+                };
+                let own = self.train.updates.first_mut();
+                let own = own.map_or(Ok(None), |u| u.objective.validate(&mut passes))?;
+                own.map(|(name, loss)| {
+                    values.insert(format!("validation_{name}"), loss);
+                    (-loss, loss)
+                })
+            }
+        };
+        let position = &mut self.run.position;
+        if let Some((score, loss)) = rank {
             if self.train.select == Selection::Validation {
-                let (score, loss) = scores.rank();
                 best = position.best.is_none_or(|b| b.beaten_by(score, loss));
                 if best {
                     position.best = Some(Best { epoch, score, loss });

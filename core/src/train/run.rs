@@ -8,11 +8,13 @@ use candle_core::Tensor;
 
 use super::checkpoint::{self, Best, Place, Position, SavedMap};
 use super::event::{Event, Observer, Stop, Stoppable};
+use super::frozen;
 use super::infer::{Domains, Passes};
 use super::phase::Course;
+use crate::cache::Cache;
 use crate::data::Loaded;
 use crate::model::MapKinds;
-use crate::nn::Store;
+use crate::nn::{Select, Store};
 use crate::random::Stream;
 use crate::strategy::{Phase, State, Transfer};
 use crate::{Error, Result};
@@ -41,6 +43,8 @@ pub struct Job<'a> {
     pub max_steps: Option<u64>,
     /// The kinds of map that a checkpoint may hold.
     pub maps: MapKinds,
+    /// Where features and a teacher's outputs are kept; `None` keeps them in memory.
+    pub cache: Option<Cache>,
 }
 
 /// What came of it.
@@ -97,8 +101,17 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
     }
     job.cut_metrics(state.position.lines)?;
     let of = phases.len();
+    let mut trained = Vec::new();
     for (index, phase) in phases.into_iter().enumerate() {
-        if index < state.position.phase {
+        let over = index < state.position.phase;
+        // The last phase's border is that of the scores too, also where the run goes on after its end.
+        if !over || index + 1 == of {
+            frozen::set(transfer, &phase, &Select::Any(trained.clone()), job)?;
+        }
+        if let Phase::Train(train) = &phase {
+            trained.extend(train.updates.iter().map(|u| u.trains.clone()));
+        }
+        if over {
             continue;
         }
         match phase {
@@ -130,10 +143,12 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                     store: transfer.store,
                     random,
                     observer: &observer,
+                    cache: job.cache.as_ref(),
                     kept: BTreeMap::new(),
                 };
                 let report = fit.fit(&mut passes, model, transfer.store)?;
                 transfer.store.touch();
+                frozen::renew(transfer)?;
                 state.position.fits.extend(report);
             }
         }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::event::Observer;
+use super::frozen::Prefix;
 use crate::data::{Example, Loaded, View};
 use crate::model::Model;
 use crate::nn::{Batch, Flow, Pass, Recording, Store, Taps};
@@ -47,6 +49,7 @@ pub(crate) struct StepState<'a> {
     pub heads: &'a BTreeMap<String, Arc<Head>>,
     pub target: &'a dyn TargetTask,
     pub store: &'a Store,
+    pub observer: &'a dyn Observer,
     pub pass: Pass,
     pub progress: f64,
     pub taps: Vec<String>,
@@ -59,6 +62,20 @@ impl StepState<'_> {
     fn examples(&self, feed: usize, view: View) -> Result<Vec<Arc<Example>>> {
         let d = self.feed(feed)?;
         d.loaded.examples(&d.rows, view, d.random)
+    }
+
+    /// What frozen stages made of the rows, one feed below the other.
+    fn known(&self, prefix: &Prefix, model: &Model, feeds: &[(usize, View)]) -> Result<Flow> {
+        let mut parts = Vec::new();
+        for &(feed, _) in feeds {
+            let d = self.feed(feed)?;
+            let chain = model.chain();
+            let x = prefix.flow(chain, &d.loaded, &d.rows, self.store, self.observer)?;
+            parts.push(x.hidden);
+        }
+        let hidden = Tensor::cat(&parts, 0)?;
+        let rows = hidden.dim(0)?;
+        Ok(Flow::start(&Arc::new(Batch::new(rows, hidden))))
     }
 
     fn feed(&self, feed: usize) -> Result<&Drawn> {
@@ -109,21 +126,26 @@ impl Step for StepState<'_> {
     }
 
     fn encode(&mut self, model: &str, together: &[(usize, View)]) -> Result<Vec<Taps>> {
-        let batch = match together {
-            [(feed, view)] => self.batch(*feed, *view)?,
+        let m = self.models.get(model)?;
+        let plain = together.iter().all(|&(_, view)| view == View::Plain);
+        let frozen = m.frozen().filter(|_| plain).cloned();
+        let start = match (&frozen, together) {
+            (Some(prefix), _) => self.known(prefix, m, together)?,
+            (None, [(feed, view)]) => {
+                let batch = self.batch(*feed, *view)?;
+                Flow::start(&batch)
+            }
             _ => {
                 let mut examples = Vec::new();
                 for &(feed, view) in together {
                     examples.extend(self.examples(feed, view)?);
                 }
-                Arc::new(
-                    self.feed(0)?
-                        .loaded
-                        .collate(&examples, self.store.device())?,
-                )
+                let loaded = &self.feed(0)?.loaded;
+                Flow::start(&Arc::new(loaded.collate(&examples, self.store.device())?))
             }
         };
         let m = self.models.get(model)?;
+        let first = frozen.map_or(0, |p| p.first());
         let pass = Pass {
             norm: m.norm,
             random: self
@@ -133,9 +155,7 @@ impl Step for StepState<'_> {
                 .at(self.recordings.borrow().len() as u64),
             ..self.pass
         };
-        let (taps, recording) = m
-            .chain()
-            .record(0, Flow::start(&batch), &pass, &self.taps)?;
+        let (taps, recording) = m.chain().record(first, start, &pass, &self.taps)?;
         self.recordings.borrow_mut().push(recording);
         if together.len() == 1 {
             return Ok(vec![taps]);

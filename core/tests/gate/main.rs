@@ -8,6 +8,7 @@ mod c_term;
 mod coral;
 mod dann;
 mod fine_tune;
+mod killed;
 mod liveness;
 mod mcd;
 mod mean_teacher;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::{D, DType, Device, Tensor};
+use tlkit_core::cache::Cache;
 use tlkit_core::data::{
     Domain, Example, Feed, Field, From, Input, Labels, Loaded, Prepare, Reading, Sampler, Samples,
     View,
@@ -41,6 +42,8 @@ pub struct World {
     pub weights: Option<Arc<Weights>>,
     /// The encoder's first stage.
     pub first: MakeStage,
+    /// Kinds of map that checkpoints may hold.
+    pub maps: MapKinds,
 }
 
 impl World {
@@ -52,6 +55,7 @@ impl World {
             labelled: false,
             weights: None,
             first: |scope| dense(scope, "first", INPUTS, 16, Activation::Relu),
+            maps: MapKinds::default(),
         }
     }
 
@@ -187,6 +191,16 @@ impl SourceTask for World {
     fn pooling(&self, _: &Scope<'_>, _: Option<&str>, _: bool) -> Result<Vec<Arc<dyn Stage>>> {
         Ok(Vec::new())
     }
+    /// The classifier of the weights it starts from.
+    fn source_head(&self, scope: &Scope<'_>) -> Result<Option<(Head, Vec<String>)>> {
+        let Some(weights) = &self.weights else {
+            return Ok(None);
+        };
+        let scope = scope.clone().with_weights(weights.clone());
+        let stages = vec![dense(&scope, "classifier", WIDTH, 2, Activation::None)?];
+        let names = vec!["left".into(), "right".into()];
+        Ok(Some((Head { stages, pool: 0 }, names)))
+    }
     fn domain(&self, _: &Reading) -> Result<Option<Domain<Labels>>> {
         Ok(Some(self.source()))
     }
@@ -309,6 +323,10 @@ pub struct Setup {
     pub max_steps: Option<u64>,
     /// Scores each epoch on other rows of the source domain.
     pub validation: bool,
+    /// Passes over the training rows, for strategies that ask the recipe; 8 by default.
+    pub epochs: Option<u64>,
+    /// Where features are kept.
+    pub cache: Option<Cache>,
     /// Waits so long at each step, so that there is time to be killed.
     pub slow: Duration,
 }
@@ -345,7 +363,7 @@ pub fn train(world: &World, strategy: &dyn Strategy, setup: &Setup) -> Result<Tr
         others: Default::default(),
         heads: Default::default(),
         classes: 2,
-        settings: settings(),
+        settings: settings(setup.epochs.unwrap_or(8)),
     };
     let prepare = SourceTask::prepare(world)?;
     let target = Loaded::labelled(&world.target(), prepare.clone());
@@ -373,7 +391,8 @@ pub fn train(world: &World, strategy: &dyn Strategy, setup: &Setup) -> Result<Tr
         metrics: setup.dir.as_ref().map(|d| d.join("metrics.jsonl")),
         checkpoint_every: Some(3),
         max_steps: setup.max_steps,
-        maps: MapKinds::default(),
+        maps: world.maps.clone(),
+        cache: setup.cache.clone(),
     };
     strategy.arrange(&mut transfer)?;
     let phases = strategy.phases(&transfer)?;
@@ -389,9 +408,9 @@ pub fn train(world: &World, strategy: &dyn Strategy, setup: &Setup) -> Result<Tr
     })
 }
 
-fn settings() -> Settings {
+fn settings(epochs: u64) -> Settings {
     Settings {
-        until: Until::Epochs(1),
+        until: Until::Epochs(epochs),
         batch_size: 32,
         micro_batch: 32,
         learning_rate: 0.01,

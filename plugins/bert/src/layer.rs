@@ -5,8 +5,9 @@
 
 use candle_core::Tensor;
 use tlkit_core::Result;
-use tlkit_core::nn::{Flow, Gradients, Init, Param, Pass, Pullback, Role, Scope, Stage, segment};
-use tlkit_ops::Precision;
+use tlkit_core::nn::{
+    Adaptable, Flow, Gradients, Init, Param, Pass, Pullback, Role, Scope, Slot, Stage, segment,
+};
 use tlkit_ops::dropout::Dropout;
 use tlkit_ops::{attention, dropout, gelu, layer_norm, linear};
 
@@ -16,6 +17,7 @@ use crate::encoder::{Norm, dropout as dropout_at, key_mask};
 struct Map {
     weight: Param,
     bias: Param,
+    slot: Slot,
 }
 
 impl Map {
@@ -28,36 +30,44 @@ impl Map {
                 Init::Normal(std),
             )?,
             bias: scope.param("bias", &[outputs], bias, Init::Zeros)?,
+            slot: Slot::default(),
         })
     }
 
-    fn graph(&self, x: &Tensor, precision: Precision) -> Result<Tensor> {
-        Ok(linear::linear_in(
-            precision,
+    fn trains(&self) -> bool {
+        self.weight.trains() || self.bias.trains() || self.slot.trains()
+    }
+
+    fn graph(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let y = linear::linear_in(
+            pass.precision,
             x,
             &self.weight.tensor(),
             Some(&self.bias.tensor()),
-        )?)
+        )?;
+        self.slot.graph(x, y, pass)
     }
 
-    fn run(&self, x: &Tensor, precision: Precision) -> Result<Tensor> {
-        Ok(linear::forward_in(
-            precision,
+    fn run(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let y = linear::forward_in(
+            pass.precision,
             x,
             &self.weight.detached(),
             Some(&self.bias.detached()),
-        )?)
+        )?;
+        self.slot.run(x, y, pass)
     }
 
-    /// Adds the gradients of weight and bias, and returns that of `x` where it is wanted.
-    fn pull(
+    /// Adds the gradients of weight, bias and adapter, and returns what the adapter says of `x`, where that is wanted and there is one.
+    fn learn(
         &self,
         x: &Tensor,
         grad: &Tensor,
         need_x: bool,
-        precision: Precision,
+        pass: &Pass,
         into: &mut Gradients,
     ) -> Result<Option<Tensor>> {
+        let precision = pass.precision;
         if self.weight.trains() {
             into.add(
                 &self.weight,
@@ -67,11 +77,27 @@ impl Map {
         if self.bias.trains() {
             into.add(&self.bias, linear::backward_bias(grad)?)?;
         }
+        self.slot.pull(x, grad, need_x, pass, into)
+    }
+
+    /// The same, and the whole gradient of `x` where it is wanted.
+    fn pull(
+        &self,
+        x: &Tensor,
+        grad: &Tensor,
+        need_x: bool,
+        pass: &Pass,
+        into: &mut Gradients,
+    ) -> Result<Option<Tensor>> {
+        let adapted = self.learn(x, grad, need_x, pass, into)?;
         if !need_x {
             return Ok(None);
         }
         let weight = self.weight.detached();
-        Ok(Some(linear::backward_x_in(precision, &weight, grad)?))
+        Ok(Some(match adapted {
+            Some(sum) => linear::add_backward_x_in(pass.precision, sum, &weight, grad)?,
+            None => linear::backward_x_in(pass.precision, &weight, grad)?,
+        }))
     }
 }
 
@@ -160,9 +186,27 @@ impl Stage for Layer {
             .iter()
             .flat_map(|m| [m.weight.clone(), m.bias.clone()])
             .collect();
+        all.extend(maps.iter().flat_map(|m| m.slot.params()));
         all.extend(self.mix_norm.params());
         all.extend(self.out_norm.params());
         all
+    }
+
+    fn linears(&self) -> Vec<Adaptable> {
+        let maps = [
+            ("query", &self.query),
+            ("key", &self.key),
+            ("value", &self.value),
+            ("attention-output", &self.mix),
+            ("intermediate", &self.widen),
+            ("output", &self.narrow),
+        ];
+        let one = |(name, map): (&str, &Map)| Adaptable {
+            name: format!("{}.{name}", self.name),
+            weight: map.weight.clone(),
+            slot: map.slot.clone(),
+        };
+        maps.into_iter().map(one).collect()
     }
 
     fn forward(&self, x: &Flow, pass: &Pass) -> Result<Flow> {
@@ -170,9 +214,9 @@ impl Stage for Layer {
         let mask = key_mask(x)?;
         let drop = dropout_at(self.attention_dropout, pass, &self.places[0])?;
         let (q, k, v) = (
-            self.query.graph(h, pass.precision)?,
-            self.key.graph(h, pass.precision)?,
-            self.value.graph(h, pass.precision)?,
+            self.query.graph(h, pass)?,
+            self.key.graph(h, pass)?,
+            self.value.graph(h, pass)?,
         );
         let context = attention::attention(&q, &k, &v, self.heads, &mask, drop.as_ref())?;
         let norm = |y: &Tensor, residual: &Tensor, n: &Norm, place: &str| -> Result<Tensor> {
@@ -187,7 +231,7 @@ impl Stage for Layer {
             )?)
         };
         let mixed = norm(
-            &self.mix.graph(&context, pass.precision)?,
+            &self.mix.graph(&context, pass)?,
             h,
             &self.mix_norm,
             &self.places[1],
@@ -196,12 +240,13 @@ impl Stage for Layer {
             Act::Gelu(kind) => {
                 let plain =
                     linear::linear_in(pass.precision, &mixed, &self.widen.weight.tensor(), None)?;
+                let plain = self.widen.slot.graph(&mixed, plain, pass)?;
                 gelu::bias_gelu(&plain, Some(&self.widen.bias.tensor()), kind)?
             }
-            Act::Relu => self.widen.graph(&mixed, pass.precision)?.relu()?,
+            Act::Relu => self.widen.graph(&mixed, pass)?.relu()?,
         };
         Ok(x.with(norm(
-            &self.narrow.graph(&wide, pass.precision)?,
+            &self.narrow.graph(&wide, pass)?,
             &mixed,
             &self.out_norm,
             &self.places[2],
@@ -221,9 +266,9 @@ impl Stage for Layer {
             dropout_at(self.dropout, pass, &self.places[2])?,
         );
         let (q, k, v) = (
-            self.query.run(&h, precision)?,
-            self.key.run(&h, precision)?,
-            self.value.run(&h, precision)?,
+            self.query.run(&h, pass)?,
+            self.key.run(&h, pass)?,
+            self.value.run(&h, pass)?,
         );
         let (context, attended) =
             attention::forward(&q, &k, &v, self.heads, &mask, attention_drop.as_ref())?;
@@ -238,15 +283,16 @@ impl Stage for Layer {
             )
         };
         let (mixed, mix_saved) = norm(
-            &self.mix.run(&context, precision)?,
+            &self.mix.run(&context, pass)?,
             &h,
             &self.mix_norm,
             mix_drop.as_ref(),
         )?;
         let wide = linear::forward_in(precision, &mixed, &self.widen.weight.detached(), None)?;
+        let wide = self.widen.slot.run(&mixed, wide, pass)?;
         let act = gelu::forward(&wide, Some(&self.widen.bias.detached()), kind)?;
         let (y, out_saved) = norm(
-            &self.narrow.run(&act, precision)?,
+            &self.narrow.run(&act, pass)?,
             &mixed,
             &self.out_norm,
             out_drop.as_ref(),
@@ -264,7 +310,7 @@ impl Stage for Layer {
             norms: [self.mix_norm.params(), self.out_norm.params()],
             kind,
             need_input: pass.input_gradient,
-            precision,
+            pass: *pass,
             h,
             attended,
             context,
@@ -289,6 +335,7 @@ impl Map {
         Map {
             weight: self.weight.clone(),
             bias: self.bias.clone(),
+            slot: self.slot.clone(),
         }
     }
 }
@@ -298,7 +345,7 @@ struct Back {
     norms: [[Param; 2]; 2],
     kind: gelu::Kind,
     need_input: bool,
-    precision: Precision,
+    pass: Pass,
     h: Tensor,
     attended: attention::Saved,
     context: Tensor,
@@ -338,7 +385,7 @@ impl Pullback for Back {
             norms,
             kind,
             need_input,
-            precision,
+            pass,
             h,
             attended,
             context,
@@ -350,17 +397,16 @@ impl Pullback for Back {
             out_saved,
             out_drop,
         } = *self;
+        let precision = pass.precision;
         let [query, key, value, mix, widen, narrow] = &maps;
         // What the layers below and the front of this one do not need is not computed.
         let front = need_input
-            || [query, key, value, mix]
-                .iter()
-                .any(|m| m.weight.trains() || m.bias.trains())
+            || [query, key, value, mix].iter().any(|m| m.trains())
             || norms[0].iter().any(Param::trains);
         let (sum, branch) = Back::norm(&out_saved, &norms[1], out_drop.as_ref(), grad, into)?;
         std::mem::drop(out_saved);
-        let middle = front || widen.weight.trains() || widen.bias.trains();
-        let Some(grad_act) = narrow.pull(&act, &branch, middle, precision, into)? else {
+        let middle = front || widen.trains();
+        let Some(grad_act) = narrow.pull(&act, &branch, middle, &pass, into)? else {
             return Ok(None);
         };
         std::mem::drop((act, branch));
@@ -374,9 +420,14 @@ impl Pullback for Back {
             let g = linear::backward_weight_in(precision, &mixed, &grads.x)?;
             into.add(&widen.weight, g)?;
         }
+        let adapted = widen.slot.pull(&mixed, &grads.x, front, &pass, into)?;
         if !front {
             return Ok(None);
         }
+        let sum = match adapted {
+            Some(more) => (sum + more)?,
+            None => sum,
+        };
         // What was the branch's is dropped: the sum is this function's alone.
         let grad_mixed =
             linear::add_backward_x_in(precision, sum, &widen.weight.detached(), &grads.x)?;
@@ -384,11 +435,8 @@ impl Pullback for Back {
         let (sum, branch) =
             Back::norm(&mix_saved, &norms[0], mix_drop.as_ref(), &grad_mixed, into)?;
         std::mem::drop((mix_saved, grad_mixed));
-        let lower = need_input
-            || [query, key, value]
-                .iter()
-                .any(|m| m.weight.trains() || m.bias.trains());
-        let Some(grad_context) = mix.pull(&context, &branch, lower, precision, into)? else {
+        let lower = need_input || [query, key, value].iter().any(|m| m.trains());
+        let Some(grad_context) = mix.pull(&context, &branch, lower, &pass, into)? else {
             return Ok(None);
         };
         std::mem::drop((context, branch));
@@ -396,10 +444,14 @@ impl Pullback for Back {
         std::mem::drop((attended, grad_context));
         let mut total = need_input.then_some(sum);
         for (map, g) in [(query, q), (key, k), (value, v)] {
-            map.pull(&h, &g, false, precision, into)?;
+            let adapted = map.learn(&h, &g, need_input, &pass, into)?;
             if let Some(sum) = total {
                 let weight = map.weight.detached();
-                total = Some(linear::add_backward_x_in(precision, sum, &weight, &g)?);
+                let sum = linear::add_backward_x_in(precision, sum, &weight, &g)?;
+                total = Some(match adapted {
+                    Some(more) => (sum + more)?,
+                    None => sum,
+                });
             }
         }
         Ok(total)

@@ -6,6 +6,7 @@
 //! - source task `bert`: any checkpoint of `model_type: bert` in the HF layout, or a fresh network of a stated shape
 //! - target task `text-classification`: texts or pairs of texts, with BERT's own head by default
 //! - target task `masked-language-modelling`: pre-training
+//! - target task `text-vectors`: plain texts to vectors, which a teacher teaches
 //!
 //! Where to look: [`source`](BertSource) is the front door; `encoder`, `embeddings` and `layer` are the network, with hand-written
 //! ways back; `tokenizer` and `prepare` turn texts into batches; `checkpoint` and `export` read and write the HF layout.
@@ -26,7 +27,9 @@ mod mlm;
 mod pooling;
 mod prepare;
 mod source;
+mod source_head;
 mod tokenizer;
+mod vectors;
 
 pub use checkpoint::Checkpoint;
 pub use classification::TextClassification;
@@ -38,6 +41,7 @@ pub use pooling::{FirstToken, Max, Mean};
 pub use prepare::TextPrepare;
 pub use source::BertSource;
 pub use tokenizer::Tokens;
+pub use vectors::TextVectors;
 
 /// Adds everything of this crate to a registry.
 pub fn register(registry: &mut Registry) -> Result<()> {
@@ -46,5 +50,6 @@ pub fn register(registry: &mut Registry) -> Result<()> {
     registry.target(
         "masked-language-modelling",
         Arc::new(MaskedLanguageModelling::make),
-    )
+    )?;
+    registry.target("text-vectors", Arc::new(TextVectors::make))
 }

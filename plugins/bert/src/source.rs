@@ -9,7 +9,7 @@ use tlkit_core::nn::{Activation, Dense, Linear, Scope, Stage, Store};
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::Defaults;
-use tlkit_core::task::{Encoder, Export, SourceTask};
+use tlkit_core::task::{Encoder, Export, Head, SourceTask};
 use tlkit_core::train::OptimizerSpec;
 use tlkit_core::{Error, Result};
 
@@ -331,6 +331,13 @@ impl SourceTask for BertSource {
 
     fn poolings(&self) -> &[&'static str] {
         &POOLINGS
+    }
+
+    fn source_head(&self, scope: &Scope<'_>) -> Result<Option<(Head, Vec<String>)>> {
+        match &self.checkpoint {
+            Some(checkpoint) => crate::source_head::read(checkpoint, scope),
+            None => Ok(None),
+        }
     }
 
     fn head_dropout(&self) -> f64 {

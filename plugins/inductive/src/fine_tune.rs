@@ -5,7 +5,7 @@ use tlkit_core::data::{Feed, From};
 use tlkit_core::nn::Select;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
-use tlkit_core::strategy::{Needs, Phase, Settings, Strategy, Train, Transfer, Update};
+use tlkit_core::strategy::{Group, Needs, Phase, Settings, Strategy, Train, Transfer, Update};
 use tlkit_core::train::rate_groups;
 
 use crate::stages::Frozen;
@@ -72,6 +72,23 @@ impl Strategy for FineTune {
             &transfer.settings,
         )])
     }
+}
+
+/// [`supervised`], with optimizer groups that come before the usual ones.
+pub(crate) fn phase_with(
+    name: &str,
+    transfer: &Transfer<'_>,
+    trains: Select,
+    s: &Settings,
+    first: Vec<Group>,
+) -> Phase {
+    let mut phase = supervised(name, transfer, trains, s);
+    if let Phase::Train(train) = &mut phase {
+        for update in &mut train.updates {
+            update.groups.splice(0..0, first.iter().cloned());
+        }
+    }
+    phase
 }
 
 /// A phase on the target's labelled rows with the recipe's settings.

@@ -4,6 +4,11 @@
 //! - `feature-extraction` ([`FeatureExtraction`]): the encoder is frozen, its features computed once, and a regularised
 //!   logistic regression fitted on them
 //! - `from-scratch`: `fine-tune` on fresh weights, the yardstick for what was carried over
+//! - `distill` ([`Distill`]): a teacher's answers or vectors are learned, from texts that need no labels
+//! - `gradual-unfreeze` ([`GradualUnfreeze`]): from the head down, a stage at a time
+//! - `lora` ([`Lora`]), `bitfit` ([`BitFit`]): most of the encoder stays as it is
+//! - `l2-sp` ([`L2Sp`]): fine-tuning that is pulled back to where it started
+//! - `knn` ([`Nearest`]): the classes of the nearest training rows
 //! - `phases` ([`Phases`]): phases written by hand, `[[strategy.phases]]`
 
 use std::sync::Arc;
@@ -11,16 +16,28 @@ use std::sync::Arc;
 use tlkit_core::Result;
 use tlkit_core::registry::{Kind, Registry};
 
+mod bitfit;
+mod distill;
 mod feature_extraction;
 mod fine_tune;
+mod gradual_unfreeze;
+mod knn;
+mod l2_sp;
 mod logistic;
+mod lora;
 mod phases;
 mod stages;
 mod supervised;
 
+pub use bitfit::BitFit;
+pub use distill::{Distill, cosine_distance, soft_labels};
 pub use feature_extraction::FeatureExtraction;
 pub use fine_tune::FineTune;
+pub use gradual_unfreeze::GradualUnfreeze;
+pub use knn::{Knn, Nearest};
+pub use l2_sp::L2Sp;
 pub use logistic::{Logistic, fit_logistic};
+pub use lora::Lora;
 pub use phases::Phases;
 pub use supervised::Supervised;
 
@@ -50,5 +67,42 @@ pub fn register(registry: &mut Registry) -> Result<()> {
         inductive,
         "phases written by hand",
         Arc::new(Phases::make),
-    )
+    )?;
+    registry.strategy(
+        "distill",
+        inductive,
+        "learn what a teacher says, its answers or its vectors",
+        Arc::new(Distill::make),
+    )?;
+    registry.strategy(
+        "gradual-unfreeze",
+        inductive,
+        "unfreeze from the head down, a stage at a time",
+        Arc::new(GradualUnfreeze::make),
+    )?;
+    registry.strategy(
+        "lora",
+        inductive,
+        "freeze the encoder, train thin matrices beside its own",
+        Arc::new(Lora::make),
+    )?;
+    registry.strategy(
+        "bitfit",
+        inductive,
+        "train the encoder's biases and the head",
+        Arc::new(BitFit::make),
+    )?;
+    registry.strategy(
+        "l2-sp",
+        inductive,
+        "fine-tune, pulled back to where the weights started",
+        Arc::new(L2Sp::make),
+    )?;
+    registry.strategy(
+        "knn",
+        inductive,
+        "freeze the encoder, answer as the nearest training rows do",
+        Arc::new(Nearest::make),
+    )?;
+    registry.map("knn", Arc::new(Knn::load))
 }

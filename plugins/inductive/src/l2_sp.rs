@@ -1,0 +1,147 @@
+//! L2-SP (Li et al. 2018): fine-tuning that is pulled back to where it started.
+//!
+//! ```text
+//! task loss + alpha / 2 * |w - w0|^2 + beta / 2 * |v|^2
+//! ```
+//!
+//! with `w` the encoder's weights, `w0` the checkpoint's, and `v` those of the head, which the checkpoint does not have. `beta` is 0.01 as in the paper;
+//! `alpha` is 0.01 as in the transfer learning library that reproduced it (the paper chose it by cross-validation for each data set). Weight decay, which pulls to zero,
+//! is off in this method.
+
+use candle_core::Tensor;
+use tlkit_core::Result;
+use tlkit_core::data::View;
+use tlkit_core::nn::{Param, Store};
+use tlkit_core::recipe::Keys;
+use tlkit_core::registry::Context;
+use tlkit_core::strategy::{Needs, Objective, Phase, Step, Strategy, Term, Transfer};
+use tlkit_core::{Error, nn::Select};
+
+use crate::fine_tune::supervised;
+
+/// Where the checkpoint's weights are kept.
+const START: &str = "start";
+
+/// One phase with two penalties.
+pub struct L2Sp {
+    alpha: f64,
+    beta: f64,
+}
+
+impl L2Sp {
+    /// From the keys of `[strategy]`.
+    pub fn make(keys: &Keys, _: &Context) -> Option<Box<dyn Strategy>> {
+        let alpha = keys
+            .f64("alpha")
+            .range(0.0..)
+            .default(0.01, "usual; Li et al. 2018 choose it by cross-validation")
+            .help("how strongly the encoder is pulled to where it started")
+            .read();
+        let beta = keys
+            .f64("beta")
+            .range(0.0..)
+            .default(0.01, "Li et al. 2018")
+            .help("how strongly the head is pulled to zero")
+            .read();
+        Some(Box::new(L2Sp { alpha, beta }))
+    }
+}
+
+impl Strategy for L2Sp {
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    fn arrange(&self, transfer: &mut Transfer<'_>) -> Result<()> {
+        transfer.store.fork("model", START)
+    }
+
+    fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
+        let names = |stages: &[std::sync::Arc<dyn tlkit_core::nn::Stage>]| {
+            let params = stages.iter().flat_map(|s| s.params());
+            params.map(|p| p.name().to_string()).collect::<Vec<_>>()
+        };
+        let objective = Pulled {
+            view: transfer.target.view(),
+            alpha: self.alpha,
+            beta: self.beta,
+            encoder: names(transfer.model.encoder.stages()),
+            head: names(&transfer.model.head.stages),
+        };
+        let mut s = transfer.settings.clone();
+        s.optimizer = s.optimizer.with_decay(0.0);
+        let trains = Select::name("model.*");
+        let mut phase = supervised("l2-sp", transfer, trains, &s);
+        if let Phase::Train(train) = &mut phase {
+            for update in &mut train.updates {
+                update.objective = Box::new(objective.clone());
+            }
+        }
+        Ok(vec![phase])
+    }
+}
+
+/// The task's loss and the penalties.
+#[derive(Clone)]
+struct Pulled {
+    view: View,
+    alpha: f64,
+    beta: f64,
+    encoder: Vec<String>,
+    head: Vec<String>,
+}
+
+impl Objective for Pulled {
+    fn terms(&mut self, step: &mut dyn Step) -> Result<Vec<Term>> {
+        let taps = step.encode("model", &[(0, self.view)])?.remove(0);
+        let loss = step.task_loss(0, self.view, &taps.logits)?;
+        let mut terms = vec![Term::new("loss", 1.0, loss)];
+        let store = step.store();
+        let penalties = [
+            (
+                "start",
+                self.alpha,
+                half_squares(store, &self.encoder, true)?,
+            ),
+            ("head", self.beta, half_squares(store, &self.head, false)?),
+        ];
+        for (name, weight, value) in penalties {
+            if let (true, Some(value)) = (weight > 0.0, value) {
+                terms.push(Term {
+                    // Weights and not what the network says of a batch.
+                    reaches_model: false,
+                    ..Term::new(name, weight, value)
+                });
+            }
+        }
+        Ok(terms)
+    }
+}
+
+/// `1/2 |w - w0|^2` over parameters of the model, with `w0` where they started or zero; `None` over none.
+fn half_squares(store: &Store, names: &[String], from_start: bool) -> Result<Option<Tensor>> {
+    let find = |name: &str| -> Result<Param> {
+        let found = store.get(name);
+        found.ok_or_else(|| Error::msg(format!("no parameter {name}")))
+    };
+    let mut sum: Option<Tensor> = None;
+    for name in names {
+        let p = find(name)?;
+        if !p.trains() {
+            continue;
+        }
+        let w = match from_start {
+            true => {
+                let start = name.replacen("model", START, 1);
+                (p.tensor() - find(&start)?.detached())?
+            }
+            false => p.tensor(),
+        };
+        let half = (w.sqr()?.sum_all()? * 0.5)?;
+        sum = Some(match sum {
+            Some(s) => (s + half)?,
+            None => half,
+        });
+    }
+    Ok(sum)
+}

@@ -42,7 +42,12 @@ impl Bench {
         let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
         let read = |name: &str| fs::read(assets.join(name)).expect(name);
         let server = Server::start();
-        let names = ["config.json", "tokenizer.json", "vocab.txt", "model.safetensors"];
+        let names = [
+            "config.json",
+            "tokenizer.json",
+            "vocab.txt",
+            "model.safetensors",
+        ];
         let files = names.map(|n| (n, read(&format!("bert-mini/{n}"))));
         let files: Vec<(&str, &[u8])> = files.iter().map(|(n, b)| (*n, b.as_slice())).collect();
         server.add("models/acme/mini", COMMIT, &files);
@@ -64,7 +69,12 @@ impl Bench {
 
     fn tlkit(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
         let mut command = Command::cargo_bin("tlkit").expect("the binary is built");
-        for name in ["HF_TOKEN", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"] {
+        for name in [
+            "HF_TOKEN",
+            "HF_HUB_OFFLINE",
+            "TRANSFORMERS_OFFLINE",
+            "HF_DATASETS_OFFLINE",
+        ] {
             command.env_remove(name);
         }
         let output = command
@@ -100,11 +110,23 @@ fn a_run_downloads_pins_and_then_needs_no_network() {
         looked.out,
         "recipe.toml: ok, as far as it can be checked before the download\n"
     );
-    assert!(looked.err.contains("warning: not checked: `hf:acme/mini` needs the download"), "{}", looked.err);
-    assert!(looked.err.contains("--> recipe.toml:2:14"), "{}", looked.err);
+    assert!(
+        looked
+            .err
+            .contains("warning: not checked: `hf:acme/mini` needs the download"),
+        "{}",
+        looked.err
+    );
+    assert!(
+        looked.err.contains("--> recipe.toml:2:14"),
+        "{}",
+        looked.err
+    );
     assert_eq!(bench.server.asked(), [] as [&str; 0]);
 
-    let ran = bench.tlkit(&["run", "recipe.toml", "--out", "run"], &[]).code(0);
+    let ran = bench
+        .tlkit(&["run", "recipe.toml", "--out", "run"], &[])
+        .code(0);
     for said in [
         &format!("`hf:acme/mini` is at commit {COMMIT}"),
         "downloading acme/mini/model.safetensors, ",
@@ -126,40 +148,80 @@ fn a_run_downloads_pins_and_then_needs_no_network() {
         let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
         text.expect("reviews").lines().count() - 1
     };
-    let predictions = fs::read_to_string(bench.dir.path().join("run/predictions.jsonl")).expect("predictions");
+    let predictions =
+        fs::read_to_string(bench.dir.path().join("run/predictions.jsonl")).expect("predictions");
     assert_eq!(predictions.lines().count(), rows("test"));
 
     // The written recipe is the same run, and neither it nor the branch needs the network any more.
     let offline = [("HF_HUB_OFFLINE", "1")];
     bench.server.asked();
-    let again = bench.tlkit(&["validate", "run/recipe.toml", "recipe.toml"], &offline).code(0);
+    let again = bench
+        .tlkit(&["validate", "run/recipe.toml", "recipe.toml"], &offline)
+        .code(0);
     assert_eq!(again.out, "run/recipe.toml: ok\nrecipe.toml: ok\n");
-    bench.tlkit(&["run", "run/recipe.toml", "--out", "second", "--quiet"], &offline).code(0);
+    bench
+        .tlkit(
+            &["run", "run/recipe.toml", "--out", "second", "--quiet"],
+            &offline,
+        )
+        .code(0);
     let identity = |run: &str| {
-        let text = fs::read_to_string(bench.dir.path().join(run).join("result.json")).expect("a result");
+        let text =
+            fs::read_to_string(bench.dir.path().join(run).join("result.json")).expect("a result");
         let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         json["identity"].clone()
     };
     assert_eq!(identity("run"), identity("second"));
     assert_eq!(bench.server.asked(), [] as [&str; 0]);
-    let explained = bench.tlkit(&["explain", "recipe.toml"], &offline).code(0).out;
-    assert!(explained.contains(&format!("\"hf:acme/mini@{COMMIT}\"")), "{explained}");
+    let explained = bench
+        .tlkit(&["explain", "recipe.toml"], &offline)
+        .code(0)
+        .out;
+    assert!(
+        explained.contains(&format!("\"hf:acme/mini@{COMMIT}\"")),
+        "{explained}"
+    );
 }
 
 #[test]
 fn quiet_is_quiet_and_an_error_stands_at_its_line() {
     let bench = Bench::new();
-    let ran = bench.tlkit(&["run", "recipe.toml", "--out", "run", "--json"], &[]).code(0);
+    let ran = bench
+        .tlkit(&["run", "recipe.toml", "--out", "run", "--json"], &[])
+        .code(0);
     assert_eq!(ran.err, "");
-    let wrong = ["validate", "recipe.toml", "--set", "source.checkpoint=hf:acme/mini#train"];
+    let wrong = [
+        "validate",
+        "recipe.toml",
+        "--set",
+        "source.checkpoint=hf:acme/mini#train",
+    ];
     let wrong = bench.tlkit(&wrong, &[]).code(2);
     assert!(wrong.err.contains("a model has no splits"), "{}", wrong.err);
-    fs::write(bench.dir.path().join("no.toml"), RECIPE.replace("acme/mini", "acme/maxi")).expect("written");
+    fs::write(
+        bench.dir.path().join("no.toml"),
+        RECIPE.replace("acme/mini", "acme/maxi"),
+    )
+    .expect("written");
     let refused = bench.tlkit(&["run", "no.toml"], &[]).code(2);
-    assert!(refused.err.contains("has no model `acme/maxi`"), "{}", refused.err);
+    assert!(
+        refused.err.contains("has no model `acme/maxi`"),
+        "{}",
+        refused.err
+    );
     assert!(refused.err.contains("--> no.toml:2:14"), "{}", refused.err);
-    fs::write(bench.dir.path().join("off.toml"), RECIPE.replace("acme/films#", "acme/books#")).expect("written");
-    let offline = bench.tlkit(&["run", "off.toml"], &[("TRANSFORMERS_OFFLINE", "1")]).code(2);
-    assert!(offline.err.contains("TRANSFORMERS_OFFLINE is set"), "{}", offline.err);
+    fs::write(
+        bench.dir.path().join("off.toml"),
+        RECIPE.replace("acme/films#", "acme/books#"),
+    )
+    .expect("written");
+    let offline = bench
+        .tlkit(&["run", "off.toml"], &[("TRANSFORMERS_OFFLINE", "1")])
+        .code(2);
+    assert!(
+        offline.err.contains("TRANSFORMERS_OFFLINE is set"),
+        "{}",
+        offline.err
+    );
     assert!(offline.err.contains("--> off.toml:5:9"), "{}", offline.err);
 }

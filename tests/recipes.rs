@@ -96,7 +96,12 @@ fn recipes_of_the_hub_are_validated() {
         };
         let output = validate(&[]);
         let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "{}: {said}", recipe.display());
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}: {said}",
+            recipe.display()
+        );
         assert!(said.contains("warning: not checked: `hf:"), "{said}");
         assert!(said.contains("needs the download"), "{said}");
         assert!(!said.contains("error"), "{said}");
@@ -124,7 +129,10 @@ fn recipes_of_the_hub_are_validated() {
     }
     assert!(seen >= 3);
     assert!(
-        std::fs::read_dir(cache.path()).expect("there").next().is_none(),
+        std::fs::read_dir(cache.path())
+            .expect("there")
+            .next()
+            .is_none(),
         "validate writes nothing"
     );
 }

@@ -170,13 +170,14 @@ impl Repository<'_> {
         };
         let answer = client.get(address, taken.bytes)?;
         let goes_on = answer.status == 206 && begins(&answer) == Some(taken.bytes);
-        if !goes_on && taken.bytes > 0 {
+        if !goes_on {
             // The server sends it whole, or says that there is no such rest.
-            taken.restart().map_err(&mut on_disk)?;
+            if taken.bytes > 0 {
+                taken.restart().map_err(&mut on_disk)?;
+            }
             if answer.status != 200 {
-                return Err(Failure::Network(
-                    "the server cannot send the rest; from the beginning".into(),
-                ));
+                let why = "the server cannot send the rest; from the beginning";
+                return Err(Failure::Network(why.into()));
             }
         }
         let mut body = answer.reader();

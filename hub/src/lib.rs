@@ -31,12 +31,12 @@
 //! `settings` reads the variables of huggingface_hub, `cache` is its layout on disk, `http` knows redirects, retries and who may see
 //! the token. What is downloaded has the checksum that the hub names, or it is not kept.
 //!
-//! Why not the crate hf-hub 1.0, whose name says it: it compares no checksum and no length (`stream_response_to_file_with_progress`
-//! writes what comes and renames it), it does not look at the status of the answer whose body it keeps (`download_file_to_cache_network`:
-//! an error page after the last retry would become the blob), it begins an interrupted file anew (`File::create`), its wait for another
-//! process's lock is ten seconds and not for a caller to say, and nothing in it reads `HF_HUB_OFFLINE`. A layer around it could not mend
-//! this, since a file has its final name before the caller sees it. And it brings 284 crates (`cargo tree`), a C library for TLS among
-//! them; ureq brings 33.
+//! Why not the crate hf-hub 1.0, whose name says it. Over plain HTTP it compares no checksum (`stream_response_to_file_with_progress`
+//! writes what comes, and the caller renames it); it does not look at the status of the answer whose body it keeps
+//! (`download_file_to_cache_network`: `retry` hands back the last answer whatever it says, so the page of a 503 becomes the blob); it
+//! begins an interrupted file anew (`File::create`); it waits ten seconds for another process's lock, which no caller can change; and
+//! nothing in it reads `HF_HUB_OFFLINE`. A layer around it could not mend this, since a file has its final name before the caller sees
+//! it. It also brings 224 crates (`cargo tree -e normal`), tokio and a C library for TLS among them; ureq brings 27.
 
 use std::collections::BTreeMap;
 use std::path::Path;

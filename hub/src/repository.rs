@@ -269,6 +269,14 @@ impl<'h> Repository<'h> {
             });
         };
         let has_token = self.hub.settings.token.is_some();
+        let wait = match wait {
+            Some(s) => format!(
+                ", and asks to wait {}",
+                seconds(std::time::Duration::from_secs(*s))
+            ),
+            None if failure.passes() => format!(", {tries} attempts"),
+            None => String::new(),
+        };
         Error::msg(match (status, code.as_str()) {
             (401 | 403, "GatedRepo") if has_token => format!(
                 "{what}: gated, and the account of this token has not been let in{said}; ask for access at {page}"
@@ -290,12 +298,6 @@ impl<'h> Repository<'h> {
             (403, _) => format!("{what}: {who} forbids it{said}; a token may help: set HF_TOKEN"),
             (404, _) => format!("{what}: there is no such file at this commit{said}; see {page}"),
             (429, _) => {
-                let wait = wait.map_or_else(String::new, |s| {
-                    format!(
-                        ", and asks to wait {}",
-                        seconds(std::time::Duration::from_secs(s))
-                    )
-                });
                 let token = match has_token {
                     true => "",
                     false => "; with a token (HF_TOKEN) the limit is higher",
@@ -303,8 +305,7 @@ impl<'h> Repository<'h> {
                 format!("{what}: {who} answers 429, too many requests{said}{wait}{token}")
             }
             (500.., _) => format!(
-                "{what}: {who} answers {status}{said}, {tries} attempts; its trouble, so try later. What is in the cache runs with \
-                 HF_HUB_OFFLINE=1"
+                "{what}: {who} answers {status}{said}{wait}; its trouble, so try later. What is in the cache runs with HF_HUB_OFFLINE=1"
             ),
             _ => format!("{what}: {who} answers {status}{said}"),
         })

@@ -518,9 +518,15 @@ fn an_error_page_is_never_taken_for_the_file() {
             .iter()
             .any(|f| f.ends_with("model.safetensors"))
     );
-    bench.server.always(
-        "GET /o/n",
-        Fault::Status(404, vec![("X-Error-Code", "EntryNotFound".into())]),
+    let bench = Bench::with_model();
+    let gone = vec![("X-Error-Code", "EntryNotFound".to_string())];
+    bench
+        .server
+        .always("HEAD /o/n/resolve", Fault::Status(404, gone));
+    let error = bench.get("hf:o/n").expect_err("gone");
+    assert!(
+        error.contains("config.json: there is no such file at this commit"),
+        "{error}"
     );
     let bench = Bench::with_model();
     bench.server.always("/api/models", Fault::Page);

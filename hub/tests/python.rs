@@ -52,11 +52,7 @@ fn with_python(python: &str, server: &Server, cache: &Path, offline: bool) -> Pa
 fn server() -> Server {
     let server = Server::start();
     let weights = vec![3u8; 50_000];
-    let files: &[(&str, &[u8])] = &[
-        (FILES[0], b"{}"),
-        (FILES[1], b"{ }"),
-        (FILES[2], &weights),
-    ];
+    let files: &[(&str, &[u8])] = &[(FILES[0], b"{}"), (FILES[1], b"{ }"), (FILES[2], &weights)];
     server.add("models/o/n", COMMIT, files);
     server
 }

@@ -566,6 +566,11 @@ fn find<'c>(cx: &'c Context, name: &str) -> Result<Vec<(String, Blob, &'c Arc<dy
             .into_iter()
             .map(|(name, path)| (name, Blob::Path(path)))
             .collect(),
+        Found::Folder(_) if name.starts_with("hf:") => {
+            return Err(Error::msg(format!(
+                "`{name}` is a model; a split of a data set is written `hf:datasets/owner/name#train`"
+            )));
+        }
         Found::Folder(p) => {
             return Err(Error::msg(format!(
                 "{} is a folder; a file of rows is wanted",

@@ -102,7 +102,14 @@ fn recipes_of_the_hub_are_validated() {
             "{}: {said}",
             recipe.display()
         );
-        assert!(said.contains("warning: not checked: `hf:"), "{said}");
+        // The checkpoint, and each split.
+        let text = std::fs::read_to_string(&recipe).expect("a recipe");
+        let names = text.matches("\"hf:").count();
+        assert_eq!(
+            said.matches("warning: not checked: `hf:").count(),
+            names,
+            "{said}"
+        );
         assert!(said.contains("needs the download"), "{said}");
         assert!(!said.contains("error"), "{said}");
         let out = String::from_utf8_lossy(&output.stdout);
@@ -117,6 +124,7 @@ fn recipes_of_the_hub_are_validated() {
             "train.epochs=0",
             "strategy.method=fine",
             "target.train=hf:datasets/stanfordnlp",
+            "target.test=hf:datasets/a/b/c",
             "source.checkpoint=hf:a/b/c",
         ] {
             // `hf:datasets/stanfordnlp` alone is an old name without an owner.

@@ -87,8 +87,38 @@ pub struct Hub {
 
 #[derive(Default)]
 struct Memory {
-    states: BTreeMap<String, State>,
+    states: BTreeMap<String, std::result::Result<State, Refusal>>,
     found: BTreeMap<String, (Found, Name)>,
+}
+
+/// Why a repository cannot be had. It is not asked for again: each time would take as many attempts.
+#[derive(Clone)]
+struct Refusal {
+    /// The name that asked.
+    name: String,
+    why: String,
+    not_here: bool,
+}
+
+impl Refusal {
+    fn of(name: &Name, error: &Error) -> Refusal {
+        Refusal {
+            name: name.to_string(),
+            why: error.to_string(),
+            not_here: matches!(error, Error::NotHere(_)),
+        }
+    }
+
+    /// For another name of the same repository.
+    fn to(&self, name: &Name) -> Error {
+        let why = self
+            .why
+            .replace(&format!("`{}`", self.name), &format!("`{name}`"));
+        match self.not_here {
+            true => Error::NotHere(why),
+            false => Error::Message(why),
+        }
+    }
 }
 
 impl Hub {
@@ -134,12 +164,14 @@ impl Hub {
             repository.name.address(),
             repository.name.revision()
         );
-        if let Some(state) = self.memory().states.get(&key) {
-            return Ok(state.clone());
-        }
-        let state = repository.state()?;
-        self.memory().states.insert(key, state.clone());
-        Ok(state)
+        let known = self.memory().states.get(&key).cloned();
+        let state = known.unwrap_or_else(|| {
+            let asked = repository.state();
+            let asked = asked.map_err(|e| Refusal::of(&repository.name, &e));
+            self.memory().states.insert(key, asked.clone());
+            asked
+        });
+        state.map_err(|refusal| refusal.to(&repository.name))
     }
 
     fn on_the_hub(&self, text: &str) -> Result<Found> {

@@ -538,6 +538,22 @@ fn an_error_page_is_never_taken_for_the_file() {
 }
 
 #[test]
+fn a_repository_that_is_refused_is_asked_for_once() {
+    let bench = Bench::new();
+    bench.server.always("/api/", Fault::Status(500, vec![]));
+    let hub = bench.hub();
+    for split in ["train", "test"] {
+        let name = format!("hf:datasets/o/d#{split}");
+        let error = hub.resolve(&name, Path::new("")).expect_err("refused");
+        assert!(
+            error.to_string().starts_with(&format!("`{name}`: ")),
+            "{error}"
+        );
+    }
+    assert_eq!(bench.server.asked().len(), 3);
+}
+
+#[test]
 fn too_many_requests_are_waited_for_when_it_is_short() {
     let bench = Bench::with_model();
     let slow = |seconds: &str| Fault::Status(429, vec![("Retry-After", seconds.to_string())]);

@@ -163,6 +163,7 @@ impl DataKeys {
         };
         // The width of the vectors and their columns' names, from the first file.
         let mut alike: Option<(usize, Vec<String>)> = None;
+        let mut shut = false;
         for (name, values) in &written {
             if values.is_empty() {
                 continue;
@@ -172,11 +173,17 @@ impl DataKeys {
                 min_width: range.map_or(0, |(_, width)| width),
                 index_base: range.map(|(base, _)| base),
             };
-            let tables: Option<Vec<Vec<_>>> = values
+            let tables: Vec<Option<Vec<_>>> = values
                 .iter()
                 .map(|(v, at)| open(keys, cx, v, at, &options))
                 .collect();
-            let tables: Vec<_> = tables?.into_iter().flatten().collect();
+            let tables: Option<Vec<Vec<_>>> = tables.into_iter().collect();
+            let Some(tables) = tables else {
+                // What is wrong with the other files is said in the same go.
+                shut = true;
+                continue;
+            };
+            let tables: Vec<_> = tables.into_iter().flatten().collect();
             let resolved: Option<Vec<Columns>> = tables
                 .iter()
                 .map(|(t, at)| columns.find(keys, t.as_ref(), at, form))
@@ -218,6 +225,9 @@ impl DataKeys {
                 }
             }
             opened.insert(*name, (rows, columns));
+        }
+        if shut {
+            return None;
         }
         let (rows, found) = opened.get(main)?.clone();
         let mut data = DataKeys {

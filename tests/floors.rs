@@ -18,10 +18,11 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
 }
 
 /// Crates that only one room may name.
-const HEAVY: [(&str, &str); 3] = [
+const HEAVY: [(&str, &str); 4] = [
     ("tokenizers", "tlkit-bert"),
     ("csv", "tlkit-data"),
     ("clap", "tlkit"),
+    ("ureq", "tlkit-hub"),
 ];
 
 #[test]

@@ -1,4 +1,4 @@
-//! Every recipe that ships runs, shortened.
+//! Every recipe that ships runs, shortened; those that need a download are validated.
 
 use std::path::{Path, PathBuf};
 
@@ -74,6 +74,76 @@ fn every_recipe_runs_for_three_steps() {
             .assert()
             .success();
     }
+}
+
+/// Without a network and without a cache: all but the download is checked, and what is not is said.
+#[test]
+fn recipes_of_the_hub_are_validated() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/hub");
+    let cache = tempfile::tempdir().expect("a folder");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).expect("recipes/hub") {
+        let recipe = entry.expect("an entry").path();
+        let validate = |sets: &[&str]| {
+            Command::cargo_bin("tlkit")
+                .expect("the binary is built")
+                .env("HF_HUB_CACHE", cache.path())
+                .env("HF_ENDPOINT", "http://127.0.0.1:9")
+                .arg("validate")
+                .arg(&recipe)
+                .args(sets)
+                .output()
+                .expect("it runs")
+        };
+        let output = validate(&[]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}: {said}",
+            recipe.display()
+        );
+        // The checkpoint, and each split.
+        let text = std::fs::read_to_string(&recipe).expect("a recipe");
+        let names = text.matches("\"hf:").count();
+        assert_eq!(
+            said.matches("warning: not checked: `hf:").count(),
+            names,
+            "{said}"
+        );
+        assert!(said.contains("needs the download"), "{said}");
+        assert!(!said.contains("error"), "{said}");
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            out.ends_with(": ok, as far as it can be checked before the download\n"),
+            "{out}"
+        );
+        // What is wrong is wrong without the download, in every table.
+        for slip in [
+            "source.max_lenght=64",
+            "target.lable=label",
+            "train.epochs=0",
+            "strategy.method=fine",
+            "target.train=hf:datasets/stanfordnlp",
+            "target.test=hf:datasets/a/b/c",
+            "source.checkpoint=hf:a/b/c",
+        ] {
+            // `hf:datasets/stanfordnlp` alone is an old name without an owner.
+            let code = if slip.ends_with("/stanfordnlp") { 0 } else { 2 };
+            let output = validate(&["--set", slip]);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(code), "{slip}: {said}");
+        }
+        seen += 1;
+    }
+    assert!(seen >= 3);
+    assert!(
+        std::fs::read_dir(cache.path())
+            .expect("there")
+            .next()
+            .is_none(),
+        "validate writes nothing"
+    );
 }
 
 /// Carrying over pays: on the same reviews, the pre-trained BERT against the same network from fresh weights.

@@ -44,6 +44,9 @@ pub enum Error {
     /// The recipe is wrong; the report says where.
     #[error("the recipe is wrong")]
     Recipe(Box<crate::recipe::Report>),
+    /// A name stands for something that is not on this machine, and nothing was to be downloaded.
+    #[error("{0}")]
+    NotHere(String),
     /// Anything else, said in words.
     #[error("{0}")]
     Message(String),
@@ -72,7 +75,7 @@ impl<T, E: Into<Error>> Context<T> for std::result::Result<T, E> {
     fn context(self, what: impl std::fmt::Display) -> Result<T> {
         self.map_err(|e| match e.into() {
             // These are told apart by the caller, so they keep their kind.
-            keep @ (Error::Stopped { .. } | Error::Recipe(_)) => keep,
+            keep @ (Error::Stopped { .. } | Error::Recipe(_) | Error::NotHere(_)) => keep,
             e => Error::Message(format!("{what}: {e}")),
         })
     }

@@ -6,7 +6,8 @@ use tlkit_core::data::{Blob, Found, Resolve};
 use tlkit_hub::{Hub, builtins};
 
 fn resolve(name: &str, base: &Path) -> Result<Found, String> {
-    Hub.resolve(name, base).map_err(|e| e.to_string())
+    let hub = Hub::from_env().without_downloads();
+    hub.resolve(name, base).map_err(|e| e.to_string())
 }
 
 #[test]
@@ -55,21 +56,21 @@ fn an_unknown_builtin_lists_what_there_is_and_the_nearest() {
 }
 
 #[test]
-fn the_hub_is_not_downloaded_from_and_says_what_to_do() {
+fn addresses_are_no_names() {
+    let error = |name| resolve(name, Path::new("")).unwrap_err();
     assert_eq!(
-        resolve("hf:google-bert/bert-base-uncased@86b5e09", Path::new("")).unwrap_err(),
-        "`hf:google-bert/bert-base-uncased@86b5e09`: this version cannot download; from \
-         https://huggingface.co/google-bert/bert-base-uncased/tree/86b5e09 download config.json, model.safetensors and \
-         tokenizer.json into one folder and write the folder's path"
+        error("https://huggingface.co/datasets/stanfordnlp/sst2/tree/main"),
+        "`https://huggingface.co/datasets/stanfordnlp/sst2/tree/main` is an address; a repository of the hub is written \
+         `hf:datasets/stanfordnlp/sst2`"
     );
     assert_eq!(
-        resolve("hf:datasets/owner/name#train", Path::new("")).unwrap_err(),
-        "`hf:datasets/owner/name#train`: this version cannot download; from \
-         https://huggingface.co/datasets/owner/name/tree/main download the data file and write its path"
+        error("https://hf.co/google-bert/bert-base-uncased"),
+        "`https://hf.co/google-bert/bert-base-uncased` is an address; a repository of the hub is written \
+         `hf:google-bert/bert-base-uncased`"
     );
     assert_eq!(
-        resolve("https://example.org/a.csv", Path::new("")).unwrap_err(),
-        "`https://example.org/a.csv` is an address, and this version does not download; download the file and write its path"
+        error("https://example.org/a.csv"),
+        "`https://example.org/a.csv` is an address; download the file and write its path"
     );
 }
 

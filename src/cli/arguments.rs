@@ -32,7 +32,7 @@ pub struct Arguments {
 pub enum Verb {
     /// Trains, evaluates and saves what a recipe says.
     Run(Run),
-    /// Checks recipes without running them.
+    /// Checks recipes without running them, and without a download.
     Validate(Validate),
     /// Prints the complete recipe: every default, and where it comes from.
     Explain(Explain),
@@ -119,7 +119,7 @@ pub struct Run {
     /// with the same bits as a run that was never interrupted. A recipe or data that changed since are refused.
     #[arg(long)]
     pub resume: bool,
-    /// Checks everything, shows what would be done, writes nothing.
+    /// Checks everything, shows what would be done, writes nothing (but downloads into the cache).
     #[arg(long)]
     pub dry_run: bool,
     /// Prints the result table and nothing else.

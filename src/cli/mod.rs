@@ -3,6 +3,7 @@
 mod arguments;
 mod changed;
 mod clock;
+mod downloads;
 mod exit;
 mod header;
 mod output;

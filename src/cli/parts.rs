@@ -5,6 +5,9 @@ use std::sync::Arc;
 use tlkit_core::Result;
 use tlkit_core::data::Resolve;
 use tlkit_core::registry::Registry;
+use tlkit_hub::{Hub, Settings};
+
+use super::downloads::Downloads;
 
 /// Every built-in plugin.
 pub fn registry() -> Result<Registry> {
@@ -16,7 +19,24 @@ pub fn registry() -> Result<Registry> {
     Ok(registry)
 }
 
+/// What a verb does about names that are on the hub and not in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fetch {
+    /// They are left alone.
+    Never,
+    /// They are downloaded, and that is shown.
+    Aloud,
+    /// They are downloaded.
+    Silently,
+}
+
 /// Finds `builtin:`, `hf:` and paths.
-pub fn resolve() -> Arc<dyn Resolve> {
-    Arc::new(tlkit_hub::Hub)
+pub fn resolve(fetch: Fetch) -> Arc<dyn Resolve> {
+    let settings = Settings::from_env();
+    let shown = Downloads::new(fetch == Fetch::Silently, settings.bars);
+    let hub = Hub::new(settings).heard_by(move |event| shown.event(event));
+    Arc::new(match fetch {
+        Fetch::Never => hub.without_downloads(),
+        Fetch::Aloud | Fetch::Silently => hub,
+    })
 }

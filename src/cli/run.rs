@@ -10,6 +10,7 @@ use tlkit_report::{Run as RunDirectory, result_table};
 
 use super::arguments::Run;
 use super::exit::{Failure, STOPPED};
+use super::parts::Fetch;
 use super::place::{self, Place, Wanted};
 use super::progress::Progress;
 use super::{header, output, recipe, signals, threads};
@@ -17,7 +18,11 @@ use super::{header, output, recipe, signals, threads};
 /// Trains, evaluates, saves, and prints what came of it.
 pub fn run(arguments: &Run) -> Result<(), Failure> {
     threads::use_physical_cores();
-    let checked = recipe::read_aloud(&arguments.recipe, &sets(arguments))?;
+    let fetch = match arguments.quiet || arguments.json {
+        true => Fetch::Silently,
+        false => Fetch::Aloud,
+    };
+    let checked = recipe::read_aloud(&arguments.recipe, &sets(arguments), fetch)?;
     let overview = run::overview(&checked)?;
     // Built once to see that it can be; a dry run ends here, with everything checked.
     let layers = run::summary(&checked)?;

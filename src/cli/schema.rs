@@ -10,11 +10,12 @@ use tlkit_core::registry::{Context, Registry};
 use tlkit_core::train::OptimizerSpec;
 
 use super::exit::Failure;
+use super::parts::Fetch;
 use super::{output, parts, reference};
 
 /// Prints it: JSON for editors, or a page for people.
 pub fn print(markdown: bool) -> Result<(), Failure> {
-    let schema = schema(&parts::registry()?, &parts::resolve()).to_json();
+    let schema = schema(&parts::registry()?, &parts::resolve(Fetch::Never)).to_json();
     output::out(&match markdown {
         true => reference::markdown(&schema),
         false => format!("{schema:#}\n"),

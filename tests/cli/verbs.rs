@@ -110,7 +110,14 @@ fn the_schema_has_the_keys_that_are_read() {
 fn recipes_are_listed_shown_and_copied() {
     let bench = Bench::new();
     let list = bench.tlkit(&["recipes", "list"]).code(0).out;
-    for name in ["sentiment", "sentiment-frozen", "sentiment-scratch"] {
+    for name in [
+        "sentiment",
+        "sentiment-frozen",
+        "sentiment-scratch",
+        "hub/sst2-bert-base",
+        "hub/imdb-minilm",
+        "hub/rotten-tomatoes-distilled",
+    ] {
         assert!(
             list.lines().any(|l| l.starts_with(&format!("{name} "))),
             "{list}"

@@ -367,6 +367,19 @@ impl Keys {
             .with_table(&self.path, |table| table.excused = true);
     }
 
+    /// Notes that what stands at a place was not looked into (it needs a download): a warning, after which the recipe cannot be
+    /// built, though nothing is wrong with it. See [`crate::Written::is_unchecked`].
+    pub fn not_checked(&self, at: At, what: impl fmt::Display) -> Noted {
+        self.shared.notes().unchecked = true;
+        self.warning(at, format!("not checked: {what}"))
+    }
+
+    /// After [`Keys::not_checked`], where even the reader of this table is unknown: nothing that stands in it is an unknown key.
+    pub fn leave_unread(&self) {
+        self.shared
+            .with_table(&self.path, |table| table.unchecked = true);
+    }
+
     /// Says what a key that was not set turned out to be, once that is known (a rate by the width of a checkpoint):
     /// from then on `explain` prints it as a default.
     pub fn resolve(&self, name: &str, value: impl Into<Json>, origin: impl Into<String>) {

@@ -166,6 +166,8 @@ pub(crate) struct TableRecord {
     pub broken: bool,
     /// Unread keys here follow from an error that was noted.
     pub excused: bool,
+    /// What reads it depends on something that is not there: nothing in it is unknown.
+    pub unchecked: bool,
     pub help: String,
     pub keys: Vec<KeyRecord>,
     /// Keys that belong elsewhere, and the words for it.

@@ -23,6 +23,8 @@ pub(crate) struct Notes {
     pub read: Vec<bool>,
     pub diagnostics: Vec<Diagnostic>,
     pub tables: Vec<TableRecord>,
+    /// Something was not looked into, and was said to be.
+    pub unchecked: bool,
 }
 
 impl Shared {
@@ -101,6 +103,7 @@ impl Shared {
             free: false,
             broken: false,
             excused: false,
+            unchecked: false,
             help: String::new(),
             keys: vec![],
             elsewhere: vec![],

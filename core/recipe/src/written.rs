@@ -124,6 +124,11 @@ impl Written {
         self.finish().errors() > 0
     }
 
+    /// True when something was not looked into ([`Keys::not_checked`]): such a recipe is not wrong, but it cannot be built either.
+    pub fn is_unchecked(&self) -> bool {
+        self.shared.notes().unchecked
+    }
+
     /// What was read so far, for `explain`, the schema, and the run's identity.
     pub fn record(&self) -> Record {
         Record {

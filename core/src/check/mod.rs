@@ -50,7 +50,8 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// Checks a recipe: all errors in one report.
+    /// Checks a recipe: all errors in one report. A report without errors says that nothing wrong was found, but that something
+    /// was not looked into, so that nothing is built (a resolver that does not download).
     pub fn new(
         written: &Written,
         registry: &Registry,
@@ -59,15 +60,18 @@ impl Checked {
         let root = written.keys();
         let checked = read::read(&root, written.folder(), registry, resolve);
         let report = written.finish();
-        if report.errors() > 0 {
+        if report.errors() > 0 || checked.is_none() && written.is_unchecked() {
             return Err(Box::new(report));
         }
         match checked {
             Some(mut c) => {
                 let record = written.record();
-                c.explained = record.explain();
-                c.replayable = record.explain_with(&|name| absolute(name, written.folder()));
-                c.values = record.to_json();
+                // A branch moves on; the run is of the commit that it found.
+                let pinned = |name: &str| resolve.pinned(name).unwrap_or_else(|| name.to_string());
+                c.explained = record.explain_with(&pinned);
+                c.replayable =
+                    record.explain_with(&|name| pinned(&absolute(name, written.folder())));
+                c.values = pin(record.to_json(), &pinned);
                 Ok(c)
             }
             // A maker that gave nothing and noted nothing.
@@ -110,4 +114,18 @@ fn absolute(name: &str, folder: &Path) -> String {
         .unwrap_or(path)
         .display()
         .to_string()
+}
+
+/// The values with every name of the hub at its commit.
+fn pin(value: serde_json::Value, pinned: &dyn Fn(&str) -> String) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::String(name) if name.starts_with("hf:") => Value::String(pinned(&name)),
+        Value::Array(items) => items.into_iter().map(|item| pin(item, pinned)).collect(),
+        Value::Object(entries) => entries
+            .into_iter()
+            .map(|(key, value)| (key, pin(value, pinned)))
+            .collect(),
+        other => other,
+    }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::train::Trainable;
 use super::{Checked, evaluate};
-use crate::data::{Found, Reading, Resolve};
+use crate::Error;
+use crate::data::{Found, Reading, Resolve, note_unresolved};
 use crate::recipe::Keys;
 use crate::registry::{Context, Registry};
 use crate::strategy::{Defaults, Selection, Settings};
@@ -86,10 +87,14 @@ pub(super) fn read(
         .unset("none: the source task makes its own network")
         .optional()
         .and_then(|names| Some(names.into_iter().next()?.0));
+    let mut unchecked = false;
     if let Some(name) = &checkpoint {
         match resolve.resolve(name, folder) {
             Ok(found) => cx.checkpoint = Some(found),
-            Err(e) => drop(source.error(source.at("checkpoint"), e.to_string())),
+            Err(e) => {
+                unchecked = matches!(e, Error::NotHere(_));
+                note_unresolved(&source, source.at("checkpoint"), &e);
+            }
         }
     }
     let inferred = cx
@@ -124,6 +129,10 @@ pub(super) fn read(
         .get(&wanted)
         .cloned()
         .and_then(|make| make(&target, &cx));
+    // Only the checkpoint can say which task would read these.
+    if unchecked && !source.has("task") {
+        source.leave_unread();
+    }
     // What a task would have read is not unknown because the task is.
     if made_target.is_none() {
         target.excuse_unread();

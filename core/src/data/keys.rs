@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::columns::{Features, Rows, Texts, class_names, index};
 use super::labels::{Domain, Labels};
-use super::resolve::{Blob, Found};
+use super::resolve::{Blob, Found, note_unresolved};
 use super::split::stratified;
 use super::table::{ReadOptions, Reader, Samples, Table};
 use crate::random::Stream;
@@ -163,6 +163,7 @@ impl DataKeys {
         };
         // The width of the vectors and their columns' names, from the first file.
         let mut alike: Option<(usize, Vec<String>)> = None;
+        let mut shut = false;
         for (name, values) in &written {
             if values.is_empty() {
                 continue;
@@ -172,11 +173,17 @@ impl DataKeys {
                 min_width: range.map_or(0, |(_, width)| width),
                 index_base: range.map(|(base, _)| base),
             };
-            let tables: Option<Vec<_>> = values
+            let tables: Vec<Option<Vec<_>>> = values
                 .iter()
-                .map(|(v, at)| Some((open(keys, cx, v, at, &options)?, at.clone())))
+                .map(|(v, at)| open(keys, cx, v, at, &options))
                 .collect();
-            let tables = tables?;
+            let tables: Option<Vec<Vec<_>>> = tables.into_iter().collect();
+            let Some(tables) = tables else {
+                // What is wrong with the other files is said in the same go.
+                shut = true;
+                continue;
+            };
+            let tables: Vec<_> = tables.into_iter().flatten().collect();
             let resolved: Option<Vec<Columns>> = tables
                 .iter()
                 .map(|(t, at)| columns.find(keys, t.as_ref(), at, form))
@@ -218,6 +225,9 @@ impl DataKeys {
                 }
             }
             opened.insert(*name, (rows, columns));
+        }
+        if shut {
+            return None;
         }
         let (rows, found) = opened.get(main)?.clone();
         let mut data = DataKeys {
@@ -536,29 +546,41 @@ impl ColumnKeys {
     }
 }
 
+/// The tables that a data value names: one, or the shards of a data set's split.
 fn open(
     keys: &Keys,
     cx: &Context,
     name: &str,
     at: &At,
     options: &ReadOptions,
-) -> Option<Arc<dyn Table>> {
-    let attempt = || -> Result<Arc<dyn Table>> {
-        let (blob, reader) = find(cx, name)?;
-        reader.open(name, &blob, options)
+) -> Option<Vec<(Arc<dyn Table>, At)>> {
+    let attempt = || -> Result<Vec<(Arc<dyn Table>, At)>> {
+        let found = find(cx, name)?;
+        let tables = found.iter().map(|(name, blob, reader)| {
+            let table = reader.open(name, blob, options)?;
+            Ok((table, at.clone()))
+        });
+        tables.collect()
     };
-    match attempt() {
-        Ok(t) => Some(t),
-        Err(e) => {
-            keys.error(at.clone(), e.to_string());
-            None
-        }
-    }
+    attempt()
+        .map_err(|e| note_unresolved(keys, at.clone(), &e))
+        .ok()
 }
 
-fn find<'c>(cx: &'c Context, name: &str) -> Result<(Blob, &'c Arc<dyn Reader>)> {
-    let blob = match cx.resolve.resolve(name, &cx.folder)? {
-        Found::File(b) => b,
+/// The files that a data value names, with a name for errors and a reader each.
+fn find<'c>(cx: &'c Context, name: &str) -> Result<Vec<(String, Blob, &'c Arc<dyn Reader>)>> {
+    let named = |blob| vec![(name.to_string(), blob)];
+    let files = match cx.resolve.resolve(name, &cx.folder)? {
+        Found::File(b) => named(b),
+        Found::Files(files) => files
+            .into_iter()
+            .map(|(name, path)| (name, Blob::Path(path)))
+            .collect(),
+        Found::Folder(_) if name.starts_with("hf:") => {
+            return Err(Error::msg(format!(
+                "`{name}` is a model; a split of a data set is written `hf:datasets/owner/name#train`"
+            )));
+        }
         Found::Folder(p) => {
             return Err(Error::msg(format!(
                 "{} is a folder; a file of rows is wanted",
@@ -567,7 +589,15 @@ fn find<'c>(cx: &'c Context, name: &str) -> Result<(Blob, &'c Arc<dyn Reader>)> 
         }
         Found::Embedded(_) => return Err(Error::msg(format!("{name} is not a table of rows"))),
     };
-    let path = match &blob {
+    let read = files.into_iter().map(|(name, blob)| {
+        let reader = reader(cx, &name, &blob)?;
+        Ok((name, blob, reader))
+    });
+    read.collect()
+}
+
+fn reader<'c>(cx: &'c Context, name: &str, blob: &Blob) -> Result<&'c Arc<dyn Reader>> {
+    let path = match blob {
         Blob::Path(p) => p.display().to_string(),
         // Embedded tables are tab-separated.
         Blob::Embedded(_) => format!("{name}.tsv"),
@@ -577,7 +607,7 @@ fn find<'c>(cx: &'c Context, name: &str) -> Result<(Blob, &'c Arc<dyn Reader>)> 
             .iter()
             .any(|e| path.to_lowercase().ends_with(&format!(".{e}")))
     };
-    let reader = cx.readers.iter().find(ends).ok_or_else(|| {
+    cx.readers.iter().find(ends).ok_or_else(|| {
         let known: Vec<String> = cx
             .readers
             .iter()
@@ -587,19 +617,15 @@ fn find<'c>(cx: &'c Context, name: &str) -> Result<(Blob, &'c Arc<dyn Reader>)> 
             "{path}: no reader for this kind of file; there are readers for {}",
             known.join(", ")
         ))
-    })?;
-    Ok((blob, reader))
+    })
 }
 
 /// Index base and width over all files of the recipe: svmlight says neither whether it counts from 0 or 1 nor how wide it is.
 fn index_range(written: &[(&str, Vec<(String, At)>)], cx: &Context) -> Option<(u32, usize)> {
-    let range = |name: &str| -> Option<(u32, u32)> {
-        let (blob, reader) = find(cx, name).ok()?;
-        reader.index_range(name, &blob).ok()?
-    };
-    let ranges = written.iter().flat_map(|(_, v)| v);
-    let (lowest, highest) = ranges
-        .filter_map(|(name, _)| range(name))
+    let files = written.iter().flat_map(|(_, v)| v);
+    let files = files.filter_map(|(name, _)| find(cx, name).ok()).flatten();
+    let (lowest, highest) = files
+        .filter_map(|(name, blob, reader)| reader.index_range(&name, &blob).ok()?)
         .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
     let base = lowest.min(1);
     Some((base, (highest - base) as usize + 1))
@@ -639,6 +665,15 @@ fn stem(values: &[(String, At)]) -> String {
     if let Some(rest) = name.strip_prefix("builtin:") {
         // `builtin:reviews/films/train` is the domain `films`.
         return rest.rsplit('/').nth(1).unwrap_or(rest).to_string();
+    }
+    if let Some(rest) = name.strip_prefix("hf:") {
+        // `hf:datasets/stanfordnlp/sst2@main#train` is the domain `sst2`.
+        let repository = rest.split(['@', '#']).next().unwrap_or(rest);
+        return repository
+            .rsplit('/')
+            .next()
+            .unwrap_or(repository)
+            .to_string();
     }
     Path::new(name)
         .file_stem()

@@ -14,6 +14,6 @@ pub use example::{Example, Field, Prepare, View};
 pub use feed::{Cursor, Feed, From, Loaded, Sampler};
 pub use keys::{DataKeys, Form};
 pub use labels::{Domain, Labels, Reading, Sealed};
-pub use resolve::{Blob, Found, Resolve};
+pub use resolve::{Blob, Found, Resolve, note_unresolved};
 pub use split::{Split, stratified};
 pub use table::{Input, ReadOptions, Reader, Samples, Table};

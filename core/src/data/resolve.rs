@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use crate::recipe::{At, Keys, Noted};
 use crate::{Error, Result};
 
 /// Bytes on disk or in the binary.
@@ -39,6 +40,8 @@ impl Blob {
 pub enum Found {
     /// One file.
     File(Blob),
+    /// The files of one table, in order: the shards of a data set's split. Each with a name for errors.
+    Files(Vec<(String, PathBuf)>),
     /// A folder on disk.
     Folder(PathBuf),
     /// A folder in the binary: names and contents.
@@ -49,7 +52,7 @@ impl Found {
     /// A file of a folder, if it is there.
     pub fn file(&self, name: &str) -> Option<Blob> {
         match self {
-            Found::File(_) => None,
+            Found::File(_) | Found::Files(_) => None,
             Found::Folder(dir) => Some(dir.join(name)).filter(|p| p.is_file()).map(Blob::Path),
             Found::Embedded(files) => files
                 .iter()
@@ -69,5 +72,23 @@ impl Found {
 /// Finds files by name: `builtin:bert-mini`, `hf:owner/name@revision`, a path. The hub implements it; `src` wires it in.
 pub trait Resolve: Send + Sync {
     /// `base` is the folder that relative paths start from.
+    ///
+    /// # Errors
+    /// There is no such thing, with what to do about it. [`Error::NotHere`] when it would have to be downloaded first, from a
+    /// resolver that does not download.
     fn resolve(&self, name: &str, base: &Path) -> Result<Found>;
+
+    /// The name with the commit that it stood for when it was resolved: a branch moves, a run does not. `None` where the name says
+    /// it all.
+    fn pinned(&self, _name: &str) -> Option<String> {
+        None
+    }
+}
+
+/// Notes at a place of the recipe what kept a name from being resolved: an error, or that this part was not checked.
+pub fn note_unresolved(keys: &Keys, at: At, error: &Error) -> Noted {
+    match error {
+        Error::NotHere(what) => keys.not_checked(at, what),
+        error => keys.error(at, error.to_string()),
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tlkit_core::data::{Found, Prepare};
+use tlkit_core::data::{Found, Prepare, note_unresolved};
 use tlkit_core::model::Model;
 use tlkit_core::nn::{Activation, Dense, Linear, Scope, Stage, Store};
 use tlkit_core::recipe::Keys;
@@ -92,7 +92,7 @@ impl BertSource {
                 } else {
                     keys.at("vocabulary")
                 };
-                keys.error(at, e.to_string());
+                note_unresolved(keys, at, &e);
                 None
             }
         }

@@ -1,15 +1,19 @@
 //! f32 kernels of batch normalisation.
+//!
+//! Sums over rows are f64: a channel whose deviation is small beside its mean magnifies every rounding of the mean, and a deep
+//! network in training magnifies it again.
 
 use crate::math::fma;
-use crate::parallel::{rows_per_chunk, rows_per_reduction, sum_partials, unwritten};
+use crate::parallel::{rows_per_chunk, rows_per_reduction, unwritten};
 use crate::path::{Path, per_path};
 use rayon::prelude::*;
 
-/// Mean and variance of each column: of each chunk apart, then put together in chunk order (Chan, Golub and LeVeque 1983).
-pub(super) fn moments(x: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
+/// Mean, what its rounding to f32 left out, and variance of each column: of each chunk apart, then put together in chunk order
+/// (Chan, Golub and LeVeque 1983).
+pub(super) fn moments(x: &[f32], width: usize) -> [Vec<f32>; 3] {
     let path = Path::current();
     let chunk = rows_per_reduction(width) * width;
-    let mut partials = vec![0f32; x.len().div_ceil(chunk) * 2 * width];
+    let mut partials = vec![0f64; x.len().div_ceil(chunk) * 2 * width];
     partials
         .par_chunks_exact_mut(2 * width)
         .zip(x.par_chunks(chunk))
@@ -23,27 +27,28 @@ pub(super) fn moments(x: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
         let n = (x.len() / width) as f64;
         let all = seen + n;
         for c in 0..width {
-            let apart = f64::from(partial[c]) - mean[c];
+            let apart = partial[c] - mean[c];
             mean[c] += apart * n / all;
-            squares[c] += f64::from(partial[width + c]) + apart * apart * seen * n / all;
+            squares[c] += partial[width + c] + apart * apart * seen * n / all;
         }
         seen = all;
     }
-    (
+    [
         mean.iter().map(|&m| m as f32).collect(),
+        mean.iter().map(|&m| (m - f64::from(m as f32)) as f32).collect(),
         squares.iter().map(|&s| (s / seen) as f32).collect(),
-    )
+    ]
 }
 
 per_path! {
     /// Mean and sum of squared differences from it, for each column.
-    pub(super) fn chunk_moments(x: &[f32], mean: &mut [f32], squares: &mut [f32]) {
+    pub(super) fn chunk_moments(x: &[f32], mean: &mut [f64], squares: &mut [f64]) {
         let width = mean.len();
         let squares = &mut squares[..width];
-        let mut rows = 0f32;
+        let mut rows = 0f64;
         for x in x.chunks_exact(width) {
             for c in 0..width {
-                mean[c] += x[c];
+                mean[c] += f64::from(x[c]);
             }
             rows += 1.0;
         }
@@ -52,8 +57,8 @@ per_path! {
         }
         for x in x.chunks_exact(width) {
             for c in 0..width {
-                let d = x[c] - mean[c];
-                squares[c] = fma::<FMA>(d, d, squares[c]);
+                let d = f64::from(x[c]) - mean[c];
+                squares[c] += d * d;
             }
         }
     }
@@ -128,7 +133,7 @@ pub(super) fn backward(
     let path = Path::current();
     let width = mean.len();
     let chunk = rows_per_reduction(width) * width;
-    let mut partials = vec![0f32; x.len().div_ceil(chunk) * 2 * width];
+    let mut partials = vec![0f64; x.len().div_ceil(chunk) * 2 * width];
     partials
         .par_chunks_exact_mut(2 * width)
         .zip(x.par_chunks(chunk).zip(grad.par_chunks(chunk)))
@@ -136,20 +141,27 @@ pub(super) fn backward(
             let (products, plain) = sums.split_at_mut(width);
             sum_chunk(path, x, mean, grad, products, plain);
         });
-    let mut dw = sum_partials(&partials, 2 * width);
-    let db = dw.split_off(width);
-    let n = (x.len() / width.max(1)) as f32;
+    let mut sums = vec![0f64; 2 * width];
+    for partial in partials.chunks_exact(2 * width) {
+        for (s, p) in sums.iter_mut().zip(partial) {
+            *s += p;
+        }
+    }
+    let n = (x.len() / width.max(1)) as f64;
     // dx = scale dy + slope (x - mean) + shift
     let scale: Vec<f32> = weight.iter().zip(rstd).map(|(w, r)| w * r).collect();
     let mut slope = vec![0f32; width];
     let mut shift = vec![0f32; width];
     for c in 0..width {
         if batch {
-            slope[c] = -scale[c] * rstd[c] * rstd[c] * dw[c] / n;
-            shift[c] = -scale[c] * db[c] / n;
+            let (scale, rstd) = (f64::from(scale[c]), f64::from(rstd[c]));
+            slope[c] = (-scale * rstd * rstd * sums[c] / n) as f32;
+            shift[c] = (-scale * sums[width + c] / n) as f32;
         }
-        dw[c] *= rstd[c];
+        sums[c] *= f64::from(rstd[c]);
     }
+    let dw = sums[..width].iter().map(|&s| s as f32).collect();
+    let db = sums[width..].iter().map(|&s| s as f32).collect();
     // SAFETY: `spread` writes its chunk whole.
     let mut dx = unsafe { unwritten::<f32>(x.len()) };
     if !x.is_empty() {
@@ -162,13 +174,13 @@ pub(super) fn backward(
 
 per_path! {
     /// Adds Σ dy (x - mean) and Σ dy for each column.
-    pub(super) fn sum_chunk(x: &[f32], mean: &[f32], grad: &[f32], products: &mut [f32], plain: &mut [f32]) {
+    pub(super) fn sum_chunk(x: &[f32], mean: &[f32], grad: &[f32], products: &mut [f64], plain: &mut [f64]) {
         let width = mean.len();
         let (products, plain) = (&mut products[..width], &mut plain[..width]);
         for (x, grad) in x.chunks_exact(width).zip(grad.chunks_exact(width)) {
             for c in 0..width {
-                products[c] = fma::<FMA>(grad[c], x[c] - mean[c], products[c]);
-                plain[c] += grad[c];
+                products[c] += f64::from(grad[c]) * f64::from(x[c] - mean[c]);
+                plain[c] += f64::from(grad[c]);
             }
         }
     }

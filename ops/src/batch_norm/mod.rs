@@ -39,6 +39,8 @@ pub struct Moments {
     pub var: Tensor,
     /// Rows they were taken over.
     pub rows: usize,
+    /// What the mean's rounding left out; empty where it is exact.
+    low: Vec<f32>,
 }
 
 impl Moments {
@@ -80,6 +82,7 @@ pub struct Saved {
     mean: Tensor,
     var: Tensor,
     batch: bool,
+    low: Vec<f32>,
     eps: f64,
 }
 
@@ -141,6 +144,7 @@ pub fn forward(
         mean,
         var,
         batch: moments.is_some(),
+        low: moments.as_ref().map_or_else(Vec::new, |m| m.low.clone()),
         eps,
     };
     let residual = after.residual.map(Tensor::detach);
@@ -243,6 +247,7 @@ pub fn batch_norm(
             mean,
             var,
             batch: moments.is_some(),
+            low: moments.as_ref().map_or_else(Vec::new, |m| m.low.clone()),
             eps,
         };
         (apply(&saved, &weight, &bias, None, false)?, saved, moments)
@@ -286,15 +291,21 @@ fn moments(x: &Tensor) -> Result<Moments> {
     }
     if !on_kernels(&[x]) {
         let (mean, var) = reference::moments(x)?;
-        return Ok(Moments { mean, var, rows: n });
+        return Ok(Moments {
+            mean,
+            var,
+            rows: n,
+            low: Vec::new(),
+        });
     }
     let x = x.contiguous()?;
     let reading = Reading::of(&x);
-    let (mean, var) = cpu::moments(reading.slice()?, width);
+    let [mean, low, var] = cpu::moments(reading.slice()?, width);
     Ok(Moments {
         mean: tensor(mean, width)?,
         var: tensor(var, width)?,
         rows: n,
+        low,
     })
 }
 
@@ -315,7 +326,10 @@ fn apply(
     let (mean, rstd) = scales(saved)?;
     let weight = weight.to_vec1::<f32>()?;
     let scale: Vec<f32> = weight.iter().zip(&rstd).map(|(w, r)| w * r).collect();
-    let bias = bias.to_vec1::<f32>()?;
+    let mut bias = bias.to_vec1::<f32>()?;
+    for ((b, s), l) in bias.iter_mut().zip(&scale).zip(&saved.low) {
+        *b -= s * l;
+    }
     let residual = residual.map(Tensor::contiguous).transpose()?;
     let rx = Reading::of(&saved.x);
     let rr = residual.as_ref().map(Reading::of);

@@ -134,7 +134,7 @@ fn every_path_agrees() {
     let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let exact = reference::moments(&wide(&x)).unwrap();
     for path in Path::all() {
-        let (mut mean, mut squares) = (vec![0f32; width], vec![0f32; width]);
+        let (mut mean, mut squares) = (vec![0f64; width], vec![0f64; width]);
         cpu::chunk_moments(path, &flat(&x), &mut mean, &mut squares);
         assert_close("mean", &tensor(mean, width).unwrap(), &exact.0, 1e-6);
         let var = (tensor(squares, width).unwrap() / n as f64).unwrap();
@@ -163,7 +163,7 @@ fn every_path_agrees() {
                 .unwrap())
         .unwrap();
         assert_close("dx", &tensor(dx, (n, width)).unwrap(), &expected, 1e-6);
-        let (mut products, mut plain) = (vec![0f32; width], vec![0f32; width]);
+        let (mut products, mut plain) = (vec![0f64; width], vec![0f64; width]);
         cpu::sum_chunk(path, &flat(&x), &m, &g, &mut products, &mut plain);
         let centred = wide(&x).broadcast_sub(&wide(&mean)).unwrap();
         let expected = (centred * wide(&r)).unwrap().sum(0).unwrap();

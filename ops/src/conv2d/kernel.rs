@@ -205,16 +205,9 @@ unsafe fn tile<S: Simd, const R: usize, const V: usize>(w: &Block<'_>, row: usiz
     // SAFETY: rows past the last one have pointers in the table and are not stored; the rest by the contract of `rows`.
     unsafe {
         let mut sums = [[S::zero(); V]; R];
-        if !span.first {
-            for (r, sums) in sums.iter_mut().enumerate() {
-                if r < valid {
-                    let from = w.out.add(*w.at.get_unchecked(row + r));
-                    for (v, sum) in sums.iter_mut().enumerate() {
-                        *sum = columns::<S>(from, v, w.width);
-                    }
-                }
-            }
-        } else if !w.bias.is_null() {
+        // Each part is summed from zero and added to those before it: the rounding errors of long sums grow with the root of their
+        // parts' lengths and not of the whole.
+        if span.first && !w.bias.is_null() {
             for v in 0..V {
                 let x = columns::<S>(w.bias, v, w.width);
                 for sums in &mut sums {
@@ -250,6 +243,9 @@ unsafe fn tile<S: Simd, const R: usize, const V: usize>(w: &Block<'_>, row: usiz
             let at = *w.at.get_unchecked(row + r);
             for (v, &sum) in sums.iter().enumerate() {
                 let mut x = sum;
+                if !span.first {
+                    x = S::add(x, columns::<S>(w.out.add(at), v, w.width));
+                }
                 if span.last {
                     if !w.add.is_null() {
                         x = S::add(x, columns::<S>(w.add.add(at), v, w.width));
@@ -287,15 +283,6 @@ unsafe fn outer_of<S: Simd, const R: usize, const V: usize>(job: &Outer<'_>) {
         unsafe {
             let out = job.out.add(channel * wide);
             let mut sums = [[S::zero(); V]; R];
-            if !job.fresh {
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    if r < valid {
-                        for (v, sum) in sums.iter_mut().enumerate() {
-                            *sum = S::load(out.add(r * wide + v * S::LANES));
-                        }
-                    }
-                }
-            }
             let mut b = job.grad;
             for &x in job.x {
                 let mut bs = [S::zero(); V];
@@ -313,7 +300,12 @@ unsafe fn outer_of<S: Simd, const R: usize, const V: usize>(job: &Outer<'_>) {
             for (r, sums) in sums.iter().enumerate() {
                 if r < valid {
                     for (v, &sum) in sums.iter().enumerate() {
-                        S::store(out.add(r * wide + v * S::LANES), sum);
+                        let to = out.add(r * wide + v * S::LANES);
+                        let sum = match job.fresh {
+                            true => sum,
+                            false => S::add(sum, S::load(to)),
+                        };
+                        S::store(to, sum);
                     }
                 }
             }

@@ -200,7 +200,7 @@ fn check(name: &str) {
             let logits_gap = relative(&logits, &want["logits"]);
             let wanted_loss = want["loss"].as_f64().unwrap();
             let loss_gap = (loss - wanted_loss).abs() / wanted_loss.abs();
-            let mut worst = (0f64, "");
+            let (mut worst, mut far) = ((0f64, ""), Vec::new());
             for (tensor, &wanted) in &norms {
                 let got = norm_of(grads.get(&format!("model.{tensor}")).unwrap_or_else(|| panic!("no gradient for {tensor}")));
                 if wanted < 1e-6 * largest {
@@ -215,10 +215,12 @@ fn check(name: &str) {
                 if gap > worst.0 {
                     worst = (gap, tensor);
                 }
-                assert!(
-                    gap <= allowed,
-                    "{name}, {mode}, {dtype:?}: {tensor}: norm {got}, PyTorch {wanted}, relative difference {gap:.2e} > {allowed:.2e}"
-                );
+                if gap > allowed {
+                    let text = format!(
+                        "{name}, {mode}, {dtype:?}: {tensor}: norm {got}, PyTorch {wanted}, relative difference {gap:.2e} > {allowed:.2e}"
+                    );
+                    far.push(text);
+                }
             }
             println!(
                 "{name}, {mode}, {dtype:?}: logits {logits_gap:.1e}, loss {loss_gap:.1e}, {} gradient norms {:.1e} ({})",
@@ -226,6 +228,11 @@ fn check(name: &str) {
                 worst.0,
                 worst.1
             );
+            if std::env::var_os("TLKIT_SURVEY").is_some() {
+                println!("{} too far; logits {:?}", far.len(), logits.to_dtype(DType::F64).unwrap().to_vec2::<f64>().unwrap()[0]);
+                continue;
+            }
+            assert!(far.is_empty(), "{}", far.join("\n"));
             assert!(logits_gap < 1e-4, "{name}, {mode}: logits {logits_gap:.2e}");
             assert!(loss_gap < 1e-4, "{name}, {mode}: loss {loss_gap:.2e}");
             // Liveness: every trainable tensor has a gradient, and no statistic has one.

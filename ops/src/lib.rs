@@ -53,11 +53,14 @@ mod graph;
 mod math;
 mod parallel;
 mod path;
+mod resample;
 mod tensors;
 #[cfg(test)]
 mod testing;
 
 pub mod attention;
+pub mod batch_norm;
+pub mod conv2d;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod embedding;
@@ -67,7 +70,10 @@ pub mod linear;
 pub mod mapped;
 pub mod matmul;
 pub mod optim;
+pub mod pool;
 pub mod random;
+pub mod relu;
+pub mod resize;
 pub mod softmax;
 
 pub use matmul::Precision;

@@ -46,6 +46,14 @@ impl<T> Shared<T> {
         Shared(slice.as_mut_ptr())
     }
 
+    /// A part of a buffer, from this pointer on.
+    ///
+    /// # Safety
+    /// The pointer is into a buffer that lives as long as this is used.
+    pub(crate) unsafe fn from_raw(pointer: *mut T) -> Self {
+        Shared(pointer)
+    }
+
     /// The pointer to element `offset`.
     ///
     /// # Safety

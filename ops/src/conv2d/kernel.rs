@@ -1,0 +1,560 @@
+//! The two inner loops of a convolution, generic over the vector instructions.
+//!
+//! [`rows`] is a product of gathered rows with a packed panel: each row of the left operand is a list of runs of channels,
+//! one for each tap, found through a table of pointers, so no patch matrix is ever written (Dukhan, "The Indirect Convolution
+//! Algorithm", 2019). [`outer`] sums outer products over pixels, for the gradient of the weights.
+//!
+//! Each element of an output is summed by one task in an order that its shape alone fixes.
+
+use crate::path::{Level, Path};
+
+/// Rows of a table are a multiple of this: of every tile's height.
+pub(super) const ROWS: usize = 24;
+/// Elements of the inner dimension in one block: a panel of 64 columns then takes 32 KiB of the first-level cache.
+const INNER: usize = 128;
+
+/// A block of output rows against one panel.
+pub(super) struct Block<'a> {
+    /// For each tap, the first channel of each row's pixel: `taps x stride` pointers.
+    pub(super) table: &'a [*const f32],
+    /// Rows in the table, a multiple of [`ROWS`].
+    pub(super) stride: usize,
+    /// Rows that are stored.
+    pub(super) rows: usize,
+    /// Where each row's output begins.
+    pub(super) at: &'a [usize],
+    /// Where each tap begins in the panel.
+    pub(super) taps: &'a [usize],
+    /// Channels of each tap.
+    pub(super) depth: usize,
+    /// The panel: `taps x depth` rows of its vectors.
+    pub(super) panel: *const f32,
+    /// Columns of the panel that are stored.
+    pub(super) width: usize,
+    /// The output at the panel's first column.
+    pub(super) out: *mut f32,
+    /// What sums start from, or null: one value a column.
+    pub(super) bias: *const f32,
+    /// Added at the end, or null: laid out as the output.
+    pub(super) add: *const f32,
+    /// The result is zero where this is not positive, or null: laid out as the output.
+    pub(super) keep: *const f32,
+    /// Negative results become zero.
+    pub(super) relu: bool,
+}
+
+/// A sum of outer products over pixels.
+pub(super) struct Outer<'a> {
+    /// A pointer to each pixel's channels.
+    pub(super) x: &'a [*const f32],
+    /// Packed gradients: one row of the panel's vectors a pixel.
+    pub(super) grad: *const f32,
+    /// Columns of the panel.
+    pub(super) width: usize,
+    /// The channels summed: rows of the output.
+    pub(super) channels: std::ops::Range<usize>,
+    /// The output at channel 0: rows of the panel's vectors.
+    pub(super) out: *mut f32,
+    /// Whether sums start from zero and not from the output.
+    pub(super) fresh: bool,
+}
+
+/// Floats in a panel's row when it holds `width` columns.
+pub(super) fn padded(path: Path, width: usize) -> usize {
+    width.next_multiple_of(lanes(path))
+}
+
+/// Most columns of a panel.
+pub(super) fn panel(path: Path) -> usize {
+    match path.level() {
+        Level::Avx512 | Level::Avx512Bf16 => 64,
+        Level::Avx2 => 16,
+        Level::Plain => 8,
+    }
+}
+
+fn lanes(path: Path) -> usize {
+    match path.level() {
+        Level::Avx512 | Level::Avx512Bf16 => 16,
+        Level::Avx2 => 8,
+        Level::Plain => 4,
+    }
+}
+
+/// Computes a block.
+///
+/// # Safety
+/// The table has `taps.len() * stride` pointers, each to `depth` floats, and `at` `stride` offsets; the panel was packed for
+/// this path; out, add and keep reach to every stored row's last column, bias to the last column; no other task touches the
+/// rows stored.
+pub(super) unsafe fn rows(path: Path, block: &Block<'_>) {
+    // SAFETY: a `Path` of a level exists only where its features were detected; the rest by the contract above.
+    unsafe {
+        match path.level() {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 | Level::Avx512Bf16 => x86::rows_avx512(block),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => x86::rows_avx2(block),
+            _ => match block.width.div_ceil(4) {
+                1 => block_of::<Plain, 6, 1>(block),
+                _ => block_of::<Plain, 4, 2>(block),
+            },
+        }
+    }
+}
+
+/// Computes a sum of outer products.
+///
+/// # Safety
+/// Every pointer of `x` reaches to the last channel, `grad` has a packed row for each, and the output a row for each channel
+/// up to the last, which no other task touches.
+pub(super) unsafe fn outer(path: Path, job: &Outer<'_>) {
+    // SAFETY: as in `rows`.
+    unsafe {
+        match path.level() {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 | Level::Avx512Bf16 => x86::outer_avx512(job),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => x86::outer_avx2(job),
+            _ => match job.width.div_ceil(4) {
+                1 => outer_of::<Plain, 6, 1>(job),
+                _ => outer_of::<Plain, 4, 2>(job),
+            },
+        }
+    }
+}
+
+/// Vectors of some instruction set.
+trait Simd {
+    type V: Copy;
+    const LANES: usize;
+    unsafe fn zero() -> Self::V;
+    unsafe fn splat(x: f32) -> Self::V;
+    unsafe fn load(p: *const f32) -> Self::V;
+    unsafe fn store(p: *mut f32, v: Self::V);
+    /// The first `n` lanes, zeros beside them.
+    unsafe fn load_some(p: *const f32, n: usize) -> Self::V;
+    unsafe fn store_some(p: *mut f32, n: usize, v: Self::V);
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// Zero for what is negative; NaN stays.
+    unsafe fn relu(v: Self::V) -> Self::V;
+    /// Zero where `m` is not positive.
+    unsafe fn keep(v: Self::V, m: Self::V) -> Self::V;
+}
+
+/// A part of the inner dimension.
+struct Span {
+    from_tap: usize,
+    to_tap: usize,
+    from: usize,
+    n: usize,
+    first: bool,
+    last: bool,
+}
+
+#[inline(always)]
+unsafe fn block_of<S: Simd, const R: usize, const V: usize>(w: &Block<'_>) {
+    let taps = w.taps.len();
+    let (tap_step, parts) = if w.depth >= INNER {
+        (1, w.depth.div_ceil(INNER))
+    } else {
+        ((INNER / w.depth.max(1)).max(1), 1)
+    };
+    let groups = taps.div_ceil(tap_step);
+    // A block without taps still writes what it starts from.
+    let spans = (groups * parts).max(1);
+    for s in 0..spans {
+        let (group, part) = (s / parts, s % parts);
+        let from = w.depth * part / parts;
+        let span = Span {
+            from_tap: (group * tap_step).min(taps),
+            to_tap: ((group + 1) * tap_step).min(taps),
+            from,
+            n: w.depth * (part + 1) / parts - from,
+            first: s == 0,
+            last: s + 1 == spans,
+        };
+        let mut row = 0;
+        while row < w.rows {
+            // SAFETY: by the contract of `rows`.
+            unsafe { tile::<S, R, V>(w, row, &span) };
+            row += R;
+        }
+    }
+}
+
+/// Loads vector `v` of a row of `width` columns.
+#[inline(always)]
+unsafe fn columns<S: Simd>(p: *const f32, v: usize, width: usize) -> S::V {
+    let at = v * S::LANES;
+    // SAFETY: lanes past the width are not touched.
+    unsafe {
+        if at + S::LANES <= width {
+            S::load(p.add(at))
+        } else {
+            S::load_some(p.wrapping_add(at), width.saturating_sub(at))
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn tile<S: Simd, const R: usize, const V: usize>(w: &Block<'_>, row: usize, span: &Span) {
+    let wide = V * S::LANES;
+    let valid = (w.rows - row).min(R);
+    // SAFETY: rows past the last one have pointers in the table and are not stored; the rest by the contract of `rows`.
+    unsafe {
+        let mut sums = [[S::zero(); V]; R];
+        // Each part is summed from zero and added to those before it: the rounding errors of long sums grow with the root of their
+        // parts' lengths and not of the whole.
+        if span.first && !w.bias.is_null() {
+            for v in 0..V {
+                let x = columns::<S>(w.bias, v, w.width);
+                for sums in &mut sums {
+                    sums[v] = x;
+                }
+            }
+        }
+        for t in span.from_tap..span.to_tap {
+            let mut a = [std::ptr::null::<f32>(); R];
+            let table = w.table.as_ptr().add(t * w.stride + row);
+            for (r, a) in a.iter_mut().enumerate() {
+                *a = (*table.add(r)).add(span.from);
+            }
+            let mut b = w.panel.add(*w.taps.get_unchecked(t) + span.from * wide);
+            for c in 0..span.n {
+                let mut bs = [S::zero(); V];
+                for (v, x) in bs.iter_mut().enumerate() {
+                    *x = S::load(b.add(v * S::LANES));
+                }
+                for r in 0..R {
+                    let x = S::splat(*a[r].add(c));
+                    for v in 0..V {
+                        sums[r][v] = S::fma(x, bs[v], sums[r][v]);
+                    }
+                }
+                b = b.add(wide);
+            }
+        }
+        for (r, sums) in sums.iter().enumerate() {
+            if r >= valid {
+                continue;
+            }
+            let at = *w.at.get_unchecked(row + r);
+            for (v, &sum) in sums.iter().enumerate() {
+                let mut x = sum;
+                if !span.first {
+                    x = S::add(x, columns::<S>(w.out.add(at), v, w.width));
+                }
+                if span.last {
+                    if !w.add.is_null() {
+                        x = S::add(x, columns::<S>(w.add.add(at), v, w.width));
+                    }
+                    if w.relu {
+                        x = S::relu(x);
+                    }
+                    if !w.keep.is_null() {
+                        x = S::keep(x, columns::<S>(w.keep.add(at), v, w.width));
+                    }
+                }
+                let (to, from) = (w.out.add(at), v * S::LANES);
+                if from + S::LANES <= w.width {
+                    S::store(to.add(from), x);
+                } else {
+                    S::store_some(to.wrapping_add(from), w.width.saturating_sub(from), x);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn outer_of<S: Simd, const R: usize, const V: usize>(job: &Outer<'_>) {
+    let wide = V * S::LANES;
+    let mut channel = job.channels.start;
+    while channel < job.channels.end {
+        let valid = (job.channels.end - channel).min(R);
+        let mut offsets = [0usize; R];
+        for (r, o) in offsets.iter_mut().enumerate() {
+            // What is past the last channel repeats it, and is not stored.
+            *o = channel + r.min(valid - 1);
+        }
+        // SAFETY: by the contract of `outer`.
+        unsafe {
+            let out = job.out.add(channel * wide);
+            let mut sums = [[S::zero(); V]; R];
+            let mut b = job.grad;
+            for &x in job.x {
+                let mut bs = [S::zero(); V];
+                for (v, y) in bs.iter_mut().enumerate() {
+                    *y = S::load(b.add(v * S::LANES));
+                }
+                for r in 0..R {
+                    let a = S::splat(*x.add(offsets[r]));
+                    for v in 0..V {
+                        sums[r][v] = S::fma(a, bs[v], sums[r][v]);
+                    }
+                }
+                b = b.add(wide);
+            }
+            for (r, sums) in sums.iter().enumerate() {
+                if r < valid {
+                    for (v, &sum) in sums.iter().enumerate() {
+                        let to = out.add(r * wide + v * S::LANES);
+                        let sum = match job.fresh {
+                            true => sum,
+                            false => S::add(sum, S::load(to)),
+                        };
+                        S::store(to, sum);
+                    }
+                }
+            }
+        }
+        channel += R;
+    }
+}
+
+/// Four floats by whatever the compiler has; products and sums are rounded separately.
+struct Plain;
+
+impl Simd for Plain {
+    type V = [f32; 4];
+    const LANES: usize = 4;
+    #[inline(always)]
+    unsafe fn zero() -> [f32; 4] {
+        [0.0; 4]
+    }
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> [f32; 4] {
+        [x; 4]
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> [f32; 4] {
+        // SAFETY: by the contract of the callers.
+        unsafe { p.cast::<[f32; 4]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, v: [f32; 4]) {
+        // SAFETY: as above.
+        unsafe { p.cast::<[f32; 4]>().write_unaligned(v) }
+    }
+    #[inline(always)]
+    unsafe fn load_some(p: *const f32, n: usize) -> [f32; 4] {
+        let mut v = [0.0; 4];
+        for (i, v) in v.iter_mut().enumerate().take(n) {
+            // SAFETY: as above.
+            *v = unsafe { *p.add(i) };
+        }
+        v
+    }
+    #[inline(always)]
+    unsafe fn store_some(p: *mut f32, n: usize, v: [f32; 4]) {
+        for (i, v) in v.iter().enumerate().take(n) {
+            // SAFETY: as above.
+            unsafe { *p.add(i) = *v };
+        }
+    }
+    #[inline(always)]
+    unsafe fn fma(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        let mut y = c;
+        for i in 0..4 {
+            y[i] += a[i] * b[i];
+        }
+        y
+    }
+    #[inline(always)]
+    unsafe fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        let mut y = a;
+        for i in 0..4 {
+            y[i] += b[i];
+        }
+        y
+    }
+    #[inline(always)]
+    unsafe fn relu(v: [f32; 4]) -> [f32; 4] {
+        v.map(|x| if x < 0.0 { 0.0 } else { x })
+    }
+    #[inline(always)]
+    unsafe fn keep(v: [f32; 4], m: [f32; 4]) -> [f32; 4] {
+        let mut y = v;
+        for i in 0..4 {
+            y[i] = if m[i] > 0.0 { v[i] } else { 0.0 };
+        }
+        y
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{Block, Outer, Simd, block_of, outer_of};
+    use std::arch::x86_64::*;
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    pub(super) unsafe fn rows_avx512(block: &Block<'_>) {
+        // SAFETY: by the contract of `rows`.
+        unsafe {
+            match block.width.div_ceil(16) {
+                1 => block_of::<Avx512, 12, 1>(block),
+                2 => block_of::<Avx512, 12, 2>(block),
+                3 => block_of::<Avx512, 8, 3>(block),
+                _ => block_of::<Avx512, 6, 4>(block),
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn rows_avx2(block: &Block<'_>) {
+        // SAFETY: as above.
+        unsafe {
+            match block.width.div_ceil(8) {
+                1 => block_of::<Avx2, 12, 1>(block),
+                _ => block_of::<Avx2, 6, 2>(block),
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    pub(super) unsafe fn outer_avx512(job: &Outer<'_>) {
+        // SAFETY: by the contract of `outer`.
+        unsafe {
+            match job.width.div_ceil(16) {
+                1 => outer_of::<Avx512, 12, 1>(job),
+                2 => outer_of::<Avx512, 12, 2>(job),
+                3 => outer_of::<Avx512, 8, 3>(job),
+                _ => outer_of::<Avx512, 6, 4>(job),
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn outer_avx2(job: &Outer<'_>) {
+        // SAFETY: as above.
+        unsafe {
+            match job.width.div_ceil(8) {
+                1 => outer_of::<Avx2, 12, 1>(job),
+                _ => outer_of::<Avx2, 6, 2>(job),
+            }
+        }
+    }
+
+    struct Avx512;
+
+    /// The first `n` of sixteen lanes.
+    #[inline(always)]
+    fn some(n: usize) -> __mmask16 {
+        if n >= 16 { !0 } else { (1 << n) - 1 }
+    }
+
+    // SAFETY, for all of it: only `rows_avx512` and `outer_avx512` use it, which have the features; pointers are theirs.
+    impl Simd for Avx512 {
+        type V = __m512;
+        const LANES: usize = 16;
+        #[inline(always)]
+        unsafe fn zero() -> __m512 {
+            unsafe { _mm512_setzero_ps() }
+        }
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> __m512 {
+            unsafe { _mm512_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> __m512 {
+            unsafe { _mm512_loadu_ps(p) }
+        }
+        #[inline(always)]
+        unsafe fn store(p: *mut f32, v: __m512) {
+            unsafe { _mm512_storeu_ps(p, v) }
+        }
+        #[inline(always)]
+        unsafe fn load_some(p: *const f32, n: usize) -> __m512 {
+            unsafe { _mm512_maskz_loadu_ps(some(n), p) }
+        }
+        #[inline(always)]
+        unsafe fn store_some(p: *mut f32, n: usize, v: __m512) {
+            unsafe { _mm512_mask_storeu_ps(p, some(n), v) }
+        }
+        #[inline(always)]
+        unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
+            unsafe { _mm512_fmadd_ps(a, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn add(a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_add_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn relu(v: __m512) -> __m512 {
+            // The second operand is what comes out where one is NaN.
+            unsafe { _mm512_max_ps(_mm512_setzero_ps(), v) }
+        }
+        #[inline(always)]
+        unsafe fn keep(v: __m512, m: __m512) -> __m512 {
+            unsafe {
+                let positive = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(m, _mm512_setzero_ps());
+                _mm512_maskz_mov_ps(positive, v)
+            }
+        }
+    }
+
+    struct Avx2;
+
+    /// The first `n` of eight lanes.
+    #[inline(always)]
+    unsafe fn lanes(n: usize) -> __m256i {
+        unsafe {
+            let order = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            _mm256_cmpgt_epi32(_mm256_set1_epi32(n.min(8) as i32), order)
+        }
+    }
+
+    // SAFETY, for all of it: only `rows_avx2` and `outer_avx2` use it, which have the features; pointers are theirs.
+    impl Simd for Avx2 {
+        type V = __m256;
+        const LANES: usize = 8;
+        #[inline(always)]
+        unsafe fn zero() -> __m256 {
+            unsafe { _mm256_setzero_ps() }
+        }
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> __m256 {
+            unsafe { _mm256_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> __m256 {
+            unsafe { _mm256_loadu_ps(p) }
+        }
+        #[inline(always)]
+        unsafe fn store(p: *mut f32, v: __m256) {
+            unsafe { _mm256_storeu_ps(p, v) }
+        }
+        #[inline(always)]
+        unsafe fn load_some(p: *const f32, n: usize) -> __m256 {
+            unsafe { _mm256_maskload_ps(p, lanes(n)) }
+        }
+        #[inline(always)]
+        unsafe fn store_some(p: *mut f32, n: usize, v: __m256) {
+            unsafe { _mm256_maskstore_ps(p, lanes(n), v) }
+        }
+        #[inline(always)]
+        unsafe fn fma(a: __m256, b: __m256, c: __m256) -> __m256 {
+            unsafe { _mm256_fmadd_ps(a, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn add(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_add_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn relu(v: __m256) -> __m256 {
+            // The second operand is what comes out where one is NaN.
+            unsafe { _mm256_max_ps(_mm256_setzero_ps(), v) }
+        }
+        #[inline(always)]
+        unsafe fn keep(v: __m256, m: __m256) -> __m256 {
+            unsafe {
+                _mm256_and_ps(
+                    v,
+                    _mm256_cmp_ps::<_CMP_GT_OQ>(m, _mm256_setzero_ps()),
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Time of one training step of a ResNet (forward, backward, AdamW; batch norm frozen, every weight trains):
+//! `cargo run --release -p tlkit-resnet --example step -- [resnet18|resnet50|..] [batch] [side] [steps]`
+//!
+//! Prints one line of JSON: the median, the fastest and the slowest step in milliseconds without the first quarter of the steps,
+//! the processor time of a step on all threads, and the peak of resident memory.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use candle_core::{DType, Device, Tensor};
+use tlkit_core::model::Model;
+use tlkit_core::nn::{Activation, Batch, Dense, Flow, Gradients, Pass, Select, Stage, Store};
+use tlkit_core::random::Stream;
+use tlkit_core::strategy::{Group, Objective, Step, Term, Update};
+use tlkit_core::task::Head;
+use tlkit_core::train::{Optimizer, OptimizerSpec, Schedule};
+use tlkit_ops::cross_entropy::{CrossEntropy, cross_entropy};
+use tlkit_resnet::{Architecture, Network};
+
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+unsafe extern "C" {
+    fn mi_option_set(option: std::ffi::c_int, value: std::ffi::c_long);
+}
+
+/// Stands where an update wants an objective; the steps here are made by hand.
+struct ByHand;
+
+impl Objective for ByHand {
+    fn terms(&mut self, _: &mut dyn Step) -> tlkit_core::Result<Vec<Term>> {
+        Ok(Vec::new())
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // SAFETY: an option's number (`mi_option_purge_delay`) and its value; -1 keeps freed memory, as the binary does.
+    unsafe { mi_option_set(15, -1) };
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let name = args.first().map_or("resnet18", String::as_str);
+    let number = |i: usize, default| args.get(i).map_or(Ok(default), |s| s.parse::<usize>());
+    let (rows, side, steps) = (number(1, 8)?, number(2, 224)?, number(3, 12)?);
+    let architecture = Architecture::named(name)
+        .ok_or_else(|| format!("one of {}", Architecture::NAMES.join(", ")))?;
+    let store = Store::new(&Device::Cpu, DType::F32, 0);
+    let scope = store.scope("model");
+    let network = Network::new(&scope, &architecture)?;
+    let mut stages = network.pooling();
+    let pool = stages.len();
+    let linear = network.classifier(&scope, 10)?;
+    stages.push(Arc::new(Dense::new("head", linear, Activation::None)) as Arc<dyn Stage>);
+    let model = Model::new(Arc::new(network), Head { stages, pool });
+    let pixels = Stream::new(1).normals(rows * side * side * 3);
+    let images = Tensor::from_vec(pixels, (rows, side, side, 3), &Device::Cpu)?;
+    let batch = Arc::new(Batch::new(rows, images));
+    let labels: Vec<u32> = (0..rows as u32).map(|i| i % 10).collect();
+    let labels = Tensor::new(labels, &Device::Cpu)?;
+    let update = Update {
+        name: "step".into(),
+        trains: Select::All,
+        groups: vec![Group::all(OptimizerSpec::named("adamw"), 1e-5, Schedule::constant())],
+        clip: None,
+        repeat: 1,
+        objective: Box::new(ByHand),
+    };
+    let mut optimizer = Optimizer::new(&update, &store)?;
+    let chain = model.chain();
+    let (mut times, mut before, warm) = (Vec::new(), 0.0, steps / 4);
+    for step in 0..steps {
+        if step == warm {
+            before = processor_seconds();
+        }
+        let start = Instant::now();
+        let pass = Pass::training(Stream::new(0), step as u64);
+        let (taps, recording) = chain.record(0, Flow::start(&batch), &pass, &[])?;
+        let loss = cross_entropy(&taps.logits, &labels, &CrossEntropy::default())?;
+        let grads = loss.backward()?;
+        let mut into = Gradients::default();
+        recording.pull(&grads, &mut into)?;
+        optimizer.step(&mut into, step as u64, steps as u64)?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    let cpu = (processor_seconds() - before) * 1e3 / (steps - warm) as f64;
+    let mut times = times.split_off(warm);
+    times.sort_by(f64::total_cmp);
+    println!(
+        "{{\"model\": \"{name}\", \"precision\": \"f32\", \"batch\": {rows}, \"step_ms\": {:.1}, \"min_ms\": {:.1}, \"max_ms\": {:.1}, \"cpu_ms\": {cpu:.1}, \"threads\": {}, \"peak_rss_mb\": {}}}",
+        times[times.len() / 2],
+        times[0],
+        times[times.len() - 1],
+        rayon::current_num_threads(),
+        peak_mb(),
+    );
+    Ok(())
+}
+
+/// Peak resident memory, where the system tells.
+fn peak_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok())
+        .map_or(0, |kb| kb / 1024)
+}
+
+/// Processor time of all threads so far, where the system tells: in clock ticks of 10 ms.
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after = stat.rsplit(')').next().unwrap_or_default();
+    let words = after.split_whitespace().skip(11).take(2);
+    words.filter_map(|w| w.parse::<f64>().ok()).sum::<f64>() / 100.0
+}

@@ -1,0 +1,278 @@
+//! Checkpoints: which file, which network, under whose names.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use tlkit_core::data::{Blob, Found};
+use tlkit_core::nn::Weights;
+use tlkit_core::{Error, Result};
+
+use crate::network::Architecture;
+use crate::pickle;
+
+/// Files that hold weights, in the order they are looked for.
+const FILES: [&str; 6] = [
+    "model.safetensors",
+    "pytorch_model.bin",
+    "model.pth",
+    "model.pt",
+    "checkpoint.pth",
+    "weights.pth",
+];
+
+/// An image network's weights.
+pub struct Checkpoint {
+    /// How the recipe calls it.
+    pub name: String,
+    /// The network, as the tensors say.
+    pub architecture: Architecture,
+    /// What each channel's mean is taken off by, in [0, 1]: red, green, blue.
+    pub mean: [f64; 3],
+    /// What it is divided by then.
+    pub std: [f64; 3],
+    /// Height and width of the images.
+    pub size: usize,
+    /// Classes of the classifier in the file; 0 where there is none.
+    pub classes: usize,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Checkpoint {
+    /// Opens a folder (weights, and `config.json` or `preprocessor_config.json` for mean and std) or one file of weights.
+    pub fn open(name: &str, found: &Found) -> Result<Self> {
+        let (file, blob) = match found {
+            Found::File(blob) => (name.to_string(), blob.clone()),
+            folder => {
+                let file = FILES.iter().find_map(|f| Some((*f, folder.file(f)?)));
+                let (f, blob) = file.ok_or_else(|| {
+                    Error::msg(format!(
+                        "{name} has no weights; one of {} is looked for",
+                        FILES.join(", ")
+                    ))
+                })?;
+                (format!("{name}/{f}"), blob)
+            }
+        };
+        let tensors = canonical(&file, read(&file, &blob)?)?;
+        let architecture = recognise(&file, &tensors)?;
+        let classifier = format!("{}.weight", architecture.classifier());
+        let classes = tensors.get(&classifier).map_or(0, |t| t.dims()[0]);
+        let mut checkpoint = Checkpoint {
+            name: name.to_string(),
+            size: architecture.size(),
+            architecture,
+            // ImageNet's.
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+            classes,
+            tensors,
+        };
+        for config in ["config.json", "preprocessor_config.json"] {
+            if let Some(blob) = found.file(config) {
+                checkpoint.configure(&format!("{name}/{config}"), &blob.text(config)?)?;
+            }
+        }
+        Ok(checkpoint)
+    }
+
+    /// Its tensors under `prefix`, with torchvision's names.
+    pub fn weights(&self, prefix: &str) -> Arc<Weights> {
+        let under = |(k, t): (&String, &Tensor)| (format!("{prefix}.{k}"), t.clone());
+        let tensors = self.tensors.iter().map(under).collect();
+        Arc::new(Weights::from_tensors(&self.name, tensors))
+    }
+
+    /// Mean, std and size, where a configuration says: ours, timm's (`pretrained_cfg`) or transformers'.
+    fn configure(&mut self, file: &str, text: &str) -> Result<()> {
+        let json: serde_json::Value = serde_json::from_str(text)
+            .map_err(|e| Error::msg(format!("{file}: not JSON ({e})")))?;
+        let pretrained = json.get("pretrained_cfg").unwrap_or(&json);
+        let three = |keys: [&str; 2]| -> Option<[f64; 3]> {
+            let list = keys.iter().find_map(|k| pretrained.get(k)?.as_array())?;
+            let numbers: Vec<f64> = list.iter().filter_map(|v| v.as_f64()).collect();
+            numbers.try_into().ok()
+        };
+        if let Some(mean) = three(["mean", "image_mean"]) {
+            self.mean = mean;
+        }
+        if let Some(std) = three(["std", "image_std"]) {
+            if std.iter().any(|s| *s <= 0.0) {
+                return Err(Error::msg(format!("{file}: std is {std:?}, expected positive numbers")));
+            }
+            self.std = std;
+        }
+        let side = ["input", "input_size"]
+            .iter()
+            .find_map(|k| pretrained.get(k)?.as_array()?.last()?.as_u64());
+        if let Some(side) = side.filter(|s| (1..=4096).contains(s)) {
+            self.size = side as usize;
+        }
+        Ok(())
+    }
+}
+
+fn read(file: &str, blob: &Blob) -> Result<BTreeMap<String, Tensor>> {
+    let bytes = blob.bytes()?;
+    // A zip archive, or the pickle of an old PyTorch.
+    if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) && !file.ends_with(".safetensors") {
+        return pickle::read(file, &bytes);
+    }
+    let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| {
+        Error::msg(format!("{file}: neither a whole safetensors file ({e}) nor a PyTorch archive"))
+    })?;
+    // Candle's map has no order; ours has.
+    let mut names: Vec<_> = tensors.keys().cloned().collect();
+    names.sort();
+    Ok(names
+        .into_iter()
+        .filter_map(|n| tensors.get(&n).cloned().map(|t| (n, t)))
+        .collect())
+}
+
+/// The tensors under torchvision's names and in its shapes.
+fn canonical(file: &str, tensors: BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>> {
+    let mut out = BTreeMap::new();
+    for (name, tensor) in tensors {
+        let name = name.strip_prefix("module.").unwrap_or(&name);
+        let Some(name) = rename(name) else { continue };
+        // timm writes VGG's dense layers as convolutions.
+        let tensor = match name.starts_with("classifier.") && tensor.rank() == 4 {
+            true => tensor.flatten_from(1)?,
+            false => tensor,
+        };
+        if out.insert(name.clone(), tensor).is_some() {
+            return Err(Error::msg(format!("{file}: two tensors for {name}")));
+        }
+    }
+    Ok(out)
+}
+
+/// A tensor's name in torchvision, from torchvision's, timm's or transformers'; none for what no encoder takes.
+fn rename(name: &str) -> Option<String> {
+    if name.ends_with("num_batches_tracked") || name.starts_with("AuxLogits.") {
+        return None;
+    }
+    for (timm, torchvision) in [
+        ("pre_logits.fc1.", "classifier.0."),
+        ("pre_logits.fc2.", "classifier.3."),
+        ("head.fc.", "classifier.6."),
+    ] {
+        if let Some(rest) = name.strip_prefix(timm) {
+            return Some(format!("{torchvision}{rest}"));
+        }
+    }
+    let part = |rest: &str, (conv, norm): (String, String)| {
+        if let Some(rest) = rest.strip_prefix("convolution.") {
+            return Some(format!("{conv}.{rest}"));
+        }
+        Some(format!("{norm}.{}", rest.strip_prefix("normalization.")?))
+    };
+    let inner = name.strip_prefix("resnet.").unwrap_or(name);
+    if let Some(rest) = inner.strip_prefix("embedder.embedder.") {
+        return part(rest, ("conv1".into(), "bn1".into()));
+    }
+    if let Some(rest) = inner.strip_prefix("encoder.stages.") {
+        let mut words = rest.splitn(4, '.');
+        let stage: usize = words.next()?.parse().ok()?;
+        let block = words.next().filter(|w| *w == "layers").and(words.next())?;
+        let at = format!("layer{}.{block}", stage + 1);
+        let rest = words.next()?;
+        if let Some(rest) = rest.strip_prefix("shortcut.") {
+            let names = (format!("{at}.downsample.0"), format!("{at}.downsample.1"));
+            return part(rest, names);
+        }
+        let (i, rest) = rest.strip_prefix("layer.")?.split_once('.')?;
+        let i = i.parse::<usize>().ok()? + 1;
+        return part(rest, (format!("{at}.conv{i}"), format!("{at}.bn{i}")));
+    }
+    if let Some(rest) = name.strip_prefix("classifier.1.") {
+        return Some(format!("fc.{rest}"));
+    }
+    Some(name.to_string())
+}
+
+/// Which network the tensors are of.
+fn recognise(file: &str, tensors: &BTreeMap<String, Tensor>) -> Result<Architecture> {
+    let dims = |name: &str| tensors.get(name).map(Tensor::dims);
+    let has = |name: &str| tensors.contains_key(name);
+    let blocks = |layer: usize| {
+        (0..)
+            .take_while(|b| has(&format!("layer{layer}.{b}.conv1.weight")))
+            .count()
+    };
+    if has("Conv2d_1a_3x3.conv.weight") {
+        return Ok(Architecture::Inception);
+    }
+    if has("features.0.weight") {
+        let norm = dims("features.1.weight").is_some_and(|d| d.len() == 1);
+        let convolutions = tensors
+            .iter()
+            .filter(|(n, t)| n.starts_with("features.") && t.rank() == 4)
+            .count();
+        let dense = has("classifier.0.weight") && has("classifier.3.weight");
+        if let 13 | 16 = convolutions {
+            return Ok(Architecture::Vgg {
+                depth: convolutions + 3,
+                norm,
+                dense,
+            });
+        }
+    }
+    match dims("conv1.weight") {
+        Some([16, 3, 3, 3]) if blocks(1) > 0 && !has("layer1.0.conv3.weight") => {
+            return Ok(Architecture::Cifar { blocks: blocks(1) });
+        }
+        Some([64, 3, 7, 7]) if blocks(1) > 0 => {
+            return Ok(Architecture::Resnet {
+                blocks: (1..=4).map(blocks).take_while(|&n| n > 0).collect(),
+                bottleneck: has("layer1.0.conv3.weight"),
+            });
+        }
+        _ => {}
+    }
+    let first: Vec<&str> = tensors.keys().take(4).map(String::as_str).collect();
+    Err(Error::msg(format!(
+        "{file}: not a ResNet, VGG or Inception v3 in torchvision's, timm's or transformers' names; it begins with {}",
+        first.join(", ")
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_transformers_and_timm_are_torchvisions() {
+        for (theirs, ours) in [
+            ("resnet.embedder.embedder.convolution.weight", "conv1.weight"),
+            ("resnet.embedder.embedder.normalization.running_mean", "bn1.running_mean"),
+            (
+                "resnet.encoder.stages.1.layers.0.layer.2.convolution.weight",
+                "layer2.0.conv3.weight",
+            ),
+            (
+                "encoder.stages.3.layers.11.layer.0.normalization.bias",
+                "layer4.11.bn1.bias",
+            ),
+            (
+                "resnet.encoder.stages.0.layers.0.shortcut.normalization.weight",
+                "layer1.0.downsample.1.weight",
+            ),
+            ("classifier.1.bias", "fc.bias"),
+            ("pre_logits.fc2.weight", "classifier.3.weight"),
+            ("layer1.0.conv1.weight", "layer1.0.conv1.weight"),
+        ] {
+            assert_eq!(rename(theirs).as_deref(), Some(ours));
+        }
+        assert_eq!(rename("bn1.num_batches_tracked"), None);
+    }
+
+    #[test]
+    fn what_is_no_image_network_says_what_it_begins_with() {
+        let t = Tensor::zeros(1, candle_core::DType::F32, &Device::Cpu).unwrap();
+        let tensors = [("bert.x".to_string(), t)].into();
+        let text = recognise("a.safetensors", &tensors).unwrap_err().to_string();
+        assert!(text.contains("not a ResNet") && text.contains("bert.x"), "{text}");
+    }
+}

@@ -84,7 +84,7 @@ fn a_finished_run_is_a_teacher() {
 
     let mut registry = Registry::new();
     tlkit_bert::register(&mut registry).expect("registered");
-    let resolve: Arc<dyn Resolve> = Arc::new(tlkit_hub::Hub);
+    let resolve: Arc<dyn Resolve> = Arc::new(tlkit_hub::Hub::from_env());
     let cx = Context::new(&registry, &resolve, dir.path());
     let source = cx.source("large", "").expect("a source");
     let teacher = Outside::new("large", source, Output::Logits).expect("a teacher");

@@ -132,7 +132,8 @@ pub fn test(
     Ok((scores, predictions))
 }
 
-fn probabilities(
+/// The probabilities of every row, by class.
+pub(crate) fn probabilities(
     model: &Model,
     rows: &Loaded,
     store: &Store,

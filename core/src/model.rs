@@ -85,6 +85,11 @@ impl MapKinds {
         true
     }
 
+    /// Whether maps of this kind can be made again.
+    pub fn knows(&self, kind: &str) -> bool {
+        self.0.contains_key(kind)
+    }
+
     /// Makes a map of a kind.
     pub fn load(&self, kind: &str, state: &State) -> Result<Arc<dyn Map>> {
         let load = self.0.get(kind).ok_or_else(|| {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::data::{Found, Reader, Resolve};
+use crate::data::{Found, Reader, Resolve, RowForm};
 use crate::model::{LoadMap, MapKinds};
 use crate::recipe::{Keys, Written};
 use crate::run::Directory;
@@ -27,6 +27,17 @@ pub struct Context {
     pub checkpoint: Option<Found>,
     /// What else can be made by name: a second source task ([`Context::source`]).
     pub registry: Registry,
+    /// What is known of the rows where a trained model is made again: no data file is opened then, and none is asked for.
+    pub saved: Option<Arc<SavedData>>,
+}
+
+/// What is known of a model's rows when they are not there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedData {
+    /// The classes' names.
+    pub classes: Arc<Vec<String>>,
+    /// What a row is made of.
+    pub rows: RowForm,
 }
 
 impl Context {
@@ -39,6 +50,7 @@ impl Context {
             transductive: false,
             checkpoint: None,
             registry: registry.clone(),
+            saved: None,
         }
     }
 

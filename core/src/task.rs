@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use crate::Result;
-use crate::data::{Domain, Labels, Prepare, Reading};
+use crate::data::{Domain, Labels, Prepare, Reading, RowForm};
 use crate::model::Model;
 use crate::nn::{Batch, Scope, Stage, Store};
 use crate::strategy::{Defaults, Objective};
@@ -78,6 +78,14 @@ pub trait SourceTask: Send + Sync {
     }
     /// Writes the model in the layout that other libraries of this family read.
     fn export(&self, model: &Model, store: &Store, labels: &[String], to: &Path) -> Result<Export>;
+    /// The keys of `[source]` that make this task again from the folder that [`SourceTask::export`] wrote, where `checkpoint = "."`
+    /// stands for that folder. `keys` are those of the recipe. The network is made by [`SourceTask::fresh_encoder`] and its
+    /// weights are put in by name.
+    fn saved(&self, keys: &mut serde_json::Map<String, serde_json::Value>) {
+        if keys.contains_key("checkpoint") {
+            keys.insert("checkpoint".into(), ".".into());
+        }
+    }
     /// What identifies the weights it starts from: a digest, part of a run's identity.
     fn digest(&self) -> String;
 }
@@ -112,6 +120,10 @@ pub enum Scoring {
 pub trait TargetTask: Send + Sync {
     /// A split's inputs and labels: `train`, `unlabelled`, `validation`, `test`. Core audits and seals.
     fn domain(&self, split: &str, _: &Reading) -> Result<Option<Domain<Labels>>>;
+    /// What a row is made of, so that the trained model can be given others. `None` where rows of a file are not what it takes.
+    fn row_form(&self) -> Result<Option<RowForm>> {
+        Ok(None)
+    }
     /// How wide the inputs are, where they are vectors of numbers.
     fn input_width(&self) -> Option<usize> {
         None

@@ -47,6 +47,17 @@ impl Written {
         Written::build(name, text, folder, sets)
     }
 
+    /// The same from values: what [`Record::to_json`] gave, read again. `name` is what diagnostics call it.
+    ///
+    /// # Errors
+    /// A value that TOML does not have: null.
+    pub fn of_values(name: &str, values: &serde_json::Value) -> Result<Written, Report> {
+        let wrong = |e: &dyn fmt::Display| Diagnostic::error(At::file(name), e.to_string());
+        let value = toml::Value::try_from(values).map_err(|e| wrong(&e))?;
+        let text = toml::to_string(&value).map_err(|e| wrong(&e))?;
+        Written::parse(name, &text, &[])
+    }
+
     /// Nothing written at all, to be read for its schema: nothing is missing, and lists of tables have one element.
     pub fn blank() -> Written {
         Written::blank_with(&[])

@@ -45,6 +45,11 @@ impl Rows {
         }
     }
 
+    /// The columns' names.
+    pub fn columns(&self) -> &[String] {
+        self.tables.first().map_or(&[], |t| t.columns())
+    }
+
     /// One cell.
     pub fn cell(&self, row: usize, column: usize) -> Result<Input<'_>> {
         let (t, r) = self.kept[row];

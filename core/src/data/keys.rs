@@ -5,20 +5,23 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::columns::{Features, Rows, Texts, class_names, index};
 use super::labels::{Domain, Labels};
 use super::resolve::{Blob, Found, note_unresolved};
+use super::row_form::RowForm;
 use super::split::stratified;
 use super::table::{ReadOptions, Reader, Samples, Table};
 use crate::random::Stream;
 use crate::recipe::{At, Column, Keys};
-use crate::registry::Context;
+use crate::registry::{Context, SavedData};
 use crate::{Error, Result};
 
 /// What a task makes of the columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Form {
     /// `text` (and `pair`), and `label`.
     Text,
@@ -35,6 +38,9 @@ pub struct DataKeys {
     form: Form,
     domain: String,
     digest: String,
+    header: bool,
+    /// What a model that is made again knows of rows it does not have.
+    saved: Option<RowForm>,
 }
 
 struct Part {
@@ -62,6 +68,9 @@ struct ColumnKeys {
 impl DataKeys {
     /// Reads `[target]`'s data keys. `None` after an error was noted, or on a blank recipe.
     pub fn target(keys: &Keys, cx: &Context, form: Form) -> Option<DataKeys> {
+        if let Some(saved) = &cx.saved {
+            return Some(Self::of_saved(saved, form));
+        }
         let names: &[&'static str] = match cx.transductive {
             true => &["unlabelled", "validation", "test"],
             false => &["train", "validation", "test"],
@@ -84,7 +93,23 @@ impl DataKeys {
 
     /// Reads `[source]`'s data keys.
     pub fn source(keys: &Keys, cx: &Context, form: Form) -> Option<DataKeys> {
+        if let Some(saved) = &cx.saved {
+            return Some(Self::of_saved(saved, form));
+        }
         Self::read(keys, cx, form, &["train", "validation"])
+    }
+
+    /// No rows, and what is known of them: for a model that is made again.
+    fn of_saved(saved: &SavedData, form: Form) -> DataKeys {
+        DataKeys {
+            splits: BTreeMap::new(),
+            classes: saved.classes.clone(),
+            form,
+            domain: String::new(),
+            digest: String::new(),
+            header: saved.rows.header,
+            saved: Some(saved.rows.clone()),
+        }
     }
 
     fn read(keys: &Keys, cx: &Context, form: Form, names: &[&'static str]) -> Option<DataKeys> {
@@ -236,6 +261,8 @@ impl DataKeys {
             form,
             domain: domain.unwrap_or_else(|| stem(&written[0].1)),
             digest: String::new(),
+            header: columns.header,
+            saved: None,
         };
         let sealed = main == "unlabelled";
         let mut rows = rows;
@@ -353,6 +380,9 @@ impl DataKeys {
 
     /// How wide the feature vectors are.
     pub fn width(&self) -> Result<usize> {
+        if let Some(saved) = &self.saved {
+            return Ok(saved.width);
+        }
         let part = self
             .splits
             .values()
@@ -363,6 +393,27 @@ impl DataKeys {
             columns: part.columns.features.clone(),
         }
         .width()
+    }
+
+    /// What a row is made of, for whoever has rows later.
+    pub fn row_form(&self) -> Result<RowForm> {
+        if let Some(saved) = &self.saved {
+            return Ok(saved.clone());
+        }
+        let first = ["train", "unlabelled"].iter().find_map(|n| self.splits.get(n));
+        let part = first.ok_or_else(|| Error::msg("no data"))?;
+        let names = part.rows.columns();
+        let name = |c: usize| names.get(c).cloned();
+        let vector = self.form == Form::Features;
+        Ok(RowForm {
+            form: self.form,
+            text: name(part.columns.text).filter(|_| !vector),
+            pair: part.columns.pair.and_then(name),
+            label: part.columns.label.and_then(name),
+            features: part.columns.features.iter().filter_map(|&c| name(c)).collect(),
+            width: if vector { self.width()? } else { 0 },
+            header: self.header,
+        })
     }
 
     /// One split as a domain; rows without labels get class 0 of none.
@@ -554,17 +605,23 @@ fn open(
     at: &At,
     options: &ReadOptions,
 ) -> Option<Vec<(Arc<dyn Table>, At)>> {
-    let attempt = || -> Result<Vec<(Arc<dyn Table>, At)>> {
-        let found = find(cx, name)?;
-        let tables = found.iter().map(|(name, blob, reader)| {
-            let table = reader.open(name, blob, options)?;
-            Ok((table, at.clone()))
-        });
-        tables.collect()
-    };
-    attempt()
+    let tables = open_tables(cx, name, options)
         .map_err(|e| note_unresolved(keys, at.clone(), &e))
-        .ok()
+        .ok()?;
+    Some(tables.into_iter().map(|t| (t, at.clone())).collect())
+}
+
+/// Opens the files of rows that a name stands for, each with whichever reader reads its kind.
+pub fn open_tables(
+    cx: &Context,
+    name: &str,
+    options: &ReadOptions,
+) -> Result<Vec<Arc<dyn Table>>> {
+    let found = find(cx, name)?;
+    let tables = found
+        .iter()
+        .map(|(name, blob, reader)| reader.open(name, blob, options));
+    tables.collect()
 }
 
 /// The files that a data value names, with a name for errors and a reader each.

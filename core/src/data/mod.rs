@@ -6,14 +6,16 @@ mod feed;
 mod keys;
 mod labels;
 mod resolve;
+mod row_form;
 mod split;
 mod table;
 
 pub use columns::{Features, Rows, Texts};
 pub use example::{Example, Field, Prepare, View};
 pub use feed::{Cursor, Feed, From, Loaded, Sampler};
-pub use keys::{DataKeys, Form};
+pub use keys::{DataKeys, Form, open_tables};
 pub use labels::{Domain, Labels, Reading, Sealed};
 pub use resolve::{Blob, Found, Resolve, note_unresolved};
+pub use row_form::{Found as FoundRows, Named, RowForm};
 pub use split::{Split, stratified};
 pub use table::{Input, ReadOptions, Reader, Samples, Table};

@@ -6,6 +6,7 @@ mod gradient;
 mod layers;
 mod param;
 mod stage;
+mod stored;
 mod weights;
 
 pub use adapter::{Adaptable, Adapter, Slot};

@@ -176,6 +176,7 @@ pub struct Store {
     seed: Stream,
     params: Mutex<BTreeMap<String, Param>>,
     version: AtomicU64,
+    saved: Option<Weights>,
 }
 
 impl Store {
@@ -187,7 +188,22 @@ impl Store {
             seed: Stream::new(seed).purpose("init"),
             params: Mutex::default(),
             version: AtomicU64::new(0),
+            saved: None,
         }
+    }
+
+    /// A store whose every parameter is read from `saved`, under its full name, whatever a scope would do to make it: for a
+    /// model that is made again. Nothing is drawn. [`Weights::finish`] of [`Store::saved`] says what was missing.
+    pub fn saved_in(device: &Device, dtype: DType, saved: Weights) -> Self {
+        Store {
+            saved: Some(saved),
+            ..Store::new(device, dtype, 0)
+        }
+    }
+
+    /// What the parameters are read from, where they are not made.
+    pub fn saved(&self) -> Option<&Weights> {
+        self.saved.as_ref()
     }
 
     /// Where parameters live.
@@ -354,9 +370,15 @@ impl<'a> Scope<'a> {
     /// of the seed and the name alone.
     pub fn param(&self, name: &str, shape: &[usize], role: Role, init: Init) -> Result<Param> {
         let full = self.full(name);
-        let value = match &self.weights {
-            Some(w) => w.take(&full, shape, self.store.dtype, &self.store.device)?,
-            None => None,
+        let (dtype, device) = (self.store.dtype, &self.store.device);
+        let value = match (&self.store.saved, &self.weights) {
+            // What is missing gets zeros here and is an error when all are made: then it can be listed.
+            (Some(saved), _) => Some(match saved.take(&full, shape, dtype, device)? {
+                Some(v) => v,
+                None => Tensor::zeros(shape, dtype, device)?,
+            }),
+            (None, Some(w)) => w.take(&full, shape, dtype, device)?,
+            (None, None) => None,
         };
         let value = match value {
             Some(v) => v,

@@ -6,17 +6,28 @@ use std::sync::Mutex;
 
 use candle_core::{DType, Device, Tensor};
 
+use super::stored::{Entry, Stored};
+use crate::data::Blob;
 use crate::{Error, Result};
 
 /// Tensors of a checkpoint, renamed to the names of the model that will take them.
 ///
 /// A checkpoint loaded under a wrong prefix gives random weights without a word in most libraries. Here what is missing is an
-/// error ([`Weights::finish`]) and what is left over is listed.
+/// error ([`Weights::finish`]) and what is left over is listed. Of a file only the header is read at first; a tensor's numbers
+/// are read when it is taken.
 pub struct Weights {
     file: String,
-    tensors: BTreeMap<String, Tensor>,
+    tensors: BTreeMap<String, Held>,
+    stored: Vec<Stored>,
     taken: Mutex<BTreeSet<String>>,
     missing: Mutex<BTreeSet<String>>,
+}
+
+/// A tensor in memory, or where it lies in the file.
+enum Held {
+    Here(Tensor),
+    /// In which of the files, and where.
+    There(usize, Entry),
 }
 
 /// What became of a checkpoint's tensors.
@@ -31,10 +42,30 @@ pub struct LoadReport {
 }
 
 impl Weights {
-    /// Reads a safetensors file. `rename` maps the file's names to the model's; `None` leaves a tensor out unlisted.
+    /// Opens a safetensors file. `rename` maps the file's names to the model's; `None` leaves a tensor out unlisted.
     pub fn read(file: &Path, rename: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
-        let bytes = std::fs::read(file).map_err(Error::io(file))?;
-        Self::parse(&file.display().to_string(), &bytes, rename)
+        let name = file.display().to_string();
+        Self::open(&name, &Blob::Path(file.to_path_buf()), rename)
+    }
+
+    /// Opens safetensors on disk or in the binary; `file` is how errors call it.
+    pub fn open(
+        file: &str,
+        blob: &Blob,
+        rename: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
+        let (stored, entries) = Stored::open(file, blob)?;
+        let tensors = entries
+            .into_iter()
+            .filter_map(|(name, entry)| Some((rename(&name)?, Held::There(0, entry))))
+            .collect();
+        Ok(Weights {
+            file: file.to_string(),
+            tensors,
+            stored: vec![stored],
+            taken: Mutex::default(),
+            missing: Mutex::default(),
+        })
     }
 
     /// Reads safetensors from memory.
@@ -57,12 +88,40 @@ impl Weights {
 
     /// Tensors that are in memory already.
     pub fn from_tensors(file: &str, tensors: BTreeMap<String, Tensor>) -> Self {
+        let here = tensors.into_iter().map(|(n, t)| (n, Held::Here(t)));
         Weights {
             file: file.to_string(),
-            tensors,
+            tensors: here.collect(),
+            stored: Vec::new(),
             taken: Mutex::default(),
             missing: Mutex::default(),
         }
+    }
+
+    /// A tensor as the file has it, whatever its shape; `None` where there is none of this name. Counts as taken.
+    pub fn tensor(&self, name: &str) -> Result<Option<Tensor>> {
+        let Some(held) = self.tensors.get(name) else {
+            return Ok(None);
+        };
+        lock(&self.taken).insert(name.to_string());
+        Ok(Some(match held {
+            Held::Here(t) => t.clone(),
+            Held::There(file, entry) => self.stored[*file].tensor(name, entry)?,
+        }))
+    }
+
+    /// These tensors and those of another; of two with one name, the other's.
+    pub fn over(mut self, other: Weights) -> Self {
+        let files = self.stored.len();
+        self.stored.extend(other.stored);
+        for (name, held) in other.tensors {
+            let held = match held {
+                Held::There(file, entry) => Held::There(files + file, entry),
+                here => here,
+            };
+            self.tensors.insert(name, held);
+        }
+        self
     }
 
     /// The names present, in order.
@@ -72,7 +131,10 @@ impl Weights {
 
     /// A tensor's shape, without taking it.
     pub fn dims(&self, name: &str) -> Option<&[usize]> {
-        self.tensors.get(name).map(Tensor::dims)
+        self.tensors.get(name).map(|held| match held {
+            Held::Here(t) => t.dims(),
+            Held::There(_, entry) => &entry.shape,
+        })
     }
 
     /// The tensor of this name, converted; `None`, and noted, when it is absent; an error when its shape is another.
@@ -83,19 +145,20 @@ impl Weights {
         dtype: DType,
         device: &Device,
     ) -> Result<Option<Tensor>> {
-        let Some(t) = self.tensors.get(name) else {
+        let Some(there) = self.dims(name) else {
             lock(&self.missing).insert(name.to_string());
             return Ok(None);
         };
-        if t.dims() != shape {
+        if there != shape {
             return Err(Error::msg(format!(
-                "{}: {name} has shape {:?}, and the model wants {shape:?}",
-                self.file,
-                t.dims()
+                "{}: {name} has shape {there:?}, and the model wants {shape:?}",
+                self.file
             )));
         }
-        lock(&self.taken).insert(name.to_string());
-        Ok(Some(t.to_dtype(dtype)?.to_device(device)?))
+        match self.tensor(name)? {
+            Some(t) => Ok(Some(t.to_dtype(dtype)?.to_device(device)?)),
+            None => Ok(None),
+        }
     }
 
     /// What became of the tensors so far.

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
+/// Hashes of the rows that the run learned from.
+pub(super) const TRAINED_ON: &str = "trained-on.bin";
+
 /// Writes beside, syncs, renames: a reader sees the old file or the new one, never half of one.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let beside = path.with_extension(match path.extension() {
@@ -74,6 +77,11 @@ impl Directory {
     /// The trained model.
     pub fn model(&self) -> PathBuf {
         self.0.join("model")
+    }
+
+    /// Hashes of the rows that the run learned from.
+    pub fn trained_on(&self) -> PathBuf {
+        self.0.join(TRAINED_ON)
     }
 
     /// What was said.

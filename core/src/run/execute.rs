@@ -10,6 +10,7 @@ use super::arrange::arranged;
 use super::directory::{Directory, write_whole};
 use super::given::Given;
 use super::result::{Identity, RunResult, result};
+use super::{saved, trained_on};
 use crate::cache::Cache;
 use crate::check::Checked;
 use crate::data::{From, Loaded};
@@ -135,6 +136,9 @@ pub fn execute(c: &Checked, around: &Surroundings<'_>) -> Result<RunResult> {
             .source
             .export(&transfer.model, &store, &labels, &model_dir)
             .context("model/")?;
+        let reloads = saved::write(c, &around.name, &transfer.model, &store, &model_dir)
+            .context("model/")?;
+        trained_on::write(&dir.trained_on(), &given.learned_from())?;
         let result = result(
             c,
             around,
@@ -144,6 +148,7 @@ pub fn execute(c: &Checked, around: &Surroundings<'_>) -> Result<RunResult> {
             metrics,
             labels,
             &export,
+            &reloads,
             &store,
             started.elapsed().as_secs_f64(),
         )?;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::Result;
 use crate::check::Checked;
-use crate::data::{Domain, Labels, Reading, Sealed};
+use crate::data::{Domain, Labels, Reading, Samples, Sealed};
 use crate::registry::Kind;
 use crate::strategy::TargetData;
 use crate::task::Scoring;
@@ -52,6 +52,17 @@ pub(super) struct Given {
 }
 
 impl Given {
+    /// The inputs of every domain that weights are learned from.
+    pub fn learned_from(&self) -> Vec<&dyn Samples> {
+        let source = self.source.as_ref().map(|d| d.inputs.as_ref());
+        let target = match &self.target {
+            TargetData::Labelled(d) => Some(d.inputs.as_ref()),
+            TargetData::Unlabelled(d) => Some(d.inputs.as_ref()),
+            TargetData::None => None,
+        };
+        source.into_iter().chain(target).collect()
+    }
+
     pub fn read(c: &Checked) -> Result<Self> {
         let reading = Reading::new();
         let target = match c.kind {

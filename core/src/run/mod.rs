@@ -5,9 +5,13 @@ mod directory;
 mod execute;
 mod given;
 mod result;
+mod saved;
+mod trained_on;
 
 pub use arrange::{Layer, summary};
 pub use directory::{Directory, write_whole};
 pub use execute::{Surroundings, execute};
 pub use given::{Overview, overview};
+pub use saved::Saved;
+pub use trained_on::trained_on;
 pub use result::{Identity, RunResult, weights_sha256};

@@ -6,6 +6,7 @@ use candle_core::DType;
 use serde::{Deserialize, Serialize};
 
 use super::execute::Surroundings;
+use super::saved::Reloads;
 use crate::Result;
 use crate::check::Checked;
 use crate::evaluate::Scores;
@@ -53,7 +54,7 @@ pub struct RunResult {
     pub labels: Vec<String>,
     /// Hash of the weights that were kept.
     pub weights_sha256: String,
-    /// Who else can load `model/`, or why nobody.
+    /// Who else can load `model/`, or why nobody; whether tlkit can, or why not.
     pub model: serde_json::Value,
     /// Optimizer steps.
     pub steps: u64,
@@ -103,14 +104,19 @@ pub(super) fn result(
     metrics: BTreeMap<&'static str, Scores>,
     labels: Vec<String>,
     export: &Export,
+    reloads: &Reloads,
     store: &Store,
     seconds: f64,
 ) -> Result<RunResult> {
     use sha2::Digest;
-    let model = match export {
+    let mut model = match export {
         Export::Loadable { by } => serde_json::json!({ "loadable_by": by }),
         Export::Ours { why } => serde_json::json!({ "loadable_by": null, "why": why }),
     };
+    model["reloads"] = reloads.is_ok().into();
+    if let Err(why) = reloads {
+        model["reloads_why"] = why.as_str().into();
+    }
     let selection = match &outcome.chosen {
         Some(best) => {
             serde_json::json!({ "by": "validation", "epoch": best.epoch, "oracle": false })

@@ -60,11 +60,7 @@ impl Checkpoint {
     pub fn weights(&self, prefix: &str) -> Result<Arc<Weights>> {
         let rename = |n: &str| Some(format!("{prefix}.{}", canonical(n)));
         let file = format!("{}/model.safetensors", self.name);
-        Ok(Arc::new(Weights::parse(
-            &file,
-            &self.weights.bytes()?,
-            &rename,
-        )?))
+        Ok(Arc::new(Weights::open(&file, &self.weights, &rename)?))
     }
 
     /// A hash of its weights and its tokenizer.
@@ -108,13 +104,9 @@ pub(crate) fn expected_leftover(name: &str) -> bool {
 
 /// How many layers, from the first on without a gap, have any tensor in the file.
 fn depth(weights: &Blob, name: &str) -> Result<usize> {
-    let bytes = weights.bytes()?;
-    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).map_err(|e| {
-        Error::msg(format!(
-            "{name}/model.safetensors: not a whole safetensors file ({e})"
-        ))
-    })?;
-    let names: Vec<String> = header.tensors().keys().map(|k| canonical(k)).collect();
+    let file = format!("{name}/model.safetensors");
+    let weights = Weights::open(&file, weights, &|n| Some(canonical(n)))?;
+    let names: Vec<&str> = weights.names().collect();
     let has = |i: usize| {
         names
             .iter()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use tlkit_core::data::{DataKeys, Domain, Form, Labels, Reading};
+use tlkit_core::data::{DataKeys, Domain, Form, Labels, Reading, RowForm};
 use tlkit_core::nn::{Activation, Batch, Dense, Dropout, Linear, Scope, Stage};
 use tlkit_core::recipe::{Keys, Value};
 use tlkit_core::registry::Context;
@@ -99,6 +99,10 @@ fn parts(keys: &Keys, list: &[Value]) -> Option<Vec<Part>> {
 impl TargetTask for TextClassification {
     fn domain(&self, split: &str, _: &Reading) -> Result<Option<Domain<Labels>>> {
         Ok(self.data.domain(split))
+    }
+
+    fn row_form(&self) -> Result<Option<RowForm>> {
+        self.data.row_form().map(Some)
     }
 
     fn head(

@@ -66,7 +66,8 @@ impl BertSource {
                     )
                     .help("leave it out: the checkpoint's config.json says it");
                 }
-                Self::loaded(name.as_deref().unwrap_or("checkpoint"), found, max_length)
+                let name = name.as_deref().unwrap_or("checkpoint");
+                Self::loaded(name, found, max_length, cx.saved.is_none())
             }
             // The checkpoint was named and not found: that is the error, and it is noted.
             (None, false) if name.is_some() => return None,
@@ -98,7 +99,14 @@ impl BertSource {
         }
     }
 
-    fn loaded(name: &str, found: &Found, max_length: Option<usize>) -> Result<Self> {
+    /// `hashed`: whether its digest is wanted. A trained model that is made again starts no run, and nothing is kept under its
+    /// digest; hashing would be most of the time of its loading.
+    fn loaded(
+        name: &str,
+        found: &Found,
+        max_length: Option<usize>,
+        hashed: bool,
+    ) -> Result<Self> {
         let checkpoint = Checkpoint::open(name, found)?;
         let config = checkpoint.config.clone();
         let positions = config.max_position_embeddings;
@@ -115,7 +123,10 @@ impl BertSource {
                 config.vocab_size
             )));
         }
-        let digest = checkpoint.digest()?;
+        let digest = match hashed {
+            true => checkpoint.digest()?,
+            false => String::new(),
+        };
         Ok(BertSource {
             dropout: None,
             mask_rate: 0.15,
@@ -353,6 +364,15 @@ impl SourceTask for BertSource {
 
     fn export(&self, model: &Model, store: &Store, labels: &[String], to: &Path) -> Result<Export> {
         crate::export::write(&self.config, &self.tokens, model, store, labels, to)
+    }
+
+    fn saved(&self, keys: &mut serde_json::Map<String, serde_json::Value>) {
+        // A network of a stated shape has a config.json now, as any checkpoint.
+        for key in ["layers", "width", "heads", "positions", "vocabulary"] {
+            keys.remove(key);
+        }
+        keys.insert("checkpoint".into(), ".".into());
+        keys.insert("max_length".into(), self.tokens.max_length().into());
     }
 
     fn digest(&self) -> String {

@@ -1,0 +1,141 @@
+//! A safetensors file of which only the header is read until a tensor is wanted.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::Mutex;
+
+use candle_core::{DType, Device, Tensor};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
+
+use crate::data::Blob;
+use crate::{Error, Result};
+
+/// A header larger than this is none: safetensors itself allows no more.
+const LARGEST_HEADER: u64 = 100_000_000;
+
+/// What holds the numbers.
+pub(super) struct Stored {
+    file: String,
+    bytes: Bytes,
+    /// Where the first tensor begins.
+    start: u64,
+}
+
+enum Bytes {
+    Disk(Mutex<File>),
+    Memory(&'static [u8]),
+}
+
+/// Where a tensor lies, and what it is.
+pub(super) struct Entry {
+    dtype: Dtype,
+    pub shape: Vec<usize>,
+    from: u64,
+    to: u64,
+}
+
+impl Stored {
+    /// Reads the header and compares it with the length of the file.
+    pub fn open(file: &str, blob: &Blob) -> Result<(Self, BTreeMap<String, Entry>)> {
+        let broken = |e: &dyn std::fmt::Display| {
+            Error::msg(format!("{file}: not a whole safetensors file ({e})"))
+        };
+        let (bytes, length) = match blob {
+            Blob::Path(path) => {
+                let disk = File::open(path).map_err(Error::io(path))?;
+                let length = disk.metadata().map_err(Error::io(path))?.len();
+                (Bytes::Disk(Mutex::new(disk)), length)
+            }
+            Blob::Embedded(b) => (Bytes::Memory(b), b.len() as u64),
+        };
+        let mut size = [0u8; 8];
+        bytes.fill(0, &mut size).map_err(|e| broken(&e))?;
+        let size = u64::from_le_bytes(size);
+        if size > LARGEST_HEADER || size + 8 > length {
+            return Err(broken(&"its header is longer than the file"));
+        }
+        let mut header = vec![0u8; size as usize];
+        bytes.fill(8, &mut header).map_err(|e| broken(&e))?;
+        let header: Metadata = serde_json::from_slice(&header).map_err(|e| broken(&e))?;
+        let start = 8 + size;
+        if start + header.data_len() as u64 != length {
+            return Err(broken(&"its tensors do not end where the file does"));
+        }
+        let entries = header.tensors().into_iter().map(|(name, info)| {
+            let entry = Entry {
+                dtype: info.dtype,
+                shape: info.shape.clone(),
+                from: info.data_offsets.0 as u64,
+                to: info.data_offsets.1 as u64,
+            };
+            (name, entry)
+        });
+        let entries = entries.collect();
+        let file = file.to_string();
+        Ok((Stored { file, bytes, start }, entries))
+    }
+
+    /// Reads one tensor, on the CPU, as the file has it.
+    pub fn tensor(&self, name: &str, entry: &Entry) -> Result<Tensor> {
+        let broken = |e: std::io::Error| Error::msg(format!("{}: {name}: {e}", self.file));
+        let size = (entry.to - entry.from) as usize;
+        let at = self.start + entry.from;
+        if entry.dtype == Dtype::F32 && cfg!(target_endian = "little") {
+            // Straight into place: most of loading is this copy.
+            let mut values = vec![0f32; size / 4];
+            let place: &mut [u8] = bytemuck::cast_slice_mut(&mut values);
+            self.bytes.fill(at, place).map_err(broken)?;
+            return Ok(Tensor::from_vec(values, entry.shape.as_slice(), &Device::Cpu)?);
+        }
+        let dtype = match entry.dtype {
+            Dtype::F64 => DType::F64,
+            Dtype::F32 => DType::F32,
+            Dtype::F16 => DType::F16,
+            Dtype::BF16 => DType::BF16,
+            Dtype::I64 => DType::I64,
+            Dtype::I32 => DType::I32,
+            Dtype::I16 => DType::I16,
+            Dtype::U32 => DType::U32,
+            Dtype::U8 => DType::U8,
+            other => {
+                return Err(Error::msg(format!(
+                    "{}: {name} is of the type {other:?}, which is not read",
+                    self.file
+                )));
+            }
+        };
+        let mut raw = vec![0u8; size];
+        self.bytes.fill(at, &mut raw).map_err(broken)?;
+        Ok(Tensor::from_raw_buffer(
+            &raw,
+            dtype,
+            &entry.shape,
+            &Device::Cpu,
+        )?)
+    }
+}
+
+impl Bytes {
+    fn fill(&self, at: u64, into: &mut [u8]) -> std::io::Result<()> {
+        match self {
+            Bytes::Disk(file) => {
+                // A file's position is set anew each time, so it is whole after any panic.
+                let mut file = file
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                file.seek(SeekFrom::Start(at))?;
+                file.read_exact(into)
+            }
+            Bytes::Memory(bytes) => {
+                let from = at as usize;
+                let found = bytes.get(from..from + into.len()).ok_or_else(|| {
+                    std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "it ends too early")
+                })?;
+                into.copy_from_slice(found);
+                Ok(())
+            }
+        }
+    }
+}

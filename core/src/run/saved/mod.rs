@@ -1,0 +1,66 @@
+//! A trained model on its own: `model/tlkit.json` beside what other libraries read, so that `predict` needs no training data.
+//!
+//! | file | what |
+//! |---|---|
+//! | `tlkit.json` | the keys that make source task and head again, class names, what a row is made of, maps |
+//! | `model.safetensors` | the weights, as the source task exports them |
+//! | `tlkit.safetensors` | the tensors of maps, and weights that are not in `model.safetensors` under their own names; absent where there are none |
+//!
+//! [`write`] makes the model again at once and compares: what could not be reloaded says so when it is written, not when it is needed.
+//! [`Saved::open`] reads the header of the weights and then each tensor straight into its place; it opens no data and hashes nothing.
+
+mod open;
+mod write;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::data::RowForm;
+use crate::train::SavedMap;
+
+pub use open::Saved;
+pub(super) use write::{Reloads, write};
+
+/// The file.
+pub(crate) const FILE: &str = "tlkit.json";
+/// The weights as the source task exports them.
+const WEIGHTS: &str = "model.safetensors";
+/// What is not in there.
+const MORE: &str = "tlkit.safetensors";
+
+/// `model/tlkit.json`, format 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Card {
+    /// 1.
+    format: u32,
+    /// tlkit's version.
+    version: String,
+    /// The recipe's file stem.
+    recipe: String,
+    /// The strategy that trained it.
+    method: String,
+    /// Why it cannot be made again, if so; the rest may be absent then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
+    /// `[source]` without what only training reads.
+    #[serde(default)]
+    source: Map<String, Value>,
+    /// `[target]` without what only training reads.
+    #[serde(default)]
+    target: Map<String, Value>,
+    /// Class names, in the order of the probabilities.
+    #[serde(default)]
+    classes: Vec<String>,
+    /// What a row is made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rows: Option<RowForm>,
+    /// Whether the head was made for an encoder that does not train.
+    #[serde(default)]
+    frozen: bool,
+    /// The stages, input to output: a model that is made again must have the same.
+    #[serde(default)]
+    stages: Vec<String>,
+    /// Maps of features, then those of logits.
+    #[serde(default)]
+    maps: Vec<SavedMap>,
+}

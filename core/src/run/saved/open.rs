@@ -1,0 +1,269 @@
+//! From a folder to a model.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::{DType, Device};
+
+use super::write::blob;
+use super::{Card, FILE, MORE, WEIGHTS};
+use crate::data::{Domain, Found, Labels, Loaded, Prepare, Resolve, RowForm, Samples};
+use crate::evaluate::{Scores, probabilities};
+use crate::model::{MapKinds, Model};
+use crate::nn::{Store, Weights};
+use crate::recipe::Written;
+use crate::registry::{Context, Registry, SavedData};
+use crate::strategy::State;
+use crate::task::{SourceTask, TargetTask};
+use crate::train::{Observer, Place};
+use crate::{Context as _, Error, Result};
+
+/// A trained model, loaded again.
+pub struct Saved {
+    /// Class names, in the order of the probabilities.
+    pub classes: Arc<Vec<String>>,
+    /// What a row is made of.
+    pub rows: RowForm,
+    /// The recipe's file stem.
+    pub recipe: String,
+    /// Encoder, head and maps.
+    pub model: Model,
+    prepare: Arc<dyn Prepare>,
+    target: Box<dyn TargetTask>,
+    store: Store,
+}
+
+/// Nothing but the folder itself.
+struct Here(PathBuf);
+
+impl Resolve for Here {
+    fn resolve(&self, name: &str, _: &Path) -> Result<Found> {
+        match name {
+            "." => Ok(Found::Folder(self.0.clone())),
+            other => Err(Error::msg(format!(
+                "{}/{FILE} names `{other}`, which is not in this folder",
+                self.0.display()
+            ))),
+        }
+    }
+}
+
+impl Saved {
+    /// Whether a folder holds a model that tlkit wrote.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(FILE).is_file()
+    }
+
+    /// Loads the model of a folder `model/`.
+    ///
+    /// # Errors
+    /// There is none; it was written by a newer tlkit; its strategy changed the network in a way that cannot be made again;
+    /// tensors are missing.
+    pub fn open(folder: &Path, registry: &Registry) -> Result<Saved> {
+        let path = folder.join(FILE);
+        let bytes = std::fs::read(&path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => Error::msg(format!(
+                "{} has no {FILE}, which tlkit needs to load a model; run the recipe again",
+                folder.display()
+            )),
+            _ => Error::io(&path)(e),
+        })?;
+        let card: Card = serde_json::from_slice(&bytes)
+            .map_err(|e| Error::msg(format!("{}: {e}", path.display())))?;
+        if card.format != 1 {
+            return Err(Error::msg(format!(
+                "{}: format {}, and this tlkit reads format 1; use the version that wrote it, {}",
+                path.display(),
+                card.format,
+                card.version
+            )));
+        }
+        if let Some(why) = &card.refused {
+            return Err(Error::msg(format!(
+                "the model in {} cannot be loaded: {why}",
+                folder.display()
+            )));
+        }
+        let rows = card
+            .rows
+            .clone()
+            .ok_or_else(|| Error::msg(format!("{}: no `rows`", path.display())))?;
+        let classes = Arc::new(card.classes.clone());
+        let (source, target) = tasks(folder, registry, &card, &classes, &rows)?;
+        let store = Store::saved_in(&Device::Cpu, DType::F32, weights(folder)?);
+        let model = build(
+            source.as_ref(),
+            target.as_ref(),
+            &store,
+            &card,
+            registry.maps(),
+        )?;
+        let prepare = source.prepare()?;
+        Ok(Saved {
+            classes,
+            rows,
+            recipe: card.recipe,
+            model,
+            prepare,
+            target,
+            store,
+        })
+    }
+
+    /// The probabilities of every row, by class, in the order of the rows.
+    pub fn probabilities(
+        &self,
+        inputs: Arc<dyn Samples>,
+        observer: &dyn Observer,
+    ) -> Result<Vec<Vec<f32>>> {
+        let domain = Domain {
+            name: "the data".into(),
+            inputs,
+            labels: (),
+        };
+        let rows = Loaded::unlabelled(&domain, self.prepare.clone());
+        probabilities(&self.model, &rows, &self.store, observer)
+    }
+
+    /// Scores the model on labelled rows, as a run scores its test rows.
+    pub fn scores(&self, rows: &Domain<Labels>, observer: &dyn Observer) -> Result<Scores> {
+        let rows = Loaded::labelled(rows, self.prepare.clone());
+        Scores::of(
+            &self.model,
+            &rows,
+            self.target.as_ref(),
+            &self.store,
+            observer,
+        )
+    }
+}
+
+/// Source and target task by the keys of the card.
+fn tasks(
+    folder: &Path,
+    registry: &Registry,
+    card: &Card,
+    classes: &Arc<Vec<String>>,
+    rows: &RowForm,
+) -> Result<(Box<dyn SourceTask>, Box<dyn TargetTask>)> {
+    let name = folder.join(FILE).display().to_string();
+    let values = serde_json::json!({ "source": card.source, "target": card.target });
+    let recipe = |report| Error::Recipe(Box::new(report));
+    let written = Written::of_values(&name, &values).map_err(recipe)?;
+    let root = written.keys();
+    let cx = Context {
+        resolve: Arc::new(Here(folder.to_path_buf())),
+        readers: registry.readers().to_vec(),
+        folder: folder.to_path_buf(),
+        transductive: false,
+        checkpoint: card
+            .source
+            .contains_key("checkpoint")
+            .then(|| Found::Folder(folder.to_path_buf())),
+        saved: Some(Arc::new(SavedData {
+            classes: classes.clone(),
+            rows: rows.clone(),
+        })),
+    };
+    let unknown = |what: &str| {
+        Error::msg(format!(
+            "{name}: this tlkit does not have the {what} task that the model was made with"
+        ))
+    };
+    let task = |table: &serde_json::Map<String, serde_json::Value>| {
+        let name = table.get("task").and_then(|t| t.as_str());
+        name.unwrap_or_default().to_string()
+    };
+    let (source_keys, target_keys) = (root.table("source"), root.table("target"));
+    let source = registry
+        .sources()
+        .get(&task(&card.source))
+        .ok_or_else(|| unknown("source"))?;
+    let target = registry
+        .targets()
+        .get(&task(&card.target))
+        .ok_or_else(|| unknown("target"))?;
+    let (source, target) = (source(&source_keys, &cx), target(&target_keys, &cx));
+    // Core reads `task` and `checkpoint` itself, and keys that a part does not read any more do no harm to a finished model.
+    source_keys.excuse_unread();
+    target_keys.excuse_unread();
+    let report = written.finish();
+    if report.errors() > 0 {
+        return Err(recipe(report));
+    }
+    let (Some(mut source), Some(target)) = (source, target) else {
+        return Err(Error::msg(format!(
+            "{name}: the tasks of this model cannot be made again"
+        )));
+    };
+    source.expect_width(target.input_width())?;
+    Ok((source, target))
+}
+
+/// The parameters of a folder, under the names that the model has.
+pub(super) fn weights(folder: &Path) -> Result<Weights> {
+    let named = |n: &str| Some(format!("model.{n}"));
+    let exported = match blob(folder, WEIGHTS) {
+        Some(file) => Weights::open(&format!("{}/{WEIGHTS}", folder.display()), &file, &named)?,
+        None => Weights::from_tensors(&folder.display().to_string(), Default::default()),
+    };
+    match blob(folder, MORE) {
+        None => Ok(exported),
+        Some(file) => {
+            let more = Weights::open(&format!("{}/{MORE}", folder.display()), &file, &|n| {
+                Some(n.to_string())
+            })?;
+            Ok(exported.over(more))
+        }
+    }
+}
+
+/// The model of a card, its parameters from the store's weights.
+pub(super) fn build(
+    source: &dyn SourceTask,
+    target: &dyn TargetTask,
+    store: &Store,
+    card: &Card,
+    kinds: &MapKinds,
+) -> Result<Model> {
+    let scope = store.scope("model");
+    let encoder = source.fresh_encoder(&scope)?;
+    let width = encoder.width();
+    let head = target.head(&scope, source, width, card.frozen)?;
+    let mut model = Model::new(encoder, head);
+    let saved = store
+        .saved()
+        .ok_or_else(|| Error::msg("a store without saved weights"))?;
+    let (mut maps, mut adjust) = (Vec::new(), Vec::new());
+    for (i, map) in card.maps.iter().enumerate() {
+        let prefix = format!("map/{i}/");
+        let mut state = State {
+            json: map.json.clone(),
+            ..State::default()
+        };
+        let names: Vec<String> = saved.names().map(str::to_string).collect();
+        for name in names {
+            if let Some(rest) = name.strip_prefix(&prefix)
+                && let Some(t) = saved.tensor(&name)?
+            {
+                state.tensors.push((rest.to_string(), t));
+            }
+        }
+        let made = kinds.load(&map.kind, &state).context(&map.kind)?;
+        match map.place {
+            Place::Features => maps.push(made),
+            Place::Logits => adjust.push(made),
+        }
+    }
+    model.set_maps(maps, adjust);
+    saved.finish()?;
+    let made: Vec<&str> = model.chain().stages().iter().map(|s| s.name()).collect();
+    if made != card.stages {
+        return Err(Error::msg(format!(
+            "the model was made of the stages {}, and comes back as {}",
+            card.stages.join(", "),
+            made.join(", ")
+        )));
+    }
+    Ok(model)
+}

@@ -1,0 +1,199 @@
+//! Writes the card, and sees at once whether the model can be made again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use serde_json::{Map, Value};
+
+use super::open::{build, weights};
+use super::{Card, FILE, MORE, WEIGHTS};
+use crate::check::Checked;
+use crate::data::Blob;
+use crate::model::Model;
+use crate::nn::{Store, Weights};
+use crate::run::write_whole;
+use crate::task::Scoring;
+use crate::train::{Place, SavedMap};
+use crate::{Error, Result};
+
+/// Keys of `[target]` and `[source]` that only training reads. Paths among them are nobody's business who is given the model.
+const TRAINING: [&str; 12] = [
+    "train",
+    "unlabelled",
+    "validation",
+    "test",
+    "split",
+    "limit",
+    "per_class",
+    "domain",
+    "overlap",
+    "class_weights",
+    "label_smoothing",
+    "run",
+];
+
+/// Whether `predict` can make the model again; the reason where it cannot.
+pub(in crate::run) type Reloads = std::result::Result<(), String>;
+
+/// Writes `tlkit.json`, and `tlkit.safetensors` where something is to go there, into a folder that holds the exported model.
+pub(in crate::run) fn write(
+    c: &Checked,
+    recipe: &str,
+    model: &Model,
+    store: &Store,
+    folder: &Path,
+) -> Result<Reloads> {
+    let mut card = Card {
+        format: 1,
+        version: env!("CARGO_PKG_VERSION").into(),
+        recipe: recipe.to_string(),
+        method: c.method.clone(),
+        refused: None,
+        source: Map::new(),
+        target: Map::new(),
+        classes: Vec::new(),
+        rows: None,
+        frozen: c.strategy.needs().frozen,
+        stages: Vec::new(),
+        maps: Vec::new(),
+    };
+    // What an earlier attempt left would be taken for ours.
+    let _ = std::fs::remove_file(folder.join(MORE));
+    let reloads = match describe(c, model, &mut card) {
+        Ok(()) => {
+            more(model, store, folder)?;
+            same(c, model, folder, &card).map_err(|e| e.to_string())
+        }
+        Err(why) => Err(why),
+    };
+    card.refused = reloads.clone().err();
+    let text = serde_json::to_vec_pretty(&card).map_err(|e| Error::msg(e.to_string()))?;
+    write_whole(&folder.join(FILE), &text)?;
+    Ok(reloads)
+}
+
+/// Everything but tensors.
+fn describe(c: &Checked, model: &Model, card: &mut Card) -> Reloads {
+    let Scoring::Classes(classes) = c.target.scoring() else {
+        return Err("the run predicts hidden tokens, and not classes of rows".into());
+    };
+    let table = |name: &str| -> Map<String, Value> {
+        let values = c.values[name].as_object().cloned().unwrap_or_default();
+        let kept = values.into_iter();
+        kept.filter(|(k, _)| !TRAINING.contains(&k.as_str()))
+            .collect()
+    };
+    card.classes = classes;
+    card.source = table("source");
+    c.source.saved(&mut card.source);
+    card.target = table("target");
+    // What the family chose where the recipe did not say may hang on files that are not exported.
+    let pool = model.head.stages[..model.head.pool].last();
+    if let Some(last) = pool.filter(|s| c.source.poolings().contains(&s.name())) {
+        card.target.insert("pooling".into(), last.name().into());
+    }
+    let rows = c.target.row_form().map_err(|e| e.to_string())?;
+    card.rows = Some(rows.ok_or("its target task does not say what a row is made of")?);
+    let stages = model.chain().stages().iter();
+    card.stages = stages.map(|s| s.name().to_string()).collect();
+    let maps = model.maps().iter().map(|m| (Place::Features, m));
+    let adjust = model.adjust().iter().map(|m| (Place::Logits, m));
+    for (place, map) in maps.chain(adjust) {
+        let kind = map.kind().to_string();
+        if !c.maps.knows(&kind) {
+            return Err(format!(
+                "the strategy `{}` left a map of the kind `{kind}`, which nothing here can make again",
+                c.method
+            ));
+        }
+        let json = map.save().json;
+        card.maps.push(SavedMap { place, kind, json });
+    }
+    Ok(())
+}
+
+/// The tensors of maps, and parameters that `model.safetensors` does not have as they are.
+fn more(model: &Model, store: &Store, folder: &Path) -> Result<()> {
+    let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
+    let maps = model.maps().iter().chain(model.adjust());
+    for (i, map) in maps.enumerate() {
+        let named = map.save().tensors.into_iter();
+        tensors.extend(named.map(|(n, t)| (format!("map/{i}/{n}"), t)));
+    }
+    let file = folder.join(WEIGHTS);
+    let exported = match file.is_file() {
+        true => Some(Weights::read(&file, &|n| Some(n.to_string()))?),
+        false => None,
+    };
+    for p in store.all() {
+        let Some(name) = p.name().strip_prefix("model.") else {
+            continue;
+        };
+        let there = exported.as_ref().and_then(|e| e.dims(name));
+        if there != Some(p.dims()) {
+            let value = p.detached().to_dtype(DType::F32)?;
+            tensors.insert(p.name().to_string(), value);
+        }
+    }
+    if tensors.is_empty() {
+        return Ok(());
+    }
+    let meta: HashMap<String, String> = [("format".to_string(), "tlkit".to_string())].into();
+    let bytes = safetensors::serialize(&tensors, Some(meta))
+        .map_err(|e| Error::msg(format!("{MORE}: {e}")))?;
+    write_whole(&folder.join(MORE), &bytes)
+}
+
+/// Makes the model again from the folder and compares stages and every bit of every parameter.
+fn same(c: &Checked, model: &Model, folder: &Path, card: &Card) -> Result<()> {
+    let again = Store::saved_in(&Device::Cpu, DType::F32, weights(folder)?);
+    let made = build(c.source.as_ref(), c.target.as_ref(), &again, card, &c.maps)?;
+    let changed = |what: String| {
+        Error::msg(format!(
+            "the strategy `{}` changed the network ({what}), and a change of that kind cannot be made again",
+            c.method
+        ))
+    };
+    let names = |m: &Model| -> Vec<String> {
+        let stages = m.chain().stages().iter();
+        stages.map(|s| s.name().to_string()).collect()
+    };
+    if names(&made) != names(model) {
+        return Err(changed(format!("its stages are {}", names(model).join(", "))));
+    }
+    for (old, new) in model.chain().stages().iter().zip(made.chain().stages()) {
+        let (old, new) = (old.params(), new.params());
+        if old.len() != new.len() {
+            return Err(changed(format!("{} parameters of a stage are {}", new.len(), old.len())));
+        }
+        for (old, new) in old.iter().zip(&new) {
+            if old.name() != new.name() {
+                return Err(changed(format!("{} is {}", new.name(), old.name())));
+            }
+            if !equal(&old.detached(), &new.detached())? {
+                return Err(changed(format!("{} is saved with other numbers", old.name())));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Bit for bit, in f32.
+fn equal(a: &Tensor, b: &Tensor) -> Result<bool> {
+    if a.dims() != b.dims() {
+        return Ok(false);
+    }
+    let bits = |t: &Tensor| -> Result<Vec<f32>> {
+        Ok(t.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?)
+    };
+    let (a, b) = (bits(a)?, bits(b)?);
+    Ok(a.iter().zip(&b).all(|(a, b)| a.to_bits() == b.to_bits()))
+}
+
+/// A file of the folder, for a loader.
+pub(super) fn blob(folder: &Path, name: &str) -> Option<Blob> {
+    Some(folder.join(name))
+        .filter(|p| p.is_file())
+        .map(Blob::Path)
+}

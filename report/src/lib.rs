@@ -22,7 +22,7 @@ mod style;
 mod table;
 
 pub use list::list_table;
-pub use result::result_table;
+pub use result::{result_table, scores_table};
 pub use run::{Run, Status};
 pub use style::Style;
 pub use table::{Align, Table};

@@ -52,6 +52,22 @@ pub fn result_table(run: &Run, colour: bool) -> String {
     format!("{title}  {word}\n{}\n", table.lines("  ").join("\n"))
 }
 
+/// Scores of a model on other rows: a title, and the rows that [`result_table`] has for the test.
+pub fn scores_table(title: &str, metrics: &Value, colour: bool) -> String {
+    let style = Style::new(colour);
+    let mut table = Table::new(&[Align::Left, Align::Left]);
+    let mut row = |name: &str, value: String| {
+        let name = name.strip_prefix("test ").unwrap_or(name);
+        table.row([style.faint(name), value]);
+    };
+    scores(metrics, style, &mut row);
+    format!(
+        "{}\n{}\n",
+        style.strong(title),
+        table.lines("  ").join("\n")
+    )
+}
+
 fn scores(test: &Value, style: Style, row: &mut impl FnMut(&str, String)) {
     if test.is_null() {
         return;

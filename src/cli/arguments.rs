@@ -17,9 +17,9 @@ use clap::{Args, Parser, Subcommand};
 )]
 #[command(after_help = "\
 Examples:
-  tlkit recipes list                    the recipes that come with tlkit
+  tlkit init reviews.csv                a recipe for your own data
   tlkit run recipes/sentiment.toml      train, evaluate, save
-  tlkit runs show latest                the result once more
+  tlkit predict latest --text \"...\"    a label and its probability
 
 Exit codes: 0 done, 1 the run failed, 2 recipe or command line wrong, 130 stopped after a checkpoint.")]
 pub struct Arguments {
@@ -30,8 +30,14 @@ pub struct Arguments {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Writes a recipe for your data: guesses columns and labels, and says why.
+    Init(Init),
     /// Trains, evaluates and saves what a recipe says.
     Run(Run),
+    /// Labels and probabilities for new rows, by a finished run's model.
+    Predict(Predict),
+    /// Scores a finished run's model on other labelled rows.
+    Evaluate(Evaluate),
     /// Checks recipes without running them, and without a download.
     Validate(Validate),
     /// Prints the complete recipe: every default, and where it comes from.
@@ -90,6 +96,31 @@ pub struct Overrides {
     pub sets: Vec<String>,
 }
 
+/// `tlkit init`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tlkit init reviews.csv                writes reviews.toml
+  tlkit init reviews.csv --source models/all-MiniLM-L6-v2
+  tlkit init photos/ --out pets.toml    a folder a class")]
+pub struct Init {
+    /// A file of rows with labels, or a folder with a folder of pictures a class.
+    ///
+    /// Label and text are guessed by their names and by what they hold: the label is a column of few different, short values, the
+    /// text the one with the most words; columns that are all numbers are a vector. What was guessed, and why, is said, and stands
+    /// in the recipe.
+    pub data: String,
+    /// The recipe; by default the data's name with `.toml`, in this folder.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The checkpoint to start from; by default `builtin:bert-mini`, for photographs one on the hub.
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub source: Option<String>,
+    /// Overwrites a recipe that is there.
+    #[arg(long)]
+    pub force: bool,
+}
+
 /// `tlkit run`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -127,6 +158,94 @@ pub struct Run {
     pub quiet: bool,
     /// Prints result.json on standard output, and no progress.
     #[arg(long, conflicts_with = "quiet")]
+    pub json: bool,
+}
+
+/// How predictions are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Aligned columns, for people.
+    Table,
+    /// One JSON object a row.
+    Jsonl,
+    /// One line a row, a column a class.
+    Csv,
+}
+
+/// `tlkit predict`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tlkit predict latest --text \"Third year of daily use and still sharp.\"
+  tlkit predict sentiment new.csv --out answers.csv
+  cut -f2 reviews.tsv | tlkit predict sentiment - --format jsonl")]
+pub struct Predict {
+    /// A recipe's name (its newest run), `latest`, the beginning of an id, or a path.
+    ///
+    /// A path is a run directory, or a folder `model/` of one, wherever it was copied to. The training data is not needed.
+    pub run: String,
+    /// Rows without labels: a file, or `-` for standard input, a row a line.
+    ///
+    /// A file is read as a recipe's data is: by its ending, columns by name. The text's column is the run's own; one named `text`,
+    /// or the only one besides the label, will do. A `.txt` has a row a line. On standard input and in `--text` two texts
+    /// are separated by a tab, numbers by commas. Blank lines are skipped.
+    #[arg(conflicts_with = "text")]
+    pub file: Option<String>,
+    /// A row of its own instead of a file; may be repeated.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub text: Vec<String>,
+    /// The text's column, by name or by number from 1.
+    #[arg(long, value_name = "COLUMN")]
+    pub column: Option<String>,
+    /// The second text's column, where the model takes pairs.
+    #[arg(long, value_name = "COLUMN")]
+    pub pair: Option<String>,
+    /// How it is written; a table on a terminal, JSON Lines otherwise.
+    ///
+    /// With `--out` the ending decides: `.csv`, `.txt` (the table), anything else JSON Lines.
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "table|jsonl|csv"
+    )]
+    pub format: Option<Format>,
+    /// Only the K likeliest classes of each row, the likeliest first.
+    #[arg(long, value_name = "K")]
+    pub top: Option<usize>,
+    /// Writes into a file, which appears whole or not at all.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// `tlkit evaluate`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tlkit evaluate sentiment builtin:reviews/kitchen/test
+  tlkit evaluate latest held-out.csv --label stars
+  tlkit evaluate latest held-out.csv --json | jq .metrics.accuracy")]
+pub struct Evaluate {
+    /// A recipe's name (its newest run), `latest`, the beginning of an id, or a path.
+    ///
+    /// A path is a run directory, or a folder `model/` of one, wherever it was copied to.
+    pub run: String,
+    /// Labelled rows: a file, read as a recipe's data is, or a `builtin:` name.
+    ///
+    /// Labels that are no class of the run are refused. Rows that the run learned from are counted and noted, where the run
+    /// directory is there to say which they were.
+    pub data: String,
+    /// The text's column, by name or by number from 1.
+    #[arg(long, value_name = "COLUMN")]
+    pub column: Option<String>,
+    /// The second text's column, where the model takes pairs.
+    #[arg(long, value_name = "COLUMN")]
+    pub pair: Option<String>,
+    /// The label's column.
+    #[arg(long, value_name = "COLUMN")]
+    pub label: Option<String>,
+    /// Prints JSON on standard output.
+    #[arg(long)]
     pub json: bool,
 }
 

@@ -26,6 +26,14 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// What was asked for cannot be, and why.
+    pub fn wrong(e: Error) -> Self {
+        match e {
+            Error::Recipe(report) => Failure::Recipe(report),
+            e => Failure::Wrong(e.to_string()),
+        }
+    }
+
     /// The exit code.
     pub fn code(&self) -> u8 {
         match self {

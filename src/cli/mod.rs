@@ -4,11 +4,14 @@ mod arguments;
 mod changed;
 mod clock;
 mod downloads;
+mod evaluate;
 mod exit;
 mod header;
+mod init;
 mod output;
 mod parts;
 mod place;
+mod predict;
 mod progress;
 mod recipe;
 mod reference;
@@ -46,6 +49,9 @@ pub fn main() -> ExitCode {
 fn dispatch(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Run(run) => run::run(&run),
+        Verb::Init(i) => init::init(&i),
+        Verb::Predict(p) => predict::predict(&p),
+        Verb::Evaluate(e) => evaluate::evaluate(&e),
         Verb::Validate(v) => recipe::validate(&v),
         Verb::Explain(e) => recipe::explain(&e),
         Verb::Schema { markdown } => schema::print(markdown),

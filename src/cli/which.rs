@@ -1,11 +1,50 @@
 //! Which run a person means: a recipe's name (its newest run), `latest`, the beginning of an id, or a path.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use tlkit_core::run::Saved;
 use tlkit_report::{Run, Status};
 
 use super::exit::Failure;
 use super::place::ROOT;
+
+/// Where a trained model is.
+pub struct Place {
+    /// The folder `model/`.
+    pub model: PathBuf,
+    /// The run directory around it, where there is one.
+    pub run: Option<PathBuf>,
+}
+
+/// The model of a finished run, or of a folder `model/` that was carried elsewhere.
+pub fn model(name: &str) -> Result<Place, Failure> {
+    let path = Path::new(name);
+    if Saved::is_in(path) {
+        let around = std::path::absolute(path)
+            .ok()
+            .and_then(|p| Some(p.parent()?.to_path_buf()));
+        return Ok(Place {
+            model: path.to_path_buf(),
+            run: around.filter(|p| Run::read(p).status == Status::Done),
+        });
+    }
+    let run = find(name)?;
+    let at = run.path.display();
+    let how = match run.status {
+        Status::Done => {
+            return Ok(Place {
+                model: run.path.join("model"),
+                run: Some(run.path),
+            });
+        }
+        Status::Failed => "failed, so there is no model; `tlkit runs show` says why",
+        Status::Running => "is still running; its model is there when it is done",
+        Status::Unfinished | Status::None => {
+            "is not finished; `tlkit run RECIPE --resume` goes on with it"
+        }
+    };
+    Err(Failure::Wrong(format!("the run in {at} {how}")))
+}
 
 /// The run of that name, or what to do when there is none or there are several.
 pub fn find(name: &str) -> Result<Run, Failure> {

@@ -106,5 +106,6 @@ pub use nearest::nearest;
 pub use record::Record;
 pub use schema::Schema;
 pub use source::At;
+pub use tree::quote;
 pub use value::Value;
 pub use written::Written;

@@ -195,7 +195,7 @@ impl Tree {
 }
 
 /// A string as TOML writes it.
-pub(crate) fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     toml::Value::String(text.into()).to_string()
 }
 

@@ -125,6 +125,11 @@ impl Written {
         Report::new(diagnostics)
     }
 
+    /// What was noted so far, without what was not read: for values that are known to be whole.
+    pub fn noted(&self) -> Report {
+        Report::new(self.shared.notes().diagnostics.clone())
+    }
+
     /// Notes an error found after reading (a column that the data lacks); it is part of the next [`Written::finish`].
     pub fn note(&self, diagnostic: Diagnostic) {
         self.shared.note(diagnostic);

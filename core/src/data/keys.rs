@@ -39,6 +39,7 @@ pub struct DataKeys {
     domain: String,
     digest: String,
     header: bool,
+    index_base: Option<u32>,
     /// What a model that is made again knows of rows it does not have.
     saved: Option<RowForm>,
 }
@@ -108,6 +109,7 @@ impl DataKeys {
             domain: String::new(),
             digest: String::new(),
             header: saved.rows.header,
+            index_base: saved.rows.index_base,
             saved: Some(saved.rows.clone()),
         }
     }
@@ -262,6 +264,7 @@ impl DataKeys {
             domain: domain.unwrap_or_else(|| stem(&written[0].1)),
             digest: String::new(),
             header: columns.header,
+            index_base: range.map(|(base, _)| base),
             saved: None,
         };
         let sealed = main == "unlabelled";
@@ -400,7 +403,9 @@ impl DataKeys {
         if let Some(saved) = &self.saved {
             return Ok(saved.clone());
         }
-        let first = ["train", "unlabelled"].iter().find_map(|n| self.splits.get(n));
+        let first = ["train", "unlabelled"]
+            .iter()
+            .find_map(|n| self.splits.get(n));
         let part = first.ok_or_else(|| Error::msg("no data"))?;
         let names = part.rows.columns();
         let name = |c: usize| names.get(c).cloned();
@@ -410,8 +415,14 @@ impl DataKeys {
             text: name(part.columns.text).filter(|_| !vector),
             pair: part.columns.pair.and_then(name),
             label: part.columns.label.and_then(name),
-            features: part.columns.features.iter().filter_map(|&c| name(c)).collect(),
+            features: part
+                .columns
+                .features
+                .iter()
+                .filter_map(|&c| name(c))
+                .collect(),
             width: if vector { self.width()? } else { 0 },
+            index_base: self.index_base,
             header: self.header,
         })
     }

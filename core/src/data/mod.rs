@@ -10,6 +10,7 @@ mod row_form;
 mod split;
 mod table;
 
+pub(crate) use columns::index;
 pub use columns::{Features, Rows, Texts};
 pub use example::{Example, Field, Prepare, View};
 pub use feed::{Cursor, Feed, From, Loaded, Sampler};

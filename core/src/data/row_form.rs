@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::columns::{Features, Rows, Texts};
 use super::keys::Form;
-use super::table::{Samples, Table};
+use super::table::{ReadOptions, Samples, Table};
 use crate::recipe::Column;
 use crate::{Error, Result};
 
@@ -30,6 +30,9 @@ pub struct RowForm {
     /// How wide the vector is; 0 where there is none.
     #[serde(default)]
     pub width: usize,
+    /// svmlight: the lowest index over the files of the run, which another file by itself may not show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index_base: Option<u32>,
     /// Whether the first line of a file names the columns.
     pub header: bool,
 }
@@ -56,6 +59,16 @@ pub struct Found {
 }
 
 impl RowForm {
+    /// How to open a file of such rows.
+    pub fn options(&self) -> ReadOptions {
+        ReadOptions {
+            header: self.header,
+            min_width: self.width,
+            index_base: self.index_base,
+            ..ReadOptions::default()
+        }
+    }
+
     /// Finds the columns of a table. The run's own names are tried first; a text may also be called `text`, or be the only
     /// column besides the label's. A label is found where there is one: only who needs it asks.
     pub fn find(&self, table: Arc<dyn Table>, named: &Named) -> Result<Found> {
@@ -69,8 +82,13 @@ impl RowForm {
             match column {
                 Column::Number(n) if (1..=there.len()).contains(n) => Ok(n - 1),
                 Column::Name(name) if at(name).is_some() => Ok(at(name).unwrap_or(0)),
-                Column::Number(n) => Err(Error::msg(format!("there is no column {n}; {}", listed()))),
-                Column::Name(n) => Err(Error::msg(format!("there is no column `{n}`; {}", listed()))),
+                Column::Number(n) => {
+                    Err(Error::msg(format!("there is no column {n}; {}", listed())))
+                }
+                Column::Name(n) => Err(Error::msg(format!(
+                    "there is no column `{n}`; {}",
+                    listed()
+                ))),
             }
         };
         let label = match &named.label {

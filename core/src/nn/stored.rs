@@ -87,7 +87,11 @@ impl Stored {
             let mut values = vec![0f32; size / 4];
             let place: &mut [u8] = bytemuck::cast_slice_mut(&mut values);
             self.bytes.fill(at, place).map_err(broken)?;
-            return Ok(Tensor::from_vec(values, entry.shape.as_slice(), &Device::Cpu)?);
+            return Ok(Tensor::from_vec(
+                values,
+                entry.shape.as_slice(),
+                &Device::Cpu,
+            )?);
         }
         let dtype = match entry.dtype {
             Dtype::F64 => DType::F64,

@@ -49,11 +49,7 @@ impl Weights {
     }
 
     /// Opens safetensors on disk or in the binary; `file` is how errors call it.
-    pub fn open(
-        file: &str,
-        blob: &Blob,
-        rename: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self> {
+    pub fn open(file: &str, blob: &Blob, rename: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
         let (stored, entries) = Stored::open(file, blob)?;
         let tensors = entries
             .into_iter()

@@ -12,6 +12,6 @@ pub use arrange::{Layer, summary};
 pub use directory::{Directory, write_whole};
 pub use execute::{Surroundings, execute};
 pub use given::{Overview, overview};
+pub use result::{Identity, RunResult, weights_sha256};
 pub use saved::Saved;
 pub use trained_on::trained_on;
-pub use result::{Identity, RunResult, weights_sha256};

@@ -92,7 +92,10 @@ mod tests {
         let rows = Texts(vec!["good", "bad", "good"]);
         assert_eq!(trained_on(&dir, &rows)?, None);
         write(&dir.join(super::super::directory::TRAINED_ON), &[&rows])?;
-        assert_eq!(trained_on(&dir, &Texts(vec!["fair", "good", "goo"]))?, Some(1));
+        assert_eq!(
+            trained_on(&dir, &Texts(vec!["fair", "good", "goo"]))?,
+            Some(1)
+        );
         std::fs::remove_dir_all(&dir).map_err(Error::io(&dir))
     }
 }

@@ -101,12 +101,7 @@ impl BertSource {
 
     /// `hashed`: whether its digest is wanted. A trained model that is made again starts no run, and nothing is kept under its
     /// digest; hashing would be most of the time of its loading.
-    fn loaded(
-        name: &str,
-        found: &Found,
-        max_length: Option<usize>,
-        hashed: bool,
-    ) -> Result<Self> {
+    fn loaded(name: &str, found: &Found, max_length: Option<usize>, hashed: bool) -> Result<Self> {
         let checkpoint = Checkpoint::open(name, found)?;
         let config = checkpoint.config.clone();
         let positions = config.max_position_embeddings;

@@ -38,6 +38,7 @@ use tlkit_core::registry::Registry;
 
 pub mod cells;
 mod csv;
+pub mod guess;
 mod lines;
 pub mod scenes;
 pub mod source;

@@ -7,7 +7,7 @@ use candle_core::{DType, Device};
 
 use super::write::blob;
 use super::{Card, FILE, MORE, WEIGHTS};
-use crate::data::{Domain, Found, Labels, Loaded, Prepare, Resolve, RowForm, Samples};
+use crate::data::{Domain, Found, FoundRows, Loaded, Prepare, Resolve, RowForm, Samples, index};
 use crate::evaluate::{Scores, probabilities};
 use crate::model::{MapKinds, Model};
 use crate::nn::{Store, Weights};
@@ -125,12 +125,39 @@ impl Saved {
         probabilities(&self.model, &rows, &self.store, observer)
     }
 
+    /// Rows with their labels as classes of this model; `name` is what reports call them.
+    ///
+    /// # Errors
+    /// There is no label column; a label is empty, or no class of this model.
+    pub fn labelled(&self, name: &str, rows: &FoundRows) -> Result<Loaded> {
+        let Some(column) = rows.label else {
+            let was = self.rows.label.as_deref().unwrap_or("label");
+            let there = rows.rows.columns().join("`, `");
+            return Err(Error::msg(format!(
+                "{name}: which column is the label? The run's was `{was}`, and the data has `{there}`; `--label` names it"
+            )));
+        };
+        let labels = rows.rows.names(column)?;
+        let labels = index(&labels, &self.classes).map_err(|(row, label)| {
+            Error::msg(format!(
+                "{}: the label `{label}` is no class of this run; its classes are {}",
+                rows.rows.place(row),
+                self.classes.join(", ")
+            ))
+        })?;
+        let domain = Domain {
+            name: name.to_string(),
+            inputs: rows.inputs.clone(),
+            labels,
+        };
+        Ok(Loaded::labelled(&domain, self.prepare.clone()))
+    }
+
     /// Scores the model on labelled rows, as a run scores its test rows.
-    pub fn scores(&self, rows: &Domain<Labels>, observer: &dyn Observer) -> Result<Scores> {
-        let rows = Loaded::labelled(rows, self.prepare.clone());
+    pub fn scores(&self, rows: &Loaded, observer: &dyn Observer) -> Result<Scores> {
         Scores::of(
             &self.model,
-            &rows,
+            rows,
             self.target.as_ref(),
             &self.store,
             observer,
@@ -184,10 +211,8 @@ fn tasks(
         .get(&task(&card.target))
         .ok_or_else(|| unknown("target"))?;
     let (source, target) = (source(&source_keys, &cx), target(&target_keys, &cx));
-    // Core reads `task` and `checkpoint` itself, and keys that a part does not read any more do no harm to a finished model.
-    source_keys.excuse_unread();
-    target_keys.excuse_unread();
-    let report = written.finish();
+    // Keys that a part does not read any more do no harm to a finished model: they are no errors here.
+    let report = written.noted();
     if report.errors() > 0 {
         return Err(recipe(report));
     }

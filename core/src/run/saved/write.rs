@@ -160,19 +160,29 @@ fn same(c: &Checked, model: &Model, folder: &Path, card: &Card) -> Result<()> {
         stages.map(|s| s.name().to_string()).collect()
     };
     if names(&made) != names(model) {
-        return Err(changed(format!("its stages are {}", names(model).join(", "))));
+        return Err(changed(format!(
+            "its stages are {}",
+            names(model).join(", ")
+        )));
     }
     for (old, new) in model.chain().stages().iter().zip(made.chain().stages()) {
         let (old, new) = (old.params(), new.params());
         if old.len() != new.len() {
-            return Err(changed(format!("{} parameters of a stage are {}", new.len(), old.len())));
+            return Err(changed(format!(
+                "{} parameters of a stage are {}",
+                new.len(),
+                old.len()
+            )));
         }
         for (old, new) in old.iter().zip(&new) {
             if old.name() != new.name() {
                 return Err(changed(format!("{} is {}", new.name(), old.name())));
             }
             if !equal(&old.detached(), &new.detached())? {
-                return Err(changed(format!("{} is saved with other numbers", old.name())));
+                return Err(changed(format!(
+                    "{} is saved with other numbers",
+                    old.name()
+                )));
             }
         }
     }

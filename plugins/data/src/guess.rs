@@ -1,0 +1,469 @@
+//! What the columns of an unknown file are for: for `tlkit init`. Every guess comes with its reason, for a person to judge.
+//!
+//! The label is a column of few different, short values; the text is the one with the most words; names that people use for
+//! either count first. Columns that are numbers throughout, with no text among them, are a feature vector.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tlkit_core::data::{Input, Table};
+use tlkit_core::{Error, Result};
+
+/// Rows that are looked at, spread evenly over the file.
+const SAMPLE: usize = 5000;
+
+/// More classes than this are taken for no classes.
+const CLASSES: usize = 100;
+
+const LABELS: [&str; 20] = [
+    "label",
+    "labels",
+    "class",
+    "category",
+    "target",
+    "sentiment",
+    "polarity",
+    "rating",
+    "stars",
+    "score",
+    "intent",
+    "topic",
+    "emotion",
+    "tag",
+    "type",
+    "y",
+    "answer",
+    "stance",
+    "spam",
+    "gold",
+];
+
+const TEXTS: [&str; 20] = [
+    "text",
+    "sentence",
+    "review",
+    "body",
+    "content",
+    "comment",
+    "message",
+    "tweet",
+    "utterance",
+    "question",
+    "document",
+    "description",
+    "query",
+    "passage",
+    "headline",
+    "title",
+    "abstract",
+    "input",
+    "email",
+    "reviewtext",
+];
+
+const PAIRS: [(&str, &str); 10] = [
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("text1", "text2"),
+    ("text_a", "text_b"),
+    ("sentence_a", "sentence_b"),
+    ("question", "sentence"),
+    ("question", "passage"),
+    ("query", "passage"),
+    ("text", "text_pair"),
+];
+
+/// What a column holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ColumnFacts {
+    /// Its name, or its number where the file has no header.
+    pub name: String,
+    /// Different values among the rows looked at.
+    pub distinct: usize,
+    /// Mean number of words of a value.
+    pub words: f64,
+    /// Share of the values that are numbers.
+    pub numbers: f64,
+    /// Values that are empty.
+    pub empty: usize,
+    /// The commonest values, and how often each is there; all of them where there are at most [`CLASSES`].
+    pub values: Vec<(String, usize)>,
+    /// A vector, as svmlight has it.
+    pub vector: bool,
+}
+
+/// What rows are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Guess {
+    /// Texts, or pairs of them, and a label; indices of columns.
+    Text {
+        /// The text.
+        text: usize,
+        /// The second text.
+        pair: Option<usize>,
+        /// The label.
+        label: usize,
+    },
+    /// A vector of all columns but the label.
+    Vector {
+        /// The label.
+        label: usize,
+    },
+}
+
+/// A guess, and what it rests on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guessed {
+    /// What rows are.
+    pub guess: Guess,
+    /// Every column.
+    pub columns: Vec<ColumnFacts>,
+    /// Role, column, reason: a line each.
+    pub reasons: Vec<[String; 3]>,
+}
+
+/// Facts of every column of a table.
+pub fn facts(table: &dyn Table) -> Result<Vec<ColumnFacts>> {
+    let rows = table.rows();
+    let taken = rows.min(SAMPLE);
+    // Evenly, so that a file sorted by label shows all of them.
+    let sample: Vec<usize> = (0..taken).map(|i| i * rows / taken.max(1)).collect();
+    let names = table.columns().iter().enumerate();
+    names
+        .map(|(c, name)| {
+            let mut fact = ColumnFacts {
+                name: name.clone(),
+                ..ColumnFacts::default()
+            };
+            let mut values: BTreeMap<String, usize> = BTreeMap::new();
+            let (mut words, mut numbers) = (0usize, 0usize);
+            for &row in &sample {
+                match table.cell(row, c)? {
+                    Input::Text(t) => {
+                        let t = t.trim();
+                        fact.empty += usize::from(t.is_empty());
+                        words += t.split_whitespace().count();
+                        numbers += usize::from(t.parse::<f64>().is_ok());
+                        *values.entry(t.to_string()).or_default() += 1;
+                    }
+                    _ => fact.vector = true,
+                }
+            }
+            let n = taken.max(1) as f64;
+            (fact.words, fact.numbers) = (words as f64 / n, numbers as f64 / n);
+            fact.distinct = values.keys().filter(|v| !v.is_empty()).count();
+            let mut values: Vec<(String, usize)> =
+                values.into_iter().filter(|(v, _)| !v.is_empty()).collect();
+            values.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+            values.truncate(CLASSES);
+            fact.values = values;
+            Ok(fact)
+        })
+        .collect()
+}
+
+/// Why the first line is data and not names, where it is. `facts` are those of the table read with a header.
+pub fn headless(facts: &[ColumnFacts]) -> Option<String> {
+    for fact in facts {
+        let name = fact.name.trim();
+        if name.is_empty() {
+            continue;
+        }
+        if name.parse::<f64>().is_ok() && fact.numbers > 0.5 {
+            return Some(format!(
+                "its first line has the number {name} where a name would stand"
+            ));
+        }
+        let few = fact.distinct <= CLASSES && fact.values.iter().any(|(_, n)| *n > 1);
+        if few && fact.values.iter().any(|(v, _)| v == name) {
+            return Some(format!("its first line has `{name}`, which rows have too"));
+        }
+        if name.split_whitespace().count() >= 6 {
+            return Some("its first line has a sentence where a name would stand".into());
+        }
+    }
+    None
+}
+
+/// Guesses what the columns are for.
+///
+/// # Errors
+/// No column can be the label, or none the text: the error lists what there is.
+pub fn guess(columns: Vec<ColumnFacts>, rows: usize) -> Result<Guessed> {
+    let named = |list: &[&str], fact: &ColumnFacts| {
+        let name = fact.name.trim().to_lowercase();
+        list.iter().position(|n| *n == name)
+    };
+    let could_be_label = |f: &ColumnFacts| {
+        !f.vector
+            && f.distinct >= 2
+            && f.distinct <= CLASSES
+            && f.words <= 4.0
+            && (f.distinct * 2 <= rows || rows < 8)
+    };
+    let candidates: Vec<usize> = (0..columns.len())
+        .filter(|&c| could_be_label(&columns[c]))
+        .collect();
+    let by_name = candidates
+        .iter()
+        .filter_map(|&c| Some((named(&LABELS, &columns[c])?, c)))
+        .min();
+    let has_vector = columns.iter().any(|f| f.vector);
+    // A measurement that takes few values is no label because of it: numbers that are not whole come last.
+    let whole = |c: usize| {
+        let values = &columns[c].values;
+        values
+            .iter()
+            .all(|(v, _)| v.parse::<f64>().map_or(true, |x| x.fract() == 0.0))
+    };
+    let fewest = candidates
+        .iter()
+        .map(|&c| (!whole(c), columns[c].distinct, std::cmp::Reverse(c), c))
+        .min();
+    let (label, why) = match (by_name, fewest) {
+        (Some((_, c)), _) => (c, "its name, and "),
+        (None, Some((.., c))) => (c, "the fewest different values: "),
+        (None, None) => return Err(Error::msg(no_label(&columns))),
+    };
+    let mut reasons = vec![[
+        "label".to_string(),
+        columns[label].name.clone(),
+        format!("{why}{}", shares(&columns[label])),
+    ]];
+    let rest: Vec<usize> = (0..columns.len()).filter(|&c| c != label).collect();
+    let at = |name: &str| {
+        rest.iter()
+            .copied()
+            .find(|&c| columns[c].name.trim().to_lowercase() == name)
+    };
+    let pair = PAIRS
+        .iter()
+        .find_map(|(a, b)| Some((at(a)?, at(b)?)))
+        .filter(|&(a, b)| columns[a].words >= 1.5 && columns[b].words >= 1.5);
+    if let Some((text, second)) = pair {
+        let words = |c: usize| format!("{:.0} words on average", columns[c].words);
+        reasons.push([
+            "text".into(),
+            columns[text].name.clone(),
+            format!("the first of a pair by its name; {}", words(text)),
+        ]);
+        reasons.push([
+            "pair".into(),
+            columns[second].name.clone(),
+            format!("the second; {}", words(second)),
+        ]);
+        let guess = Guess::Text {
+            text,
+            pair: Some(second),
+            label,
+        };
+        return Ok(Guessed {
+            guess,
+            columns,
+            reasons,
+        });
+    }
+    let numeric = |c: usize| columns[c].vector || columns[c].numbers == 1.0;
+    let wordy: Vec<usize> = rest
+        .iter()
+        .copied()
+        .filter(|&c| !columns[c].vector && columns[c].numbers < 0.5 && columns[c].distinct > 1)
+        .collect();
+    let by_name = wordy
+        .iter()
+        .filter(|&&c| columns[c].words >= 1.5)
+        .filter_map(|&c| Some((named(&TEXTS, &columns[c])?, c)))
+        .min();
+    let longest = wordy.iter().copied().max_by(|&a, &b| {
+        let longer = columns[a].words.total_cmp(&columns[b].words);
+        longer.then_with(|| b.cmp(&a))
+    });
+    let text = match (by_name, longest) {
+        (Some((_, c)), _) => Some((c, "its name, and ")),
+        (None, Some(c)) => Some((c, "the longest texts: ")),
+        (None, None) => None,
+    };
+    if let Some((text, why)) = text {
+        let fact = &columns[text];
+        reasons.push([
+            "text".into(),
+            fact.name.clone(),
+            format!("{why}{:.0} words on average", fact.words),
+        ]);
+        let guess = Guess::Text {
+            text,
+            pair: None,
+            label,
+        };
+        return Ok(Guessed {
+            guess,
+            columns,
+            reasons,
+        });
+    }
+    if has_vector || (!rest.is_empty() && rest.iter().all(|&c| numeric(c))) {
+        let what = match has_vector {
+            true => "the file holds vectors".to_string(),
+            false => format!("all {} other columns are numbers", rest.len()),
+        };
+        reasons.push(["features".into(), String::new(), what]);
+        let guess = Guess::Vector { label };
+        return Ok(Guessed {
+            guess,
+            columns,
+            reasons,
+        });
+    }
+    Err(Error::msg(format!(
+        "no column looks like a text, and not all others are numbers:{}",
+        listed(&columns)
+    )))
+}
+
+fn no_label(columns: &[ColumnFacts]) -> String {
+    let all = columns.iter().map(|f| f.distinct).collect::<BTreeSet<_>>();
+    let hint = match all.iter().all(|&n| n <= 1) {
+        true => "every row has the same",
+        false => {
+            "a label has 2 to 100 different values of a few words, and most of them more than once"
+        }
+    };
+    format!("no column looks like a label ({hint}):{}", listed(columns))
+}
+
+/// Every column in a line.
+fn listed(columns: &[ColumnFacts]) -> String {
+    let line = |f: &ColumnFacts| match f.vector {
+        true => format!("\n  `{}`  vectors", f.name),
+        false => format!(
+            "\n  `{}`  {} different values, {:.1} words on average, {:.0} % numbers",
+            f.name,
+            f.distinct,
+            f.words,
+            100.0 * f.numbers
+        ),
+    };
+    columns.iter().map(line).collect()
+}
+
+/// `2 different values: negative 150, positive 150`.
+fn shares(fact: &ColumnFacts) -> String {
+    let shown: Vec<String> = fact
+        .values
+        .iter()
+        .take(6)
+        .map(|(v, n)| format!("{v} {n}"))
+        .collect();
+    let more = if fact.distinct > 6 { ", ..." } else { "" };
+    format!(
+        "{} different values: {}{more}",
+        fact.distinct,
+        shown.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tlkit_core::data::{Blob, ReadOptions, Reader};
+
+    fn of(name: &str, text: &'static str, header: bool) -> Result<(Guessed, Vec<ColumnFacts>)> {
+        let options = ReadOptions {
+            header,
+            ..ReadOptions::default()
+        };
+        let blob = Blob::Embedded(text.as_bytes());
+        let table = match name.ends_with("svm") {
+            true => crate::SvmLight.open(name, &blob, &options)?,
+            false => crate::Csv.open(name, &blob, &options)?,
+        };
+        let facts = facts(table.as_ref())?;
+        Ok((guess(facts.clone(), table.rows())?, facts))
+    }
+
+    #[test]
+    fn texts_and_labels_are_found_by_name_and_by_shape() -> Result<()> {
+        let (g, facts) = of(
+            "a.csv",
+            "id,stars,body\n1,5,a very good one\n2,1,a very bad one\n3,5,good all over\n4,1,bad all over\n",
+            true,
+        )?;
+        assert_eq!(
+            g.guess,
+            Guess::Text {
+                text: 2,
+                pair: None,
+                label: 1
+            }
+        );
+        assert_eq!(headless(&facts), None);
+        assert_eq!(
+            g.reasons[0][2],
+            "its name, and 2 different values: 1 2, 5 2"
+        );
+        let (g, _) = of(
+            "a.csv",
+            "what,who\nhis very long words,ann\nher longer words here,bob\nmore words of his,ann\nand of hers,bob\n",
+            true,
+        )?;
+        assert_eq!(
+            g.guess,
+            Guess::Text {
+                text: 0,
+                pair: None,
+                label: 1
+            }
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn pairs_and_vectors() -> Result<()> {
+        let (g, _) = of(
+            "a.csv",
+            "premise,hypothesis,label\na dog runs,an animal runs,yes\na dog runs,a cat sits,no\na man eats,a person eats,yes\na man eats,nobody is here,no\n",
+            true,
+        )?;
+        assert_eq!(
+            g.guess,
+            Guess::Text {
+                text: 0,
+                pair: Some(1),
+                label: 2
+            }
+        );
+        let (g, _) = of(
+            "a.csv",
+            "a,b,kind\n0.5,1,x\n0.25,3,y\n0.125,4,x\n0.75,5,y\n",
+            true,
+        )?;
+        assert_eq!(g.guess, Guess::Vector { label: 2 });
+        let (g, _) = of("a.svm", "1 1:0.5\n2 2:0.5\n1 1:0.25\n2 2:0.75\n", true)?;
+        assert_eq!(g.guess, Guess::Vector { label: 0 });
+        Ok(())
+    }
+
+    #[test]
+    fn a_first_line_that_is_data_is_known() -> Result<()> {
+        let text = "good,this one is fine\nbad,this one is not fine\ngood,fine again\nbad,not again\ngood,yes\n";
+        let (_, facts) = of("a.csv", text, true)?;
+        assert!(headless(&facts).is_some_and(|why| why.contains("`good`")));
+        let (_, facts) = of(
+            "a.csv",
+            "0.5,0.25,1\n0.1,0.2,2\n0.3,0.1,1\n0.2,0.1,2\n0.2,0.3,1\n0.2,0.4,2\n",
+            true,
+        )?;
+        assert!(headless(&facts).is_some_and(|why| why.contains("0.5")));
+        Ok(())
+    }
+
+    #[test]
+    fn what_has_no_label_is_said_with_its_columns() {
+        let text = "id,text\n1,one row of words\n2,another row of words\n3,a third row\n4,and a fourth\n5,and a fifth\n6,sixth\n7,seventh\n8,eighth\n";
+        let said = of("a.csv", text, true).unwrap_err().to_string();
+        assert!(
+            said.contains("no column looks like a label") && said.contains("`text`  8 different"),
+            "{said}"
+        );
+    }
+}

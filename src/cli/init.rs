@@ -1,0 +1,292 @@
+//! `tlkit init`: from a file of rows, or a folder of photographs, to a recipe that runs as it is.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tlkit_core::data::{ReadOptions, Table, open_table};
+use tlkit_core::recipe::quote;
+use tlkit_core::registry::{Context, Registry};
+use tlkit_data::guess::{self, Guess, Guessed};
+
+use super::arguments::Init;
+use super::exit::{Failure, WRONG};
+use super::{output, parts, recipe};
+
+/// The encoder where nobody names one.
+const TEXT: &str = "builtin:bert-mini";
+/// The same for photographs; `builtin:` has none that has seen any.
+const IMAGES: &str = "hf:timm/resnet18.a1_in1k";
+
+const PICTURES: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
+
+/// Guesses, writes, checks, and says what was guessed and why.
+pub fn init(arguments: &Init) -> Result<(), Failure> {
+    let registry = parts::registry()?;
+    let data = &arguments.data;
+    let out = match &arguments.out {
+        Some(out) => out.clone(),
+        None => PathBuf::from(format!("{}.toml", stem(data))),
+    };
+    if out.exists() && !arguments.force {
+        return Err(Failure::Wrong(format!(
+            "{} is there already; `--force` overwrites it, `--out` names another",
+            out.display()
+        )));
+    }
+    if Path::new(data).is_dir() {
+        return images(arguments, &out, &registry);
+    }
+    let (table, header, why) = open(data, &registry)?;
+    let facts = guess::facts(table.as_ref())?;
+    let guessed = guess::guess(facts, table.rows())
+        .map_err(|e| Failure::Wrong(format!("{data}: {e}\n  write the recipe by hand: `tlkit recipes copy sentiment` is one to start from")))?;
+    let text = rows(arguments, &out, &guessed, table.rows(), header)?;
+    write(&out, &text)?;
+    let mut said = format!("{}: {} rows\n", data, table.rows());
+    if let Some(why) = why {
+        said.push_str(&format!("  no header: {why}\n"));
+    }
+    for line in reasons(&guessed) {
+        said.push_str(&format!("  {line}\n"));
+    }
+    output::err(&said);
+    // It must run as it is: what is wrong with it is said now.
+    if let Err(failure) = recipe::read_aloud(&out, &[]) {
+        failure.say();
+        output::err(&format!(
+            "{} is written, and does not run before that is mended\n",
+            out.display()
+        ));
+        return Err(Failure::Said(WRONG));
+    }
+    output::out(&format!(
+        "{}: written; `tlkit run {0}` runs it\n",
+        out.display()
+    ));
+    Ok(())
+}
+
+/// The table, whether its first line names the columns, and why not.
+fn open(
+    data: &str,
+    registry: &Registry,
+) -> Result<(Arc<dyn Table>, bool, Option<String>), Failure> {
+    let cx = Context {
+        resolve: parts::resolve(),
+        readers: registry.readers().to_vec(),
+        folder: PathBuf::from("."),
+        transductive: false,
+        checkpoint: None,
+        saved: None,
+    };
+    let read = |header: bool| {
+        let options = ReadOptions {
+            header,
+            ..ReadOptions::default()
+        };
+        open_table(&cx, data, &options)
+    };
+    let named = match read(true) {
+        Ok(table) => table,
+        // Two columns of one name, or one line alone: then the first line may be data.
+        Err(e) => match read(false) {
+            Ok(table) => {
+                let why = "its first line cannot name the columns".to_string();
+                return Ok((table, false, Some(why)));
+            }
+            Err(_) => return Err(Failure::wrong(e)),
+        },
+    };
+    match guess::headless(&guess::facts(named.as_ref())?) {
+        None => Ok((named, true, None)),
+        Some(why) => Ok((read(false).map_err(Failure::wrong)?, false, Some(why))),
+    }
+}
+
+fn reasons(guessed: &Guessed) -> Vec<String> {
+    let line = |[role, column, why]: &[String; 3]| match column.is_empty() {
+        true => format!("{role}: {why}"),
+        false => format!("{role} `{column}`: {why}"),
+    };
+    guessed.reasons.iter().map(line).collect()
+}
+
+/// The recipe of a file of rows.
+fn rows(
+    arguments: &Init,
+    out: &Path,
+    guessed: &Guessed,
+    rows: usize,
+    header: bool,
+) -> Result<String, Failure> {
+    let data = &arguments.data;
+    let column = |c: usize| match header {
+        true => quote(&guessed.columns[c].name),
+        false => (c + 1).to_string(),
+    };
+    let mut text = format!(
+        "# Made by `tlkit init` from {} ({rows} rows).\n#\n",
+        one_line(data)
+    );
+    for line in reasons(guessed) {
+        text.push_str(&format!("# {}\n", one_line(&line)));
+    }
+    text.push_str("#\n# `tlkit explain` prints it with every default.\n\n[source]\n");
+    let (task, label) = match guessed.guess {
+        Guess::Text { label, .. } => {
+            let source = arguments.source.as_deref().unwrap_or(TEXT);
+            let source = quote(&seen_from(out, source));
+            text.push_str(&format!(
+                "checkpoint = {source}    # what is known already: an encoder for English\n"
+            ));
+            ("text-classification", label)
+        }
+        Guess::Vector { label } => {
+            if arguments.source.is_some() {
+                return Err(Failure::Wrong(format!(
+                    "{data} holds numbers, and no checkpoint knows what they mean; leave out `--source`"
+                )));
+            }
+            text.push_str(
+                "task = \"features\"    # a small network on numbers, from fresh weights\n",
+            );
+            ("classification", label)
+        }
+    };
+    let train = quote(&seen_from(out, data));
+    text.push_str(&format!("\n[target]\ntask = \"{task}\"\ntrain = {train}\n"));
+    if !header {
+        text.push_str("header = false\n");
+    }
+    if let Guess::Text {
+        text: first, pair, ..
+    } = guessed.guess
+    {
+        text.push_str(&format!("text = {}\n", column(first)));
+        if let Some(pair) = pair {
+            text.push_str(&format!("pair = {}\n", column(pair)));
+        }
+    }
+    text.push_str(&format!("label = {}\n", column(label)));
+    text.push_str("split = { validation = 0.1, test = 0.2 }    # shares of the rows; a test file of its own is better: test = \"...\"\n");
+    text.push_str("\n[strategy]\nkind = \"inductive\"\n");
+    text.push_str(match task {
+        "classification" => "method = \"from-scratch\"\n",
+        _ => "method = \"fine-tune\"    # \"feature-extraction\" takes seconds, and is hard to beat with few rows\n",
+    });
+    Ok(text)
+}
+
+/// A folder with a folder of pictures a class.
+fn images(arguments: &Init, out: &Path, registry: &Registry) -> Result<(), Failure> {
+    let data = &arguments.data;
+    let mut classes: BTreeMap<String, usize> = BTreeMap::new();
+    let entries = std::fs::read_dir(data).with_context(|| data.clone())?;
+    for entry in entries.flatten().filter(|e| e.path().is_dir()) {
+        let pictures = std::fs::read_dir(entry.path())
+            .into_iter()
+            .flatten()
+            .flatten();
+        let pictures = pictures.filter(|e| {
+            let ending = e
+                .path()
+                .extension()
+                .map(|e| e.to_string_lossy().to_lowercase());
+            ending.is_some_and(|e| PICTURES.contains(&e.as_str()))
+        });
+        match pictures.count() {
+            0 => {}
+            n => drop(classes.insert(entry.file_name().to_string_lossy().into_owned(), n)),
+        }
+    }
+    if classes.len() < 2 {
+        return Err(Failure::Wrong(format!(
+            "{data} is a folder, and no folder of pictures: that has a folder a class, with {} in it\n  for rows of a table name the file",
+            PICTURES.map(|p| format!(".{p}")).join(", ")
+        )));
+    }
+    let n: usize = classes.values().sum();
+    let listed: Vec<String> = classes.iter().map(|(c, n)| format!("{c} {n}")).collect();
+    let listed = one_line(&listed.join(", "));
+    let source = quote(&seen_from(
+        out,
+        arguments.source.as_deref().unwrap_or(IMAGES),
+    ));
+    let train = quote(&seen_from(out, data));
+    let text = format!(
+        "# Made by `tlkit init` from {} ({n} pictures).\n#\n# {} classes, a folder each: {listed}\n\n\
+         [source]\ncheckpoint = {source}    # what is known already: an encoder for photographs\n\n\
+         [target]\ntask = \"image-classification\"\ntrain = {train}\n\
+         split = {{ validation = 0.1, test = 0.2 }}    # shares of the pictures\n\n\
+         [strategy]\nkind = \"inductive\"\nmethod = \"feature-extraction\"\n",
+        one_line(data),
+        classes.len(),
+    );
+    write(out, &text)?;
+    output::err(&format!(
+        "{data}: {n} pictures\n  {} classes, a folder each: {listed}\n",
+        classes.len()
+    ));
+    if !registry.targets().contains_key("image-classification") {
+        return Err(Failure::Wrong(format!(
+            "{} is written, and cannot run yet: this version has no task for images",
+            out.display()
+        )));
+    }
+    output::out(&format!(
+        "{}: written; `tlkit run {0}` runs it\n",
+        out.display()
+    ));
+    Ok(())
+}
+
+fn write(out: &Path, text: &str) -> Result<(), Failure> {
+    tlkit_core::run::write_whole(out, text.as_bytes()).map_err(Failure::wrong)
+}
+
+/// A path as the recipe in `out` must write it: paths are relative to the recipe. Names that are no paths stay.
+fn seen_from(out: &Path, name: &str) -> String {
+    if name.starts_with("builtin:") || name.starts_with("hf:") || Path::new(name).is_absolute() {
+        return name.to_string();
+    }
+    let folder = out.parent().unwrap_or(Path::new(""));
+    if folder.as_os_str().is_empty() || folder == Path::new(".") {
+        return name.to_string();
+    }
+    let (Ok(folder), Ok(path)) = (std::path::absolute(folder), std::path::absolute(name)) else {
+        return name.to_string();
+    };
+    match path.strip_prefix(&folder) {
+        Ok(inside) => inside.display().to_string(),
+        Err(_) => path.display().to_string(),
+    }
+}
+
+/// The recipe's name: the file's without its endings, the folder's, the last parts of a name that is built in.
+fn stem(data: &str) -> String {
+    if let Some(name) = data.strip_prefix("builtin:") {
+        return name.replace('/', "-");
+    }
+    let path = std::path::absolute(data).unwrap_or_else(|_| data.into());
+    let name = path.file_name().map_or_else(
+        || "recipe".to_string(),
+        |n| n.to_string_lossy().into_owned(),
+    );
+    match path.is_dir() {
+        true => name,
+        false => name
+            .split('.')
+            .find(|part| !part.is_empty())
+            .unwrap_or("recipe")
+            .to_string(),
+    }
+}
+
+/// For a comment, which ends with the line.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}

@@ -1,0 +1,280 @@
+//! Where the rows come from: a file by the readers of recipes, lines of standard input, or words of the command line. They are
+//! handed out in blocks, so that memory does not grow with the input.
+
+use std::borrow::Cow;
+use std::io::{BufRead, BufReader, IsTerminal, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tlkit_core::data::{self, Form, Named, RowForm, Samples, open_table};
+use tlkit_core::recipe::Column;
+use tlkit_core::registry::{Context, Registry};
+use tlkit_core::run::Saved;
+use tlkit_core::{Error, Result};
+
+use crate::cli::arguments::Predict;
+use crate::cli::exit::Failure;
+use crate::cli::parts;
+
+/// Rows that are answered at once.
+const BLOCK: usize = 1024;
+
+/// What one read of a pipe can give.
+const BUFFER: usize = 64 << 10;
+
+/// Rows, block by block.
+pub enum Input {
+    /// A table on disk.
+    Table {
+        name: String,
+        inputs: Arc<dyn Samples>,
+        from: usize,
+    },
+    /// A row a line.
+    Lines {
+        form: RowForm,
+        reader: BufReader<Box<dyn Read>>,
+        line: usize,
+        rows: usize,
+    },
+    /// All there is.
+    Given(Option<Arc<dyn Samples>>),
+}
+
+impl Input {
+    /// As the command line says.
+    pub fn open(
+        arguments: &Predict,
+        saved: &Saved,
+        registry: &Registry,
+    ) -> std::result::Result<Self, Failure> {
+        let form = &saved.rows;
+        if !arguments.text.is_empty() {
+            let mut rows = Vec::new();
+            for (i, text) in arguments.text.iter().enumerate() {
+                let row = row(form, text)
+                    .map_err(|e| Failure::Wrong(format!("--text, number {}: {e}", i + 1)))?;
+                rows.push(row);
+            }
+            return Ok(Input::Given(Some(Arc::new(Rows { first: 0, rows }))));
+        }
+        let named = Named {
+            text: arguments.column.as_deref().map(column),
+            pair: arguments.pair.as_deref().map(column),
+            label: None,
+        };
+        match arguments.file.as_deref() {
+            Some("-") => Ok(Self::standard(form)),
+            None if std::io::stdin().is_terminal() => Err(Failure::Wrong(
+                "what is to be predicted?\n  name a FILE, or `-` for lines of standard input, or write `--text \"...\"`".into(),
+            )),
+            None => Ok(Self::standard(form)),
+            Some(file) => {
+                let found = open(file, form, &named, registry)?;
+                Ok(Input::Table {
+                    name: file.to_string(),
+                    inputs: found.inputs,
+                    from: 0,
+                })
+            }
+        }
+    }
+
+    fn standard(form: &RowForm) -> Self {
+        Input::Lines {
+            form: form.clone(),
+            reader: BufReader::with_capacity(BUFFER, Box::new(std::io::stdin())),
+            line: 0,
+            rows: 0,
+        }
+    }
+
+    /// What errors call it.
+    pub fn name(&self) -> &str {
+        match self {
+            Input::Table { name, .. } => name,
+            Input::Lines { .. } => "standard input",
+            Input::Given(_) => "--text",
+        }
+    }
+
+    /// The next rows; none at the end.
+    pub fn next(&mut self) -> Result<Option<Arc<dyn Samples>>> {
+        match self {
+            Input::Table { inputs, from, .. } => {
+                let first = *from;
+                let len = (inputs.len() - first).min(BLOCK);
+                if len == 0 {
+                    return Ok(None);
+                }
+                *from += len;
+                let inputs = inputs.clone();
+                Ok(Some(Arc::new(Window { inputs, first, len })))
+            }
+            Input::Lines {
+                form,
+                reader,
+                line,
+                rows,
+            } => {
+                let first = *rows;
+                let block = lines(reader, form, line)?;
+                *rows += block.len();
+                if block.is_empty() {
+                    return Ok(None);
+                }
+                Ok(Some(Arc::new(Rows { first, rows: block })))
+            }
+            Input::Given(rows) => Ok(rows.take()),
+        }
+    }
+}
+
+/// Opens a file of rows and finds the columns that a model takes.
+pub fn open(
+    file: &str,
+    form: &RowForm,
+    named: &Named,
+    registry: &Registry,
+) -> std::result::Result<data::FoundRows, Failure> {
+    let wrong = |e: Error| {
+        let text = e.to_string();
+        Failure::Wrong(match text.contains(file) {
+            true => text,
+            false => format!("{file}: {text}"),
+        })
+    };
+    let cx = Context {
+        resolve: parts::resolve(),
+        readers: registry.readers().to_vec(),
+        folder: PathBuf::from("."),
+        transductive: false,
+        checkpoint: None,
+        saved: None,
+    };
+    let table = open_table(&cx, file, &form.options()).map_err(wrong)?;
+    form.find(table, named).map_err(wrong)
+}
+
+/// A column as a person writes it: a number counts from 1.
+pub fn column(text: &str) -> Column {
+    match text.parse::<usize>() {
+        Ok(n) => Column::Number(n),
+        Err(_) => Column::Name(text.to_string()),
+    }
+}
+
+/// One row of standard input or of `--text`.
+enum Row {
+    Text(String),
+    Pair(String, String),
+    Features(Vec<f32>),
+}
+
+fn row(form: &RowForm, text: &str) -> Result<Row> {
+    match (form.form, &form.pair) {
+        (Form::Features, _) => {
+            let cells = text
+                .split(|c: char| c == ',' || c.is_whitespace())
+                .filter(|c| !c.is_empty());
+            let numbers = cells
+                .map(|c| {
+                    let number = c.parse::<f32>().ok().filter(|v| v.is_finite());
+                    number.ok_or_else(|| Error::msg(format!("`{c}` is not a number")))
+                })
+                .collect::<Result<Vec<f32>>>()?;
+            if numbers.len() != form.width {
+                return Err(Error::msg(format!(
+                    "{} numbers, and the model takes {}, separated by commas",
+                    numbers.len(),
+                    form.width
+                )));
+            }
+            Ok(Row::Features(numbers))
+        }
+        (_, Some(_)) => match text.split_once('\t') {
+            Some((a, b)) => Ok(Row::Pair(a.to_string(), b.to_string())),
+            None => Err(Error::msg(
+                "the model takes pairs of texts; write a tab between the two",
+            )),
+        },
+        (_, None) => Ok(Row::Text(text.to_string())),
+    }
+}
+
+/// Lines as long as they are there: somebody who types one gets an answer to it, and a file comes in full blocks. Blank lines
+/// are skipped, as the reader of `.txt` skips them.
+fn lines(
+    reader: &mut BufReader<Box<dyn Read>>,
+    form: &RowForm,
+    line: &mut usize,
+) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let mut bytes = Vec::new();
+    while rows.len() < BLOCK {
+        if !rows.is_empty() && !reader.buffer().contains(&b'\n') {
+            break;
+        }
+        bytes.clear();
+        let read = reader
+            .read_until(b'\n', &mut bytes)
+            .map_err(|e| Error::msg(format!("standard input: {e}")))?;
+        if read == 0 {
+            break;
+        }
+        *line += 1;
+        let place = format!("standard input:{line}");
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| Error::msg(format!("{place}: not UTF-8")))?
+            .trim_end_matches(['\n', '\r']);
+        if !text.trim().is_empty() {
+            rows.push(row(form, text).map_err(|e| Error::msg(format!("{place}: {e}")))?);
+        }
+    }
+    Ok(rows)
+}
+
+/// Rows in memory; the first of them is row `first` of all.
+struct Rows {
+    first: usize,
+    rows: Vec<Row>,
+}
+
+impl Samples for Rows {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn id(&self, row: usize) -> String {
+        (self.first + row).to_string()
+    }
+
+    fn input(&self, row: usize) -> Result<data::Input<'_>> {
+        Ok(match &self.rows[row] {
+            Row::Text(t) => data::Input::Text(Cow::Borrowed(t)),
+            Row::Pair(a, b) => data::Input::Pair(Cow::Borrowed(a), Cow::Borrowed(b)),
+            Row::Features(f) => data::Input::Features(Cow::Borrowed(f)),
+        })
+    }
+}
+
+/// Some of a table's rows.
+struct Window {
+    inputs: Arc<dyn Samples>,
+    first: usize,
+    len: usize,
+}
+
+impl Samples for Window {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn id(&self, row: usize) -> String {
+        self.inputs.id(self.first + row)
+    }
+
+    fn input(&self, row: usize) -> Result<data::Input<'_>> {
+        self.inputs.input(self.first + row)
+    }
+}

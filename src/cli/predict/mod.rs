@@ -1,0 +1,61 @@
+//! `tlkit predict`: labels and probabilities for rows that have none.
+
+mod input;
+mod write;
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use tlkit_core::run::Saved;
+use tlkit_core::train::Silent;
+
+use super::arguments::{Format, Predict};
+use super::exit::Failure;
+use super::{parts, threads, which};
+use input::Input;
+pub use input::{column, open};
+use write::{Target, Writer};
+
+/// Loads the model, answers block after block, and keeps the order.
+pub fn predict(arguments: &Predict) -> Result<(), Failure> {
+    threads::use_physical_cores();
+    let place = which::model(&arguments.run)?;
+    let registry = parts::registry()?;
+    let saved = Saved::open(&place.model, &registry).map_err(Failure::wrong)?;
+    if arguments.top == Some(0) {
+        return Err(Failure::Wrong("`--top` is at least 1".into()));
+    }
+    let mut input = Input::open(arguments, &saved, &registry)?;
+    let mut writer = Writer::new(
+        format(arguments),
+        arguments.top,
+        saved.classes.to_vec(),
+        Target::open(arguments.out.as_deref())?,
+    );
+    let mut rows = 0;
+    while let Some(block) = input.next()? {
+        let probabilities = saved.probabilities(block.clone(), &Silent)?;
+        rows += block.len();
+        if !writer.block(block.as_ref(), &probabilities)? {
+            // Nobody reads any more (`| head`): that is no error.
+            return Ok(());
+        }
+    }
+    if rows == 0 {
+        return Err(Failure::Wrong(format!("{} has no rows", input.name())));
+    }
+    writer.finish()
+}
+
+/// As the flag says; else by the ending of `--out`; else a table for people and JSON Lines for programs.
+fn format(arguments: &Predict) -> Format {
+    let ends = |path: &Path, ending: &str| path.extension().is_some_and(|e| e == ending);
+    match (&arguments.format, &arguments.out) {
+        (Some(format), _) => *format,
+        (None, Some(out)) if ends(out, "csv") => Format::Csv,
+        (None, Some(out)) if ends(out, "txt") => Format::Table,
+        (None, Some(_)) => Format::Jsonl,
+        (None, None) if std::io::stdout().is_terminal() => Format::Table,
+        (None, None) => Format::Jsonl,
+    }
+}

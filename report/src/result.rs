@@ -136,6 +136,12 @@ fn cost(result: &Value) -> Option<String> {
 fn loadable(model: &Value) -> String {
     match (model["loadable_by"].as_str(), model["why"].as_str()) {
         (Some(by), _) => format!("loads with {by}"),
+        (None, Some(why)) if model["reloads"] == false => {
+            let ours = model["reloads_why"]
+                .as_str()
+                .unwrap_or("it is not said why");
+            format!("nothing loads it: {why}; tlkit neither: {ours}")
+        }
         (None, Some(why)) => format!("only tlkit loads it: {why}"),
         (None, None) => String::new(),
     }

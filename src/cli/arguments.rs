@@ -213,6 +213,11 @@ pub struct Predict {
     /// Only the K likeliest classes of each row, the likeliest first.
     #[arg(long, value_name = "K")]
     pub top: Option<usize>,
+    /// Answers each line of standard input before the next is read.
+    ///
+    /// On a terminal that is so anyway. Otherwise 1,024 lines are answered at once, which is faster.
+    #[arg(long)]
+    pub line_buffered: bool,
     /// Writes into a file, which appears whole or not at all.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

@@ -128,6 +128,18 @@ impl Bench {
             .expect("the binary starts")
     }
 
+    /// The same, with a pipe to feed it.
+    pub fn start_fed(&self, arguments: &[&str]) -> Child {
+        Process::new(env!("CARGO_BIN_EXE_tlkit"))
+            .args(arguments)
+            .current_dir(self.0.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts")
+    }
+
     /// The run directories of a recipe.
     pub fn runs(&self, recipe: &str) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(self.path("runs").join(recipe)) else {

@@ -3,10 +3,15 @@
 //! - `run.rs`: what a run leaves behind and says; exit codes
 //! - `resume.rs`: Ctrl-C, SIGKILL, and going on with the same bits
 //! - `place.rs`: run directories, and what is refused
+//! - `predict.rs`, `evaluate.rs`: a finished run's model on other rows
+//! - `init.rs`: a recipe from a file
 //! - `verbs.rs`: validate, explain, schema, recipes, runs, completions, help
 
 mod bench;
+mod evaluate;
+mod init;
 mod place;
+mod predict;
 mod resume;
 mod run;
 mod verbs;

@@ -166,7 +166,10 @@ fn runs_are_listed_and_found_by_name_id_and_path() {
 fn every_verb_has_three_examples() {
     let bench = Bench::new();
     for verb in [
+        "init",
         "run",
+        "predict",
+        "evaluate",
         "validate",
         "explain",
         "schema",

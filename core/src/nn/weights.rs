@@ -230,6 +230,50 @@ mod tests {
     }
 
     #[test]
+    fn a_file_gives_the_numbers_of_each_type_when_they_are_taken() -> Result<()> {
+        let dir = std::env::temp_dir().join(format!("tlkit-weights-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
+        let file = dir.join("x.safetensors");
+        let values = Tensor::new(&[[1f32, -2.5, 3.0], [0.0, 65504.0, -0.125]], &Device::Cpu)?;
+        let types = [DType::F32, DType::F16, DType::BF16, DType::F64, DType::I64];
+        let mut tensors = BTreeMap::new();
+        for t in types {
+            tensors.insert(t.as_str().to_string(), values.to_dtype(t)?);
+        }
+        let bytes =
+            safetensors::serialize(&tensors, None).map_err(|e| Error::msg(e.to_string()))?;
+        std::fs::write(&file, &bytes).map_err(Error::io(&file))?;
+        let w = Weights::read(&file, &|n| Some(format!("model.{n}")))?;
+        for t in types {
+            let name = format!("model.{}", t.as_str());
+            assert_eq!(w.dims(&name), Some(&[2, 3][..]));
+            let taken = w.take(&name, &[2, 3], DType::F32, &Device::Cpu)?.unwrap();
+            let wanted = tensors[t.as_str()].to_dtype(DType::F32)?;
+            assert_eq!(taken.to_vec2::<f32>()?, wanted.to_vec2::<f32>()?, "{t:?}");
+        }
+        assert_eq!(w.report().loaded, types.len());
+        // Of two files with one name, the second's.
+        let other = Tensor::ones(1, DType::F32, &Device::Cpu)?;
+        let other = Weights::from_tensors("y", [("model.f32".to_string(), other)].into());
+        let both = Weights::read(&file, &|n| Some(format!("model.{n}")))?.over(other);
+        assert_eq!(both.dims("model.f32"), Some(&[1][..]));
+        let kept = both.tensor("model.f64")?.unwrap();
+        assert_eq!(kept.to_vec2::<f64>()?[0][1], -2.5);
+        // Cut off anywhere, and lengthened.
+        for part in [&bytes[..4], &bytes[..40], &bytes[..bytes.len() - 1]] {
+            std::fs::write(&file, part).map_err(Error::io(&file))?;
+            let said = Weights::read(&file, &|n| Some(n.into()))
+                .err()
+                .unwrap()
+                .to_string();
+            assert!(said.contains("not a whole safetensors file"), "{said}");
+        }
+        std::fs::write(&file, [&bytes[..], b"x"].concat()).map_err(Error::io(&file))?;
+        assert!(Weights::read(&file, &|n| Some(n.into())).is_err());
+        std::fs::remove_dir_all(&dir).map_err(Error::io(&dir))
+    }
+
+    #[test]
     fn half_a_file_says_so() {
         let text = Weights::parse("x.safetensors", b"\x08\0\0", &|n| Some(n.into()))
             .err()

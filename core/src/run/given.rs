@@ -1,10 +1,12 @@
 //! The domains of a checked recipe, and what a header says of them.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::Result;
 use crate::check::Checked;
-use crate::data::{Domain, Labels, Reading, Samples, Sealed};
+use crate::data::{Domain, Input, Labels, Reading, Samples, Sealed};
 use crate::registry::Kind;
 use crate::strategy::TargetData;
 use crate::task::Scoring;
@@ -63,6 +65,21 @@ impl Given {
         source.into_iter().chain(target).collect()
     }
 
+    /// A few rows without labels, to see whether two models answer alike.
+    pub fn probe(&self) -> Option<Domain<()>> {
+        let all = match (&self.test, &self.target) {
+            (Some(d), _) => d.unlabelled(),
+            (None, TargetData::Labelled(d)) => d.unlabelled(),
+            (None, TargetData::Unlabelled(d)) => d.unlabelled(),
+            (None, TargetData::None) => return None,
+        };
+        let first = First(all.inputs.clone());
+        Some(Domain {
+            inputs: Arc::new(first),
+            ..all
+        })
+    }
+
     pub fn read(c: &Checked) -> Result<Self> {
         let reading = Reading::new();
         let target = match c.kind {
@@ -81,5 +98,22 @@ impl Given {
             validation: c.target.domain("validation", &reading)?,
             test: c.target.domain("test", &reading)?.map(Domain::seal),
         })
+    }
+}
+
+/// The first rows of a domain.
+struct First(Arc<dyn Samples>);
+
+impl Samples for First {
+    fn len(&self) -> usize {
+        self.0.len().min(8)
+    }
+
+    fn id(&self, row: usize) -> String {
+        self.0.id(row)
+    }
+
+    fn input(&self, row: usize) -> Result<Input<'_>> {
+        self.0.input(row)
     }
 }

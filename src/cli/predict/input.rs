@@ -2,7 +2,7 @@
 //! handed out in blocks, so that memory does not grow with the input.
 
 use std::borrow::Cow;
-use std::io::{BufRead, BufReader, IsTerminal, Read};
+use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,9 +19,6 @@ use crate::cli::parts;
 /// Rows that are answered at once.
 const BLOCK: usize = 1024;
 
-/// What one read of a pipe can give.
-const BUFFER: usize = 64 << 10;
-
 /// Rows, block by block.
 pub enum Input {
     /// A table on disk.
@@ -33,9 +30,11 @@ pub enum Input {
     /// A row a line.
     Lines {
         form: RowForm,
-        reader: BufReader<Box<dyn Read>>,
+        reader: Box<dyn BufRead>,
         line: usize,
         rows: usize,
+        /// Lines that are answered at once.
+        block: usize,
     },
     /// All there is.
     Given(Option<Arc<dyn Samples>>),
@@ -64,11 +63,11 @@ impl Input {
             label: None,
         };
         match arguments.file.as_deref() {
-            Some("-") => Ok(Self::standard(form)),
+            Some("-") => Ok(Self::standard(form, arguments.line_buffered)),
             None if std::io::stdin().is_terminal() => Err(Failure::Wrong(
                 "what is to be predicted?\n  name a FILE, or `-` for lines of standard input, or write `--text \"...\"`".into(),
             )),
-            None => Ok(Self::standard(form)),
+            None => Ok(Self::standard(form, arguments.line_buffered)),
             Some(file) => {
                 let found = open(file, form, &named, registry)?;
                 Ok(Input::Table {
@@ -80,12 +79,16 @@ impl Input {
         }
     }
 
-    fn standard(form: &RowForm) -> Self {
+    /// Somebody who types a line waits for its answer. Otherwise blocks are full: if they hung on when a pipe has how much, so would
+    /// the last digits, which depend on the rows that a row is multiplied with.
+    fn standard(form: &RowForm, line_buffered: bool) -> Self {
+        let single = line_buffered || std::io::stdin().is_terminal();
         Input::Lines {
             form: form.clone(),
-            reader: BufReader::with_capacity(BUFFER, Box::new(std::io::stdin())),
+            reader: Box::new(BufReader::new(std::io::stdin())),
             line: 0,
             rows: 0,
+            block: if single { 1 } else { BLOCK },
         }
     }
 
@@ -116,9 +119,10 @@ impl Input {
                 reader,
                 line,
                 rows,
+                block,
             } => {
                 let first = *rows;
-                let block = lines(reader, form, line)?;
+                let block = lines(reader.as_mut(), form, line, *block)?;
                 *rows += block.len();
                 if block.is_empty() {
                     return Ok(None);
@@ -202,19 +206,16 @@ fn row(form: &RowForm, text: &str) -> Result<Row> {
     }
 }
 
-/// Lines as long as they are there: somebody who types one gets an answer to it, and a file comes in full blocks. Blank lines
-/// are skipped, as the reader of `.txt` skips them.
+/// The next lines. Blank ones are skipped, as the reader of `.txt` skips them.
 fn lines(
-    reader: &mut BufReader<Box<dyn Read>>,
+    reader: &mut dyn BufRead,
     form: &RowForm,
     line: &mut usize,
+    most: usize,
 ) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     let mut bytes = Vec::new();
-    while rows.len() < BLOCK {
-        if !rows.is_empty() && !reader.buffer().contains(&b'\n') {
-            break;
-        }
+    while rows.len() < most {
         bytes.clear();
         let read = reader
             .read_until(b'\n', &mut bytes)

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Map, Value};
@@ -9,12 +10,13 @@ use serde_json::{Map, Value};
 use super::open::{build, weights};
 use super::{Card, FILE, MORE, WEIGHTS};
 use crate::check::Checked;
-use crate::data::Blob;
+use crate::data::{Blob, Domain, Loaded};
+use crate::evaluate::probabilities;
 use crate::model::Model;
-use crate::nn::{Store, Weights};
+use crate::nn::{Param, Stage, Store, Weights};
 use crate::run::write_whole;
 use crate::task::Scoring;
-use crate::train::{Place, SavedMap};
+use crate::train::{Place, SavedMap, Silent};
 use crate::{Error, Result};
 
 /// Keys of `[target]` and `[source]` that only training reads. Paths among them are nobody's business who is given the model.
@@ -36,12 +38,14 @@ const TRAINING: [&str; 12] = [
 /// Whether `predict` can make the model again; the reason where it cannot.
 pub(in crate::run) type Reloads = std::result::Result<(), String>;
 
-/// Writes `tlkit.json`, and `tlkit.safetensors` where something is to go there, into a folder that holds the exported model.
+/// Writes `tlkit.json`, and `tlkit.safetensors` where something is to go there, into a folder that holds the exported model. `probe`
+/// are a few rows that both models must answer alike.
 pub(in crate::run) fn write(
     c: &Checked,
     recipe: &str,
     model: &Model,
     store: &Store,
+    probe: Option<&Domain<()>>,
     folder: &Path,
 ) -> Result<Reloads> {
     let mut card = Card {
@@ -63,7 +67,7 @@ pub(in crate::run) fn write(
     let reloads = match describe(c, model, &mut card) {
         Ok(()) => {
             more(model, store, folder)?;
-            same(c, model, folder, &card).map_err(|e| e.to_string())
+            same(c, model, store, probe, folder, &card).map_err(|e| e.to_string())
         }
         Err(why) => Err(why),
     };
@@ -145,8 +149,15 @@ fn more(model: &Model, store: &Store, folder: &Path) -> Result<()> {
     write_whole(&folder.join(MORE), &bytes)
 }
 
-/// Makes the model again from the folder and compares stages and every bit of every parameter.
-fn same(c: &Checked, model: &Model, folder: &Path, card: &Card) -> Result<()> {
+/// Makes the model again from the folder and compares stages, every bit of every parameter, and every bit of a few answers.
+fn same(
+    c: &Checked,
+    model: &Model,
+    store: &Store,
+    probe: Option<&Domain<()>>,
+    folder: &Path,
+    card: &Card,
+) -> Result<()> {
     let again = Store::saved_in(&Device::Cpu, DType::F32, weights(folder)?);
     let made = build(c.source.as_ref(), c.target.as_ref(), &again, card, &c.maps)?;
     let changed = |what: String| {
@@ -165,8 +176,13 @@ fn same(c: &Checked, model: &Model, folder: &Path, card: &Card) -> Result<()> {
             names(model).join(", ")
         )));
     }
+    // What a strategy put beside the network (adapters, merged by now) is not saved; the probe sees whether it still matters.
+    let own = |stage: &Arc<dyn Stage>| -> Vec<Param> {
+        let params = stage.params().into_iter();
+        params.filter(|p| p.name().starts_with("model.")).collect()
+    };
     for (old, new) in model.chain().stages().iter().zip(made.chain().stages()) {
-        let (old, new) = (old.params(), new.params());
+        let (old, new) = (own(old), own(new));
         if old.len() != new.len() {
             return Err(changed(format!(
                 "{} parameters of a stage are {}",
@@ -186,7 +202,17 @@ fn same(c: &Checked, model: &Model, folder: &Path, card: &Card) -> Result<()> {
             }
         }
     }
-    Ok(())
+    let Some(probe) = probe else { return Ok(()) };
+    let rows = Loaded::unlabelled(probe, c.source.prepare()?);
+    let old = probabilities(model, &rows, store, &Silent)?;
+    let new = probabilities(&made, &rows, &again, &Silent)?;
+    let bits = |rows: Vec<Vec<f32>>| -> Vec<u32> {
+        rows.into_iter().flatten().map(f32::to_bits).collect()
+    };
+    match bits(old) == bits(new) {
+        true => Ok(()),
+        false => Err(changed("it answers otherwise".into())),
+    }
 }
 
 /// Bit for bit, in f32.

@@ -1,0 +1,127 @@
+//! `tlkit evaluate`: the run's scores from its model alone, and other rows refused where they must be.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::bench::{Bench, rows};
+
+/// The rows that the run tested on, as a file of their own.
+fn test_rows(bench: &Bench, run: &std::path::Path) -> String {
+    let text = bench.read("rows.csv");
+    let lines: Vec<&str> = text.lines().collect();
+    let said = fs::read_to_string(run.join("predictions.jsonl")).expect("predictions");
+    let ids = said.lines().map(|l| {
+        let row: Value = serde_json::from_str(l).expect("JSON");
+        let id = row["id"].as_str().expect("an id");
+        id.parse::<usize>().expect("a number")
+    });
+    let mut out = format!("{}\n", lines[0]);
+    for id in ids {
+        out.push_str(lines[id + 1]);
+        out.push('\n');
+    }
+    out
+}
+
+#[test]
+fn the_test_rows_again_have_the_scores_of_the_run() {
+    let bench = Bench::new();
+    bench.tlkit(&["run", "small.toml", "--quiet"]).code(0);
+    let run = bench.runs("small").remove(0);
+    bench.write("held-out.csv", &test_rows(&bench, &run));
+    let ended = bench
+        .tlkit(&["evaluate", "small", "held-out.csv", "--json"])
+        .code(0);
+    let again: Value = serde_json::from_str(&ended.out).expect("JSON");
+    let result: Value =
+        serde_json::from_str(&fs::read_to_string(run.join("result.json")).expect("a result"))
+            .expect("JSON");
+    for metric in [
+        "n",
+        "accuracy",
+        "accuracy_interval",
+        "macro_f1",
+        "mcc",
+        "ece",
+        "loss",
+        "confusion",
+    ] {
+        assert_eq!(
+            again["metrics"][metric], result["metrics"]["test"][metric],
+            "{metric}"
+        );
+    }
+    assert_eq!(again["learned_from"], 0);
+    assert_eq!(ended.err, "");
+    let table = bench
+        .tlkit(&["evaluate", "small", "held-out.csv"])
+        .code(0)
+        .out;
+    let accuracy = format!(
+        "{:.4}",
+        result["metrics"]["test"]["accuracy"]
+            .as_f64()
+            .expect("a score")
+    );
+    assert!(
+        table.starts_with("small on held-out.csv\n  accuracy") && table.contains(&accuracy),
+        "{table}"
+    );
+}
+
+#[test]
+fn rows_that_the_run_learned_from_are_counted() {
+    let bench = Bench::new();
+    bench.tlkit(&["run", "small.toml", "--quiet"]).code(0);
+    let run = bench.runs("small").remove(0);
+    let ended = bench
+        .tlkit(&["evaluate", "small", "rows.csv", "--json"])
+        .code(0);
+    let json: Value = serde_json::from_str(&ended.out).expect("JSON");
+    // 200 rows, three tenths tested and one decides.
+    assert_eq!(json["learned_from"], 120);
+    assert!(
+        ended
+            .err
+            .contains("120 of the 200 rows are among those that the run learned from"),
+        "{}",
+        ended.err
+    );
+    // A model that was carried away does not know.
+    fs::rename(run.join("model"), bench.path("away")).expect("moved");
+    let away = bench
+        .tlkit(&["evaluate", "away", "rows.csv", "--json"])
+        .code(0);
+    let json: Value = serde_json::from_str(&away.out).expect("JSON");
+    assert_eq!(json["learned_from"], Value::Null);
+    assert!(away.err.contains("is not known here"), "{}", away.err);
+}
+
+#[test]
+fn labels_must_be_classes_of_the_run() {
+    let bench = Bench::new();
+    bench.tlkit(&["run", "small.toml", "--quiet"]).code(0);
+    bench.write("other.csv", &rows(10).replacen(",yes", ",perhaps", 1));
+    let ended = bench.tlkit(&["evaluate", "small", "other.csv"]).code(2);
+    assert!(
+        ended.err.contains(
+            "other.csv:3: the label `perhaps` is no class of this run; its classes are no, yes"
+        ),
+        "{}",
+        ended.err
+    );
+    bench.write("named.csv", &rows(10).replacen("label", "answer", 1));
+    let none = bench.tlkit(&["evaluate", "small", "named.csv"]).code(2);
+    assert!(
+        none.err.contains("which column is the label?"),
+        "{}",
+        none.err
+    );
+    bench
+        .tlkit(&["evaluate", "small", "named.csv", "--label", "answer"])
+        .code(0);
+    bench
+        .tlkit(&["evaluate", "small", "named.csv", "--label", "4"])
+        .code(0);
+}

@@ -1,0 +1,215 @@
+//! `tlkit init`: what it writes runs as it is.
+
+use crate::bench::{Bench, rows};
+
+/// Writes a recipe and runs it for two steps.
+#[track_caller]
+fn runs(bench: &Bench, recipe: &str) {
+    bench
+        .tlkit(&[
+            "run",
+            recipe,
+            "--quiet",
+            "--set",
+            "train.max_steps=2",
+            "--out",
+            &format!("{recipe}.run"),
+        ])
+        .code(0);
+}
+
+fn reviews(n: usize, header: &str) -> String {
+    (0..n).fold(header.to_string(), |text, i| {
+        let (mark, words) = match i % 2 {
+            0 => ("good", "a fine pan, it has served us well"),
+            _ => ("bad", "the handle broke, \"twice\" even"),
+        };
+        text + &format!("{i},\"{} number {i}\",{mark}\n", words.replace('"', "\"\""))
+    })
+}
+
+#[test]
+fn a_file_of_reviews() {
+    let bench = Bench::new();
+    bench.write("reviews.csv", &reviews(60, "id,what they said,mark\n"));
+    let ended = bench.tlkit(&["init", "reviews.csv"]).code(0);
+    assert_eq!(
+        ended.out,
+        "reviews.toml: written; `tlkit run reviews.toml` runs it\n"
+    );
+    assert!(
+        ended.err.contains(
+            "label `mark`: the fewest different values: 2 different values: bad 30, good 30"
+        ),
+        "{}",
+        ended.err
+    );
+    assert!(
+        ended
+            .err
+            .contains("text `what they said`: the longest texts"),
+        "{}",
+        ended.err
+    );
+    let recipe = bench.read("reviews.toml");
+    assert!(
+        recipe.contains("text = \"what they said\"\nlabel = \"mark\"\n"),
+        "{recipe}"
+    );
+    runs(&bench, "reviews.toml");
+    // Never over what is there.
+    let again = bench.tlkit(&["init", "reviews.csv"]).code(2);
+    assert!(
+        again.err.contains("`--force` overwrites it"),
+        "{}",
+        again.err
+    );
+    assert_eq!(bench.read("reviews.toml"), recipe);
+    bench.tlkit(&["init", "reviews.csv", "--force"]).code(0);
+}
+
+#[test]
+fn without_a_header_columns_are_numbers() {
+    let bench = Bench::new();
+    bench.write("bare.csv", &reviews(60, ""));
+    let ended = bench
+        .tlkit(&["init", "bare.csv", "--out", "sub.toml"])
+        .code(0);
+    assert!(ended.err.contains("no header"), "{}", ended.err);
+    let recipe = bench.read("sub.toml");
+    assert!(
+        recipe.contains("header = false\ntext = 2\nlabel = 3\n"),
+        "{recipe}"
+    );
+    runs(&bench, "sub.toml");
+}
+
+#[test]
+fn pairs_numbers_and_another_folder() {
+    let bench = Bench::new();
+    let pairs = (0..60).fold("premise\thypothesis\tgold\n".to_string(), |t, i| {
+        t + &format!(
+            "a man eats {i}\tsomebody eats {i}\t{}\n",
+            ["no", "yes"][i % 2]
+        )
+    });
+    bench.write("pairs.tsv", &pairs);
+    bench.tlkit(&["init", "pairs.tsv"]).code(0);
+    assert!(
+        bench
+            .read("pairs.toml")
+            .contains("text = \"premise\"\npair = \"hypothesis\"\nlabel = \"gold\"\n")
+    );
+    runs(&bench, "pairs.toml");
+
+    std::fs::create_dir(bench.path("recipes")).expect("a folder");
+    bench.write("points.csv", &rows(60));
+    bench
+        .tlkit(&["init", "points.csv", "--out", "recipes/points.toml"])
+        .code(0);
+    let recipe = bench.read("recipes/points.toml");
+    assert!(
+        recipe.contains("task = \"features\"") && recipe.contains("task = \"classification\""),
+        "{recipe}"
+    );
+    runs(&bench, "recipes/points.toml");
+    let ended = bench
+        .tlkit(&["init", "points.csv", "--source", "builtin:bert-mini"])
+        .code(2);
+    assert!(ended.err.contains("leave out `--source`"), "{}", ended.err);
+}
+
+#[test]
+fn another_checkpoint_and_data_that_is_built_in() {
+    let bench = Bench::new();
+    bench
+        .tlkit(&[
+            "init",
+            "builtin:reviews/films/train",
+            "--source",
+            "builtin:bert-mini",
+        ])
+        .code(0);
+    runs(&bench, "reviews-films-train.toml");
+    let ended = bench
+        .tlkit(&[
+            "init",
+            "builtin:reviews/films/train",
+            "--force",
+            "--source",
+            "nowhere",
+        ])
+        .code(2);
+    assert!(
+        ended.err.contains("`nowhere` is not there"),
+        "{}",
+        ended.err
+    );
+}
+
+#[test]
+fn what_is_no_labelled_data_is_said() {
+    let bench = Bench::new();
+    bench.write(
+        "plain.txt",
+        &"some words of one kind or another\n".repeat(9),
+    );
+    let none = bench.tlkit(&["init", "plain.txt"]).code(2);
+    assert!(
+        none.err.contains("no column looks like a label"),
+        "{}",
+        none.err
+    );
+    assert!(!bench.path("plain.toml").exists());
+    let absent = bench.tlkit(&["init", "row.csv"]).code(2);
+    assert!(
+        absent.err.contains("did you mean `rows.csv`?"),
+        "{}",
+        absent.err
+    );
+    std::fs::create_dir(bench.path("empty")).expect("a folder");
+    let empty = bench.tlkit(&["init", "empty"]).code(2);
+    assert!(empty.err.contains("no folder of pictures"), "{}", empty.err);
+}
+
+#[test]
+fn a_folder_of_pictures_names_a_checkpoint_that_has_seen_some() {
+    let bench = Bench::new();
+    for name in ["cats/1.jpg", "cats/2.PNG", "dogs/1.jpeg"] {
+        let path = bench.path("photos").join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, b"").expect("written");
+    }
+    let ended = bench.tlkit(&["init", "photos"]);
+    let recipe = bench.read("photos.toml");
+    assert!(
+        recipe.contains("checkpoint = \"hf:timm/resnet18.a1_in1k\""),
+        "{recipe}"
+    );
+    assert!(
+        recipe.contains("task = \"image-classification\""),
+        "{recipe}"
+    );
+    assert!(
+        ended
+            .err
+            .contains("2 classes, a folder each: cats 2, dogs 1"),
+        "{}",
+        ended.err
+    );
+    // A version with images says nothing; one without says so and does not exit 0.
+    let images = bench
+        .tlkit(&["schema"])
+        .code(0)
+        .out
+        .contains("image-classification");
+    assert_eq!(
+        ended.code,
+        Some(if images { 0 } else { 2 }),
+        "{}",
+        ended.err
+    );
+    if !images {
+        assert!(ended.err.contains("cannot run yet"), "{}", ended.err);
+    }
+}

@@ -1,0 +1,420 @@
+//! `tlkit predict`: the bits of the run, from the model alone, in every format and from every place.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::bench::{Bench, ended};
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{l}: {e}")))
+        .collect()
+}
+
+/// A recipe on the built-in reviews: `source`, `target` and `method` as given, a few steps.
+fn text_recipe(source: &str, target: &str, method: &str) -> String {
+    format!(
+        "[source]\n{source}\n[target]\ntask = \"text-classification\"\ntrain = \"builtin:reviews/films/train\"\n\
+         validation = \"builtin:reviews/films/validation\"\ntest = \"builtin:reviews/kitchen/test\"\n{target}\n\
+         [strategy]\nkind = \"inductive\"\nmethod = \"{method}\"\n[train]\nmax_steps = 2\n"
+    )
+}
+
+const SMALL: &str = "task = \"bert\"\nlayers = 1\nwidth = 32\nheads = 2\nvocabulary = \"builtin:bert-mini\"\nmax_length = 40";
+
+/// What the run said of its test rows, and what `predict` says of the same file, bit for bit.
+#[track_caller]
+fn same_bits(bench: &Bench, run: &str, file: &str) {
+    let said = lines(&bench.read(&format!("{run}/predictions.jsonl")));
+    assert!(said.len() > 20);
+    let again = lines(&bench.tlkit(&["predict", run, file]).code(0).out);
+    let find = |id: &Value| {
+        let row = again.iter().find(|r| r["id"] == *id);
+        row.unwrap_or_else(|| panic!("no row {id}"))
+    };
+    for row in &said {
+        let new = find(&row["id"]);
+        let of = |v: &Value| v.as_f64().expect("a number") as f32;
+        let was: Vec<u32> = row["probabilities"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|p| of(p).to_bits())
+            .collect();
+        let is: Vec<u32> = new["probabilities"]
+            .as_object()
+            .expect("by class")
+            .values()
+            .map(|p| of(p).to_bits())
+            .collect();
+        assert_eq!(was, is, "{run}: row {}", row["id"]);
+        assert_eq!(row["prediction"], new["prediction"]);
+    }
+}
+
+#[test]
+fn a_reloaded_model_has_the_bits_of_the_one_that_was_evaluated() {
+    let bench = Bench::new();
+    bench
+        .tlkit(&["run", "small.toml", "--out", "small", "--quiet"])
+        .code(0);
+    same_bits(&bench, "small", "rows.csv");
+    let mini = "checkpoint = \"builtin:bert-mini\"";
+    let dense = "pooling = \"mean\"\nhead = [{ dense = 8, activation = \"tanh\" }, { dropout = 0.1 }, \"classifier\"]\n\
+         class_weights = \"balanced\"\nlabel_smoothing = 0.1";
+    for (name, recipe) in [
+        ("tuned", text_recipe(mini, "", "fine-tune")),
+        ("frozen", text_recipe(mini, "", "feature-extraction")),
+        ("scratch", text_recipe(SMALL, "", "from-scratch")),
+        ("dense", text_recipe(SMALL, dense, "from-scratch")),
+    ] {
+        let file = format!("{name}.toml");
+        bench.write(&file, &recipe);
+        bench
+            .tlkit(&["run", &file, "--out", name, "--quiet"])
+            .code(0);
+        assert_eq!(
+            bench.json(&format!("{name}/result.json"))["model"]["reloads"],
+            true
+        );
+        same_bits(&bench, name, "builtin:reviews/kitchen/test");
+    }
+}
+
+#[test]
+fn the_model_alone_is_enough_wherever_it_is() {
+    let bench = Bench::new();
+    bench.tlkit(&["run", "small.toml", "--quiet"]).code(0);
+    let said = bench.tlkit(&["predict", "small", "rows.csv"]).code(0).out;
+    let run = bench.runs("small").remove(0);
+    let away = bench.path("away");
+    fs::rename(run.join("model"), &away).expect("moved");
+    fs::rename(bench.path("rows.csv"), bench.path("other.csv")).expect("moved");
+    fs::remove_dir_all(bench.path("runs")).expect("gone");
+    let again = bench.tlkit(&["predict", "away", "other.csv"]).code(0).out;
+    assert_eq!(said, again);
+    let card = bench.json("away/tlkit.json").to_string();
+    assert!(!card.contains("rows.csv"), "{card}");
+}
+
+#[test]
+fn rows_come_from_files_lines_and_words_and_go_out_in_three_formats() {
+    let bench = Bench::new();
+    bench.tlkit(&["run", "small.toml", "--quiet"]).code(0);
+    let all = lines(&bench.tlkit(&["predict", "small", "rows.csv"]).code(0).out);
+    assert_eq!(all.len(), 200);
+    let first = &all[0];
+    let both = first["probabilities"].as_object().expect("by class");
+    assert_eq!(both.keys().collect::<Vec<_>>(), ["no", "yes"]);
+    // The same rows as lines, without their label.
+    let text = bench.read("rows.csv");
+    let bare: Vec<&str> = text
+        .lines()
+        .skip(1)
+        .map(|l| l.rsplit_once(',').expect("a label").0)
+        .collect();
+    let piped = pipe(
+        &bench,
+        &["predict", "small", "-"],
+        bare.join("\n").as_bytes(),
+    )
+    .code(0);
+    assert_eq!(lines(&piped.out), all);
+    let given = bench
+        .tlkit(&[
+            "predict", "small", "--text", bare[0], "--text", bare[1], "--format", "csv",
+        ])
+        .code(0)
+        .out;
+    let csv: Vec<&str> = given.lines().collect();
+    assert_eq!(csv[0], "id,prediction,no,yes");
+    let cells: Vec<&str> = csv[1].split(',').collect();
+    assert_eq!(
+        cells[..2],
+        ["0", first["prediction"].as_str().expect("a label")]
+    );
+    let (was, is) = (
+        both["no"].as_f64().expect("a number"),
+        cells[2].parse::<f64>().expect("a number"),
+    );
+    // Two rows together are multiplied otherwise than two hundred.
+    assert!((was - is).abs() < 1e-6, "{was} {is}");
+    assert_eq!(csv.len(), 3);
+    let top = bench
+        .tlkit(&[
+            "predict", "small", "rows.csv", "--format", "csv", "--top", "1",
+        ])
+        .code(0)
+        .out;
+    assert!(
+        top.starts_with("id,prediction,label_1,probability_1\n0,"),
+        "{top}"
+    );
+    let table = bench
+        .tlkit(&["predict", "small", "rows.csv", "--format", "table"])
+        .code(0)
+        .out;
+    assert_eq!(table.lines().count(), 200);
+    let row: Vec<&str> = table
+        .lines()
+        .next()
+        .expect("a row")
+        .split_whitespace()
+        .collect();
+    assert_eq!(
+        (row[0], row[1]),
+        ("0", first["prediction"].as_str().expect("a label"))
+    );
+    // A file appears whole, and nothing is left beside it.
+    bench
+        .tlkit(&["predict", "small", "rows.csv", "--out", "answers.csv"])
+        .code(0);
+    assert_eq!(bench.read("answers.csv").lines().count(), 201);
+    assert!(!bench.path("answers.csv.part").exists());
+    // A model of columns by name does not care for their order, nor for a label.
+    let turned: String = std::iter::once("c,b,a\n".to_string())
+        .chain(bare.iter().map(|l| {
+            let cells: Vec<&str> = l.split(',').rev().collect();
+            cells.join(",") + "\n"
+        }))
+        .collect();
+    bench.write("turned.csv", &turned);
+    assert_eq!(
+        lines(&bench.tlkit(&["predict", "small", "turned.csv"]).code(0).out),
+        all
+    );
+}
+
+#[test]
+fn texts_by_column_pairs_by_tab_and_plain_lines() {
+    let bench = Bench::new();
+    bench.write(
+        "pairs.tsv",
+        &(0..24).fold("first\tsecond\tsame\n".to_string(), |t, i| {
+            t + &format!(
+                "film {i}\tpan {}\t{}\n",
+                i / 2,
+                if i % 2 == 0 { "yes" } else { "no" }
+            )
+        }),
+    );
+    bench.write(
+        "pairs.toml",
+        &format!(
+            "[source]\n{SMALL}\n[target]\ntask = \"text-classification\"\ntrain = \"pairs.tsv\"\ntext = \"first\"\n\
+             pair = \"second\"\nlabel = \"same\"\n[strategy]\nkind = \"inductive\"\nmethod = \"from-scratch\"\n\
+             [train]\nmax_steps = 1\n"
+        ),
+    );
+    bench.tlkit(&["run", "pairs.toml", "--quiet"]).code(0);
+    let of =
+        |arguments: &[&str]| lines(&bench.tlkit(arguments).code(0).out)[1]["probabilities"].clone();
+    let file = of(&["predict", "pairs", "pairs.tsv"]);
+    let words = of(&[
+        "predict",
+        "pairs",
+        "--text",
+        "a\tb",
+        "--text",
+        "film 1\tpan 0",
+    ]);
+    assert_eq!(file, words);
+    let one = bench
+        .tlkit(&["predict", "pairs", "--text", "alone"])
+        .code(2);
+    assert!(
+        one.err.contains("write a tab between the two"),
+        "{}",
+        one.err
+    );
+    bench.write("named.csv", "a,b,c\nx,film 0,pan 0\nx,film 1,pan 0\n");
+    let named = of(&[
+        "predict",
+        "pairs",
+        "named.csv",
+        "--column",
+        "b",
+        "--pair",
+        "3",
+    ]);
+    assert_eq!(file, named);
+
+    bench.write("single.toml", &text_recipe(SMALL, "", "from-scratch"));
+    bench.tlkit(&["run", "single.toml", "--quiet"]).code(0);
+    bench.write("some.txt", "one line\n\nanother, with a comma\n");
+    let plain = lines(&bench.tlkit(&["predict", "single", "some.txt"]).code(0).out);
+    assert_eq!(plain.len(), 2);
+    let piped = pipe(
+        &bench,
+        &["predict", "single"],
+        b"one line\n\nanother, with a comma",
+    )
+    .code(0);
+    assert_eq!(lines(&piped.out), plain);
+}
+
+#[test]
+fn what_cannot_be_answered_is_said() {
+    let bench = Bench::new();
+    let none = bench.tlkit(&["predict", "nothing", "--text", "a"]).code(2);
+    assert!(
+        none.err.contains("there is no run `nothing`"),
+        "{}",
+        none.err
+    );
+    bench.tlkit(&["run", "small.toml", "--quiet"]).code(0);
+    let run = bench.runs("small").remove(0);
+
+    let says = |arguments: &[&str], words: &str| {
+        let ended = bench.tlkit(arguments).code(2);
+        assert!(ended.err.contains(words), "{words}: {}", ended.err);
+        assert_eq!(ended.out, "");
+    };
+    says(&["predict", "small", "rows.tsv"], "`rows.tsv` is not there");
+    says(
+        &["predict", "small", "rows.csv", "--top", "0"],
+        "at least 1",
+    );
+    says(
+        &["predict", "small", "--text", "1,2"],
+        "2 numbers, and the model takes 3",
+    );
+    says(
+        &["predict", "small", "--text", "1,2,x"],
+        "`x` is not a number",
+    );
+    bench.write("two.csv", "a,b\n1,2\n");
+    says(&["predict", "small", "two.csv"], "there is no column `c`");
+    let empty = pipe(&bench, &["predict", "small", "-"], b"\n\n").code(2);
+    assert!(
+        empty.err.contains("standard input has no rows"),
+        "{}",
+        empty.err
+    );
+    let broken = pipe(&bench, &["predict", "small", "-"], b"1,2,3\n1,2\n").code(1);
+    assert!(
+        broken.err.contains("standard input:2: 2 numbers"),
+        "{}",
+        broken.err
+    );
+    // A half-written answer is none.
+    bench.write("bad.csv", "a,b,c\n1,2,3\n1,2,x\n");
+    let half = bench
+        .tlkit(&["predict", "small", "bad.csv", "--out", "half.csv"])
+        .code(1);
+    assert!(half.err.contains("bad.csv:3"), "{}", half.err);
+    assert!(!bench.path("half.csv").exists() && !bench.path("half.csv.part").exists());
+
+    fs::remove_file(run.join("result.json")).expect("gone");
+    says(&["predict", "small", "--text", "1,2,3"], "is not finished");
+    let model = run.join("model");
+    let card = fs::read_to_string(model.join("tlkit.json")).expect("a card");
+    fs::write(
+        model.join("tlkit.json"),
+        card.replacen("\"format\": 1", "\"format\": 9", 1),
+    )
+    .expect("written");
+    let model = model.display().to_string();
+    says(&["predict", &model, "--text", "1,2,3"], "format 9");
+}
+
+#[test]
+fn a_model_that_predicts_no_classes_says_so() {
+    let bench = Bench::new();
+    bench.write(
+        "passages.txt",
+        &"many words of a passage that is long enough\n".repeat(30),
+    );
+    bench.write(
+        "mlm.toml",
+        &format!(
+            "[source]\n{SMALL}\n[target]\ntask = \"masked-language-modelling\"\ntrain = \"passages.txt\"\n\
+             [strategy]\nkind = \"inductive\"\nmethod = \"from-scratch\"\n[train]\nmax_steps = 1\n"
+        ),
+    );
+    bench.tlkit(&["run", "mlm.toml", "--quiet"]).code(0);
+    let ended = bench.tlkit(&["predict", "mlm", "--text", "a"]).code(2);
+    assert!(ended.err.contains("hidden tokens"), "{}", ended.err);
+    let run = bench.runs("mlm").remove(0);
+    let result: Value =
+        serde_json::from_str(&fs::read_to_string(run.join("result.json")).expect("a result"))
+            .expect("JSON");
+    assert_eq!(result["model"]["reloads"], false);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let bench = Bench::new();
+    bench.tlkit(&["run", "small.toml", "--quiet"]).code(0);
+    let many = "0.5,0.5,0.5\n".repeat(60_000);
+    bench.write("many.csv", &format!("a,b,c\n{many}"));
+    let mut child = bench.start(&["predict", "small", "many.csv"]);
+    drop(child.stdout.take());
+    let ended = ended(child).code(0);
+    assert_eq!(ended.err, "");
+}
+
+/// Runs the binary with something on its standard input.
+fn pipe(bench: &Bench, arguments: &[&str], input: &[u8]) -> crate::bench::Ended {
+    let mut child = bench.start_fed(arguments);
+    let mut to = child.stdin.take().expect("a pipe");
+    let input = input.to_vec();
+    let feeding = std::thread::spawn(move || {
+        let _ = to.write_all(&input);
+    });
+    let ended = ended(child);
+    feeding.join().expect("fed");
+    ended
+}
+
+#[test]
+fn a_line_is_answered_before_the_next_one_comes() {
+    use std::io::{BufRead, BufReader};
+    let bench = Bench::new();
+    bench.tlkit(&["run", "small.toml", "--quiet"]).code(0);
+    let mut child = bench.start_fed(&["predict", "small", "-", "--line-buffered"]);
+    let mut to = child.stdin.take().expect("a pipe");
+    let mut from = BufReader::new(child.stdout.take().expect("a pipe"));
+    for id in ["0", "1"] {
+        to.write_all(b"0.1,0.2,0.3\n").expect("fed");
+        let mut line = String::new();
+        from.read_line(&mut line).expect("answered");
+        assert_eq!(lines(&line)[0]["id"], *id);
+    }
+    drop(to);
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn runs_are_named_as_everywhere() {
+    let bench = Bench::new();
+    bench.tlkit(&["run", "small.toml", "--quiet"]).code(0);
+    let run = bench.runs("small").remove(0);
+    let id = run
+        .file_name()
+        .expect("a name")
+        .to_string_lossy()
+        .into_owned();
+    let said = bench
+        .tlkit(&["predict", "latest", "--text", "1,2,3"])
+        .code(0)
+        .out;
+    let inside = |p: &Path| p.display().to_string();
+    for name in [
+        "small",
+        &id[..11],
+        &inside(&run),
+        &inside(&run.join("model")),
+    ] {
+        assert_eq!(
+            bench
+                .tlkit(&["predict", name, "--text", "1,2,3"])
+                .code(0)
+                .out,
+            said
+        );
+    }
+}

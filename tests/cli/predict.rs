@@ -25,6 +25,18 @@ fn text_recipe(source: &str, target: &str, method: &str) -> String {
 
 const SMALL: &str = "task = \"bert\"\nlayers = 1\nwidth = 32\nheads = 2\nvocabulary = \"builtin:bert-mini\"\nmax_length = 40";
 
+/// The same probabilities but for the last digits, which depend on the rows beside a row.
+#[track_caller]
+fn close(a: &Value, b: &Value) {
+    let numbers = |v: &Value| -> Vec<f64> {
+        let by_class = v.as_object().expect("by class").values();
+        by_class.map(|p| p.as_f64().expect("a number")).collect()
+    };
+    for (a, b) in numbers(a).iter().zip(numbers(b)) {
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
+}
+
 /// What the run said of its test rows, and what `predict` says of the same file, bit for bit.
 #[track_caller]
 fn same_bits(bench: &Bench, run: &str, file: &str) {
@@ -221,7 +233,7 @@ fn texts_by_column_pairs_by_tab_and_plain_lines() {
         "--text",
         "film 1\tpan 0",
     ]);
-    assert_eq!(file, words);
+    close(&file, &words);
     let one = bench
         .tlkit(&["predict", "pairs", "--text", "alone"])
         .code(2);
@@ -240,7 +252,7 @@ fn texts_by_column_pairs_by_tab_and_plain_lines() {
         "--pair",
         "3",
     ]);
-    assert_eq!(file, named);
+    close(&file, &named);
 
     bench.write("single.toml", &text_recipe(SMALL, "", "from-scratch"));
     bench.tlkit(&["run", "single.toml", "--quiet"]).code(0);

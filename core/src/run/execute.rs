@@ -136,8 +136,15 @@ pub fn execute(c: &Checked, around: &Surroundings<'_>) -> Result<RunResult> {
             .source
             .export(&transfer.model, &store, &labels, &model_dir)
             .context("model/")?;
-        let reloads =
-            saved::write(c, &around.name, &transfer.model, &store, &model_dir).context("model/")?;
+        let reloads = saved::write(
+            c,
+            &around.name,
+            &transfer.model,
+            &store,
+            given.probe().as_ref(),
+            &model_dir,
+        )
+        .context("model/")?;
         trained_on::write(&dir.trained_on(), &given.learned_from())?;
         let result = result(
             c,

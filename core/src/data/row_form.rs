@@ -65,7 +65,6 @@ impl RowForm {
             header: self.header,
             min_width: self.width,
             index_base: self.index_base,
-            ..ReadOptions::default()
         }
     }
 

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use tlkit_core::data::{ReadOptions, Table, open_table};
+use tlkit_core::Error;
+use tlkit_core::data::{ReadOptions, Table, open_tables};
 use tlkit_core::recipe::quote;
 use tlkit_core::registry::{Context, Registry};
 use tlkit_data::guess::{self, Guess, Guessed};
 
 use super::arguments::Init;
 use super::exit::{Failure, WRONG};
-use super::{output, parts, recipe};
+use super::parts::{self, Fetch};
+use super::{output, recipe};
 
 /// The encoder where nobody names one.
 const TEXT: &str = "builtin:bert-mini";
@@ -53,7 +55,7 @@ pub fn init(arguments: &Init) -> Result<(), Failure> {
     }
     output::err(&said);
     // It must run as it is: what is wrong with it is said now.
-    if let Err(failure) = recipe::read_aloud(&out, &[]) {
+    if let Err(failure) = recipe::read_aloud(&out, &[], Fetch::Never) {
         failure.say();
         output::err(&format!(
             "{} is written, and does not run before that is mended\n",
@@ -73,20 +75,14 @@ fn open(
     data: &str,
     registry: &Registry,
 ) -> Result<(Arc<dyn Table>, bool, Option<String>), Failure> {
-    let cx = Context {
-        resolve: parts::resolve(),
-        readers: registry.readers().to_vec(),
-        folder: PathBuf::from("."),
-        transductive: false,
-        checkpoint: None,
-        saved: None,
-    };
+    let cx = Context::new(registry, &parts::resolve(Fetch::Aloud), Path::new("."));
     let read = |header: bool| {
         let options = ReadOptions {
             header,
             ..ReadOptions::default()
         };
-        open_table(&cx, data, &options)
+        let first = open_tables(&cx, data, &options)?.into_iter().next();
+        first.ok_or_else(|| Error::msg(format!("{data} has no files")))
     };
     let named = match read(true) {
         Ok(table) => table,

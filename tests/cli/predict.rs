@@ -82,6 +82,8 @@ fn a_reloaded_model_has_the_bits_of_the_one_that_was_evaluated() {
         ("frozen", text_recipe(mini, "", "feature-extraction")),
         ("scratch", text_recipe(SMALL, "", "from-scratch")),
         ("dense", text_recipe(SMALL, dense, "from-scratch")),
+        ("lora", text_recipe(mini, "", "lora")),
+        ("knn", text_recipe(mini, "", "knn")),
     ] {
         let file = format!("{name}.toml");
         bench.write(&file, &recipe);

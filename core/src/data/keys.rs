@@ -623,11 +623,7 @@ fn open(
 }
 
 /// Opens the files of rows that a name stands for, each with whichever reader reads its kind.
-pub fn open_tables(
-    cx: &Context,
-    name: &str,
-    options: &ReadOptions,
-) -> Result<Vec<Arc<dyn Table>>> {
+pub fn open_tables(cx: &Context, name: &str, options: &ReadOptions) -> Result<Vec<Arc<dyn Table>>> {
     let found = find(cx, name)?;
     let tables = found
         .iter()

@@ -68,10 +68,13 @@ impl RowForm {
         }
     }
 
-    /// Finds the columns of a table. The run's own names are tried first; a text may also be called `text`, or be the only
+    /// Finds the columns of one or more tables, taken end to end. The run's own names are tried first; a text may also be called `text`, or be the only
     /// column besides the label's. A label is found where there is one: only who needs it asks.
-    pub fn find(&self, table: Arc<dyn Table>, named: &Named) -> Result<Found> {
-        let there = table.columns().to_vec();
+    pub fn find(&self, tables: Vec<Arc<dyn Table>>, named: &Named) -> Result<Found> {
+        let there = tables.first().map_or(&[][..], |t| t.columns()).to_vec();
+        if tables.iter().any(|t| t.columns() != there) {
+            return Err(Error::msg("its files do not have the same columns"));
+        }
         let at = |name: &str| there.iter().position(|c| c == name);
         let listed = || {
             let list: Vec<String> = there.iter().map(|c| format!("`{c}`")).collect();
@@ -94,7 +97,7 @@ impl RowForm {
             Some(column) => Some(asked(column)?),
             None => self.label.as_deref().and_then(at).or_else(|| at("label")),
         };
-        let rows = Rows::new(vec![table]);
+        let rows = Rows::new(tables);
         if self.form == Form::Features {
             let inputs = Arc::new(Features {
                 columns: self.vector(&there, label)?,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use common::{At, data, go, registry};
-use tlkit_core::data::{Blob, Found, Named, Resolve, open_table};
+use tlkit_core::data::{Blob, Found, Named, Resolve, open_tables};
 use tlkit_core::model::{Affine, Map, Model};
 use tlkit_core::nn::{Dropout, Stage, Store};
 use tlkit_core::recipe::{Keys, Written};
@@ -136,16 +136,10 @@ fn run(folder: &Path, method: &str, ending: &str, registry: &Registry) -> RunRes
 /// Bits of the probabilities of a file's rows, by a model that is made again.
 fn again(folder: &Path, file: &str, registry: &Registry) -> Vec<Vec<u32>> {
     let saved = Saved::open(&folder.join("run/model"), registry).unwrap();
-    let cx = Context {
-        resolve: Arc::new(Files),
-        readers: registry.readers().to_vec(),
-        folder: folder.to_path_buf(),
-        transductive: false,
-        checkpoint: None,
-        saved: None,
-    };
-    let table = open_table(&cx, file, &saved.rows.options()).unwrap();
-    let found = saved.rows.find(table, &Named::default()).unwrap();
+    let files: Arc<dyn Resolve> = Arc::new(Files);
+    let cx = Context::new(registry, &files, folder);
+    let tables = open_tables(&cx, file, &saved.rows.options()).unwrap();
+    let found = saved.rows.find(tables, &Named::default()).unwrap();
     let bits = |p: Vec<f32>| p.into_iter().map(f32::to_bits).collect();
     let rows = saved.probabilities(found.inputs, &Silent).unwrap();
     rows.into_iter().map(bits).collect()

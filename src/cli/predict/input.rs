@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 use std::io::{BufRead, BufReader, IsTerminal};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
-use tlkit_core::data::{self, Form, Named, RowForm, Samples, open_table};
+use tlkit_core::data::{self, Form, Named, RowForm, Samples, open_tables};
 use tlkit_core::recipe::Column;
 use tlkit_core::registry::{Context, Registry};
 use tlkit_core::run::Saved;
@@ -14,7 +14,7 @@ use tlkit_core::{Error, Result};
 
 use crate::cli::arguments::Predict;
 use crate::cli::exit::Failure;
-use crate::cli::parts;
+use crate::cli::parts::{self, Fetch};
 
 /// Rows that are answered at once.
 const BLOCK: usize = 1024;
@@ -148,16 +148,9 @@ pub fn open(
             false => format!("{file}: {text}"),
         })
     };
-    let cx = Context {
-        resolve: parts::resolve(),
-        readers: registry.readers().to_vec(),
-        folder: PathBuf::from("."),
-        transductive: false,
-        checkpoint: None,
-        saved: None,
-    };
-    let table = open_table(&cx, file, &form.options()).map_err(wrong)?;
-    form.find(table, named).map_err(wrong)
+    let cx = Context::new(registry, &parts::resolve(Fetch::Aloud), Path::new("."));
+    let tables = open_tables(&cx, file, &form.options()).map_err(wrong)?;
+    form.find(tables, named).map_err(wrong)
 }
 
 /// A column as a person writes it: a number counts from 1.

@@ -178,11 +178,8 @@ fn tasks(
     let recipe = |report| Error::Recipe(Box::new(report));
     let written = Written::of_values(&name, &values).map_err(recipe)?;
     let root = written.keys();
+    let here: Arc<dyn Resolve> = Arc::new(Here(folder.to_path_buf()));
     let cx = Context {
-        resolve: Arc::new(Here(folder.to_path_buf())),
-        readers: registry.readers().to_vec(),
-        folder: folder.to_path_buf(),
-        transductive: false,
         checkpoint: card
             .source
             .contains_key("checkpoint")
@@ -191,6 +188,7 @@ fn tasks(
             classes: classes.clone(),
             rows: rows.clone(),
         })),
+        ..Context::new(registry, &here, folder)
     };
     let unknown = |what: &str| {
         Error::msg(format!(

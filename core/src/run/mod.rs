@@ -4,10 +4,12 @@ mod arrange;
 mod directory;
 mod execute;
 mod given;
+mod movement;
 mod result;
 
 pub use arrange::{Layer, summary};
 pub use directory::{Directory, write_whole};
 pub use execute::{Surroundings, execute};
 pub use given::{Overview, overview};
+pub use movement::Movement;
 pub use result::{Identity, RunResult, weights_sha256};

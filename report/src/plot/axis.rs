@@ -1,0 +1,158 @@
+//! From values to places, and where the ticks stand.
+
+/// One axis.
+#[derive(Clone, Debug)]
+pub struct Axis {
+    /// Ends in values; of their logarithms where it is logarithmic.
+    low: f64,
+    high: f64,
+    /// Ends in places.
+    from: f64,
+    to: f64,
+    logarithmic: bool,
+    ticks: Vec<f64>,
+}
+
+impl Axis {
+    /// Ends where it is told to; about `n` ticks within.
+    pub fn linear(low: f64, high: f64, (from, to): (f64, f64), n: usize) -> Axis {
+        let (low, high) = apart(low, high);
+        let step = step(low, high, n);
+        let first = (low / step).ceil() as i64;
+        let last = (high / step + 1e-9).floor() as i64;
+        Axis {
+            low,
+            high,
+            from,
+            to,
+            logarithmic: false,
+            ticks: (first..=last).map(|i| i as f64 * step).collect(),
+        }
+    }
+
+    /// Ends at ticks around the values.
+    pub fn round(low: f64, high: f64, places: (f64, f64), n: usize) -> Axis {
+        let (low, high) = apart(low, high);
+        // A curve near zero is read from zero.
+        let low = if low > 0.0 && low < 0.4 * high { 0.0 } else { low };
+        let step = step(low, high, n);
+        let ends = ((low / step).floor() * step, (high / step).ceil() * step);
+        Axis::linear(ends.0, ends.1, places, n)
+    }
+
+    /// Powers of ten around the values, which are positive.
+    pub fn logarithmic(low: f64, high: f64, (from, to): (f64, f64)) -> Axis {
+        let (first, last) = (low.log10().floor(), high.log10().ceil());
+        let every = ((last - first) / 6.0).ceil().max(1.0) as usize;
+        Axis {
+            low: first,
+            high: last,
+            from,
+            to,
+            logarithmic: true,
+            ticks: (first as i64..=last as i64)
+                .step_by(every)
+                .map(|i| 10f64.powi(i as i32))
+                .collect(),
+        }
+    }
+
+    /// The place of a value.
+    pub fn at(&self, value: f64) -> f64 {
+        let value = match self.logarithmic {
+            true => value.log10(),
+            false => value,
+        };
+        self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
+    }
+
+    /// Values that are written beside the axis.
+    pub fn ticks(&self) -> &[f64] {
+        &self.ticks
+    }
+
+    /// Whether equal distances are equal factors.
+    pub fn is_logarithmic(&self) -> bool {
+        self.logarithmic
+    }
+}
+
+/// The smallest and the largest; none of nothing.
+pub fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    values
+        .filter(|v| v.is_finite())
+        .fold(None, |ends, v| match ends {
+            None => Some((v, v)),
+            Some((low, high)) => Some((f64::min(low, v), f64::max(high, v))),
+        })
+}
+
+/// Two ends that differ.
+fn apart(low: f64, high: f64) -> (f64, f64) {
+    if high > low {
+        return (low, high);
+    }
+    let around = if low == 0.0 { 1.0 } else { low.abs() * 0.5 };
+    (low - around, low + around)
+}
+
+/// 1, 2 or 5 times a power of ten, so that about `n` steps fit.
+fn step(low: f64, high: f64, n: usize) -> f64 {
+    let rough = (high - low) / n as f64;
+    let power = 10f64.powf(rough.log10().floor());
+    let times = match rough / power {
+        r if r <= 1.0 + 1e-9 => 1.0,
+        r if r <= 2.0 + 1e-9 => 2.0,
+        r if r <= 5.0 + 1e-9 => 5.0,
+        _ => 10.0,
+    };
+    times * power
+}
+
+/// A tick in as few characters as it takes.
+pub fn label(v: f64) -> String {
+    let size = v.abs();
+    if v == 0.0 {
+        return "0".into();
+    }
+    if size >= 1e6 || size < 1e-3 {
+        let text = format!("{v:.1e}");
+        return text.replace(".0e", "e");
+    }
+    let text = format!("{v:.4}");
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_within() {
+        let axis = Axis::linear(1.0, 380.0, (0.0, 100.0), 5);
+        assert_eq!(axis.ticks(), [100.0, 200.0, 300.0]);
+        assert_eq!((axis.at(1.0), axis.at(380.0)), (0.0, 100.0));
+        let axis = Axis::round(0.02, 0.69, (100.0, 0.0), 4);
+        assert_eq!(axis.ticks().len(), 5);
+        assert_eq!((axis.at(0.0), axis.at(0.8)), (100.0, 0.0));
+        let axis = Axis::logarithmic(2e-5, 30.0, (0.0, 7.0));
+        assert_eq!((axis.ticks()[0], axis.at(1e-5)), (1e-5, 0.0));
+    }
+
+    #[test]
+    fn one_value_has_an_axis_too() {
+        for v in [0.0, 0.5, -3.0, 1e9] {
+            let axis = Axis::round(v, v, (0.0, 1.0), 4);
+            assert!((0.0..=1.0).contains(&axis.at(v)), "{v}");
+            assert!(!axis.ticks().is_empty(), "{v}");
+        }
+    }
+
+    #[test]
+    fn labels_are_short() {
+        assert_eq!(
+            [0.0, 0.25, 100.0, 1e-5, 5e-4, 2e6, -0.5].map(label),
+            ["0", "0.25", "100", "1e-5", "5e-4", "2e6", "-0.5"]
+        );
+    }
+}

@@ -14,25 +14,19 @@ pub fn draw(s: &Source<'_>) -> Option<Markup> {
     let audit = s.result["audit"].as_object()?;
     let audit = &Value::Object(audit.clone());
     Some(html! {
-        (rows(audit))
-        (classes(audit))
+        div.beside { (rows(audit)) (classes(audit)) }
+        (dropped(audit))
         (findings(list(&audit["findings"])))
     })
 }
 
-/// Rows by split, those that were dropped, texts that are cut.
+/// Rows by split, and the share of texts that are cut.
 fn rows(audit: &Value) -> Markup {
     let splits: Vec<(&String, u64)> = audit["rows"]
         .as_object()
         .into_iter()
         .flatten()
         .filter_map(|(split, n)| Some((split, n.as_u64()?)))
-        .collect();
-    let dropped: Vec<(&String, u64)> = audit["dropped"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter_map(|(why, n)| Some((why, n.as_u64().filter(|n| *n > 0)?)))
         .collect();
     let cut = audit["truncated"].is_object();
     html! {
@@ -51,6 +45,17 @@ fn rows(audit: &Value) -> Markup {
                 }
             }))
         }
+    }
+}
+
+fn dropped(audit: &Value) -> Markup {
+    let dropped: Vec<(&String, u64)> = audit["dropped"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(why, n)| Some((why, n.as_u64().filter(|n| *n > 0)?)))
+        .collect();
+    html! {
         @if !dropped.is_empty() {
             p {
                 "Dropped before training: "

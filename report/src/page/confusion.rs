@@ -27,8 +27,9 @@ pub fn draw(s: &Source<'_>) -> Option<Markup> {
         div.beside {
             @if labels.len() <= TABLE { (table(&confusion, &labels, split)) } @else { (picture(&confusion, split)) }
             @if labels.len() > 2 && !pairs.is_empty() { (mixed_up(&pairs, &labels)) }
+            @if labels.len() <= TABLE { (classes(&metrics[split]["per_class"])) }
         }
-        (classes(&metrics[split]["per_class"]))
+        @if labels.len() > TABLE { (classes(&metrics[split]["per_class"])) }
     })
 }
 

@@ -28,7 +28,8 @@ pub fn draw(s: &Source<'_>) -> Option<Markup> {
         ("weights", text("weights_sha256")),
         ("identity", text("identity")),
     ];
-    if cost.iter().chain(&origin).all(|(_, v)| v.is_none()) {
+    // Version and seed alone are no part of a page.
+    if cost.iter().chain(&origin[2..]).all(|(_, v)| v.is_none()) {
         return None;
     }
     Some(html! {

@@ -30,8 +30,7 @@ pub fn draw(s: &Source<'_>) -> Option<Markup> {
     let more = &wrong[total.min(SHOWN)..total.min(FOLDED)];
     Some(html! {
         p {
-            (total) " of " (count(s.predictions.len() as u64, "test row")) " are wrong. "
-            "Those of the largest probability come first: often the label is wrong, or the text says two things."
+            (total) " of " (count(s.predictions.len() as u64, "test row")) " are wrong. Those of the largest probability come first."
         }
         (entries(&wrong[..total.min(SHOWN)]))
         @if !more.is_empty() {

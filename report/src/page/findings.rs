@@ -6,6 +6,11 @@ use super::Source;
 use crate::run::Status;
 use crate::why::{Level, why};
 
+/// As a page writes it.
+fn arrows(text: &str) -> String {
+    text.replace(" -> ", " \u{2192} ")
+}
+
 pub fn draw(s: &Source<'_>) -> Option<Markup> {
     if s.run.status == Status::None {
         return None;
@@ -18,8 +23,8 @@ pub fn draw(s: &Source<'_>) -> Option<Markup> {
                 li.(match f.level { Level::Warning => "warning", Level::Note => "note" }) {
                     span.level { (f.level.word()) }
                     div {
-                        p { (f.words) }
-                        @if !f.lines.is_empty() { ul.lines { @for line in &f.lines { li { (line) } } } }
+                        p { (arrows(&f.words)) }
+                        @if !f.lines.is_empty() { ul.lines { @for line in &f.lines { li { (arrows(line)) } } } }
                     }
                 }
             }

@@ -68,7 +68,7 @@ fn sentence(s: &Source<'_>) -> Option<Markup> {
         test["accuracy_interval"][1].as_f64(),
     );
     Some(html! {
-        span.figure { (percent(accuracy)) } " of " (count(n, row)) " right"
+        span.figure { (percent(accuracy)) } " of " (count(n, row)) " are right"
         @if let (Some(low), Some(high)) = interval {
             span.faint { ", 95 % interval " (percent(low)) " to " (percent(high)) }
         }

@@ -17,10 +17,10 @@ pub fn draw(s: &Source<'_>) -> Option<Markup> {
         return None;
     }
     Some(html! {
-        (bars(s))
-        (worth(&s.result["worth"]))
-        (table(metrics, &splits))
-        (selection(s))
+        div.beside {
+            div.wide { (bars(s)) (worth(&s.result["worth"])) (selection(s)) }
+            (table(metrics, &splits))
+        }
     })
 }
 
@@ -64,7 +64,7 @@ fn bars(s: &Source<'_>) -> Markup {
     rows.extend(bar("this model", words.unwrap_or_default(), scores, true));
     html! {
         table.bars {
-            caption { "Accuracy, with 95 % intervals" }
+            caption { "Accuracy" @if rows.iter().any(|r| r.interval.is_some()) { span.faint { ", with 95 % intervals" } } }
             thead.hidden { tr { th scope="col" { "Model" } th scope="col" { "Bar" } th scope="col" { "Accuracy" } } }
             tbody {
                 @for row in &rows {
@@ -93,9 +93,11 @@ fn bar_picture(bar: &Bar) -> Markup {
             rect.track x="0" y="4" width="100%" height="18" rx="2" {}
             rect.fill x="0" y="4" width=(place(bar.accuracy)) height="18" rx="2" {}
             @if let Some((low, high)) = bar.interval {
-                line.whisker x1=(place(low)) x2=(place(high)) y1="13" y2="13" {}
-                line.whisker x1=(place(low)) x2=(place(low)) y1="8" y2="18" {}
-                line.whisker x1=(place(high)) x2=(place(high)) y1="8" y2="18" {}
+                @for class in ["halo", "whisker"] {
+                    line.(class) x1=(place(low)) x2=(place(high)) y1="13" y2="13" {}
+                    line.(class) x1=(place(low)) x2=(place(low)) y1="8" y2="18" {}
+                    line.(class) x1=(place(high)) x2=(place(high)) y1="8" y2="18" {}
+                }
             }
         }
     }
@@ -122,7 +124,7 @@ fn worth(worth: &Value) -> Markup {
 
 /// Scores that have a name, in this order; others follow under their key.
 const NAMES: [(&str, &str); 13] = [
-    ("n", "rows"),
+    ("n", "rows or tokens"),
     ("accuracy", "accuracy"),
     ("macro_f1", "macro F1"),
     ("micro_f1", "micro F1"),
@@ -149,6 +151,7 @@ fn table(metrics: &Value, splits: &[&str]) -> Markup {
             }
         }
     }
+    let of_rows = splits.iter().all(|s| metrics[s]["confusion"].is_array());
     rows.retain(|(key, _)| splits.iter().any(|s| metrics[s][key].is_number()));
     scroll(
         "Scores",
@@ -158,6 +161,7 @@ fn table(metrics: &Value, splits: &[&str]) -> Markup {
                 thead { tr { th scope="col" { "score" } @for split in splits { th.number scope="col" { (split) } } } }
                 tbody {
                     @for (key, name) in &rows {
+                        @let name = if key == "n" && of_rows { "rows" } else { name };
                         tr { th scope="row" { (name) } @for split in splits { td.number { (cell(&metrics[split], key)) } } }
                     }
                 }

@@ -30,6 +30,13 @@ impl Axis {
         }
     }
 
+    /// The same for whole numbers: steps.
+    pub fn whole(low: f64, high: f64, places: (f64, f64), n: usize) -> Axis {
+        let mut axis = Axis::linear(low, high, places, n);
+        axis.ticks.retain(|t| (t - t.round()).abs() < 1e-9);
+        axis
+    }
+
     /// Ends at ticks around the values.
     pub fn round(low: f64, high: f64, places: (f64, f64), n: usize) -> Axis {
         let (low, high) = apart(low, high);
@@ -40,20 +47,25 @@ impl Axis {
         Axis::linear(ends.0, ends.1, places, n)
     }
 
-    /// Powers of ten around the values, which are positive.
+    /// Ends at 1, 2 or 5 times a power of ten around the values, which are positive; ticks at powers of ten.
     pub fn logarithmic(low: f64, high: f64, (from, to): (f64, f64)) -> Axis {
-        let (first, last) = (low.log10().floor(), high.log10().ceil());
-        let every = ((last - first) / 6.0).ceil().max(1.0) as usize;
+        let power = |v: f64| 10f64.powf(v.log10().floor());
+        let times = |v: f64| v / power(v);
+        let below = [5.0, 2.0, 1.0].into_iter().find(|t| *t <= times(low) * (1.0 + 1e-9));
+        let above = [1.0, 2.0, 5.0, 10.0].into_iter().find(|t| *t >= times(high) * (1.0 - 1e-9));
+        let ends = (
+            (below.unwrap_or(1.0) * power(low)).log10(),
+            (above.unwrap_or(10.0) * power(high)).log10(),
+        );
+        let (first, last) = ((ends.0 - 1e-9).ceil() as i32, (ends.1 + 1e-9).floor() as i32);
+        let every = (f64::from(last - first) / 6.0).ceil().max(1.0) as usize;
         Axis {
-            low: first,
-            high: last,
+            low: ends.0,
+            high: ends.1,
             from,
             to,
             logarithmic: true,
-            ticks: (first as i64..=last as i64)
-                .step_by(every)
-                .map(|i| 10f64.powi(i as i32))
-                .collect(),
+            ticks: (first..=last).step_by(every).map(|i| 10f64.powi(i)).collect(),
         }
     }
 
@@ -115,7 +127,7 @@ pub fn label(v: f64) -> String {
     if v == 0.0 {
         return "0".into();
     }
-    if size >= 1e6 || size < 1e-3 {
+    if !(1e-3..1e5).contains(&size) {
         let text = format!("{v:.1e}");
         return text.replace(".0e", "e");
     }
@@ -132,11 +144,16 @@ mod tests {
         let axis = Axis::linear(1.0, 380.0, (0.0, 100.0), 5);
         assert_eq!(axis.ticks(), [100.0, 200.0, 300.0]);
         assert_eq!((axis.at(1.0), axis.at(380.0)), (0.0, 100.0));
+        assert_eq!(Axis::whole(1.0, 2.0, (0.0, 1.0), 5).ticks(), [1.0, 2.0]);
         let axis = Axis::round(0.02, 0.69, (100.0, 0.0), 4);
         assert_eq!(axis.ticks().len(), 5);
         assert_eq!((axis.at(0.0), axis.at(0.8)), (100.0, 0.0));
-        let axis = Axis::logarithmic(2e-5, 30.0, (0.0, 7.0));
-        assert_eq!((axis.ticks()[0], axis.at(1e-5)), (1e-5, 0.0));
+        let axis = Axis::logarithmic(2.1e-4, 3.0, (0.0, 1.0));
+        assert_eq!(axis.ticks(), [1e-3, 1e-2, 1e-1, 1.0]);
+        assert!(axis.at(2e-4).abs() < 1e-9 && (axis.at(5.0) - 1.0).abs() < 1e-9);
+        let axis = Axis::logarithmic(1e-30, 1e30, (0.0, 1.0));
+        assert_eq!(axis.ticks().len(), 7);
+        assert!((axis.ticks()[0] / 1e-30 - 1.0).abs() < 1e-9);
     }
 
     #[test]
@@ -152,7 +169,8 @@ mod tests {
     fn labels_are_short() {
         assert_eq!(
             [0.0, 0.25, 100.0, 1e-5, 5e-4, 2e6, -0.5].map(label),
-            ["0", "0.25", "100", "1e-5", "5e-4", "2e6", "-0.5"]
+            ["0", "0.25", "100", "1e-5", "5e-4", "2e6", "-0.5"],
+            "ticks"
         );
     }
 }

@@ -94,7 +94,7 @@ impl Chart {
         }
         let xs = all().map(|p| p.0);
         let (x_low, x_high) = axis::extent(xs.chain(self.places.iter().map(|p| p.0)))?;
-        let x = Axis::linear(x_low.min(1.0), x_high, (LEFT, WIDTH - RIGHT), 5);
+        let x = Axis::whole(x_low.min(1.0), x_high, (LEFT, WIDTH - RIGHT), 5);
         let (y_low, y_high) = self.range.or_else(|| axis::extent(all().map(|p| p.1)))?;
         let span = (self.height - BOTTOM, TOP);
         let y = match self.range {

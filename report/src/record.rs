@@ -130,9 +130,7 @@ mod tests {
 
     #[test]
     fn phases_are_told_apart_also_when_they_have_one_name() {
-        let epoch = |phase: &str, epoch: u64, step: u64| {
-            json!({"phase": phase, "epoch": epoch, "step": step, "loss": 0.5, "validation_loss": 1})
-        };
+        let epoch = |phase: &str, epoch: u64, step: u64| json!({"phase": phase, "epoch": epoch, "step": step, "loss": 0.5, "validation_loss": 1});
         let step = |phase: &str, step: u64| json!({"phase": phase, "step": step, "loss": 1.0});
         let record = Record::of([
             step("head", 1),
@@ -149,7 +147,10 @@ mod tests {
             .iter()
             .map(|p| (p.name.as_str(), p.before, p.steps.len(), p.epochs.len()))
             .collect();
-        assert_eq!(told, [("head", 0, 1, 1), ("all", 4, 2, 2), ("all", 10, 0, 1)]);
+        assert_eq!(
+            told,
+            [("head", 0, 1, 1), ("all", 4, 2, 2), ("all", 10, 0, 1)]
+        );
         assert_eq!(record.phases[1].epoch_loss(), [(3.0, 0.5), (6.0, 0.5)]);
         assert_eq!(record.phases[1].terms(), ["loss"]);
     }

@@ -49,7 +49,11 @@ fn text_and_lines_stand_out_in_both_schemes_and_in_print() {
     let schemes = schemes();
     assert_eq!(schemes.len(), 3);
     for (scheme, colours) in ["light", "dark", "print"].iter().zip(&schemes) {
-        let of = |name: &str| *colours.get(name).unwrap_or_else(|| panic!("{scheme}: no {name}"));
+        let of = |name: &str| {
+            *colours
+                .get(name)
+                .unwrap_or_else(|| panic!("{scheme}: no {name}"))
+        };
         // Text: 4.5; ink, which most of the page is set in: 7. Lines and marks: 3.
         for (front, back, least) in [
             ("ink", "paper", 7.0),

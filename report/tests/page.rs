@@ -18,15 +18,36 @@ fn a_full_run_has_every_part() {
     assert_eq!(
         parts(&text),
         [
-            "result", "findings", "curves", "confusion", "reliability", "errors", "data", "model",
-            "elsewhere", "recipe", "cost"
+            "result",
+            "findings",
+            "curves",
+            "confusion",
+            "reliability",
+            "errors",
+            "data",
+            "model",
+            "elsewhere",
+            "recipe",
+            "cost"
         ]
     );
     for wanted in [
-        "74.7 %", "69.5 to 79.3", "tf-idf + logistic regression", "+8.7 points", "0.8312", "2.3100",
-        "epoch 6, kept", "Learning rate", "Gradient norm", "after temperature scaling",
-        "75 of 300 test rows are wrong", "12 rows of train occur more than once", "films.tsv:13",
-        "2,114,560", "AutoModelForSequenceClassification.from_pretrained(", "# default: Devlin et al. 2019",
+        "74.7 %",
+        "69.5 to 79.3",
+        "tf-idf + logistic regression",
+        "+8.7 points",
+        "0.8312",
+        "2.3100",
+        "epoch 6, kept",
+        "Learning rate",
+        "Gradient norm",
+        "after temperature scaling",
+        "75 of 300 test rows are wrong",
+        "12 rows of train occur more than once",
+        "films.tsv:13",
+        "2,114,560",
+        "AutoModelForSequenceClassification.from_pretrained(",
+        "# default: Devlin et al. 2019",
         "360 MiB",
     ] {
         assert!(text.contains(wanted), "{wanted}");
@@ -38,12 +59,29 @@ fn parts_without_their_fields_are_left_out() {
     assert_eq!(parts(&page(&Fixture::bare().run())), ["findings"]);
     assert_eq!(
         parts(&page(&Fixture::old().run())),
-        ["result", "findings", "curves", "confusion", "errors", "elsewhere", "recipe", "cost"]
+        [
+            "result",
+            "findings",
+            "curves",
+            "confusion",
+            "errors",
+            "elsewhere",
+            "recipe",
+            "cost"
+        ]
     );
     let masked = page(&Fixture::masked().run());
     assert_eq!(
         parts(&masked),
-        ["result", "findings", "curves", "model", "elsewhere", "recipe", "cost"]
+        [
+            "result",
+            "findings",
+            "curves",
+            "model",
+            "elsewhere",
+            "recipe",
+            "cost"
+        ]
     );
     assert!(masked.contains("of 5,120 hidden test tokens are right"));
     let failed = page(&Fixture::failed().run());
@@ -75,11 +113,20 @@ fn a_field_of_another_kind_is_as_good_as_absent() {
     places(&full.result, "", &mut all);
     assert!(all.len() > 100);
     for place in all {
-        for other in [Value::Null, json!("text"), json!(-1e300), json!([]), json!({"a": 1})] {
+        for other in [
+            Value::Null,
+            json!("text"),
+            json!(-1e300),
+            json!([]),
+            json!({"a": 1}),
+        ] {
             let mut f = Fixture::full();
             *f.result.pointer_mut(&place).expect("it is there") = other;
             let text = page(&f.run());
-            assert!(!text.contains("NaN") && text.ends_with("</html>"), "{place}");
+            assert!(
+                !text.contains("NaN") && text.ends_with("</html>"),
+                "{place}"
+            );
         }
     }
 }
@@ -110,7 +157,9 @@ fn what_stands_in_the_data_is_text() {
 fn nothing_is_loaded_from_anywhere_and_no_script_is_needed() {
     let text = page(&Fixture::full().run());
     let parts = text.split("&lt;script").collect::<String>();
-    for word in ["<script", "src=\"", "url(", "@import", "http://", "https://", "<iframe"] {
+    for word in [
+        "<script", "src=\"", "url(", "@import", "http://", "https://", "<iframe",
+    ] {
         assert!(!parts.contains(word), "{word}");
     }
     assert!(text.contains("default-src 'none'"));
@@ -133,20 +182,36 @@ fn the_page_can_be_read_aloud() {
         assert_eq!(text.matches("<h1").count(), 1);
         for table in text.split("<table").skip(1) {
             let table = table.split("</table>").next().expect("a table");
-            assert!(table.contains("scope=\"col\"") && table.contains("scope=\"row\""), "{table}");
+            assert!(
+                table.contains("scope=\"col\"") && table.contains("scope=\"row\""),
+                "{table}"
+            );
         }
         for picture in text.split("<svg").skip(1) {
             let picture = picture.split("</svg>").next().expect("a picture");
-            let hidden = picture.split('>').next().is_some_and(|t| t.contains("aria-hidden"));
-            let said = picture.contains("role=\"img\"") && picture.contains("<title") && picture.contains("<desc");
+            let hidden = picture
+                .split('>')
+                .next()
+                .is_some_and(|t| t.contains("aria-hidden"));
+            let said = picture.contains("role=\"img\"")
+                && picture.contains("<title")
+                && picture.contains("<desc");
             assert!(hidden || said, "{picture}");
         }
-        let mut ids: Vec<&str> = text.split(" id=\"").skip(1).filter_map(|t| t.split('"').next()).collect();
+        let mut ids: Vec<&str> = text
+            .split(" id=\"")
+            .skip(1)
+            .filter_map(|t| t.split('"').next())
+            .collect();
         let n = ids.len();
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), n);
-        for target in text.split("aria-labelledby=\"").skip(1).filter_map(|t| t.split('"').next()) {
+        for target in text
+            .split("aria-labelledby=\"")
+            .skip(1)
+            .filter_map(|t| t.split('"').next())
+        {
             assert!(target.split(' ').all(|id| ids.contains(&id)), "{target}");
         }
     }
@@ -155,9 +220,7 @@ fn the_page_can_be_read_aloud() {
 #[test]
 fn errors_come_by_confidence_and_all_right_is_said() {
     let mut f = Fixture::full();
-    let row = |id: &str, label: &str, p: f64| {
-        json!({"id": id, "label": label, "prediction": "positive", "probabilities": [1.0 - p, p], "input": id})
-    };
+    let row = |id: &str, label: &str, p: f64| json!({"id": id, "label": label, "prediction": "positive", "probabilities": [1.0 - p, p], "input": id});
     f.predictions = vec![
         row("little", "negative", 0.6),
         row("right", "positive", 0.99),
@@ -183,8 +246,11 @@ fn many_classes_are_a_picture_and_a_list_of_pairs() {
 #[test]
 fn phases_follow_each_other_on_one_axis() {
     let mut f = Fixture::full();
-    let line = |phase: &str, step: u64| json!({"phase": phase, "step": step, "loss": 1.0 / step as f64});
-    f.metrics = [("head", 1), ("head", 50), ("all", 1), ("all", 100)].map(|(p, s)| line(p, s)).into();
+    let line =
+        |phase: &str, step: u64| json!({"phase": phase, "step": step, "loss": 1.0 / step as f64});
+    f.metrics = [("head", 1), ("head", 50), ("all", 1), ("all", 100)]
+        .map(|(p, s)| line(p, s))
+        .into();
     let text = page(&f.run());
     assert!(text.contains(">head</text>") && text.contains(">all</text>"));
     assert!(text.contains("at step 150"), "the last step of both");

@@ -3,10 +3,12 @@
 //! - `run.rs`: what a run leaves behind and says; exit codes
 //! - `resume.rs`: Ctrl-C, SIGKILL, and going on with the same bits
 //! - `place.rs`: run directories, and what is refused
+//! - `report.rs`: the page of a run, and what stands out in it
 //! - `verbs.rs`: validate, explain, schema, recipes, runs, completions, help
 
 mod bench;
 mod place;
+mod report;
 mod resume;
 mod run;
 mod verbs;

@@ -56,7 +56,10 @@ fn a_run_leaves_its_result_its_predictions_and_its_recipe() {
     assert!(!tensors.is_empty());
     for tensor in tensors {
         assert_eq!(tensor["trains"], true, "{tensor}");
-        assert!(tensor["change"].as_f64().expect("a number") > 0.0, "{tensor}");
+        assert!(
+            tensor["change"].as_f64().expect("a number") > 0.0,
+            "{tensor}"
+        );
     }
     assert!(bench.read("r/log.txt").contains("epoch 4/4"));
     assert!(bench.path("r/model").is_dir());

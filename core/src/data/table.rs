@@ -48,7 +48,12 @@ impl Input<'_> {
             }
         };
         Some(match text.char_indices().nth(most) {
-            Some(_) => text.chars().take(most.saturating_sub(1)).collect::<String>() + "\u{2026}",
+            Some(_) => {
+                text.chars()
+                    .take(most.saturating_sub(1))
+                    .collect::<String>()
+                    + "\u{2026}"
+            }
             None => text,
         })
     }

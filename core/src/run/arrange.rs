@@ -85,9 +85,8 @@ pub(super) fn looked_back(c: &Checked, store: &Store) -> Result<(Vec<Layer>, Vec
 /// Names of the parameters that train in some phase.
 fn trained(c: &Checked, transfer: &mut Transfer<'_>) -> Result<BTreeSet<String>> {
     let mut trained = BTreeSet::new();
-    let names = |params: &[Param]| -> Vec<String> {
-        params.iter().map(|p| p.name().to_string()).collect()
-    };
+    let names =
+        |params: &[Param]| -> Vec<String> { params.iter().map(|p| p.name().to_string()).collect() };
     for phase in c.strategy.phases(transfer)? {
         match phase {
             Phase::Train(t) => {

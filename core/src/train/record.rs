@@ -39,7 +39,11 @@ mod tests {
         for total in [1, 3, 499, 500, 501, 999, 1000, 12_345, 1_000_000] {
             let steps: Vec<u64> = (0..total).filter(|&s| step_has_line(s, total)).collect();
             assert!(steps.len() <= 501, "{total}: {}", steps.len());
-            assert!(steps.len() as u64 >= total.min(250), "{total}: {}", steps.len());
+            assert!(
+                steps.len() as u64 >= total.min(250),
+                "{total}: {}",
+                steps.len()
+            );
             assert_eq!((steps[0], steps[steps.len() - 1]), (0, total - 1));
             let gaps: Vec<u64> = steps.windows(2).map(|w| w[1] - w[0]).collect();
             let (last, even) = gaps.split_last().map_or((&0, &[][..]), |(l, e)| (l, e));

@@ -63,7 +63,9 @@ fn table(confusion: &[Vec<u64>], labels: &[&str], split: &str) -> Markup {
 /// Many classes: a square a cell that is not zero, darker with its share of the row.
 fn picture(confusion: &[Vec<u64>], split: &str) -> Markup {
     let n = confusion.len();
-    let right: u64 = (0..n).map(|i| confusion[i].get(i).copied().unwrap_or(0)).sum();
+    let right: u64 = (0..n)
+        .map(|i| confusion[i].get(i).copied().unwrap_or(0))
+        .sum();
     let all: u64 = confusion.iter().flatten().sum();
     html! {
         figure.matrix {

@@ -14,8 +14,16 @@ pub fn draw(s: &Source<'_>) -> Option<Markup> {
     let cost = [
         ("time", took.map(seconds)),
         ("steps", number("steps").map(thousands)),
-        ("a step", each.map(|(s, n)| format!("{:.0} ms", s / n as f64 * 1e3))),
-        ("memory at most", number("peak_rss_mb").filter(|n| *n > 0).map(|n| format!("{} MiB", thousands(n)))),
+        (
+            "a step",
+            each.map(|(s, n)| format!("{:.0} ms", s / n as f64 * 1e3)),
+        ),
+        (
+            "memory at most",
+            number("peak_rss_mb")
+                .filter(|n| *n > 0)
+                .map(|n| format!("{} MiB", thousands(n))),
+        ),
         ("device", text("device")),
         ("threads", number("threads").map(|n| n.to_string())),
     ];
@@ -24,7 +32,10 @@ pub fn draw(s: &Source<'_>) -> Option<Markup> {
         ("seed", number("seed").map(|n| n.to_string())),
         ("recipe", text("recipe_sha256")),
         ("data", text("data_sha256")),
-        ("source weights", s.run.identity["source_digest"].as_str().map(String::from)),
+        (
+            "source weights",
+            s.run.identity["source_digest"].as_str().map(String::from),
+        ),
         ("weights", text("weights_sha256")),
         ("identity", text("identity")),
     ];

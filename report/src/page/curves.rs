@@ -48,7 +48,10 @@ fn places(s: &Source<'_>) -> Vec<(f64, String)> {
     let kept = s.result["selection"]["epoch"].as_u64();
     let last = s.record.phases.iter().rfind(|p| !p.epochs.is_empty());
     if let (Some(kept), Some(phase)) = (kept, last) {
-        let line = phase.epochs.iter().find(|l| l["epoch"].as_u64() == Some(kept));
+        let line = phase
+            .epochs
+            .iter()
+            .find(|l| l["epoch"].as_u64() == Some(kept));
         if let Some(step) = line.and_then(|l| l["step"].as_f64()) {
             places.push((phase.before as f64 + step, format!("epoch {kept}, kept")));
         }
@@ -111,9 +114,21 @@ fn line(name: &str, look: Look, points: Vec<(f64, f64)>) -> Line {
 
 fn loss(record: &Record) -> Option<Chart> {
     let lines = vec![
-        line("training, step", Look::Faint, over(record, |p| p.steps("loss"))),
-        line("training, epoch mean", Look::First, over(record, Phase::epoch_loss)),
-        line("validation", Look::Second, over(record, |p| p.epochs("validation_loss"))),
+        line(
+            "training, step",
+            Look::Faint,
+            over(record, |p| p.steps("loss")),
+        ),
+        line(
+            "training, epoch mean",
+            Look::First,
+            over(record, Phase::epoch_loss),
+        ),
+        line(
+            "validation",
+            Look::Second,
+            over(record, |p| p.epochs("validation_loss")),
+        ),
     ];
     chart("Loss", 280.0, lines)
 }

@@ -32,7 +32,11 @@ struct Source<'a> {
 }
 
 /// A part: its identifier, its title, and how it is drawn; nothing where its fields are absent.
-type Part = (&'static str, &'static str, fn(&Source<'_>) -> Option<Markup>);
+type Part = (
+    &'static str,
+    &'static str,
+    fn(&Source<'_>) -> Option<Markup>,
+);
 
 const PARTS: [Part; 11] = [
     ("result", "Result", scores::draw),

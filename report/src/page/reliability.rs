@@ -82,7 +82,13 @@ fn diagram(before: &[Bin], after: &[Bin], split: &str) -> Markup {
     let about = |name: &str, bins: &[Bin]| {
         let text: Vec<String> = bins
             .iter()
-            .map(|b| format!("{} sure, {} right", percent(b.confidence), percent(b.accuracy)))
+            .map(|b| {
+                format!(
+                    "{} sure, {} right",
+                    percent(b.confidence),
+                    percent(b.accuracy)
+                )
+            })
             .collect();
         format!("{name}: {}.", text.join("; "))
     };

@@ -56,7 +56,12 @@ fn bars(s: &Source<'_>) -> Markup {
         rows.extend(bar(text("name"), text("words"), &baseline["test"], false));
     }
     let twin = &s.result["baseline"]["source_only"]["test"];
-    rows.extend(bar("source only", "the source model, not adapted", twin, false));
+    rows.extend(bar(
+        "source only",
+        "the source model, not adapted",
+        twin,
+        false,
+    ));
     let (scores, words) = match metrics["test"]["accuracy"].is_number() {
         true => (&metrics["test"], s.result["strategy"]["method"].as_str()),
         false => (&metrics["validation"], Some("on validation rows")),

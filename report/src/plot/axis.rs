@@ -41,7 +41,11 @@ impl Axis {
     pub fn round(low: f64, high: f64, places: (f64, f64), n: usize) -> Axis {
         let (low, high) = apart(low, high);
         // A curve near zero is read from zero.
-        let low = if low > 0.0 && low < 0.4 * high { 0.0 } else { low };
+        let low = if low > 0.0 && low < 0.4 * high {
+            0.0
+        } else {
+            low
+        };
         let step = step(low, high, n);
         let ends = ((low / step).floor() * step, (high / step).ceil() * step);
         Axis::linear(ends.0, ends.1, places, n)
@@ -51,13 +55,20 @@ impl Axis {
     pub fn logarithmic(low: f64, high: f64, (from, to): (f64, f64)) -> Axis {
         let power = |v: f64| 10f64.powf(v.log10().floor());
         let times = |v: f64| v / power(v);
-        let below = [5.0, 2.0, 1.0].into_iter().find(|t| *t <= times(low) * (1.0 + 1e-9));
-        let above = [1.0, 2.0, 5.0, 10.0].into_iter().find(|t| *t >= times(high) * (1.0 - 1e-9));
+        let below = [5.0, 2.0, 1.0]
+            .into_iter()
+            .find(|t| *t <= times(low) * (1.0 + 1e-9));
+        let above = [1.0, 2.0, 5.0, 10.0]
+            .into_iter()
+            .find(|t| *t >= times(high) * (1.0 - 1e-9));
         let ends = (
             (below.unwrap_or(1.0) * power(low)).log10(),
             (above.unwrap_or(10.0) * power(high)).log10(),
         );
-        let (first, last) = ((ends.0 - 1e-9).ceil() as i32, (ends.1 + 1e-9).floor() as i32);
+        let (first, last) = (
+            (ends.0 - 1e-9).ceil() as i32,
+            (ends.1 + 1e-9).floor() as i32,
+        );
         let every = (f64::from(last - first) / 6.0).ceil().max(1.0) as usize;
         Axis {
             low: ends.0,
@@ -65,7 +76,10 @@ impl Axis {
             from,
             to,
             logarithmic: true,
-            ticks: (first..=last).step_by(every).map(|i| 10f64.powi(i)).collect(),
+            ticks: (first..=last)
+                .step_by(every)
+                .map(|i| 10f64.powi(i))
+                .collect(),
         }
     }
 

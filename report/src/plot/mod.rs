@@ -50,7 +50,10 @@ impl Look {
         let (x, y) = (round(x), round(y));
         Some(match self {
             Look::Faint | Look::Plain => return None,
-            Look::First => format!("M{} {y}a3.2 3.2 0 1 0 6.4 0a3.2 3.2 0 1 0 -6.4 0", round(x - 3.2)),
+            Look::First => format!(
+                "M{} {y}a3.2 3.2 0 1 0 6.4 0a3.2 3.2 0 1 0 -6.4 0",
+                round(x - 3.2)
+            ),
             Look::Second => format!("M{x} {}l4.4 4.4l-4.4 4.4l-4.4 -4.4z", round(y - 4.4)),
             Look::Third => format!("M{} {}h6v6h-6z", round(x - 3.0), round(y - 3.0)),
         })
@@ -153,11 +156,7 @@ fn anchor(at: f64) -> &'static str {
 }
 
 fn drawn(line: &Line, x: &Axis, y: &Axis) -> Markup {
-    let places: Vec<(f64, f64)> = line
-        .points
-        .iter()
-        .map(|p| (x.at(p.0), y.at(p.1)))
-        .collect();
+    let places: Vec<(f64, f64)> = line.points.iter().map(|p| (x.at(p.0), y.at(p.1))).collect();
     path(&places, line.look)
 }
 
@@ -227,7 +226,10 @@ mod tests {
             ..Chart::default()
         };
         assert!(chart(vec![line(&[])]).draw().is_none());
-        let text = chart(vec![line(&[(3.0, 0.5)])]).draw().unwrap().into_string();
+        let text = chart(vec![line(&[(3.0, 0.5)])])
+            .draw()
+            .unwrap()
+            .into_string();
         assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
         assert!(text.contains("id=\"loss---more-title\""), "{text}");
         assert!(text.contains("a &lt; b"), "{text}");

@@ -7,14 +7,22 @@ use crate::record::Phase;
 
 /// Pieces that the step lines of a phase are averaged in: single steps of small batches jump about.
 const PIECES: usize = 20;
-/// The training loss rose when its end is so many times its beginning.
+/// A piece of fewer steps than this is too few to speak of a jump.
+const PIECE: usize = 5;
+/// The training loss rose when the last fifth of the steps is so many times the first.
 const ROSE: f64 = 1.1;
-/// It jumped when a piece is so many times the lowest before it, and above the beginning by [`ROSE`].
+/// It jumped when a piece is so many times the lowest before it, and above the first by [`ROSE`].
 const JUMPED: f64 = 2.0;
-/// It hardly fell when it lost less than this share.
+/// It shot up when a piece is so many times the loss of the very first step, before anything was learned.
+const SHOT_UP: f64 = 3.0;
+/// It hardly fell when the last fifth lost less than this share of the first, and the very first step was no higher than [`HIGHER`]
+/// times the last fifth.
 const HARDLY: f64 = 0.05;
+const HIGHER: f64 = 1.5;
 /// It still fell at the end when the last quarter of the steps had more than this share of the fall.
 const STILL: f64 = 0.2;
+/// A difference of means counts from so many standard errors on.
+const ERRORS: f64 = 3.0;
 /// The validation loss rose when it ends so many times above its lowest, at least two epochs later.
 const OVER: f64 = 1.1;
 /// Tensors hardly moved, or moved far, when the median of change over norm is below or above.
@@ -39,7 +47,7 @@ pub fn training(e: &Evidence<'_>) -> Look {
             true => format!(" in phase `{}`", phase.name),
             false => String::new(),
         };
-        findings.extend(of_loss(e, phase, &pieces, &within));
+        findings.extend(of_loss(e, phase, &loss, &pieces, &within));
     }
     match seen {
         true => Look::Seen(findings),
@@ -50,15 +58,15 @@ pub fn training(e: &Evidence<'_>) -> Look {
 fn of_loss(
     e: &Evidence<'_>,
     phase: &Phase,
+    loss: &[(f64, f64)],
     pieces: &[(f64, f64)],
     within: &str,
 ) -> Option<Finding> {
-    let (first, last) = (pieces[0].1, pieces[pieces.len() - 1].1);
     let finding = |kind: &str, level: Level, words: String| {
         let mut lines = rates(phase);
         lines.extend(median_movement(&e.liveness).map(|m| {
-            let share = percent(m);
-            format!("median movement of a tensor over the whole run: {share} of its norm")
+            let share = short(m * 100.0);
+            format!("median movement of a tensor over the whole run: {share} % of its norm")
         }));
         Some(Finding {
             kind: kind.into(),
@@ -68,16 +76,32 @@ fn of_loss(
             from: "metrics.jsonl, liveness.json",
         })
     };
-    let (from, to) = (short(first), short(last));
-    if last > first * ROSE {
+    let fifth = (loss.len() / 5).max(1);
+    let (first, last) = (
+        Part::of(&loss[..fifth]),
+        Part::of(&loss[loss.len() - fifth..]),
+    );
+    let start = loss.first().map_or(first.mean, |p| p.1);
+    let (from, to) = (short(first.mean), short(last.mean));
+    let peak = pieces.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+    if let Some(peak) = peak.filter(|p| start > 0.0 && p.1 > start * SHOT_UP) {
         let words = format!(
-            "the learning rate looks too high: training loss rose{within} from {from} (first steps) to {to} (last steps)"
+            "the learning rate looks too high: training loss shot up{within} from {} (first step) to {} (about step {}), and ended at {to}",
+            short(start),
+            short(peak.1),
+            peak.0.round()
+        );
+        return finding("learning-rate-high", Level::Warning, words);
+    }
+    if last.mean > first.mean * ROSE && last.above(&first) {
+        let words = format!(
+            "the learning rate looks too high: training loss rose{within} from {from} (first fifth of the steps) to {to} (last fifth)"
         );
         return finding("learning-rate-high", Level::Warning, words);
     }
     let mut low = pieces[0];
-    for &(step, loss) in pieces {
-        if loss > low.1 * JUMPED && loss > first * ROSE {
+    for &(step, loss) in pieces.iter().filter(|_| fifth >= PIECES / 5 * PIECE) {
+        if loss > low.1 * JUMPED && loss > first.mean * ROSE {
             let words = format!(
                 "the learning rate looks too high: training loss jumped{within} from {} (about step {}) to {} (about step {})",
                 short(low.1),
@@ -91,31 +115,54 @@ fn of_loss(
             low = (step, loss);
         }
     }
-    if first - last < first.abs() * HARDLY {
+    let fell = first.mean - last.mean;
+    if fell < first.mean.abs() * HARDLY && start < last.mean * HIGHER {
         let (kind, looks) = match median_movement(&e.liveness) {
             Some(m) if m < MOVED.0 => ("learning-rate-low", "the learning rate looks too low: "),
             Some(m) if m > MOVED.1 => ("learning-rate-high", "the learning rate looks too high: "),
             _ => ("did-not-learn", ""),
         };
         let words = format!(
-            "{looks}training loss hardly fell{within}: {from} (first steps) to {to} (last steps)"
+            "{looks}training loss hardly fell{within}: {from} (first fifth of the steps) to {to} (last fifth)"
         );
         return finding(kind, Level::Warning, words);
     }
-    let quarter = pieces.len().div_ceil(4);
-    let mean = |part: &[(f64, f64)]| part.iter().map(|p| p.1).sum::<f64>() / part.len() as f64;
-    let end = mean(&pieces[pieces.len() - quarter..]);
-    let earlier = mean(&pieces[pieces.len() - 2 * quarter..pieces.len() - quarter]);
+    let quarter = (loss.len() / 4).max(1);
+    let end = Part::of(&loss[loss.len() - quarter..]);
+    let earlier = Part::of(&loss[loss.len() - 2 * quarter..loss.len() - quarter]);
+    let fall = first.mean.max(start) - end.mean;
     // A validation loss that rises says the opposite: enough was learned.
-    if earlier - end > (first - end) * STILL && rise(phase).is_none() {
+    if earlier.mean - end.mean > fall * STILL && earlier.above(&end) && rise(phase).is_none() {
         let words = format!(
             "training loss was still falling when training ended{within}: {} -> {} over the last quarter of the steps, {from} at the start",
-            short(earlier),
-            short(end)
+            short(earlier.mean),
+            short(end.mean)
         );
         return finding("still-falling", Level::Note, words);
     }
     None
+}
+
+/// The mean of some steps' losses, and its standard error.
+struct Part {
+    mean: f64,
+    error: f64,
+}
+
+impl Part {
+    fn of(points: &[(f64, f64)]) -> Part {
+        let n = points.len() as f64;
+        let mean = points.iter().map(|p| p.1).sum::<f64>() / n;
+        let square = points.iter().map(|p| (p.1 - mean).powi(2)).sum::<f64>();
+        // One point says nothing of its error; epoch means come this way.
+        let error = (square / (n - 1.0).max(1.0) / n).sqrt();
+        Part { mean, error }
+    }
+
+    /// Whether it is above another by more than chance.
+    fn above(&self, other: &Part) -> bool {
+        self.mean - other.mean > ERRORS * self.error.hypot(other.error)
+    }
 }
 
 /// Means of at most [`PIECES`] consecutive pieces, each at its middle step.

@@ -13,7 +13,8 @@ pub fn ended(e: &Evidence<'_>) -> Look {
             return Look::Seen(vec![Finding {
                 kind: "unfinished".into(),
                 level: Level::Warning,
-                words: "the run was stopped or killed before its end; there is no result yet".into(),
+                words: "the run was stopped or killed before its end; there is no result yet"
+                    .into(),
                 lines: last_line(e).into_iter().collect(),
                 from: "metrics.jsonl",
             }]);
@@ -21,7 +22,9 @@ pub fn ended(e: &Evidence<'_>) -> Look {
         _ => return Look::Seen(Vec::new()),
     }
     let failure = &e.run.result["failure"];
-    let error = e.run.result["error"].as_str().unwrap_or("no error is recorded");
+    let error = e.run.result["error"]
+        .as_str()
+        .unwrap_or("no error is recorded");
     let mut lines = Vec::new();
     let (kind, words) = match failure["kind"].as_str() {
         Some("non-finite") => {

@@ -128,7 +128,10 @@ pub fn audit(e: &Evidence<'_>) -> Look {
         findings.push(Finding {
             kind: "audit-dropped".into(),
             level: Level::Note,
-            words: format!("data audit: rows dropped before training: {}", dropped.join(", ")),
+            words: format!(
+                "data audit: rows dropped before training: {}",
+                dropped.join(", ")
+            ),
             lines: Vec::new(),
             from: RESULT,
         });

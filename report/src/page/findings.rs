@@ -29,7 +29,7 @@ pub fn draw(s: &Source<'_>) -> Option<Markup> {
                 }
             }
         }
-        p.faint {
+        p.faint.looked {
             "Looked at: " (why.looked.join(", ")) "."
             @if !why.not_looked.is_empty() {
                 " Not looked at: "

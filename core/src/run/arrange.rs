@@ -66,8 +66,8 @@ pub(super) fn arranged<T>(
 pub fn summary(c: &Checked) -> Result<Vec<Layer>> {
     let store = Store::new(&Device::Cpu, DType::F32, c.seed);
     arranged(c, &store, |transfer| {
-        let trained = trained(c, transfer)?;
-        Ok(layers(transfer, &trained))
+        let (by_gradient, fitted) = trained(c, transfer)?;
+        Ok(layers(transfer, &(&by_gradient | &fitted)))
     })
 }
 
@@ -76,15 +76,18 @@ pub fn summary(c: &Checked) -> Result<Vec<Layer>> {
 pub(super) fn looked_back(c: &Checked, store: &Store) -> Result<(Vec<Layer>, Vec<Movement>)> {
     let start = Store::new(store.device(), store.dtype(), c.seed);
     arranged(c, &start, |transfer| {
-        let trained = trained(c, transfer)?;
-        let moved = movement(transfer, &start, store, &trained)?;
-        Ok((layers(transfer, &trained), moved))
+        let (by_gradient, fitted) = trained(c, transfer)?;
+        let moved = movement(transfer, &start, store, &by_gradient)?;
+        Ok((layers(transfer, &(&by_gradient | &fitted)), moved))
     })
 }
 
-/// Names of the parameters that train in some phase.
-fn trained(c: &Checked, transfer: &mut Transfer<'_>) -> Result<BTreeSet<String>> {
-    let mut trained = BTreeSet::new();
+/// Names of the parameters that train in some phase by their gradients, and of those that a closed-form phase may write.
+fn trained(
+    c: &Checked,
+    transfer: &mut Transfer<'_>,
+) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
+    let (mut trained, mut fitted) = (BTreeSet::new(), BTreeSet::new());
     let names =
         |params: &[Param]| -> Vec<String> { params.iter().map(|p| p.name().to_string()).collect() };
     for phase in c.strategy.phases(transfer)? {
@@ -97,12 +100,12 @@ fn trained(c: &Checked, transfer: &mut Transfer<'_>) -> Result<BTreeSet<String>>
             // A closed-form phase writes the classifier.
             Phase::Fit { .. } => {
                 if let Some(last) = transfer.model.chain().stages().last() {
-                    trained.extend(names(&last.params()));
+                    fitted.extend(names(&last.params()));
                 }
             }
         }
     }
-    Ok(trained)
+    Ok((trained, fitted))
 }
 
 fn layers(transfer: &Transfer<'_>, trained: &BTreeSet<String>) -> Vec<Layer> {

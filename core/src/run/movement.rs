@@ -18,7 +18,7 @@ pub struct Movement {
     pub stage: Option<String>,
     /// Numbers in it.
     pub values: usize,
-    /// Whether some phase trains it.
+    /// Whether some phase trains it by its gradient; what a closed-form phase writes does not count.
     pub trains: bool,
     /// Whether its gradient is zero in mathematics, so that it stays where it is though it trains.
     pub invariant: bool,

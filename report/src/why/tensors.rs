@@ -13,6 +13,8 @@ pub fn unmoved(e: &Evidence<'_>) -> Look {
     let still: Vec<String> = trained
         .iter()
         .filter(|t| t["change"].as_f64() == Some(0.0))
+        // Zero at both ends and outside the model: an adapter that was added to the weights it stood beside.
+        .filter(|t| t["stage"].is_string() || t["norm"].as_f64() != Some(0.0))
         .filter_map(|t| t["name"].as_str().map(String::from))
         .collect();
     if still.is_empty() {

@@ -31,10 +31,15 @@ pub enum Error {
     },
     /// A loss, gradient or weight stopped being a number.
     #[error("{0}")]
-    NonFinite(String),
-    /// The gradient check of the first step failed.
-    #[error("{0}")]
-    Liveness(String),
+    NonFinite(Box<NonFinite>),
+    /// The gradient check failed: at the first step, or after the warm-up.
+    #[error("{text}")]
+    Liveness {
+        /// What was found, in words.
+        text: String,
+        /// The tensors that it was found of, all of them.
+        tensors: Vec<String>,
+    },
     /// The run was stopped from outside, after a checkpoint was written.
     #[error("stopped after a checkpoint at step {step}")]
     Stopped {
@@ -52,7 +57,34 @@ pub enum Error {
     Message(String),
 }
 
+/// Where numbers ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at step {step}; {rest}")]
+pub struct NonFinite {
+    /// Optimizer steps of all phases, this one included.
+    pub step: u64,
+    /// `the loss is NaN`, `a gradient is not finite`.
+    pub what: String,
+    /// The first tensor that was not finite: `the weight classifier.bias`.
+    pub first: String,
+    /// The rest of the sentence, with what helps.
+    pub rest: String,
+}
+
 impl Error {
+    /// What a failed run's `result.json` keeps of it besides the words, as `failure`.
+    pub fn evidence(&self) -> Option<serde_json::Value> {
+        match self {
+            Error::NonFinite(n) => Some(serde_json::json!({
+                "kind": "non-finite", "step": n.step, "what": n.what, "first": n.first
+            })),
+            Error::Liveness { tensors, .. } => {
+                Some(serde_json::json!({ "kind": "liveness", "tensors": tensors }))
+            }
+            _ => None,
+        }
+    }
+
     /// An error in words.
     pub fn msg(text: impl Into<String>) -> Self {
         Error::Message(text.into())

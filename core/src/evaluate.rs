@@ -42,7 +42,13 @@ pub struct Prediction {
     pub prediction: String,
     /// By class, in the order of the classes.
     pub probabilities: Vec<f32>,
+    /// What a person sees of the row: the beginning of its text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
 }
+
+/// Characters of a row that predictions keep.
+const PREVIEW: usize = 300;
 
 impl Scores {
     /// Scores a model on labelled rows.
@@ -122,13 +128,16 @@ pub fn test(
         .into_iter()
         .zip(&labels.classes)
         .enumerate()
-        .map(|(row, (p, &label))| Prediction {
-            id: domain.inputs.id(row),
-            label: names[label as usize].clone(),
-            prediction: names[crate::metrics::argmax(&p).0].clone(),
-            probabilities: p,
+        .map(|(row, (p, &label))| {
+            Ok(Prediction {
+                id: domain.inputs.id(row),
+                label: names[label as usize].clone(),
+                prediction: names[crate::metrics::argmax(&p).0].clone(),
+                probabilities: p,
+                input: domain.inputs.input(row)?.preview(PREVIEW),
+            })
         })
-        .collect();
+        .collect::<Result<_>>()?;
     Ok((scores, predictions))
 }
 

@@ -40,7 +40,7 @@ pub mod train;
 
 pub use check::Checked;
 pub use class_loss::{ClassLoss, ClassLossKeys};
-pub use error::{Context, Error, Result};
+pub use error::{Context, Error, NonFinite, Result};
 pub use tlkit_recipe as recipe;
 
 /// Bytes as lowercase hexadecimal.

@@ -52,13 +52,7 @@ pub struct Run {
 impl Run {
     /// Reads a directory. What is not there is null; what is no run has [`Status::None`].
     pub fn read(path: &Path) -> Run {
-        let json = |name: &str| {
-            fs::read_to_string(path.join(name))
-                .ok()
-                .and_then(|text| serde_json::from_str::<Value>(&text).ok())
-                .unwrap_or(Value::Null)
-        };
-        let (result, identity) = (json("result.json"), json("identity.json"));
+        let (result, identity) = (json(path, "result.json"), json(path, "identity.json"));
         let status = match result["status"].as_str() {
             _ if held(path) => Status::Running,
             Some("done") => Status::Done,
@@ -99,6 +93,11 @@ impl Run {
         runs
     }
 
+    /// Another file of the directory; null where there is none.
+    pub fn json(&self, name: &str) -> Value {
+        json(&self.path, name)
+    }
+
     /// The directory's name.
     pub fn id(&self) -> String {
         self.path
@@ -118,6 +117,13 @@ impl Run {
     pub fn test_accuracy(&self) -> Option<f64> {
         self.result["metrics"]["test"]["accuracy"].as_f64()
     }
+}
+
+fn json(path: &Path, name: &str) -> Value {
+    fs::read_to_string(path.join(name))
+        .ok()
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or(Value::Null)
 }
 
 /// Whether a process holds the run's lock.

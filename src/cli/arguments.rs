@@ -20,6 +20,8 @@ Examples:
   tlkit init reviews.csv                a recipe for your own data
   tlkit run recipes/sentiment.toml      train, evaluate, save
   tlkit predict latest --text \"...\"    a label and its probability
+  tlkit report latest --open            the same as a page, with curves and errors
+  tlkit why latest                      what stands out in it
 
 Exit codes: 0 done, 1 the run failed, 2 recipe or command line wrong, 130 stopped after a checkpoint.")]
 pub struct Arguments {
@@ -73,6 +75,10 @@ Examples:
         #[command(subcommand)]
         verb: Runs,
     },
+    /// Writes the page of a run anew, or opens it.
+    Report(Report),
+    /// Says what stands out in a run: evidence with its numbers, no advice.
+    Why(Why),
     /// Prints completions for a shell.
     #[command(after_help = "\
 Examples:
@@ -287,6 +293,39 @@ pub struct Explain {
     /// The model instead: stages, shapes, parameters, what trains.
     #[arg(long)]
     pub summary: bool,
+}
+
+/// `tlkit report`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tlkit report latest --open
+  tlkit report sentiment                the newest run of that recipe
+  tlkit report 20261120-2045 --out /tmp/report.html")]
+pub struct Report {
+    /// A recipe's name (its newest run), `latest`, the beginning of an id, or a path.
+    pub run: String,
+    /// Opens it in the browser.
+    #[arg(long)]
+    pub open: bool,
+    /// The file; by default `report.html` in the run directory.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// `tlkit why`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tlkit why latest
+  tlkit why sentiment                   the newest run of that recipe
+  tlkit why latest --json               for scripts")]
+pub struct Why {
+    /// A recipe's name (its newest run), `latest`, the beginning of an id, or a path.
+    pub run: String,
+    /// Findings as JSON on standard output.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `tlkit recipes`.

@@ -15,6 +15,7 @@ mod predict;
 mod progress;
 mod recipe;
 mod reference;
+mod report;
 mod run;
 mod runs;
 mod schema;
@@ -22,6 +23,7 @@ mod shipped;
 mod signals;
 mod threads;
 mod which;
+mod why;
 
 use std::process::ExitCode;
 
@@ -57,6 +59,8 @@ fn dispatch(verb: Verb) -> Result<(), Failure> {
         Verb::Schema { markdown } => schema::print(markdown),
         Verb::Recipes { verb } => shipped::recipes(&verb),
         Verb::Runs { verb } => runs::runs(&verb),
+        Verb::Report(r) => report::report(&r),
+        Verb::Why(w) => why::why(&w),
         Verb::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "tlkit", &mut text);

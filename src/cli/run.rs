@@ -13,7 +13,7 @@ use super::exit::{Failure, STOPPED};
 use super::parts::Fetch;
 use super::place::{self, Place, Wanted};
 use super::progress::Progress;
-use super::{header, output, recipe, signals, threads};
+use super::{header, output, recipe, report, signals, threads};
 
 /// Trains, evaluates, saves, and prints what came of it.
 pub fn run(arguments: &Run) -> Result<(), Failure> {
@@ -82,6 +82,7 @@ pub fn run(arguments: &Run) -> Result<(), Failure> {
     drop(lock);
     match ended {
         Ok(_) => {
+            write_report(&path, &progress);
             show(arguments, &path, &progress);
             Ok(())
         }
@@ -96,6 +97,7 @@ pub fn run(arguments: &Run) -> Result<(), Failure> {
         Err(e) => {
             progress.log(&format!("error: {e}"));
             failed(&checked, &around, &e);
+            write_report(&path, &progress);
             Err(e.into())
         }
     }
@@ -131,6 +133,14 @@ fn show(arguments: &Run, path: &Path, progress: &Progress) {
     }
 }
 
+/// The run is over: a page that cannot be written is a remark.
+fn write_report(path: &Path, progress: &Progress) {
+    match report::write(path) {
+        Ok(page) => progress.line(&format!("report {}", page.display())),
+        Err(e) => progress.always(&format!("no report was written: {e:#}")),
+    }
+}
+
 /// A failed run leaves a result too, so that tables of runs can say so.
 fn failed(checked: &Checked, around: &Surroundings<'_>, error: &Error) {
     let result = json!({
@@ -140,6 +150,7 @@ fn failed(checked: &Checked, around: &Surroundings<'_>, error: &Error) {
         "seed": checked.seed,
         "status": "failed",
         "error": error.to_string(),
+        "failure": error.evidence(),
         "strategy": { "kind": checked.kind.name(), "method": checked.method },
     });
     // It has failed already; that this cannot be written either is no second error.

@@ -154,6 +154,18 @@ pub fn ended(child: Child) -> Ended {
     Ended::of(&child.wait_with_output().expect("it ends"))
 }
 
+/// `metrics.jsonl` without the seconds, which are others each time.
+pub fn timeless(metrics: &str) -> Vec<Value> {
+    let line = |line: &str| {
+        let mut row: Value = serde_json::from_str(line).expect("JSON");
+        if let Some(row) = row.as_object_mut() {
+            row.remove("seconds");
+        }
+        row
+    };
+    metrics.lines().map(line).collect()
+}
+
 /// Optimizer steps in a run directory's checkpoint.
 pub fn steps(run: &Path) -> Option<u64> {
     let bytes = fs::read(run.join("checkpoint/state.safetensors")).ok()?;

@@ -5,6 +5,7 @@
 //! - `place.rs`: run directories, and what is refused
 //! - `predict.rs`, `evaluate.rs`: a finished run's model on other rows
 //! - `init.rs`: a recipe from a file
+//! - `report.rs`: the page of a run, and what stands out in it
 //! - `verbs.rs`: validate, explain, schema, recipes, runs, completions, help
 
 mod bench;
@@ -12,6 +13,7 @@ mod evaluate;
 mod init;
 mod place;
 mod predict;
+mod report;
 mod resume;
 mod run;
 mod verbs;

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::process::Command;
 
-use crate::bench::{Bench, ended, rows, steps, wait_for};
+use crate::bench::{Bench, ended, rows, steps, timeless, wait_for};
 
 /// 240 steps of a network that is wide enough to take a moment, a checkpoint every other step.
 const RECIPE: &str = "\
@@ -37,10 +37,11 @@ fn bench() -> Bench {
 }
 
 /// What must be equal, to the last bit.
-fn bits(bench: &Bench, run: &str) -> (String, String, String) {
+fn bits(bench: &Bench, run: &str) -> (String, Vec<serde_json::Value>, String) {
     let weights = bench.json(&format!("{run}/result.json"))["weights_sha256"].to_string();
     let text = |name: &str| bench.read(&format!("{run}/{name}"));
-    (weights, text("metrics.jsonl"), text("predictions.jsonl"))
+    let metrics = timeless(&text("metrics.jsonl"));
+    (weights, metrics, text("predictions.jsonl"))
 }
 
 /// Three steps, others each time, in order; in the first half, so that a slow machine does not kill too late.

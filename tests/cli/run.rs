@@ -1,6 +1,6 @@
 //! What a run leaves behind and says.
 
-use crate::bench::{Bench, RECIPE};
+use crate::bench::{Bench, RECIPE, timeless};
 
 #[test]
 fn a_run_leaves_its_result_its_predictions_and_its_recipe() {
@@ -36,11 +36,31 @@ fn a_run_leaves_its_result_its_predictions_and_its_recipe() {
     assert_eq!(predictions.lines().count(), 60);
     for line in predictions.lines() {
         let row: serde_json::Value = serde_json::from_str(line).expect("JSON");
-        for key in ["id", "label", "prediction", "probabilities"] {
+        for key in ["id", "label", "prediction", "probabilities", "input"] {
             assert!(!row[key].is_null(), "{key} in {line}");
         }
     }
-    assert_eq!(bench.read("r/metrics.jsonl").lines().count(), 4);
+    let metrics = timeless(&bench.read("r/metrics.jsonl"));
+    let (epochs, steps): (Vec<_>, Vec<_>) = metrics.iter().partition(|row| row["epoch"].is_u64());
+    assert_eq!(epochs.len(), 4);
+    assert_eq!(steps.len() as u64, result["steps"].as_u64().expect("steps"));
+    for row in steps {
+        for key in ["phase", "step", "loss", "learning_rate", "gradient_norm"] {
+            assert!(!row[key].is_null(), "{key} in {row}");
+        }
+    }
+    let layers = result["layers"].as_array().expect("a list");
+    assert_eq!(layers.last().expect("a layer")["stage"], "classifier");
+    let liveness = bench.json("r/liveness.json");
+    let tensors = liveness["tensors"].as_array().expect("a list");
+    assert!(!tensors.is_empty());
+    for tensor in tensors {
+        assert_eq!(tensor["trains"], true, "{tensor}");
+        assert!(
+            tensor["change"].as_f64().expect("a number") > 0.0,
+            "{tensor}"
+        );
+    }
     assert!(bench.read("r/log.txt").contains("epoch 4/4"));
     assert!(bench.path("r/model").is_dir());
 }
@@ -92,7 +112,7 @@ fn the_seed_decides_and_threads_do_not() {
         assert_eq!(result["threads"].to_string(), threads);
         (
             result["weights_sha256"].clone(),
-            bench.read(&format!("{out}/metrics.jsonl")),
+            timeless(&bench.read(&format!("{out}/metrics.jsonl"))),
         )
     };
     let one = run("one", "0", "1");

@@ -175,6 +175,8 @@ fn every_verb_has_three_examples() {
         "schema",
         "recipes",
         "runs",
+        "report",
+        "why",
         "completions",
     ] {
         let help = bench.tlkit(&[verb, "--help"]).code(0).out;

@@ -29,6 +29,34 @@ impl Input<'_> {
             Input::Features(_) => "a feature vector",
         }
     }
+
+    /// What a person sees of it in a report: at most `most` characters on one line. None of an image.
+    pub fn preview(&self, most: usize) -> Option<String> {
+        // Enough of a long text to cut from, not all of it.
+        let line = |text: &str| {
+            let words: Vec<&str> = text.split_whitespace().take(most).collect();
+            words.join(" ")
+        };
+        let text = match self {
+            Input::Text(t) => line(t),
+            Input::Pair(a, b) => format!("{} | {}", line(a), line(b)),
+            Input::Image(_) => return None,
+            Input::Features(values) => {
+                let numbers: Vec<String> =
+                    values.iter().take(most).map(|v| format!("{v}")).collect();
+                numbers.join(", ")
+            }
+        };
+        Some(match text.char_indices().nth(most) {
+            Some(_) => {
+                text.chars()
+                    .take(most.saturating_sub(1))
+                    .collect::<String>()
+                    + "\u{2026}"
+            }
+            None => text,
+        })
+    }
 }
 
 /// Inputs by row, at random.
@@ -88,5 +116,24 @@ pub trait Reader: Send + Sync {
     /// The lowest and the highest feature index in the file, where its format leaves the index base and the width open.
     fn index_range(&self, _name: &str, _blob: &Blob) -> Result<Option<(u32, u32)>> {
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preview_is_one_line_of_at_most_so_many_characters() {
+        let text = |t: &'static str| Input::Text(t.into());
+        assert_eq!(text("a\n\tb  c").preview(300).unwrap(), "a b c");
+        assert_eq!(text("äöüß").preview(4).unwrap(), "äöüß");
+        assert_eq!(text("äöüßx").preview(4).unwrap(), "äöü\u{2026}");
+        let pair = Input::Pair("one".into(), "two".into());
+        assert_eq!(pair.preview(300).unwrap(), "one | two");
+        let features = Input::Features(vec![0.5, -1.0, 0.25].into());
+        assert_eq!(features.preview(300).unwrap(), "0.5, -1, 0.25");
+        assert_eq!(features.preview(5).unwrap(), "0.5,\u{2026}");
+        assert_eq!(Input::Image(vec![0u8].into()).preview(300), None);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 use serde::Serialize;
 
+use super::movement::{Movement, movement};
 use crate::Result;
 use crate::check::Checked;
 use crate::model::Model;
@@ -65,38 +66,59 @@ pub(super) fn arranged<T>(
 pub fn summary(c: &Checked) -> Result<Vec<Layer>> {
     let store = Store::new(&Device::Cpu, DType::F32, c.seed);
     arranged(c, &store, |transfer| {
-        let mut trained = BTreeSet::new();
-        for phase in c.strategy.phases(transfer)? {
-            match phase {
-                Phase::Train(t) => {
-                    for update in &t.updates {
-                        trained.extend(
-                            store
-                                .select(&update.trains)
-                                .iter()
-                                .map(|p| p.name().to_string()),
-                        );
-                    }
+        let (by_gradient, fitted) = trained(c, transfer)?;
+        Ok(layers(transfer, &(&by_gradient | &fitted)))
+    })
+}
+
+/// When training is over: the model summary, and how far each tensor is from where it started. The start is made once more, by the
+/// seed, so that nothing has to be kept for it while training.
+pub(super) fn looked_back(c: &Checked, store: &Store) -> Result<(Vec<Layer>, Vec<Movement>)> {
+    let start = Store::new(store.device(), store.dtype(), c.seed);
+    arranged(c, &start, |transfer| {
+        let (by_gradient, fitted) = trained(c, transfer)?;
+        let moved = movement(transfer, &start, store, &by_gradient)?;
+        Ok((layers(transfer, &(&by_gradient | &fitted)), moved))
+    })
+}
+
+/// Names of the parameters that train in some phase by their gradients, and of those that a closed-form phase may write.
+fn trained(
+    c: &Checked,
+    transfer: &mut Transfer<'_>,
+) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
+    let (mut trained, mut fitted) = (BTreeSet::new(), BTreeSet::new());
+    let names =
+        |params: &[Param]| -> Vec<String> { params.iter().map(|p| p.name().to_string()).collect() };
+    for phase in c.strategy.phases(transfer)? {
+        match phase {
+            Phase::Train(t) => {
+                for update in &t.updates {
+                    trained.extend(names(&transfer.store.select(&update.trains)));
                 }
-                // A closed-form phase writes the classifier.
-                Phase::Fit { .. } => {
-                    if let Some(last) = transfer.model.chain().stages().last() {
-                        trained.extend(last.params().iter().map(|p| p.name().to_string()));
-                    }
+            }
+            // A closed-form phase writes the classifier.
+            Phase::Fit { .. } => {
+                if let Some(last) = transfer.model.chain().stages().last() {
+                    fitted.extend(names(&last.params()));
                 }
             }
         }
-        let row = |s: &Arc<dyn Stage>| Layer {
-            stage: s.name().to_string(),
-            output: s.output(),
-            parameters: s.params().iter().map(Param::count).sum(),
-            trainable: s
-                .params()
-                .iter()
-                .filter(|p| trained.contains(p.name()))
-                .map(Param::count)
-                .sum(),
-        };
-        Ok(transfer.model.chain().stages().iter().map(row).collect())
-    })
+    }
+    Ok((trained, fitted))
+}
+
+fn layers(transfer: &Transfer<'_>, trained: &BTreeSet<String>) -> Vec<Layer> {
+    let row = |s: &Arc<dyn Stage>| Layer {
+        stage: s.name().to_string(),
+        output: s.output(),
+        parameters: s.params().iter().map(Param::count).sum(),
+        trainable: s
+            .params()
+            .iter()
+            .filter(|p| trained.contains(p.name()))
+            .map(Param::count)
+            .sum(),
+    };
+    transfer.model.chain().stages().iter().map(row).collect()
 }

@@ -59,7 +59,7 @@ impl Directory {
         self.0.join("result.json")
     }
 
-    /// One line an epoch.
+    /// One line an epoch, and at most about 500 a phase of single steps.
     pub fn metrics(&self) -> PathBuf {
         self.0.join("metrics.jsonl")
     }
@@ -67,6 +67,11 @@ impl Directory {
     /// One line a test row.
     pub fn predictions(&self) -> PathBuf {
         self.0.join("predictions.jsonl")
+    }
+
+    /// How far each tensor went.
+    pub fn liveness(&self) -> PathBuf {
+        self.0.join("liveness.json")
     }
 
     /// To go on from.

@@ -6,7 +6,7 @@ use std::io::Write;
 use candle_core::{DType, Device};
 use serde::Serialize;
 
-use super::arrange::arranged;
+use super::arrange::{arranged, looked_back};
 use super::directory::{Directory, write_whole};
 use super::given::Given;
 use super::result::{Identity, RunResult, result};
@@ -146,6 +146,9 @@ pub fn execute(c: &Checked, around: &Surroundings<'_>) -> Result<RunResult> {
         )
         .context("model/")?;
         trained_on::write(&dir.trained_on(), &given.learned_from())?;
+        let (layers, moved) = looked_back(c, &store)?;
+        let moved = serde_json::json!({ "format": 1, "tensors": moved });
+        write_whole(&dir.liveness(), &pretty(&moved)?)?;
         let result = result(
             c,
             around,
@@ -154,6 +157,7 @@ pub fn execute(c: &Checked, around: &Surroundings<'_>) -> Result<RunResult> {
             &outcome,
             metrics,
             labels,
+            layers,
             &export,
             &reloads,
             &store,

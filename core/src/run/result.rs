@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::DType;
 use serde::{Deserialize, Serialize};
 
+use super::arrange::Layer;
 use super::execute::Surroundings;
 use super::saved::Reloads;
 use crate::Result;
@@ -58,6 +59,8 @@ pub struct RunResult {
     pub model: serde_json::Value,
     /// Optimizer steps.
     pub steps: u64,
+    /// The model, stage by stage.
+    pub layers: Vec<Layer>,
 }
 
 /// What a run leaves in `identity.json` when it starts, so that a resume can name what is different.
@@ -103,6 +106,7 @@ pub(super) fn result(
     outcome: &Outcome,
     metrics: BTreeMap<&'static str, Scores>,
     labels: Vec<String>,
+    layers: Vec<Layer>,
     export: &Export,
     reloads: &Reloads,
     store: &Store,
@@ -148,6 +152,7 @@ pub(super) fn result(
         weights_sha256: weights_sha256(store)?,
         model,
         steps: outcome.steps,
+        layers,
     })
 }
 

@@ -6,7 +6,7 @@ use candle_core::{DType, Tensor};
 
 use crate::model::Model;
 use crate::nn::{Batch, Flow, Gradients, Pass, Store};
-use crate::{Error, Result};
+use crate::{Error, NonFinite, Result};
 
 /// Whether every value is finite.
 pub(crate) fn finite(t: &Tensor) -> Result<bool> {
@@ -56,10 +56,15 @@ pub(crate) fn first_bad(
 
 /// The error for a bad loss.
 pub(crate) fn bad_loss(step: u64, value: f64, first: &str) -> Error {
-    Error::NonFinite(format!(
-        "the loss is {value} at step {step}; the first tensor that is not finite is {first}. \
-         The weights of the last checkpoint are untouched. A smaller learning_rate, a longer warmup or `clip = 1.0` helps most often"
-    ))
+    Error::NonFinite(Box::new(NonFinite {
+        step,
+        what: format!("the loss is {value}"),
+        first: first.to_string(),
+        rest: format!(
+            "the first tensor that is not finite is {first}. \
+             The weights of the last checkpoint are untouched. A smaller learning_rate, a longer warmup or `clip = 1.0` helps most often"
+        ),
+    }))
 }
 
 /// The error for a bad gradient: names the first one.
@@ -68,7 +73,10 @@ pub(crate) fn bad_gradient(step: u64, grads: &Gradients) -> Error {
         .iter()
         .find(|(_, g)| !finite(g).unwrap_or(false))
         .map_or("?", |(n, _)| n.as_str());
-    Error::NonFinite(format!(
-        "a gradient is not finite at step {step}; the first is that of {first}"
-    ))
+    Error::NonFinite(Box::new(NonFinite {
+        step,
+        what: "a gradient is not finite".into(),
+        first: format!("the gradient of {first}"),
+        rest: format!("the first is that of {first}"),
+    }))
 }

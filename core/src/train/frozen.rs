@@ -151,10 +151,13 @@ pub(crate) fn renew(transfer: &mut Transfer<'_>) -> Result<()> {
 pub(crate) fn unmoved(transfer: &Transfer<'_>, phase: &str) -> Result<()> {
     match transfer.model.frozen() {
         Some(prefix) if !prefix.stands(transfer.model.chain(), &transfer.source.digest())? => {
-            Err(Error::Liveness(format!(
-                "phase `{phase}` changes weights that no update of it trains, and that it took for frozen: {} and what is below",
-                transfer.model.chain().stages()[prefix.first - 1].name()
-            )))
+            Err(Error::Liveness {
+                text: format!(
+                    "phase `{phase}` changes weights that no update of it trains, and that it took for frozen: {} and what is below",
+                    transfer.model.chain().stages()[prefix.first - 1].name()
+                ),
+                tensors: Vec::new(),
+            })
         }
         _ => Ok(()),
     }

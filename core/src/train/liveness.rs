@@ -23,18 +23,20 @@ pub(crate) fn entries(update: &str, trainable: &[Param], grads: &Gradients) -> R
         .filter(|n| !trainable.iter().any(|p| p.name() == *n))
         .collect();
     if !dead.is_empty() {
-        return Err(Error::Liveness(format!(
+        let text = format!(
             "update `{update}`: {} of {} trainable tensors got no gradient at the first step, so they would never learn: {}",
             dead.len(),
             trainable.len(),
             some(&dead)
-        )));
+        );
+        return Err(found(text, &dead));
     }
     if !stray.is_empty() {
-        return Err(Error::Liveness(format!(
+        let text = format!(
             "update `{update}`: frozen tensors got a gradient: {}",
             some(&stray)
-        )));
+        );
+        return Err(found(text, &stray));
     }
     Ok(())
 }
@@ -47,10 +49,11 @@ pub(crate) fn reaches(update: &str, terms: &[Term], recordings: &[Recording]) ->
     for term in terms.iter().filter(|t| t.reaches_model) {
         let grads = term.value.backward()?;
         if !recordings.iter().any(|r| r.touched(&grads)) {
-            return Err(Error::Liveness(format!(
+            let text = format!(
                 "update `{update}`: the term `{}` has no gradient that reaches the model",
                 term.name
-            )));
+            );
+            return Err(found(text, &[]));
         }
     }
     Ok(())
@@ -77,12 +80,13 @@ pub(crate) fn moved(before: &BTreeMap<String, u64>, trainable: &[Param]) -> Resu
     if still.is_empty() {
         return Ok(());
     }
-    Err(Error::Liveness(format!(
+    let text = format!(
         "{} of {} trainable tensors have not moved after the warm-up: {}",
         still.len(),
         trainable.len(),
         some(&still)
-    )))
+    );
+    Err(found(text, &still))
 }
 
 /// FNV-1a over the values' bits.
@@ -94,6 +98,13 @@ pub(crate) fn fingerprint(t: &Tensor) -> Result<u64> {
     Ok(values.iter().fold(0xcbf2_9ce4_8422_2325, |h, v| {
         (h ^ v.to_bits()).wrapping_mul(0x0100_0000_01b3)
     }))
+}
+
+fn found(text: String, tensors: &[&str]) -> Error {
+    Error::Liveness {
+        text,
+        tensors: tensors.iter().map(|t| t.to_string()).collect(),
+    }
 }
 
 fn some(names: &[&str]) -> String {

@@ -9,6 +9,7 @@ mod liveness;
 mod optimizer;
 pub(crate) mod pass;
 mod phase;
+mod record;
 mod run;
 mod schedule;
 mod step;

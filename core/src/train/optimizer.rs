@@ -149,6 +149,7 @@ pub struct Optimizer {
     moments: BTreeMap<String, Moments>,
     clip: Option<f64>,
     steps: u64,
+    norm: f64,
 }
 
 impl Optimizer {
@@ -178,7 +179,13 @@ impl Optimizer {
             moments: BTreeMap::new(),
             clip: update.clip,
             steps: 0,
+            norm: 0.0,
         })
+    }
+
+    /// The norm of all gradients at the last step, before clipping. Every step computes it, to see that it is finite.
+    pub fn gradient_norm(&self) -> f64 {
+        self.norm
     }
 
     /// Optimizer steps made.
@@ -218,6 +225,7 @@ impl Optimizer {
         if !norm.is_finite() {
             return Ok(false);
         }
+        self.norm = norm;
         let scale = self.clip.map_or(1.0, |most| optim::clip_scale(norm, most));
         self.steps += 1;
         let names: Vec<&str> = present.iter().map(|(p, ..)| p.name()).collect();

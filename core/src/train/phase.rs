@@ -12,7 +12,7 @@ use super::infer::Passes;
 use super::optimizer::Optimizer;
 use super::run::{Job, Runner};
 use super::step::{Drawn, Models, StepState};
-use super::{check, frozen, liveness};
+use super::{check, frozen, liveness, record};
 use crate::data::{Cursor, Loaded};
 use crate::evaluate::Scores;
 use crate::nn::{Gradients, Param, Pass, Select};
@@ -286,12 +286,32 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             }
         }
         self.run.position.rows += rows as f64;
+        self.record_step(step, shown)?;
         self.job.observer.event(&Event::Step {
             step: step + 1,
             of: self.total,
             loss: shown,
             rows,
         });
+        Ok(())
+    }
+
+    /// A line for the curves, at steps that depend on nothing but the phase's length, so that a resumed run writes the same ones.
+    fn record_step(&mut self, step: u64, loss: f64) -> Result<()> {
+        if !record::step_has_line(step, self.total) {
+            return Ok(());
+        }
+        let seconds = self.run.seconds();
+        let line = record::step_line(
+            &self.train.name,
+            step,
+            self.total,
+            loss,
+            self.optimizers.first(),
+            seconds,
+        );
+        self.job.record(&line)?;
+        self.run.position.lines += 1;
         Ok(())
     }
 

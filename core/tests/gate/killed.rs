@@ -63,10 +63,19 @@ pub fn folder(name: &str) -> PathBuf {
     dir
 }
 
-fn kept(dir: &Path) -> (String, Vec<u8>) {
+/// The result, and the record without the seconds, which are others each time.
+fn kept(dir: &Path) -> (String, Vec<serde_json::Value>) {
+    let line = |line: &str| {
+        let mut row: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        if let Some(row) = row.as_object_mut() {
+            row.remove("seconds");
+        }
+        row
+    };
+    let metrics = std::fs::read_to_string(dir.join("metrics.jsonl")).expect("metrics");
     (
         std::fs::read_to_string(dir.join("result")).expect("a result"),
-        std::fs::read(dir.join("metrics.jsonl")).expect("metrics"),
+        metrics.lines().map(line).collect(),
     )
 }
 

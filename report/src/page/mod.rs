@@ -1,0 +1,118 @@
+//! `report.html`: a run directory as one file that needs no network, no script and no other file.
+//!
+//! Every part reads its own fields and is left out where they are not there; the list of contents names the parts that are.
+
+mod audit;
+mod confusion;
+mod cost;
+mod curves;
+mod errors;
+mod findings;
+mod head;
+mod model;
+mod recipe;
+mod reliability;
+mod scores;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use serde_json::Value;
+
+use crate::record::{self, Record};
+use crate::run::Run;
+
+/// Colours, sizes, print. A test reads the colours and computes their contrasts.
+const STYLE: &str = include_str!("style.css");
+
+/// What the parts read.
+struct Source<'a> {
+    run: &'a Run,
+    result: &'a Value,
+    record: Record,
+    predictions: Vec<Value>,
+}
+
+/// A part: its identifier, its title, and how it is drawn; nothing where its fields are absent.
+type Part = (
+    &'static str,
+    &'static str,
+    fn(&Source<'_>) -> Option<Markup>,
+);
+
+const PARTS: [Part; 11] = [
+    ("result", "Result", scores::draw),
+    ("findings", "What stands out", findings::draw),
+    ("curves", "Training", curves::draw),
+    ("confusion", "Confusion", confusion::draw),
+    ("reliability", "Reliability", reliability::draw),
+    ("errors", "Most confident errors", errors::draw),
+    ("data", "Data", audit::draw),
+    ("model", "Model", model::draw),
+    ("elsewhere", "Use the model", model::elsewhere),
+    ("recipe", "Recipe", recipe::draw),
+    ("cost", "Cost and origin", cost::draw),
+];
+
+/// The page of a run.
+pub fn page(run: &Run) -> String {
+    let source = Source {
+        run,
+        result: &run.result,
+        record: Record::read(&run.path),
+        predictions: record::lines(&run.path.join("predictions.jsonl")),
+    };
+    let parts: Vec<_> = PARTS
+        .iter()
+        .filter_map(|(id, title, draw)| Some((*id, *title, draw(&source)?)))
+        .collect();
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                // Whatever stands in a data set: the page loads nothing and runs nothing.
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+                link rel="icon" href="data:,";
+                title { (head::title(run)) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header { (head::draw(&source)) }
+                div.columns {
+                    nav aria-label="Contents" {
+                        ul { @for (id, title, _) in &parts { li { a href={ "#" (id) } { (title) } } } }
+                    }
+                    main {
+                        @for (id, title, part) in &parts {
+                            section id=(id) aria-labelledby={ (id) "-heading" } {
+                                h2 id={ (id) "-heading" } { (title) }
+                                (part)
+                            }
+                        }
+                    }
+                }
+                footer { "Written by tlkit " (run.result["version"].as_str().unwrap_or_default()) " from the run directory " code { (run.path.display()) } "." }
+            }
+        }
+    };
+    page.into_string()
+}
+
+/// A table that scrolls in itself when it is wider than the page; `name` is read aloud.
+fn scroll(name: &str, table: Markup) -> Markup {
+    html! { div.scroll role="region" tabindex="0" aria-label=(name) { (table) } }
+}
+
+/// A list in JSON, empty where there is none.
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The labels' names.
+fn labels(result: &Value) -> Vec<&str> {
+    list(&result["labels"])
+        .iter()
+        .map(|l| l.as_str().unwrap_or("?"))
+        .collect()
+}

@@ -1,0 +1,257 @@
+//! What stands on a page, and what does not when its fields are absent.
+
+mod fixture;
+
+use fixture::{Fixture, HOSTILE};
+use serde_json::{Value, json};
+use tlkit_report::page;
+
+/// The identifiers of the parts on a page.
+fn parts(page: &str) -> Vec<&str> {
+    let sections = page.split("<section id=\"").skip(1);
+    sections.filter_map(|s| s.split('"').next()).collect()
+}
+
+#[test]
+fn a_full_run_has_every_part() {
+    let text = page(&Fixture::full().run());
+    assert_eq!(
+        parts(&text),
+        [
+            "result",
+            "findings",
+            "curves",
+            "confusion",
+            "reliability",
+            "errors",
+            "data",
+            "model",
+            "elsewhere",
+            "recipe",
+            "cost"
+        ]
+    );
+    for wanted in [
+        "74.7 %",
+        "69.5 to 79.3",
+        "tf-idf + logistic regression",
+        "+8.7 points",
+        "0.8312",
+        "2.3100",
+        "epoch 6, kept",
+        "Learning rate",
+        "Gradient norm",
+        "after temperature scaling",
+        "75 of 300 test rows are wrong",
+        "12 rows of train occur more than once",
+        "films.tsv:13",
+        "2,114,560",
+        "AutoModelForSequenceClassification.from_pretrained(",
+        "# default: Devlin et al. 2019",
+        "360 MiB",
+    ] {
+        assert!(text.contains(wanted), "{wanted}");
+    }
+}
+
+#[test]
+fn parts_without_their_fields_are_left_out() {
+    assert_eq!(parts(&page(&Fixture::bare().run())), ["findings"]);
+    assert_eq!(
+        parts(&page(&Fixture::old().run())),
+        [
+            "result",
+            "findings",
+            "curves",
+            "confusion",
+            "errors",
+            "elsewhere",
+            "recipe",
+            "cost"
+        ]
+    );
+    let masked = page(&Fixture::masked().run());
+    assert_eq!(
+        parts(&masked),
+        [
+            "result",
+            "findings",
+            "curves",
+            "model",
+            "elsewhere",
+            "recipe",
+            "cost"
+        ]
+    );
+    assert!(masked.contains("of 5,120 hidden test tokens are right"));
+    let failed = page(&Fixture::failed().run());
+    assert_eq!(parts(&failed), ["findings", "curves"]);
+    assert!(failed.contains("The run failed.") && failed.contains("the weight classifier.bias"));
+}
+
+/// Every value of every file replaced by a value of another kind, one after another: no panic, and no number that is none.
+#[test]
+fn a_field_of_another_kind_is_as_good_as_absent() {
+    fn places(value: &Value, at: &str, into: &mut Vec<String>) {
+        let mut below = |key: &str, v: &Value| {
+            let at = format!("{at}/{key}");
+            into.push(at.clone());
+            places(v, &at, into);
+        };
+        match value {
+            Value::Object(map) => map.iter().for_each(|(k, v)| below(k, v)),
+            // The first two stand for the others.
+            Value::Array(list) => {
+                let first = list.iter().take(2).enumerate();
+                first.for_each(|(i, v)| below(&i.to_string(), v));
+            }
+            _ => {}
+        }
+    }
+    let full = Fixture::full();
+    let mut all = Vec::new();
+    places(&full.result, "", &mut all);
+    assert!(all.len() > 100);
+    for place in all {
+        for other in [
+            Value::Null,
+            json!("text"),
+            json!(-1e300),
+            json!([]),
+            json!({"a": 1}),
+        ] {
+            let mut f = Fixture::full();
+            *f.result.pointer_mut(&place).expect("it is there") = other;
+            let text = page(&f.run());
+            assert!(
+                !text.contains("NaN") && text.ends_with("</html>"),
+                "{place}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_stands_in_the_data_is_text() {
+    let mut f = Fixture::full();
+    f.result["labels"] = json!([HOSTILE, "positive"]);
+    f.result["recipe"] = json!(HOSTILE);
+    f.result["error"] = json!(HOSTILE);
+    f.result["worth"]["words"] = json!(HOSTILE);
+    f.result["layers"][0]["stage"] = json!(HOSTILE);
+    f.result["audit"]["rows"] = json!({HOSTILE: 3});
+    f.metrics[0]["phase"] = json!(HOSTILE);
+    f.recipe = format!("[source]\ntask = '{HOSTILE}' # {HOSTILE}\n");
+    f.result["model"]["loadable_by"] = json!(format!("transformers {HOSTILE}.from_pretrained"));
+    let text = page(&f.run());
+    let body = text.split_once("</head>").expect("a head").1;
+    for tag in ["<script", "<img"] {
+        assert!(!body.contains(tag), "{tag}");
+    }
+    assert!(body.contains("&lt;script&gt;document.title"));
+    // A quote within an attribute would end it.
+    assert!(body.contains("&quot;quoted&quot;"));
+}
+
+#[test]
+fn nothing_is_loaded_from_anywhere_and_no_script_is_needed() {
+    let text = page(&Fixture::full().run());
+    let parts = text.split("&lt;script").collect::<String>();
+    for word in [
+        "<script", "src=\"", "url(", "@import", "http://", "https://", "<iframe",
+    ] {
+        assert!(!parts.contains(word), "{word}");
+    }
+    assert!(text.contains("default-src 'none'"));
+}
+
+/// Headings in order without a gap, a header in every table, a title and a description in every picture that says something, every
+/// identifier once.
+#[test]
+fn the_page_can_be_read_aloud() {
+    for fixture in [Fixture::full(), Fixture::hundred(), Fixture::masked()] {
+        let text = page(&fixture.run());
+        let mut level = 0;
+        for heading in text.match_indices("<h").map(|(i, _)| &text[i + 2..i + 3]) {
+            let Ok(next) = heading.parse::<u32>() else {
+                continue;
+            };
+            assert!(next <= level + 1, "h{next} after h{level}");
+            level = next;
+        }
+        assert_eq!(text.matches("<h1").count(), 1);
+        for table in text.split("<table").skip(1) {
+            let table = table.split("</table>").next().expect("a table");
+            assert!(
+                table.contains("scope=\"col\"") && table.contains("scope=\"row\""),
+                "{table}"
+            );
+        }
+        for picture in text.split("<svg").skip(1) {
+            let picture = picture.split("</svg>").next().expect("a picture");
+            let hidden = picture
+                .split('>')
+                .next()
+                .is_some_and(|t| t.contains("aria-hidden"));
+            let said = picture.contains("role=\"img\"")
+                && picture.contains("<title")
+                && picture.contains("<desc");
+            assert!(hidden || said, "{picture}");
+        }
+        let mut ids: Vec<&str> = text
+            .split(" id=\"")
+            .skip(1)
+            .filter_map(|t| t.split('"').next())
+            .collect();
+        let n = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), n);
+        for target in text
+            .split("aria-labelledby=\"")
+            .skip(1)
+            .filter_map(|t| t.split('"').next())
+        {
+            assert!(target.split(' ').all(|id| ids.contains(&id)), "{target}");
+        }
+    }
+}
+
+#[test]
+fn errors_come_by_confidence_and_all_right_is_said() {
+    let mut f = Fixture::full();
+    let row = |id: &str, label: &str, p: f64| json!({"id": id, "label": label, "prediction": "positive", "probabilities": [1.0 - p, p], "input": id});
+    f.predictions = vec![
+        row("little", "negative", 0.6),
+        row("right", "positive", 0.99),
+        row("much", "negative", 0.9),
+    ];
+    let text = page(&f.run());
+    let at = |id: &str| text.find(&format!(">{id}</blockquote>"));
+    assert!(at("much") < at("little") && at("much").is_some());
+    assert_eq!(at("right"), None);
+    f.predictions = vec![row("right", "positive", 0.99)];
+    assert!(page(&f.run()).contains("None of 1 test row is wrong."));
+}
+
+#[test]
+fn many_classes_are_a_picture_and_a_list_of_pairs() {
+    let text = page(&Fixture::hundred().run());
+    assert!(text.contains("Confusion matrix of 100 classes"));
+    assert!(text.contains("Mixed up most"));
+    assert!(!text.contains("class=\"confusion\""));
+    assert!(text.len() < 1_000_000, "{}", text.len());
+}
+
+#[test]
+fn phases_follow_each_other_on_one_axis() {
+    let mut f = Fixture::full();
+    let line =
+        |phase: &str, step: u64| json!({"phase": phase, "step": step, "loss": 1.0 / step as f64});
+    f.metrics = [("head", 1), ("head", 50), ("all", 1), ("all", 100)]
+        .map(|(p, s)| line(p, s))
+        .into();
+    let text = page(&f.run());
+    assert!(text.contains(">head</text>") && text.contains(">all</text>"));
+    assert!(text.contains("at step 150"), "the last step of both");
+}

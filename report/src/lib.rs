@@ -18,6 +18,7 @@
 mod list;
 mod result;
 mod run;
+pub mod statistics;
 mod style;
 mod table;
 

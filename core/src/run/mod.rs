@@ -9,5 +9,5 @@ mod result;
 pub use arrange::{Layer, summary};
 pub use directory::{Directory, write_whole};
 pub use execute::{Surroundings, execute};
-pub use given::{Overview, overview};
+pub use given::{Overview, overview, test_rows};
 pub use result::{Identity, RunResult, weights_sha256};

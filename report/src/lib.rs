@@ -13,8 +13,10 @@
 //!
 //! - [`Run`] is a run directory as it stands; [`Status`] says how far it is
 //! - [`result_table`] is one run in full, [`list_table`] many of them a line each
+//! - [`Experiment`] is many runs that belong together, [`Comparison`] what can be said of them, by [`statistics`]
 //! - [`Table`] aligns columns, for whoever prints one
 
+mod experiment;
 mod list;
 mod result;
 mod run;
@@ -22,6 +24,9 @@ pub mod statistics;
 mod style;
 mod table;
 
+pub use experiment::{
+    Arm, Axis, Comparison, Difference, Experiment, Format, Gate, Metric, Outcome, PairCell, Row, Rows, Trial,
+};
 pub use list::list_table;
 pub use result::result_table;
 pub use run::{Run, Status};

@@ -1,11 +1,15 @@
 //! The command line: one file a noun.
 
 mod arguments;
+mod cells;
 mod changed;
 mod clock;
+mod compare;
 mod downloads;
+mod estimate;
 mod exit;
 mod header;
+mod import;
 mod output;
 mod parts;
 mod place;
@@ -48,6 +52,8 @@ fn dispatch(verb: Verb) -> Result<(), Failure> {
         Verb::Run(run) => run::run(&run),
         Verb::Validate(v) => recipe::validate(&v),
         Verb::Explain(e) => recipe::explain(&e),
+        Verb::Compare(c) => compare::compare(&c),
+        Verb::Import(i) => import::import(&i),
         Verb::Schema { markdown } => schema::print(markdown),
         Verb::Recipes { verb } => shipped::recipes(&verb),
         Verb::Runs { verb } => runs::runs(&verb),

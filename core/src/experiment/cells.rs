@@ -38,13 +38,13 @@ struct Tested {
     rows: Vec<String>,
 }
 
-/// Makes and checks every cell.
+/// Makes and checks every cell; and counts the test rows over all pairs.
 pub(super) fn cells(
     design: &Design,
     experiment: &str,
     registry: &Registry,
     resolve: &Arc<dyn Resolve>,
-) -> Result<Vec<Cell>, Report> {
+) -> Result<(Vec<Cell>, usize), Report> {
     let sizes: Vec<usize> = design.axes.iter().map(|a| a.values.len()).collect();
     let points: usize = sizes.iter().product();
     let pairs: Vec<Option<usize>> = match design.pairs.len() {
@@ -105,7 +105,11 @@ pub(super) fn cells(
     }
     let report = Report::of_cells(reports, |cells, of| note(experiment, cells, of));
     match report.errors() {
-        0 => Ok(made),
+        0 => {
+            // The last of a pair's rows is the hash of all.
+            let rows = tested.iter().flatten().map(|t| t.rows.len() - 1);
+            Ok((made, rows.sum()))
+        }
         _ => Err(report),
     }
 }

@@ -25,6 +25,10 @@ pub struct Plan {
     pub described: Value,
     /// The level of the intervals, 0.95.
     pub level: f64,
+    /// How many seeds.
+    pub seeds: usize,
+    /// Test rows, over all pairs.
+    pub rows: usize,
 }
 
 /// Reads and checks an experiment: its own errors and those of all cells, in one report.
@@ -37,7 +41,7 @@ pub fn plan(
     let written = Written::read(path, sets)?;
     let design = read(&written, registry)?;
     let shown = path.display().to_string();
-    let cells = cells(&design, &shown, registry, resolve)?;
+    let (cells, rows) = cells(&design, &shown, registry, resolve)?;
     let name = path
         .file_stem()
         .map_or_else(|| "experiment".into(), |s| s.to_string_lossy().into_owned());
@@ -46,6 +50,8 @@ pub fn plan(
         name,
         kind: design.strategy.kind.clone(),
         level: design.level,
+        seeds: design.seeds.len(),
+        rows,
         cells,
     })
 }

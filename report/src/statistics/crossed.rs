@@ -109,6 +109,32 @@ impl Crossed {
         })
     }
 
+    /// What a design would see before anything ran: so many seeds and rows, two methods that answer differently on a share of the
+    /// rows (half of it whatever the seed), and a deviation over seeds of each method's score.
+    pub fn expected(seeds: usize, rows: usize, disagree: f64, by_seed: f64) -> Option<Crossed> {
+        if seeds < 2 || rows < 2 {
+            return None;
+        }
+        let (s, n) = (seeds as f64, rows as f64);
+        let rest = disagree / 2.0 / (s * n);
+        let by_row = disagree / 2.0 / n + rest;
+        let by_seed = 2.0 * by_seed * by_seed / s + rest;
+        let sum = by_seed + by_row - rest;
+        let spread = by_seed.powi(2) / (s - 1.0)
+            + by_row.powi(2) / (n - 1.0)
+            + rest.powi(2) / ((s - 1.0) * (n - 1.0));
+        Some(Crossed {
+            mean: 0.0,
+            variance: sum,
+            df: (sum * sum / spread).max(1.0),
+            seeds,
+            rows,
+            by_seed,
+            by_row,
+            rest,
+        })
+    }
+
     /// The interval at a level (0.95).
     pub fn interval(&self, level: f64) -> (f64, f64) {
         let half = self.quantile(0.5 + level / 2.0) * self.variance.sqrt();

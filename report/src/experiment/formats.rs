@@ -2,7 +2,7 @@
 
 use super::compare::Comparison;
 use super::grid::{Column, Grid};
-use super::notes::{points, signed};
+use super::notes::signed;
 use crate::statistics::Verdict;
 use crate::style::Style;
 use crate::table::{Align, Table};
@@ -340,11 +340,6 @@ fn escape_latex(text: &str) -> String {
         }
     }
     out
-}
-
-/// A share as a percentage, for the page.
-pub(super) fn percent(share: f64) -> String {
-    points(share)
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 //!
 //! - `run.rs`: what a run leaves behind and says; exit codes
 //! - `resume.rs`: Ctrl-C, SIGKILL, and going on with the same bits
+//! - `compare.rs`: experiments, comparisons, gates, imports
 //! - `place.rs`: run directories, and what is refused
 //! - `verbs.rs`: validate, explain, schema, recipes, runs, completions, help
 
 mod bench;
+mod compare;
 mod place;
 mod resume;
 mod run;

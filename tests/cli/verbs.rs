@@ -169,6 +169,8 @@ fn every_verb_has_three_examples() {
         "run",
         "validate",
         "explain",
+        "compare",
+        "import",
         "schema",
         "recipes",
         "runs",

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::difference::{Difference, complete, mean_table};
+use super::difference::{CEILING, Difference, complete, mean_table};
 use super::notes;
 use super::read::{Arm, Axis, Experiment};
 use super::rows::{Metric, Rows};
@@ -126,7 +126,7 @@ impl Experiment {
             }
         }
         adjust(e, &mut rows);
-        let ceiling = e.arms.iter().position(|a| a.method == "target-supervised");
+        let ceiling = e.arms.iter().position(|a| a.method == CEILING);
         for i in 0..rows.len() {
             let Some((r, t)) = e.arms[i].reference.zip(ceiling).filter(|(_, t)| *t != i) else {
                 continue;
@@ -286,8 +286,11 @@ impl Experiment {
                 None => strata.push((target, vec![table])),
             }
         }
-        let averaged: Vec<Vec<Vec<f64>>> = strata.iter().map(|(_, t)| mean_table(t)).collect();
-        let refs: Vec<&[Vec<f64>]> = averaged.iter().map(Vec::as_slice).collect();
+        let averaged: Vec<(f64, Vec<Vec<f64>>)> = strata
+            .iter()
+            .map(|(_, t)| (t.len() as f64, mean_table(t)))
+            .collect();
+        let refs: Vec<(f64, &[Vec<f64>])> = averaged.iter().map(|(w, t)| (*w, t.as_slice())).collect();
         Crossed::stratified(&refs).map(|c| clamp(c.interval(self.level)))
     }
 }
@@ -295,7 +298,9 @@ impl Experiment {
 /// Holm over the rows of the table; over the cells of pairs apart; then the words.
 fn adjust(e: &Experiment, rows: &mut [Row]) {
     fn family(mut all: Vec<&mut Difference>) {
-        let with: Vec<usize> = (0..all.len()).filter(|&i| all[i].p.is_some()).collect();
+        let with: Vec<usize> = (0..all.len())
+            .filter(|&i| all[i].p.is_some() && !all[i].ceiling)
+            .collect();
         let of = |get: fn(&Difference) -> Option<f64>, all: &[&mut Difference]| {
             let p: Vec<f64> = with.iter().map(|&i| get(all[i]).unwrap_or(1.0)).collect();
             holm(&p)

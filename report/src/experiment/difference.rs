@@ -8,6 +8,8 @@ use crate::statistics::{
     Crossed, LEAST_SEEDS, Tested, Verdict, bootstrap, mcnemar, paired_interval, verdict,
 };
 
+/// The method that sees the target's labels.
+pub(super) const CEILING: &str = "target-supervised";
 /// Draws of the bootstrap.
 const DRAWS: usize = 2000;
 
@@ -41,6 +43,9 @@ pub struct Difference {
     pub of_models: bool,
     #[serde(skip)]
     pub(super) crossed: Option<Crossed>,
+    /// Whether the arm sees the target's labels: it is asked nothing, it says what could be had.
+    #[serde(skip)]
+    pub(super) ceiling: bool,
 }
 
 /// What the seeds of two arms said, by seed, of one pair of domains.
@@ -109,6 +114,7 @@ impl Experiment {
         } else {
             self.of_methods(&both, seeds)?
         };
+        d.ceiling = self.arms[a].method == CEILING;
         d.settle_words(self, false);
         Some(d)
     }
@@ -146,6 +152,7 @@ impl Experiment {
             settle: None,
             of_models: !still,
             crossed,
+            ceiling: false,
         }
     }
 
@@ -159,11 +166,11 @@ impl Experiment {
                 None => strata.push((target.to_string(), vec![b.table()])),
             }
         }
-        let averaged: Vec<Vec<Vec<f64>>> = strata
+        let averaged: Vec<(f64, Vec<Vec<f64>>)> = strata
             .into_iter()
-            .map(|(_, tables)| mean_table(&tables))
+            .map(|(_, tables)| (tables.len() as f64, mean_table(&tables)))
             .collect();
-        let refs: Vec<&[Vec<f64>]> = averaged.iter().map(Vec::as_slice).collect();
+        let refs: Vec<(f64, &[Vec<f64>])> = averaged.iter().map(|(w, t)| (*w, t.as_slice())).collect();
         let crossed = Crossed::stratified(&refs)?;
         let enough = seeds >= LEAST_SEEDS;
         Some(Difference {
@@ -180,6 +187,7 @@ impl Experiment {
             settle: None,
             of_models: false,
             crossed: enough.then_some(crossed),
+            ceiling: false,
         })
     }
 
@@ -226,6 +234,7 @@ impl Experiment {
             settle: None,
             of_models: false,
             crossed: None,
+            ceiling: false,
         })
     }
 }
@@ -233,6 +242,11 @@ impl Experiment {
 impl Difference {
     /// The verdict, from what is adjusted by now.
     pub(super) fn settle_words(&mut self, e: &Experiment, cell: bool) {
+        if self.ceiling {
+            self.words = "ceiling".into();
+            (self.verdict, self.settle) = (None, None);
+            return;
+        }
         let (Some(interval), Some(of_zero), Some(of_worth)) = (
             self.interval,
             self.p_adjusted.or(self.p),

@@ -211,13 +211,13 @@ impl Comparison {
         vec![
             first,
             format!(
-                "differences in points to {}{at}; {:.0} % intervals; p adjusted for {} (Holm); worth having: {}",
+                "differences in points to {}{at}; {:.0} % intervals; p by Holm over {}; worth having: {}",
                 names.join(" and "),
                 100.0 * self.level,
                 plural(
                     self.rows
                         .iter()
-                        .filter(|r| r.difference.as_ref().is_some_and(|d| d.p.is_some()))
+                        .filter(|r| r.difference.as_ref().is_some_and(|d| d.p.is_some() && !d.ceiling))
                         .count(),
                     "row"
                 ),

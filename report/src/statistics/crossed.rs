@@ -15,10 +15,10 @@ use super::POWER;
 /// df = (MSs + MSi - MSr)^2 / (MSs^2/(S-1) + MSi^2/(N-1) + MSr^2/((S-1)(N-1))), at least 1    (Satterthwaite 1946)
 /// ```
 ///
-/// Over several test sets the rows are strata of equal weight, and the seeds are blocks that go through all of them.
+/// Over several test sets the rows are strata (each weighs as many pairs as it stands for), and the seeds are blocks that go through all of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Crossed {
-    /// The grand mean; over strata the mean of their means.
+    /// The grand mean; over strata the weighted mean of their means.
     pub mean: f64,
     /// Of the mean.
     pub variance: f64,
@@ -37,13 +37,13 @@ pub struct Crossed {
 impl Crossed {
     /// Of values by seed and row. `None` with fewer than two seeds or rows, or where seeds have not the same rows.
     pub fn of(values: &[Vec<f64>]) -> Option<Crossed> {
-        Crossed::stratified(&[values])
+        Crossed::stratified(&[(1.0, values)])
     }
 
-    /// Of several test sets, each with values by seed and row, all with the same seeds.
-    pub fn stratified(strata: &[&[Vec<f64>]]) -> Option<Crossed> {
-        let seeds = strata.first()?.len();
-        let weight = 1.0 / strata.len() as f64;
+    /// Of several test sets, each with its weight and its values by seed and row, all with the same seeds.
+    pub fn stratified(strata: &[(f64, &[Vec<f64>])]) -> Option<Crossed> {
+        let seeds = strata.first()?.1.len();
+        let all: f64 = strata.iter().map(|(w, _)| w).sum();
         if seeds < 2 {
             return None;
         }
@@ -52,7 +52,8 @@ impl Crossed {
         let (mut by_row, mut rest, mut rows) = (0.0, 0.0, 0);
         // Sums of squared parts over their degrees of freedom, for Satterthwaite.
         let mut spread = 0.0;
-        for stratum in strata {
+        for (weight, stratum) in strata {
+            let weight = weight / all;
             let n = stratum.first()?.len();
             if stratum.len() != seeds || n < 2 || stratum.iter().any(|r| r.len() != n) {
                 return None;
@@ -260,8 +261,8 @@ mod tests {
         };
         let (a, b) = (table(), table());
         let one = Crossed::of(&a).expect("one");
-        assert_eq!(one, Crossed::stratified(&[&a]).expect("one"));
-        let both = Crossed::stratified(&[&a, &b]).expect("both");
+        assert_eq!(one, Crossed::stratified(&[(2.0, &a)]).expect("one"));
+        let both = Crossed::stratified(&[(1.0, &a), (1.0, &b)]).expect("both");
         let other = Crossed::of(&b).expect("other");
         assert!((both.mean - (one.mean + other.mean) / 2.0).abs() < 1e-12);
         assert_eq!(both.rows, 100);
@@ -353,7 +354,7 @@ mod tests {
                     .collect::<Vec<Vec<f64>>>()
             };
             let (one, two) = (target(), target());
-            Crossed::stratified(&[&one, &two]).is_some_and(|c| c.p(0.0) < 0.05)
+            Crossed::stratified(&[(1.0, &one), (2.0, &two)]).is_some_and(|c| c.p(0.0) < 0.05)
         });
         let share = alarms.count() as f64 / times as f64;
         println!("two targets: {:.1} %", 100.0 * share);

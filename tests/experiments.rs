@@ -36,7 +36,10 @@ fn files(folder: &str) -> Vec<PathBuf> {
 }
 
 fn stem(path: &Path) -> String {
-    path.file_stem().expect("a stem").to_string_lossy().into_owned()
+    path.file_stem()
+        .expect("a stem")
+        .to_string_lossy()
+        .into_owned()
 }
 
 #[test]
@@ -48,9 +51,15 @@ fn every_broken_experiment_is_refused_in_these_words() {
         .collect();
     write("rows.csv", &format!("a,b,label\n{rows}"));
     write("base.toml", BASE);
-    write("broken-base.toml", &BASE.replace("task = \"features\"", "task = features"));
+    write(
+        "broken-base.toml",
+        &BASE.replace("task = \"features\"", "task = features"),
+    );
     write("wrong-base.toml", &BASE.replace("rows.csv", "row.csv"));
-    write("transductive.toml", &BASE.replace("inductive", "transductive"));
+    write(
+        "transductive.toml",
+        &BASE.replace("inductive", "transductive"),
+    );
     let broken = files("tests/broken_experiments");
     assert!(broken.len() >= 25);
     for experiment in broken {
@@ -78,7 +87,12 @@ fn every_experiment_that_ships_runs_shortened() {
         let output = tlkit()
             .arg("compare")
             .arg(&experiment)
-            .args(["--set", "experiment.seeds=1", "--set", "experiment.set.'train.max_steps'=2"])
+            .args([
+                "--set",
+                "experiment.seeds=1",
+                "--set",
+                "experiment.set.'train.max_steps'=2",
+            ])
             .args(["--set", "experiment.set.'train.epochs'=1", "--jobs", "2"])
             .arg("--out")
             .arg(dir.path().join(&name))
@@ -90,7 +104,13 @@ fn every_experiment_that_ships_runs_shortened() {
         );
         assert!(output.status.success(), "{name}: {err}");
         assert!(out.contains("on 300 test rows, 1 seed"), "{name}: {out}");
-        assert!(out.contains("One run each says which of these models to keep"), "{name}: {out}");
-        assert!(dir.path().join(&name).join("report.html").is_file(), "{name}");
+        assert!(
+            out.contains("One run each says which of these models to keep"),
+            "{name}: {out}"
+        );
+        assert!(
+            dir.path().join(&name).join("report.html").is_file(),
+            "{name}"
+        );
     }
 }

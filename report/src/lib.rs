@@ -25,7 +25,8 @@ mod style;
 mod table;
 
 pub use experiment::{
-    Arm, Axis, Comparison, Difference, Experiment, Format, Gate, Metric, Outcome, PairCell, Row, Rows, Trial,
+    Arm, Axis, Comparison, Difference, Experiment, Format, Gate, Metric, Outcome, PairCell, Row,
+    Rows, Trial,
 };
 pub use list::list_table;
 pub use result::result_table;

@@ -9,9 +9,9 @@ use tlkit_report::{Comparison, Experiment, Format, Gate, Metric, Outcome, Run};
 
 /// A number from 0 to 1 that is the same on every machine.
 fn noise(parts: [usize; 4]) -> f64 {
-    let mut z = parts
-        .iter()
-        .fold(0x9e37_79b9_7f4a_7c15u64, |h, &p| (h ^ p as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ (h >> 29));
+    let mut z = parts.iter().fold(0x9e37_79b9_7f4a_7c15u64, |h, &p| {
+        (h ^ p as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ (h >> 29)
+    });
     z = (z ^ (z >> 30)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^= z >> 31;
     (z >> 11) as f64 / (1u64 << 53) as f64
@@ -97,7 +97,11 @@ impl World {
             let label = if row % 2 == 0 { "no" } else { "yes" };
             let other = if row % 2 == 0 { "yes" } else { "no" };
             let said = if luck < right { label } else { other };
-            let p = if said == "yes" { [0.2, 0.8] } else { [0.8, 0.2] };
+            let p = if said == "yes" {
+                [0.2, 0.8]
+            } else {
+                [0.8, 0.2]
+            };
             lines += &format!(
                 "{}\n",
                 json!({"id": format!("rows.csv:{row}"), "label": label, "prediction": said, "probabilities": p})
@@ -162,7 +166,10 @@ fn better_same_and_worse_are_told() {
     assert!(!text.contains('\x1b') && c.print(Format::Text, true).contains('\x1b'));
     for (format, part) in [
         (Format::Markdown, "| frozen |"),
-        (Format::Csv, "method,source,target,runs,done,failed,mean,low,high,difference,"),
+        (
+            Format::Csv,
+            "method,source,target,runs,done,failed,mean,low,high,difference,",
+        ),
         (Format::Latex, "\\begin{tabular}{lrrrlr}"),
         (Format::Html, "<!DOCTYPE html>"),
     ] {
@@ -178,18 +185,31 @@ fn better_same_and_worse_are_told() {
 fn a_failed_seed_voids_the_verdict_and_a_missing_one_leaves_it_open() {
     let world = two();
     world.write();
-    world.file("better-0-0-s2/result.json", &json!({"status": "failed", "error": "the loss is inf", "identity": "x"}));
+    world.file(
+        "better-0-0-s2/result.json",
+        &json!({"status": "failed", "error": "the loss is inf", "identity": "x"}),
+    );
     let c = world.compare();
     let row = &c.rows[1];
-    assert_eq!((row.failed, row.mean, row.difference.is_none()), (1, None, true));
+    assert_eq!(
+        (row.failed, row.mean, row.difference.is_none()),
+        (1, None, true)
+    );
     assert!(c.print(Format::Text, false).contains("failed 1/5"));
-    assert!(c.notes[0].contains("failed in 1 of 5 runs"), "{:?}", c.notes);
+    assert!(
+        c.notes[0].contains("failed in 1 of 5 runs"),
+        "{:?}",
+        c.notes
+    );
     // The others keep their words.
     assert_eq!(words(&c, "worse"), "worse");
     fs::remove_dir_all(world.dir.path().join("same-0-0-s4")).expect("removed");
     let c = world.compare();
     assert!(c.print(Format::Text, false).contains("4 of 5 runs"));
-    assert!(matches!(world.gate("same: accuracy >= frozen"), Outcome::Undecided(_)));
+    assert!(matches!(
+        world.gate("same: accuracy >= frozen"),
+        Outcome::Undecided(_)
+    ));
 }
 
 #[test]
@@ -198,7 +218,11 @@ fn a_cell_of_another_identity_is_not_there() {
     world.write();
     let file = world.dir.path().join("better-0-0-s0/result.json");
     let text = fs::read_to_string(&file).expect("a result");
-    fs::write(&file, text.replace("\"identity\":\"better-0-0-s0\"", "\"identity\":\"old\"")).expect("written");
+    fs::write(
+        &file,
+        text.replace("\"identity\":\"better-0-0-s0\"", "\"identity\":\"old\""),
+    )
+    .expect("written");
     assert_eq!(world.compare().rows[1].done, 4);
 }
 
@@ -214,7 +238,13 @@ fn few_seeds_say_nothing_of_a_method() {
     world.seeds = 1;
     let c = world.write().compare();
     assert_eq!(words(&c, "better"), "this model: better");
-    assert!(c.notes.iter().any(|n| n.contains("which of these models to keep")), "{:?}", c.notes);
+    assert!(
+        c.notes
+            .iter()
+            .any(|n| n.contains("which of these models to keep")),
+        "{:?}",
+        c.notes
+    );
 }
 
 #[test]
@@ -223,8 +253,14 @@ fn what_no_seed_moves_is_called_deterministic() {
     world.write();
     for method in ["frozen", "better"] {
         for seed in 1..5 {
-            let from = world.dir.path().join(format!("{method}-0-0-s0/predictions.jsonl"));
-            let to = world.dir.path().join(format!("{method}-0-0-s{seed}/predictions.jsonl"));
+            let from = world
+                .dir
+                .path()
+                .join(format!("{method}-0-0-s0/predictions.jsonl"));
+            let to = world
+                .dir
+                .path()
+                .join(format!("{method}-0-0-s{seed}/predictions.jsonl"));
             fs::copy(from, to).expect("copied");
         }
     }
@@ -233,17 +269,28 @@ fn what_no_seed_moves_is_called_deterministic() {
     assert!(c.rows[0].deterministic && c.rows[1].deterministic && !c.rows[2].deterministic);
     // No word of "this model": the method has no seed to speak of.
     assert_eq!(words(&c, "better"), "better");
-    assert!(c.notes.iter().any(|n| n.starts_with("Deterministic") && n.contains("`frozen`, `better`")));
+    assert!(
+        c.notes
+            .iter()
+            .any(|n| n.starts_with("Deterministic") && n.contains("`frozen`, `better`"))
+    );
 }
 
 #[test]
 fn values_stand_in_groups_and_are_compared_at_the_same_value() {
-    let mut world = World::new(vec![Method("frozen", 0.5, None), Method("tuned", 0.62, Some("frozen"))]);
+    let mut world = World::new(vec![
+        Method("frozen", 0.5, None),
+        Method("tuned", 0.62, Some("frozen")),
+    ]);
     world.values = vec![5, 20];
     let c = world.write().compare();
     let text = c.print(Format::Text, false);
     println!("{text}");
-    for part in ["target.per_class = 5\n", "target.per_class = 20\n", "differences in points to `frozen` at the same value"] {
+    for part in [
+        "target.per_class = 5\n",
+        "target.per_class = 20\n",
+        "differences in points to `frozen` at the same value",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let page = c.print(Format::Html, false);
@@ -280,7 +327,10 @@ fn over_pairs_a_tally_a_range_and_no_word_of_new_domains() {
     // (0.58 - 0.5) / (0.66 - 0.5), as drawn.
     let gap = dann.gap_closed.expect("a gap");
     assert!((0.3..0.7).contains(&gap), "{gap}");
-    assert!(text.contains("3 pairs of 3 domains are not 3 independent samples"), "{text}");
+    assert!(
+        text.contains("3 pairs of 3 domains are not 3 independent samples"),
+        "{text}"
+    );
     assert_eq!(c.new_domains(dann), None);
     assert!(text.contains("books to dvd"), "{text}");
     assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
@@ -293,10 +343,23 @@ fn over_pairs_a_tally_a_range_and_no_word_of_new_domains() {
 fn six_pairs_that_share_no_domain_speak_of_new_ones() {
     let mut world = adaptation();
     world.rows = 150;
-    world.pairs = vec![("a", "b"), ("c", "d"), ("e", "f"), ("g", "h"), ("i", "j"), ("k", "l")];
+    world.pairs = vec![
+        ("a", "b"),
+        ("c", "d"),
+        ("e", "f"),
+        ("g", "h"),
+        ("i", "j"),
+        ("k", "l"),
+    ];
     let c = world.write().compare();
     assert_eq!(c.new_domains(&c.rows[2]), Some(0.03125));
-    assert!(c.notes.iter().any(|n| n.contains("on new domains (Wilcoxon) p = 0.031")), "{:?}", c.notes);
+    assert!(
+        c.notes
+            .iter()
+            .any(|n| n.contains("on new domains (Wilcoxon) p = 0.031")),
+        "{:?}",
+        c.notes
+    );
 }
 
 #[test]
@@ -307,22 +370,43 @@ fn other_rows_are_refused_with_the_first_that_differs() {
     let text = fs::read_to_string(&file).expect("predictions");
     fs::write(&file, text.replacen("rows.csv:7\"", "rows.csv:70\"", 1)).expect("written");
     let said = Experiment::read(world.dir.path()).expect_err("other rows");
-    assert!(said.contains("tested on different rows") && said.contains("row 8 is `rows.csv:7`"), "{said}");
+    assert!(
+        said.contains("tested on different rows") && said.contains("row 8 is `rows.csv:7`"),
+        "{said}"
+    );
 }
 
 #[test]
 fn gates_are_met_not_met_or_undecided() {
     let world = two();
     world.write();
-    assert!(matches!(world.gate("better: accuracy >= frozen + 2pt"), Outcome::Met(_)));
-    assert!(matches!(world.gate("worse: accuracy >= frozen"), Outcome::NotMet(_)));
-    assert!(matches!(world.gate("same: accuracy >= frozen + 0.1pt"), Outcome::Undecided(_)));
+    assert!(matches!(
+        world.gate("better: accuracy >= frozen + 2pt"),
+        Outcome::Met(_)
+    ));
+    assert!(matches!(
+        world.gate("worse: accuracy >= frozen"),
+        Outcome::NotMet(_)
+    ));
+    assert!(matches!(
+        world.gate("same: accuracy >= frozen + 0.1pt"),
+        Outcome::Undecided(_)
+    ));
     // All rows are asked where none is named.
-    assert!(matches!(world.gate("accuracy >= frozen"), Outcome::NotMet(_)));
-    assert!(matches!(world.gate("better: accuracy >= 10%"), Outcome::Met(_)));
+    assert!(matches!(
+        world.gate("accuracy >= frozen"),
+        Outcome::NotMet(_)
+    ));
+    assert!(matches!(
+        world.gate("better: accuracy >= 10%"),
+        Outcome::Met(_)
+    ));
     let gate = Gate::parse("accuracy >= froozen").expect("a gate");
     let said = gate.ask(&world.read()).expect_err("no such method");
-    assert!(said.contains("the methods are frozen, better, same, worse"), "{said}");
+    assert!(
+        said.contains("the methods are frozen, better, same, worse"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -347,18 +431,30 @@ fn runs_that_differ_only_in_their_seed_are_one_row() {
         let identity = json!({"recipe": name, "values": {"train": {"learning_rate": rate, "seed": seed, "epochs": 3}}});
         fs::write(path.join("identity.json"), identity.to_string()).expect("written");
         let result = fs::read_to_string(path.join("result.json")).expect("a result");
-        let result = result.replace(&format!("\"recipe\":\"{name}-0-0-s{seed}\""), &format!("\"recipe\":\"{name}\""));
+        let result = result.replace(
+            &format!("\"recipe\":\"{name}-0-0-s{seed}\""),
+            &format!("\"recipe\":\"{name}\""),
+        );
         fs::write(path.join("result.json"), result).expect("written");
         Run::read(&path)
     };
-    let runs = (0..3).flat_map(|s| [run("frozen", 0.1, s), run("better", 0.2, s)]).collect();
+    let runs = (0..3)
+        .flat_map(|s| [run("frozen", 0.1, s), run("better", 0.2, s)])
+        .collect();
     let e = Experiment::of_runs(runs).expect("runs");
     assert_eq!(e.arms.len(), 2);
-    assert_eq!(e.arms[0].keys, [("train.learning_rate".to_string(), "0.1".to_string())]);
+    assert_eq!(
+        e.arms[0].keys,
+        [("train.learning_rate".to_string(), "0.1".to_string())]
+    );
     let c = e.compare(None);
     assert_eq!(words(&c, "better"), "better");
     let twice = vec![run("frozen", 0.1, 0), run("frozen", 0.1, 0)];
-    assert!(Experiment::of_runs(twice).expect_err("twice").contains("the same run"));
+    assert!(
+        Experiment::of_runs(twice)
+            .expect_err("twice")
+            .contains("the same run")
+    );
     let unfinished = Run::read(Path::new("nowhere"));
     assert!(Experiment::of_runs(vec![unfinished]).is_err());
 }
@@ -375,11 +471,16 @@ fn imported_rows_and_baselines_stand_in_the_table() {
         );
     }
     let file = world.dir.path().join("frozen-0-0-s0/result.json");
-    let mut result: Value = serde_json::from_str(&fs::read_to_string(&file).expect("a result")).expect("JSON");
+    let mut result: Value =
+        serde_json::from_str(&fs::read_to_string(&file).expect("a result")).expect("JSON");
     result["baselines"] = json!([{"name": "majority", "test": {"accuracy": 0.5, "accuracy_interval": [0.45, 0.55]}, "seconds": 0.1}]);
     fs::write(&file, result.to_string()).expect("written");
     let c = world.compare();
-    assert!(c.rows.iter().any(|r| r.method == "mine" && r.difference.is_some()));
+    assert!(
+        c.rows
+            .iter()
+            .any(|r| r.method == "mine" && r.difference.is_some())
+    );
     let baseline = c.rows.last().expect("rows");
     assert!(baseline.baseline && baseline.method == "majority");
     assert!(c.print(Format::Text, false).contains("majority"));

@@ -113,7 +113,10 @@ pub fn run(
     progress.line(&match (all - open, open) {
         (0, n) => format!("{n} cells in {}", folder.display()),
         (done, 0) => format!("{done} cells in {}, all finished", folder.display()),
-        (done, n) => format!("{all} cells in {}: {done} finished, {n} to run", folder.display()),
+        (done, n) => format!(
+            "{all} cells in {}: {done} finished, {n} to run",
+            folder.display()
+        ),
     });
     let jobs = jobs.min(open.max(1));
     let work = Work {
@@ -130,10 +133,15 @@ pub fn run(
         seconds: Mutex::new(seconds),
     };
     let results: Vec<Result<(), Failure>> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(|| work.take_turns())).collect();
+        let workers: Vec<_> = (0..jobs)
+            .map(|_| scope.spawn(|| work.take_turns()))
+            .collect();
         workers
             .into_iter()
-            .map(|w| w.join().unwrap_or_else(|_| Err(Failure::Failed("a worker panicked".into()))))
+            .map(|w| {
+                w.join()
+                    .unwrap_or_else(|_| Err(Failure::Failed("a worker panicked".into())))
+            })
             .collect()
     });
     results.into_iter().collect::<Result<Vec<()>, _>>()?;
@@ -275,7 +283,8 @@ impl Work<'_> {
             if said.elapsed() > SIGN_OF_LIFE {
                 said = Instant::now();
                 if let Some(line) = last_line(&directory.join("log.txt")) {
-                    self.progress.line(&format!("  {}: {line}", self.plan.words(cell)));
+                    self.progress
+                        .line(&format!("  {}: {line}", self.plan.words(cell)));
                 }
             }
             std::thread::sleep(LOOK);
@@ -326,7 +335,11 @@ pub fn time(seconds: f64) -> String {
 fn last_line(path: &PathBuf) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let line = text.lines().last()?;
-    Some(line.split_once(' ').map_or(line, |(_, rest)| rest).to_string())
+    Some(
+        line.split_once(' ')
+            .map_or(line, |(_, rest)| rest)
+            .to_string(),
+    )
 }
 
 #[cfg(test)]

@@ -126,7 +126,12 @@ fn run(
         )));
     }
     if arguments.dry_run {
-        output::out(&estimate::dry_run(&plan, &folder, &to_do, arguments.jobs.into())?);
+        output::out(&estimate::dry_run(
+            &plan,
+            &folder,
+            &to_do,
+            arguments.jobs.into(),
+        )?);
         return Ok(());
     }
     let _lock = prepare(&plan, &folder)?;
@@ -150,7 +155,10 @@ fn run(
     let experiment = Experiment::read(&folder).map_err(Failure::Failed)?;
     let shown = show(arguments, &experiment, metric, gate);
     leave(&folder, &experiment.compare(metric))?;
-    progress.always(&format!("the page is {}", folder.join("report.html").display()));
+    progress.always(&format!(
+        "the page is {}",
+        folder.join("report.html").display()
+    ));
     if let Ended::Failed { cells } = ended {
         return Err(Failure::Said(match cells {
             0 => return shown,
@@ -164,7 +172,8 @@ fn run(
 fn prepare(plan: &Plan, folder: &Path) -> Result<File, Failure> {
     let taken = folder.exists()
         && !folder.join("experiment.json").is_file()
-        && fs::read_dir(folder).is_ok_and(|mut e| e.any(|e| e.is_ok_and(|e| e.file_name() != ".lock")));
+        && fs::read_dir(folder)
+            .is_ok_and(|mut e| e.any(|e| e.is_ok_and(|e| e.file_name() != ".lock")));
     if taken {
         return Err(Failure::Wrong(format!(
             "{} holds something else than an experiment; choose an empty or a new folder",
@@ -201,7 +210,10 @@ fn leave(folder: &Path, comparison: &Comparison) -> Result<(), Failure> {
         ("table.md", Format::Markdown),
         ("report.html", Format::Html),
     ] {
-        write_whole(&folder.join(name), comparison.print(format, false).as_bytes())?;
+        write_whole(
+            &folder.join(name),
+            comparison.print(format, false).as_bytes(),
+        )?;
     }
     Ok(())
 }

@@ -29,14 +29,22 @@ const DISAGREE: f64 = 0.2;
 const BY_SEED: f64 = 0.015;
 
 /// What would run, for how long, and the least difference that could be seen.
-pub fn dry_run(plan: &Plan, folder: &Path, to_do: &[usize], jobs: usize) -> Result<String, Failure> {
+pub fn dry_run(
+    plan: &Plan,
+    folder: &Path,
+    to_do: &[usize],
+    jobs: usize,
+) -> Result<String, Failure> {
     let states = states(plan, folder, to_do);
     let mut seconds: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for (&i, state) in to_do.iter().zip(&states) {
         if *state == State::Done {
             let run = Run::read(&folder.join(&plan.cells[i].name));
             let took = run.result["seconds"].as_f64();
-            seconds.entry(plan.group(&plan.cells[i])).or_default().extend(took);
+            seconds
+                .entry(plan.group(&plan.cells[i]))
+                .or_default()
+                .extend(took);
         }
     }
     let open: Vec<&Cell> = to_do
@@ -75,7 +83,11 @@ pub fn dry_run(plan: &Plan, folder: &Path, to_do: &[usize], jobs: usize) -> Resu
     lines.push(String::new());
     let all = expected(plan, &open, &seconds) / jobs.min(open.len().max(1)) as f64;
     lines.push(match (open.len(), measured) {
-        (0, _) => format!("{}: all {} cells are finished", folder.display(), to_do.len()),
+        (0, _) => format!(
+            "{}: all {} cells are finished",
+            folder.display(),
+            to_do.len()
+        ),
         (n, true) => format!(
             "{n} of {} cells would run, about {} (from {STEPS} steps of each kind)",
             to_do.len(),
@@ -105,7 +117,10 @@ fn least(plan: &Plan, folder: &Path) -> String {
         return format!("{sees}: {:.1} points, by what is finished", 100.0 * most);
     }
     if plan.seeds < LEAST_SEEDS {
-        return format!("{} seeds say nothing of a method: that takes {LEAST_SEEDS}", plan.seeds);
+        return format!(
+            "{} seeds say nothing of a method: that takes {LEAST_SEEDS}",
+            plan.seeds
+        );
     }
     match Crossed::expected(plan.seeds, plan.rows, DISAGREE, BY_SEED) {
         Some(c) => format!(
@@ -167,11 +182,12 @@ impl Observer for Watch {
 fn measure(cell: &Cell) -> Result<f64, Failure> {
     let written = Written::parse(&format!("{}.toml", cell.name), &cell.recipe, &[])
         .map_err(|r| Failure::Recipe(Box::new(r)))?;
-    let mut checked = Checked::new(&written, &parts::registry()?, &parts::resolve())
-        .map_err(Failure::Recipe)?;
+    let mut checked =
+        Checked::new(&written, &parts::registry()?, &parts::resolve()).map_err(Failure::Recipe)?;
     let limit = checked.max_steps;
     checked.max_steps = Some(limit.unwrap_or(STEPS).min(STEPS));
-    let folder = std::env::temp_dir().join(format!("tlkit-dry-{}-{}", std::process::id(), cell.name));
+    let folder =
+        std::env::temp_dir().join(format!("tlkit-dry-{}-{}", std::process::id(), cell.name));
     let watch = Watch::default();
     let around = Surroundings {
         directory: Directory::at(&folder),

@@ -24,10 +24,16 @@ pub fn import(arguments: &Import) -> Result<(), Failure> {
         )));
     }
     let experiment = Experiment::read(folder).map_err(Failure::Wrong)?;
-    let (pair, values) = (pair(arguments, &experiment)?, values(arguments, &experiment)?);
+    let (pair, values) = (
+        pair(arguments, &experiment)?,
+        values(arguments, &experiment)?,
+    );
     let ours = experiment.arms.iter().find(|a| {
         a.method == arguments.method
-            && a.trials.iter().flatten().any(|t| t.run.result["imported"] != true)
+            && a.trials
+                .iter()
+                .flatten()
+                .any(|t| t.run.result["imported"] != true)
     });
     if ours.is_some() {
         return Err(Failure::Wrong(format!(
@@ -35,7 +41,10 @@ pub fn import(arguments: &Import) -> Result<(), Failure> {
             arguments.method
         )));
     }
-    let trials = experiment.arms.iter().flat_map(|a| &a.trials[pair.unwrap_or(0)]);
+    let trials = experiment
+        .arms
+        .iter()
+        .flat_map(|a| &a.trials[pair.unwrap_or(0)]);
     let Some(known) = trials.filter_map(|t| t.rows.as_ref()).next() else {
         return Err(Failure::Wrong(format!(
             "{} has no finished run yet whose rows these could be compared with",
@@ -50,13 +59,23 @@ pub fn import(arguments: &Import) -> Result<(), Failure> {
         )));
     }
     let mut parts = vec![arguments.method.clone()];
-    parts.extend(values.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_string)));
+    parts.extend(
+        values
+            .iter()
+            .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_string)),
+    );
     parts.extend(pair.map(|p| {
         let (s, t) = &experiment.pairs[p];
         format!("{s}-{t}")
     }));
     parts.push(format!("s{}", arguments.seed));
-    let safe = |c: char| if c.is_alphanumeric() || ".-_".contains(c) { c } else { '_' };
+    let safe = |c: char| {
+        if c.is_alphanumeric() || ".-_".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
     let name: String = parts.join("-").chars().map(safe).collect();
     let place = folder.join("imported").join(&name);
     if place.exists() && !arguments.force {
@@ -87,7 +106,10 @@ pub fn import(arguments: &Import) -> Result<(), Failure> {
         "seed": arguments.seed,
     });
     write_whole(&place.join("predictions.jsonl"), lines(&rows).as_bytes())?;
-    write_whole(&place.join("result.json"), format!("{result:#}\n").as_bytes())?;
+    write_whole(
+        &place.join("result.json"),
+        format!("{result:#}\n").as_bytes(),
+    )?;
     write_whole(&place.join("cell.json"), format!("{cell:#}\n").as_bytes())?;
     output::out(&format!(
         "{}: {} rows, accuracy {accuracy:.4}; `tlkit compare {}` shows it beside the others\n",
@@ -107,7 +129,9 @@ fn pair(arguments: &Import, e: &Experiment) -> Result<Option<usize>, Failure> {
             "of which pair? write `--pair` and one of {}",
             list.join(", ")
         ))),
-        (Some(_), []) => Err(Failure::Wrong("this experiment has no pairs; leave out `--pair`".into())),
+        (Some(_), []) => Err(Failure::Wrong(
+            "this experiment has no pairs; leave out `--pair`".into(),
+        )),
         (Some(wanted), _) => match list.iter().position(|p| p == wanted) {
             Some(at) => Ok(Some(at)),
             None => Err(Failure::Wrong(format!(
@@ -131,7 +155,11 @@ fn values(arguments: &Import, e: &Experiment) -> Result<Vec<Value>, Failure> {
             let keys: Vec<&str> = e.axes.iter().map(|a| a.key.as_str()).collect();
             return Err(Failure::Wrong(match keys.is_empty() {
                 true => format!("nothing varies in this experiment; leave out `--at {text}`"),
-                false => format!("`{}` does not vary here; {} does", key.trim(), keys.join(", ")),
+                false => format!(
+                    "`{}` does not vary here; {} does",
+                    key.trim(),
+                    keys.join(", ")
+                ),
             }));
         }
         given.push((key.trim(), value.trim()));
@@ -214,7 +242,8 @@ fn read(path: &Path, known: &Rows) -> Result<Rows, Failure> {
             let mut p = Vec::new();
             for &column in columns {
                 let cell = text(row, column)?;
-                let value: Option<f32> = cell.trim().parse().ok().filter(|v| (0.0..=1.0).contains(v));
+                let value: Option<f32> =
+                    cell.trim().parse().ok().filter(|v| (0.0..=1.0).contains(v));
                 p.push(value.ok_or_else(|| {
                     Failure::Wrong(format!(
                         "{}: `{cell}` is no probability from 0 to 1",
@@ -241,15 +270,26 @@ fn open(path: &Path) -> Result<Arc<dyn Table>, Failure> {
     }
     let registry = parts::registry()?;
     let ends = |e: &&str| name.to_lowercase().ends_with(&format!(".{e}"));
-    let reader = registry.readers().iter().find(|r| r.extensions().iter().any(|e| ends(&e)));
+    let reader = registry
+        .readers()
+        .iter()
+        .find(|r| r.extensions().iter().any(|e| ends(&e)));
     let Some(reader) = reader else {
-        let all: Vec<&str> = registry.readers().iter().flat_map(|r| r.extensions().to_vec()).collect();
+        let all: Vec<&str> = registry
+            .readers()
+            .iter()
+            .flat_map(|r| r.extensions().to_vec())
+            .collect();
         return Err(Failure::Wrong(format!(
             "{name}: nothing reads files of this kind; those that are read end in {}",
             all.join(", ")
         )));
     };
-    Ok(reader.open(&name, &Blob::Path(path.to_path_buf()), &ReadOptions::default())?)
+    Ok(reader.open(
+        &name,
+        &Blob::Path(path.to_path_buf()),
+        &ReadOptions::default(),
+    )?)
 }
 
 /// As a run leaves them.

@@ -190,7 +190,10 @@ impl Report {
 
     /// The reports of the cells of an experiment as one: what several cells have in common is said once, with a note that
     /// names the first cell and counts the others. `words(cells, of)` is that note.
-    pub fn of_cells(reports: Vec<(String, Report)>, words: impl Fn(&[&str], usize) -> String) -> Report {
+    pub fn of_cells(
+        reports: Vec<(String, Report)>,
+        words: impl Fn(&[&str], usize) -> String,
+    ) -> Report {
         let of = reports.len();
         let mut kept: Vec<(Diagnostic, Vec<&str>)> = Vec::new();
         for (cell, report) in &reports {

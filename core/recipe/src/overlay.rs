@@ -134,14 +134,12 @@ fn written(tree: &mut Tree, at: &At, text: &str, data: Data) -> NodeId {
 /// Copies a value of another tree, places and all; what moves is no longer the text at its place.
 fn graft(tree: &mut Tree, from: &Tree, node: NodeId, moved: &Option<Move>) -> NodeId {
     let data = match &from.nodes[node].data {
-        Data::List(items) => {
-            Data::List(
-                items
-                    .iter()
-                    .map(|item| graft(tree, from, *item, moved))
-                    .collect(),
-            )
-        }
+        Data::List(items) => Data::List(
+            items
+                .iter()
+                .map(|item| graft(tree, from, *item, moved))
+                .collect(),
+        ),
         Data::Table(entries) => Data::Table(
             entries
                 .iter()

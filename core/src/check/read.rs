@@ -21,9 +21,12 @@ pub(super) fn read(
     root.reserved("tune", "a grid of hyper-parameters comes later");
     root.reserved("plugins", "plugins built elsewhere come later");
     for name in ["experiment", "domains"] {
-        root.refuse(name, format!("`[{name}]` stands in an experiment, not in a recipe"))
-            .label("this file is an experiment")
-            .help("`tlkit compare FILE` runs experiments");
+        root.refuse(
+            name,
+            format!("`[{name}]` stands in an experiment, not in a recipe"),
+        )
+        .label("this file is an experiment")
+        .help("`tlkit compare FILE` runs experiments");
     }
     let (source, target, strategy) = (
         root.table("source"),

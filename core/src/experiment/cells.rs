@@ -56,7 +56,7 @@ pub(super) fn cells(
         let title = format!("the experiment has {count} cells; the most is {MOST_CELLS}");
         let error = Diagnostic::error(design.seeds_at.clone(), title)
             .label(format!(
-                "{} methods x {points} values x {} pairs x {} seeds",
+                "methods x values x pairs x seeds: {} x {points} x {} x {}",
                 design.methods.len(),
                 pairs.len(),
                 design.seeds.len()
@@ -138,7 +138,9 @@ fn same_rows(
         Ok(None) => {
             let at = design.base_at.clone();
             let error = Diagnostic::error(at, "nothing is tested, so nothing can be compared");
-            return Some(error.help("give `target.test` a file, or `target.split` a share for the test"));
+            return Some(
+                error.help("give `target.test` a file, or `target.split` a share for the test"),
+            );
         }
         Err(e) => return Some(Diagnostic::error(design.base_at.clone(), e.to_string())),
     };
@@ -153,10 +155,16 @@ fn same_rows(
         return None;
     }
     let at = match design.redraw {
-        true => design.seeds_at.clone(),
-        false => design.axes.first().map_or(design.base_at.clone(), |a| a.at.clone()),
+        true => design.redraw_at.clone(),
+        false => design
+            .axes
+            .first()
+            .map_or(design.base_at.clone(), |a| a.at.clone()),
     };
-    let title = format!("the cell `{name}` is tested on other rows than `{}`", first.cell);
+    let title = format!(
+        "the cell `{name}` is tested on other rows than `{}`",
+        first.cell
+    );
     let error = Diagnostic::error(at, title).label("this moves the test rows");
     Some(error.help("give the test rows a file of their own: `target.test` in the base"))
 }
@@ -186,11 +194,19 @@ fn overlays(
     );
     for (axis, &value) in design.axes.iter().zip(values) {
         let value = axis.values[value].clone();
-        over.extend(design.folder.over(&(axis.key.clone(), axis.at.clone(), value)));
+        over.extend(
+            design
+                .folder
+                .over(&(axis.key.clone(), axis.at.clone(), value)),
+        );
     }
     over.extend(Overlay::number("train.seed", design.seeds_at.clone(), seed));
     if design.redraw {
-        over.extend(Overlay::number("target.split.seed", design.seeds_at.clone(), seed));
+        over.extend(Overlay::number(
+            "target.split.seed",
+            design.seeds_at.clone(),
+            seed,
+        ));
     }
     over
 }
@@ -201,7 +217,10 @@ fn note(experiment: &str, cells: &[&str], of: usize) -> String {
         all if all.len() == of && of > 1 => format!("in every cell of {experiment}"),
         [one] => format!("in the cell `{one}` of {experiment}"),
         [first, rest @ ..] => {
-            format!("in the cell `{first}` and {} more of {experiment}", rest.len())
+            format!(
+                "in the cell `{first}` and {} more of {experiment}",
+                rest.len()
+            )
         }
         [] => format!("in {experiment}"),
     }
@@ -236,7 +255,13 @@ fn name(
         ));
     }
     parts.push(format!("s{seed}"));
-    let safe = |c: char| if c.is_alphanumeric() || ".-_".contains(c) { c } else { '_' };
+    let safe = |c: char| {
+        if c.is_alphanumeric() || ".-_".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
     let text: String = parts.join("-").chars().map(safe).collect();
     // A folder's name has an end; the seed must not be what is cut off.
     match text.chars().count() {

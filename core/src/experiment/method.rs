@@ -34,7 +34,10 @@ impl Method {
                 let names = || registry.strategies().keys().map(String::as_str);
                 let noted = item
                     .error(format!("there is no method `{name}`"))
-                    .note(format!("there are {}", names().collect::<Vec<_>>().join(", ")));
+                    .note(format!(
+                        "there are {}",
+                        names().collect::<Vec<_>>().join(", ")
+                    ));
                 if let Some(near) = nearest(name, names()) {
                     noted.help(format!("did you mean `\"{near}\"`?"));
                 }
@@ -111,7 +114,11 @@ impl Method {
         let mut over = Vec::new();
         if self.method != base.method {
             over.push(Overlay::clear("strategy", &["kind"]));
-            over.extend(Overlay::text("strategy.method", self.at.clone(), &self.method));
+            over.extend(Overlay::text(
+                "strategy.method",
+                self.at.clone(),
+                &self.method,
+            ));
         }
         over.extend(self.own.iter().filter_map(|own| folder.over(own)));
         over
@@ -158,7 +165,12 @@ impl Folder {
 
 /// A table of dotted keys: `set = { "train.epochs" = 5 }`.
 pub(super) fn dotted(keys: &Keys, name: &str) -> Vec<(String, At, Value)> {
-    let Some(value) = keys.value(name).help("keys of the recipe, by their dotted names").unset("nothing").optional() else {
+    let Some(value) = keys
+        .value(name)
+        .help("keys of the recipe, by their dotted names")
+        .unset("nothing")
+        .optional()
+    else {
         return Vec::new();
     };
     let Some(set) = value.as_keys() else {
@@ -186,7 +198,9 @@ pub(super) fn is_key(keys: &Keys, name: &str, value: &Value) -> bool {
         let noted = keys
             .error(at, format!("`{name}` is no key of a recipe"))
             .expected("a table and a key, in quotes: `\"train.epochs\"`");
-        if let Some(inside) = value.as_keys().and_then(|k| k.names().into_iter().next()) {
+        // Looked into without being read: what stands inside is not a second error.
+        let json = value.to_json();
+        if let Some(inside) = json.as_object().and_then(|o| o.keys().next()) {
             noted.help(format!("write `\"{name}.{inside}\"`, in quotes"));
         }
         return false;
@@ -197,7 +211,8 @@ pub(super) fn is_key(keys: &Keys, name: &str, value: &Value) -> bool {
         "strategy.kind" => "the base says of which kind the methods are",
         _ => return true,
     };
-    keys.error(at, format!("`{name}` cannot be set here")).help(taken);
+    keys.error(at, format!("`{name}` cannot be set here"))
+        .help(taken);
     false
 }
 
@@ -220,9 +235,9 @@ impl Method {
                 continue;
             }
             let key = set_text(m);
-            let there = methods
-                .iter()
-                .any(|o| o.method == SOURCE_ONLY && set_text(o) == key && o.own.len() == o.set.len());
+            let there = methods.iter().any(|o| {
+                o.method == SOURCE_ONLY && set_text(o) == key && o.own.len() == o.set.len()
+            });
             if there {
                 continue;
             }

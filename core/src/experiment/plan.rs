@@ -133,9 +133,9 @@ fn reference(design: &Design, method: usize) -> Option<usize> {
         let twin = methods
             .iter()
             .position(|m| m.twin_of.as_ref().is_some_and(|of| of.contains(&method)));
-        let own = methods.iter().position(|m| {
-            m.method == "source-only" && set_text(m) == set_text(&methods[method])
-        });
+        let own = methods
+            .iter()
+            .position(|m| m.method == "source-only" && set_text(m) == set_text(&methods[method]));
         let any = methods.iter().position(|m| m.method == "source-only");
         if let Some(r) = twin.or(own).or(any) {
             return Some(r).filter(|&r| r != method);
@@ -151,7 +151,11 @@ impl Plan {
         let mut parts = vec![word(&d["methods"][cell.method]["name"])];
         for (axis, &value) in cell.values.iter().enumerate() {
             let axis = &d["axes"][axis];
-            parts.push(format!("{} = {}", word(&axis["key"]), word(&axis["values"][value])));
+            parts.push(format!(
+                "{} = {}",
+                word(&axis["key"]),
+                word(&axis["values"][value])
+            ));
         }
         if let Some(p) = cell.pair {
             let pair = &d["pairs"][p];

@@ -20,6 +20,7 @@ pub(super) struct Design {
     pub domains: Vec<Domain>,
     pub set: Vec<(String, At, Value)>,
     pub redraw: bool,
+    pub redraw_at: At,
     pub reference: Option<String>,
     pub baselines: bool,
     pub metric: String,
@@ -70,17 +71,16 @@ pub(super) fn read(written: &Written, registry: &Registry) -> Result<Design, Rep
             keys.error(keys.at("methods"), "`methods` is empty")
                 .expected("at least one method");
         }
-        Some(items) => methods.extend(
-            items
-                .iter()
-                .filter_map(|item| Method::read(item, registry)),
-        ),
+        Some(items) => methods.extend(items.iter().filter_map(|item| Method::read(item, registry))),
         None => methods.push(Method::of_base(&strategy, base_at.clone())),
     }
     for (i, m) in methods.iter().enumerate() {
         if let Some(first) = methods[..i].iter().find(|o| o.name == m.name) {
             keys.conflict(
-                &[(m.at.clone(), "here again"), (first.at.clone(), "first here")],
+                &[
+                    (m.at.clone(), "here again"),
+                    (first.at.clone(), "first here"),
+                ],
                 format!("two methods are called `{}`", m.name),
             )
             .help("give one of them a name of its own: `{ name = \"..\", method = \"..\" }`");
@@ -95,7 +95,10 @@ pub(super) fn read(written: &Written, registry: &Registry) -> Result<Design, Rep
     for (key, at, _) in &set {
         if let Some(axis) = axes.iter().find(|a| a.key == *key) {
             keys.conflict(
-                &[(at.clone(), "set here"), (axis.at.clone(), "and varied here")],
+                &[
+                    (at.clone(), "set here"),
+                    (axis.at.clone(), "and varied here"),
+                ],
                 format!("`{key}` is set and varied"),
             );
         }
@@ -135,6 +138,13 @@ pub(super) fn read(written: &Written, registry: &Registry) -> Result<Design, Rep
         .default(0.95, "the custom")
         .help("of the intervals")
         .read();
+    for name in [
+        "source", "target", "strategy", "train", "select", "evaluate",
+    ] {
+        root.refuse(name, format!("`[{name}]` stands in a recipe, not in an experiment"))
+            .label("the base has it")
+            .help(format!("what every cell has besides goes into `[experiment]`: `set = {{ \"{name}.KEY\" = .. }}`"));
+    }
     let domains = domains(&root);
     let pairs = pairs(&keys, &domains, &strategy);
     let report = written.finish().and(base_report);
@@ -154,6 +164,7 @@ pub(super) fn read(written: &Written, registry: &Registry) -> Result<Design, Rep
         domains,
         set,
         redraw,
+        redraw_at: keys.at_key("redraw"),
         reference,
         baselines,
         metric,
@@ -186,7 +197,10 @@ fn base_strategy(base: &std::path::Path, named: bool, keys: &Keys) -> (BaseStrat
         let noted = keys
             .error(keys.at("base"), "there is no such recipe")
             .label(format!("{} is not there", base.display()));
-        let folder = base.parent().map(std::path::Path::to_path_buf).unwrap_or_default();
+        let folder = base
+            .parent()
+            .map(std::path::Path::to_path_buf)
+            .unwrap_or_default();
         let there: Vec<String> = std::fs::read_dir(&folder)
             .into_iter()
             .flatten()
@@ -194,7 +208,10 @@ fn base_strategy(base: &std::path::Path, named: bool, keys: &Keys) -> (BaseStrat
             .map(|e| e.file_name().to_string_lossy().into_owned())
             .filter(|n| n.ends_with(".toml"))
             .collect();
-        let wanted = base.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let wanted = base
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default();
         match nearest(&wanted, there.iter().map(String::as_str)) {
             Some(near) => drop(noted.help(format!("did you mean `{near}`?"))),
             None => drop(noted.note("the base is relative to the experiment's folder")),
@@ -202,12 +219,17 @@ fn base_strategy(base: &std::path::Path, named: bool, keys: &Keys) -> (BaseStrat
         return (none, Report::default());
     }
     match Written::read(base, &[]) {
-        Err(report) => (none, report.note_each("this recipe is the base of the experiment")),
+        Err(report) => (
+            none,
+            report.note_each("this recipe is the base of the experiment"),
+        ),
         Ok(written) => {
             let strategy = written.keys().table("strategy");
             let word = |name: &str| {
                 let value = strategy.value(name).optional();
-                value.and_then(|v| v.as_str().map(str::to_string)).unwrap_or_default()
+                value
+                    .and_then(|v| v.as_str().map(str::to_string))
+                    .unwrap_or_default()
             };
             let found = BaseStrategy {
                 kind: word("kind"),
@@ -233,7 +255,9 @@ fn seeds(keys: &Keys) -> Vec<u64> {
         return (0..n as u64).collect();
     }
     let listed: Option<Vec<u64>> = value.as_list().and_then(|items| {
-        let seeds = items.iter().map(|v| v.as_i64().and_then(|n| u64::try_from(n).ok()));
+        let seeds = items
+            .iter()
+            .map(|v| v.as_i64().and_then(|n| u64::try_from(n).ok()));
         seeds.collect()
     });
     match listed {
@@ -242,7 +266,9 @@ fn seeds(keys: &Keys) -> Vec<u64> {
             seeds.sort_unstable();
             seeds.dedup();
             if seeds.len() < count {
-                value.error("a seed is there twice").expected("seeds that differ");
+                value
+                    .error("a seed is there twice")
+                    .expected("seeds that differ");
             }
             seeds
         }
@@ -286,7 +312,10 @@ fn axes(keys: &Keys) -> Vec<Axis> {
             _ => drop(
                 value
                     .error(format!("`{key}` must be a list of values"))
-                    .expected(format!("a list with at least one value, found {}", value.kind())),
+                    .expected(match value.as_list() {
+                        Some(_) => "at least one value, found an empty list".to_string(),
+                        None => format!("a list, found {}", value.kind()),
+                    }),
             ),
         }
     }
@@ -304,14 +333,21 @@ fn domains(root: &Keys) -> Vec<Domain> {
             let value = keys.value(key).help(help).unset("not set").optional()?;
             Some((keys.at_key(key), value))
         };
-        let labelled = get("labelled", "labelled rows: the source's, and the target's without their labels");
-        let unlabelled = get("unlabelled", "rows to adapt on, where they are not the labelled ones");
+        let labelled = get(
+            "labelled",
+            "labelled rows: the source's, and the target's without their labels",
+        );
+        let unlabelled = get(
+            "unlabelled",
+            "rows to adapt on, where they are not the labelled ones",
+        );
         let validation = get("validation", "labelled rows that decide, as a source");
         let test = get("test", "rows to report on, as a target");
         let split = get("split", "how rows are set aside where no file is given");
-        let columns: Vec<(&str, Option<(At, Value)>)> = ["text", "image", "label", "pair", "limit", "per_class"]
-            .map(|c| (c, get(c, "as in `[target]`")))
-            .into();
+        let columns: Vec<(&str, Option<(At, Value)>)> =
+            ["text", "image", "label", "pair", "limit", "per_class"]
+                .map(|c| (c, get(c, "as in `[target]`")))
+                .into();
         if labelled.is_none() && unlabelled.is_none() && !root.is_blank() {
             keys.error(keys.here(), format!("the domain `{name}` has no rows"))
                 .help("write `labelled = \"FILE\"`, or `unlabelled` for one that is only a target");
@@ -329,7 +365,11 @@ fn domains(root: &Keys) -> Vec<Domain> {
         };
         put(&mut domain.source, "source.train", &labelled);
         put(&mut domain.source, "source.validation", &validation);
-        put(&mut domain.target, "target.unlabelled", &unlabelled.or(labelled));
+        put(
+            &mut domain.target,
+            "target.unlabelled",
+            &unlabelled.or(labelled),
+        );
         put(&mut domain.target, "target.test", &test);
         put(&mut domain.target, "target.split", &split);
         for (column, value) in &columns {
@@ -359,15 +399,20 @@ fn pairs(keys: &Keys, domains: &[Domain], base: &BaseStrategy) -> Vec<(usize, us
         return Vec::new();
     };
     if base.kind == "inductive" {
-        keys.error(keys.at_key("pairs"), "an inductive recipe has no pairs of domains")
-            .label("the base is inductive")
-            .help("vary `\"target.train\"` and the like, or take a transductive base");
+        keys.error(
+            keys.at_key("pairs"),
+            "an inductive recipe has no pairs of domains",
+        )
+        .label("the base is inductive")
+        .help("vary `\"target.train\"` and the like, or take a transductive base");
         return Vec::new();
     }
     let names = || domains.iter().map(|d| d.name.as_str());
     let mut pairs: Vec<(usize, usize)> = Vec::new();
     for item in &items {
-        let two = item.as_list().filter(|l| l.len() == 2 && l.iter().all(|v| v.as_str().is_some()));
+        let two = item
+            .as_list()
+            .filter(|l| l.len() == 2 && l.iter().all(|v| v.as_str().is_some()));
         let Some(two) = two else {
             item.error("a pair must be a source and a target")
                 .expected("a list of two names: `[\"books\", \"dvd\"]`");
@@ -414,8 +459,16 @@ impl Design {
             .chain(&target.target)
             .filter_map(|key| self.folder.over(key))
             .collect();
-        over.extend(Overlay::text("source.domain", source.at.clone(), &source.name));
-        over.extend(Overlay::text("target.domain", target.at.clone(), &target.name));
+        over.extend(Overlay::text(
+            "source.domain",
+            source.at.clone(),
+            &source.name,
+        ));
+        over.extend(Overlay::text(
+            "target.domain",
+            target.at.clone(),
+            &target.name,
+        ));
         over
     }
 }

@@ -34,7 +34,13 @@ pub(super) fn forest(c: &Comparison) -> Option<Markup> {
     let about: Vec<String> = rows
         .iter()
         .map(|(r, m, (l, h))| {
-            format!("{}: {} points, {} to {}", label(r), signed(*m), signed(*l), signed(*h))
+            format!(
+                "{}: {} points, {} to {}",
+                label(r),
+                signed(*m),
+                signed(*l),
+                signed(*h)
+            )
         })
         .collect();
     Some(html! {
@@ -72,7 +78,11 @@ pub(super) fn curves(c: &Comparison) -> Option<Markup> {
         return None;
     }
     let mut methods: Vec<&str> = Vec::new();
-    for row in c.rows.iter().filter(|r| r.mean.is_some() && !r.points.is_empty()) {
+    for row in c
+        .rows
+        .iter()
+        .filter(|r| r.mean.is_some() && !r.points.is_empty())
+    {
         if !methods.contains(&row.method.as_str()) {
             methods.push(&row.method);
         }
@@ -90,8 +100,12 @@ pub(super) fn curves(c: &Comparison) -> Option<Markup> {
     };
     let lines: Vec<_> = methods.iter().map(|m| (*m, line(m))).collect();
     let all = || lines.iter().flat_map(|(_, l)| l);
-    let low = all().map(|p| p.2.map_or(p.1, |i| i.0)).fold(f64::INFINITY, f64::min);
-    let high = all().map(|p| p.2.map_or(p.1, |i| i.1)).fold(f64::NEG_INFINITY, f64::max);
+    let low = all()
+        .map(|p| p.2.map_or(p.1, |i| i.0))
+        .fold(f64::INFINITY, f64::min);
+    let high = all()
+        .map(|p| p.2.map_or(p.1, |i| i.1))
+        .fold(f64::NEG_INFINITY, f64::max);
     if !low.is_finite() || !high.is_finite() {
         return None;
     }
@@ -238,7 +252,9 @@ fn ticks(low: f64, high: f64) -> Vec<f64> {
     // What is round already stays where it is.
     let first = (low / step + 1e-9).floor() as i64;
     let last = (high / step - 1e-9).ceil() as i64;
-    (first..=last.max(first + 1)).map(|k| k as f64 * step).collect()
+    (first..=last.max(first + 1))
+        .map(|k| k as f64 * step)
+        .collect()
 }
 
 fn round(v: f64) -> f64 {
@@ -253,7 +269,10 @@ mod tests {
     fn ticks_are_round_and_hold_the_range() {
         let near = |got: Vec<f64>, want: &[f64]| {
             assert_eq!(got.len(), want.len(), "{got:?}");
-            assert!(got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-9), "{got:?}");
+            assert!(
+                got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-9),
+                "{got:?}"
+            );
         };
         near(ticks(-0.03, 0.05), &[-0.04, -0.02, 0.0, 0.02, 0.04, 0.06]);
         near(ticks(0.6, 0.83), &[0.6, 0.65, 0.7, 0.75, 0.8, 0.85]);

@@ -234,7 +234,9 @@ impl Experiment {
             failed: trials().filter(|t| t.failed()).count(),
             runs: trials().count(),
             mean,
-            interval: complete.as_ref().and_then(|pairs| self.interval(pairs, still)),
+            interval: complete
+                .as_ref()
+                .and_then(|pairs| self.interval(pairs, still)),
             by_seed,
             deterministic: still,
             reference: false,
@@ -290,7 +292,8 @@ impl Experiment {
             .iter()
             .map(|(_, t)| (t.len() as f64, mean_table(t)))
             .collect();
-        let refs: Vec<(f64, &[Vec<f64>])> = averaged.iter().map(|(w, t)| (*w, t.as_slice())).collect();
+        let refs: Vec<(f64, &[Vec<f64>])> =
+            averaged.iter().map(|(w, t)| (*w, t.as_slice())).collect();
         Crossed::stratified(&refs).map(|c| clamp(c.interval(self.level)))
     }
 }
@@ -311,7 +314,11 @@ fn adjust(e: &Experiment, rows: &mut [Row]) {
             all[i].p_worth_adjusted = Some(worth[k]);
         }
     }
-    family(rows.iter_mut().filter_map(|r| r.difference.as_mut()).collect());
+    family(
+        rows.iter_mut()
+            .filter_map(|r| r.difference.as_mut())
+            .collect(),
+    );
     family(
         rows.iter_mut()
             .flat_map(|r| r.pairs.iter_mut().filter_map(|c| c.difference.as_mut()))
@@ -340,7 +347,11 @@ fn baselines(e: &Experiment) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for arm in &e.arms {
         for trial in arm.trials.iter().flatten().filter(|t| t.done) {
-            for b in trial.run.result["baselines"].as_array().into_iter().flatten() {
+            for b in trial.run.result["baselines"]
+                .as_array()
+                .into_iter()
+                .flatten()
+            {
                 let (Some(name), Some(score)) =
                     (b["name"].as_str(), b["test"][e.metric.name()].as_f64())
                 else {
@@ -352,7 +363,9 @@ fn baselines(e: &Experiment) -> Vec<Row> {
                     .zip(&e.axes)
                     .map(|(&v, a)| a.values[v].clone())
                     .collect();
-                let there = rows.iter_mut().find(|r| r.method == name && r.values == values);
+                let there = rows
+                    .iter_mut()
+                    .find(|r| r.method == name && r.values == values);
                 if let Some(row) = there {
                     // The rows are the same for every seed, so the yardstick is; where they are not, it has no one interval.
                     if row.by_seed.iter().any(|s| *s != score) {

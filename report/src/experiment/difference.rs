@@ -68,7 +68,10 @@ impl Both<'_> {
 
     /// Whether every seed of both says the same of every row.
     fn still(&self) -> bool {
-        let same = |list: &[&Rows]| list.windows(2).all(|w| w[0].predictions == w[1].predictions);
+        let same = |list: &[&Rows]| {
+            list.windows(2)
+                .all(|w| w[0].predictions == w[1].predictions)
+        };
         self.arm.len() > 1 && same(&self.arm) && same(&self.other)
     }
 }
@@ -95,7 +98,9 @@ impl Experiment {
             let (of_a, of_b) = (seeds(a), seeds(b));
             let common: Vec<u64> = of_a.iter().copied().filter(|s| of_b.contains(s)).collect();
             let keep = |rows: Vec<&'_ Rows>, of: &[u64]| -> Vec<usize> {
-                (0..rows.len()).filter(|&i| common.contains(&of[i])).collect()
+                (0..rows.len())
+                    .filter(|&i| common.contains(&of[i]))
+                    .collect()
             };
             let (ka, kb) = (keep(arm.clone(), &of_a), keep(other.clone(), &of_b));
             arm = ka.into_iter().map(|i| arm[i]).collect();
@@ -170,7 +175,8 @@ impl Experiment {
             .into_iter()
             .map(|(_, tables)| (tables.len() as f64, mean_table(&tables)))
             .collect();
-        let refs: Vec<(f64, &[Vec<f64>])> = averaged.iter().map(|(w, t)| (*w, t.as_slice())).collect();
+        let refs: Vec<(f64, &[Vec<f64>])> =
+            averaged.iter().map(|(w, t)| (*w, t.as_slice())).collect();
         let crossed = Crossed::stratified(&refs)?;
         let enough = seeds >= LEAST_SEEDS;
         Some(Difference {
@@ -254,9 +260,7 @@ impl Difference {
         ) else {
             self.words = match (self.seeds, e.metric.is_mean()) {
                 (n, true) => format!("{n} seeds say nothing"),
-                (n, false) if n < crate::statistics::BOOTSTRAP_SEEDS => {
-                    "needs 5 seeds".to_string()
-                }
+                (n, false) if n < crate::statistics::BOOTSTRAP_SEEDS => "needs 5 seeds".to_string(),
                 _ => "no interval".to_string(),
             };
             return;
@@ -284,7 +288,10 @@ impl Difference {
         self.settle = Some(match crossed.seeds_to_see(size, e.level, 30) {
             Some(seeds) => format!("about {seeds} seeds would settle it"),
             None => match rows {
-                Some(rows) => format!("more seeds would not settle it; about {} test rows would", round(rows)),
+                Some(rows) => format!(
+                    "more seeds would not settle it; about {} test rows would",
+                    round(rows)
+                ),
                 None => "neither more seeds nor more test rows alone would settle it".to_string(),
             },
         });

@@ -48,7 +48,9 @@ impl Comparison {
             let table = lines(&self.grid(&columns), Style::new(false));
             let wide = table.iter().any(|l| l.chars().count() > WIDTH);
             // What costs least to lose goes first.
-            let last = columns.iter().rposition(|c| matches!(c, Column::Memory | Column::Seconds));
+            let last = columns
+                .iter()
+                .rposition(|c| matches!(c, Column::Memory | Column::Seconds));
             match last.filter(|_| wide) {
                 Some(i) => drop(columns.remove(i)),
                 None => break lines(&self.grid(&columns), style),
@@ -57,7 +59,11 @@ impl Comparison {
         let mut text: Vec<String> = Vec::new();
         for (i, line) in self.head_lines().into_iter().enumerate() {
             for part in wrapped(&line, WIDTH) {
-                text.push(if i == 0 { style.strong(&part) } else { style.faint(&part) });
+                text.push(if i == 0 {
+                    style.strong(&part)
+                } else {
+                    style.faint(&part)
+                });
             }
         }
         text.push(String::new());
@@ -143,8 +149,11 @@ impl Comparison {
             for line in &group.lines {
                 let mut cells = line.cells.clone();
                 if grouped {
-                    let values: Vec<&str> =
-                        group.title.split(", ").filter_map(|t| t.split(" = ").nth(1)).collect();
+                    let values: Vec<&str> = group
+                        .title
+                        .split(", ")
+                        .filter_map(|t| t.split(" = ").nth(1))
+                        .collect();
                     cells.insert(0, values.join(", "));
                 }
                 text.push_str(&row(&cells));
@@ -164,8 +173,25 @@ impl Comparison {
         head.extend(self.axes.iter().cloned());
         head.extend(
             [
-                "source", "target", "runs", "done", "failed", "mean", "low", "high", "difference", "difference_low",
-                "difference_high", "p", "p_adjusted", "least", "verdict", "gap_closed", "seconds", "memory_mb", "selector",
+                "source",
+                "target",
+                "runs",
+                "done",
+                "failed",
+                "mean",
+                "low",
+                "high",
+                "difference",
+                "difference_low",
+                "difference_high",
+                "p",
+                "p_adjusted",
+                "least",
+                "verdict",
+                "gap_closed",
+                "seconds",
+                "memory_mb",
+                "selector",
                 "marks",
             ]
             .map(String::from),
@@ -177,11 +203,19 @@ impl Comparison {
             let mut values = row.values.clone();
             values.resize(self.axes.len(), String::new());
             start.extend(values);
-            let mut write = |pair: [String; 2], mean, interval: Option<(f64, f64)>, d: Option<&super::Difference>, whole: bool| {
+            let mut write = |pair: [String; 2],
+                             mean,
+                             interval: Option<(f64, f64)>,
+                             d: Option<&super::Difference>,
+                             whole: bool| {
                 let mut cells = start.clone();
                 cells.extend(pair);
                 cells.extend([row.runs, row.done, row.failed].map(|n| n.to_string()));
-                cells.extend([number(mean), number(interval.map(|i| i.0)), number(interval.map(|i| i.1))]);
+                cells.extend([
+                    number(mean),
+                    number(interval.map(|i| i.0)),
+                    number(interval.map(|i| i.1)),
+                ]);
                 let of = |get: &dyn Fn(&super::Difference) -> Option<f64>| number(d.and_then(get));
                 cells.extend([
                     of(&|d| Some(d.mean)),
@@ -231,7 +265,8 @@ impl Comparison {
             let safe: Vec<String> = cells.iter().map(|c| escape_latex(c)).collect();
             format!("{} \\\\\n", safe.join(" & "))
         };
-        let mut text = format!("% needs \\usepackage{{booktabs}}\n\\begin{{tabular}}{{{align}}}\n\\toprule\n");
+        let mut text =
+            format!("% needs \\usepackage{{booktabs}}\n\\begin{{tabular}}{{{align}}}\n\\toprule\n");
         text.push_str(&row(&grid.head));
         for group in &grid.groups {
             text.push_str("\\midrule\n");
@@ -354,7 +389,10 @@ mod tests {
 
     #[test]
     fn what_other_formats_read_otherwise_is_quoted() {
-        assert_eq!(line(&["a,b".into(), "c\"d".into(), "e".into()]), "\"a,b\",\"c\"\"d\",e\n");
+        assert_eq!(
+            line(&["a,b".into(), "c\"d".into(), "e".into()]),
+            "\"a,b\",\"c\"\"d\",e\n"
+        );
         assert_eq!(escape_latex("50 % [a_b]"), "50 \\% {[}a\\_b]");
     }
 }

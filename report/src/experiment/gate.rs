@@ -68,11 +68,16 @@ impl Gate {
                 let amount = number(amount).ok_or_else(|| {
                     wrong(format!("the gate's `{amount}` is no number of points"))
                 })?;
-                (right[..at].trim(), if sign == " - " { -amount } else { amount })
+                (
+                    right[..at].trim(),
+                    if sign == " - " { -amount } else { amount },
+                )
             }
         };
         if against.is_empty() || against.contains(' ') {
-            return Err(wrong(format!("the gate's right side `{right}` cannot be read")));
+            return Err(wrong(format!(
+                "the gate's right side `{right}` cannot be read"
+            )));
         }
         Ok(Gate {
             subject,
@@ -127,7 +132,11 @@ impl Gate {
                     let Some(other) = other else { continue };
                     let d = e.difference(i, other, &all);
                     (
-                        format!("{} less that of `{}`", self.metric.words(), e.arms[other].method),
+                        format!(
+                            "{} less that of `{}`",
+                            self.metric.words(),
+                            e.arms[other].method
+                        ),
                         d.and_then(|d| Some((d.mean, d.interval?))),
                     )
                 }
@@ -151,7 +160,9 @@ impl Gate {
             }
         }
         if met.is_empty() && not.is_empty() && open.is_empty() {
-            return Err("the gate asks nothing: there is no method besides the one it names".into());
+            return Err(
+                "the gate asks nothing: there is no method besides the one it names".into(),
+            );
         }
         Ok(match (not.is_empty(), open.is_empty()) {
             (false, _) => Outcome::NotMet(not),
@@ -194,7 +205,12 @@ mod tests {
         let g = gate("accuracy>=80%");
         assert_eq!((g.against, g.bound), (None, 0.8));
         assert_eq!(gate("accuracy >= frozen").bound, 0.0);
-        for wrong in ["accuracy > 3", "speed >= 3", "accuracy >= frozen + much", "accuracy >= a b"] {
+        for wrong in [
+            "accuracy > 3",
+            "speed >= 3",
+            "accuracy >= frozen + much",
+            "accuracy >= a b",
+        ] {
             let said = Gate::parse(wrong).expect_err(wrong);
             assert!(said.contains("write a gate like"), "{said}");
         }

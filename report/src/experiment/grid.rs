@@ -46,7 +46,10 @@ impl Column {
 
 impl Comparison {
     pub(super) fn grid(&self, columns: &[Column]) -> Grid {
-        let several = self.rows.iter().any(|r| !r.baseline && r.method != self.rows[0].method);
+        let several = self
+            .rows
+            .iter()
+            .any(|r| !r.baseline && r.method != self.rows[0].method);
         let percent = self.metric != "mcc";
         let head = columns
             .iter()
@@ -76,7 +79,10 @@ impl Comparison {
                 false => Vec::new(),
             };
             let line = Line {
-                cells: columns.iter().map(|c| self.cell(*c, row, several)).collect(),
+                cells: columns
+                    .iter()
+                    .map(|c| self.cell(*c, row, several))
+                    .collect(),
                 verdict: row.difference.as_ref().and_then(|d| d.verdict),
                 reference: row.reference,
                 failed: row.failed > 0,
@@ -155,8 +161,13 @@ impl Comparison {
             Column::Verdict if row.failed > 0 => format!("failed {}/{}", row.failed, row.runs),
             Column::Verdict if row.done < row.runs => format!("{} of {} runs", row.done, row.runs),
             Column::Verdict if row.baseline => "baseline".into(),
-            Column::Verdict => row.difference.as_ref().map_or_else(String::new, |d| d.words.clone()),
-            Column::Gap => row.gap_closed.map_or_else(String::new, |g| format!("{:.0} %", 100.0 * g)),
+            Column::Verdict => row
+                .difference
+                .as_ref()
+                .map_or_else(String::new, |d| d.words.clone()),
+            Column::Gap => row
+                .gap_closed
+                .map_or_else(String::new, |g| format!("{:.0} %", 100.0 * g)),
             Column::Tally => row
                 .tally
                 .map_or_else(String::new, |[w, t, l]| format!("{w}/{t}/{l}")),
@@ -195,7 +206,10 @@ impl Comparison {
         }
         first.push_str(&format!(", {}", plural(self.seeds, "seed")));
         let references: Vec<&Row> = self.rows.iter().filter(|r| r.reference).collect();
-        let several = self.rows.iter().any(|r| !r.baseline && r.method != self.rows[0].method);
+        let several = self
+            .rows
+            .iter()
+            .any(|r| !r.baseline && r.method != self.rows[0].method);
         let mut names: Vec<String> = references
             .iter()
             .map(|r| match several {
@@ -207,7 +221,11 @@ impl Comparison {
         if names.is_empty() {
             return vec![first];
         }
-        let at = if several && !self.axes.is_empty() { " at the same value" } else { "" };
+        let at = if several && !self.axes.is_empty() {
+            " at the same value"
+        } else {
+            ""
+        };
         vec![
             first,
             format!(
@@ -217,7 +235,10 @@ impl Comparison {
                 plural(
                     self.rows
                         .iter()
-                        .filter(|r| r.difference.as_ref().is_some_and(|d| d.p.is_some() && !d.ceiling))
+                        .filter(|r| r
+                            .difference
+                            .as_ref()
+                            .is_some_and(|d| d.p.is_some() && !d.ceiling))
                         .count(),
                     "row"
                 ),

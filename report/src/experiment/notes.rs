@@ -8,8 +8,16 @@ use crate::statistics::{BOOTSTRAP_SEEDS, LEAST_SEEDS, WILCOXON_PAIRS, independen
 pub(super) fn notes(e: &Experiment, c: &Comparison) -> Vec<String> {
     let mut notes = Vec::new();
     unfinished(e, c, &mut notes);
-    let arms: Vec<(usize, &Row)> = c.rows.iter().enumerate().filter(|(_, r)| !r.baseline).collect();
-    let differences: Vec<_> = arms.iter().filter_map(|(_, r)| r.difference.as_ref()).collect();
+    let arms: Vec<(usize, &Row)> = c
+        .rows
+        .iter()
+        .enumerate()
+        .filter(|(_, r)| !r.baseline)
+        .collect();
+    let differences: Vec<_> = arms
+        .iter()
+        .filter_map(|(_, r)| r.difference.as_ref())
+        .collect();
     let least: Vec<f64> = differences.iter().filter_map(|d| d.least).collect();
     if let (Some(low), Some(high)) = (
         least.iter().copied().reduce(f64::min),
@@ -173,7 +181,11 @@ fn selection(arms: &[(usize, &Row)], notes: &mut Vec<String>) {
                 .iter()
                 .map(|s| {
                     let rows = arms.iter().filter(|(_, r)| r.selector == *s);
-                    format!("{} ({})", words(s), names(rows.map(|(_, r)| r.method.clone()).collect()))
+                    format!(
+                        "{} ({})",
+                        words(s),
+                        names(rows.map(|(_, r)| r.method.clone()).collect())
+                    )
                 })
                 .collect();
             notes.push(format!("Kept: {}.", list.join("; ")));
@@ -186,11 +198,15 @@ fn selection(arms: &[(usize, &Row)], notes: &mut Vec<String>) {
     marks.sort_unstable();
     marks.dedup();
     for mark in marks {
-        let rows = arms.iter().filter(|(_, r)| r.marks.iter().any(|m| m == mark));
+        let rows = arms
+            .iter()
+            .filter(|(_, r)| r.marks.iter().any(|m| m == mark));
         let who = names(rows.map(|(_, r)| r.method.clone()).collect());
         notes.push(match mark {
             "oracle" => format!("Oracle, the epoch was chosen with target labels: {who}."),
-            "tested on the rows adapted on" => format!("Tested on the rows that were adapted on: {who}."),
+            "tested on the rows adapted on" => {
+                format!("Tested on the rows that were adapted on: {who}.")
+            }
             "imported" => format!("Made elsewhere and imported: {who}."),
             other => format!("{other}: {who}."),
         });

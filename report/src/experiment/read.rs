@@ -125,7 +125,10 @@ impl Experiment {
             name: word(&d["name"]),
             path: Some(path.to_path_buf()),
             transductive: d["kind"] == "transductive",
-            metric: d["metric"].as_str().and_then(Metric::named).unwrap_or_default(),
+            metric: d["metric"]
+                .as_str()
+                .and_then(Metric::named)
+                .unwrap_or_default(),
             worth: d["worth"].as_f64().unwrap_or(0.01),
             level: d["level"].as_f64().unwrap_or(0.95),
             baselines: d["baselines"] != false,
@@ -243,7 +246,10 @@ impl Experiment {
             .collect();
         // Two arms of one name go by their number too.
         for i in 0..arms.len() {
-            let same = arms[..i].iter().filter(|a| a.method == arms[i].method).count();
+            let same = arms[..i]
+                .iter()
+                .filter(|a| a.method == arms[i].method)
+                .count();
             if same > 0 {
                 let name = format!("{} ({})", arms[i].method, same + 1);
                 arms[i].method = name;
@@ -323,7 +329,9 @@ impl Experiment {
                 let Some(rows) = &trial.rows else { continue };
                 if rows.ids.is_empty() {
                     let path = trial.run.path.display();
-                    return Err(format!("{path} was tested on no rows: nothing can be compared"));
+                    return Err(format!(
+                        "{path} was tested on no rows: nothing can be compared"
+                    ));
                 }
                 let Some(f) = first else {
                     first = Some(trial);
@@ -385,7 +393,10 @@ impl Experiment {
 
 /// What `tlkit import` left: one `cell.json` a folder.
 fn imported(path: &Path) -> Vec<Value> {
-    let entries = fs::read_dir(path.join("imported")).into_iter().flatten().flatten();
+    let entries = fs::read_dir(path.join("imported"))
+        .into_iter()
+        .flatten()
+        .flatten();
     let mut folders: Vec<PathBuf> = entries.map(|e| e.path()).collect();
     folders.sort();
     folders

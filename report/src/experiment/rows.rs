@@ -22,9 +22,14 @@ pub enum Metric {
 impl Metric {
     /// By the name it has in recipes and `result.json`.
     pub fn named(name: &str) -> Option<Metric> {
-        [Metric::Accuracy, Metric::MacroF1, Metric::Mcc, Metric::Auroc]
-            .into_iter()
-            .find(|m| m.name() == name)
+        [
+            Metric::Accuracy,
+            Metric::MacroF1,
+            Metric::Mcc,
+            Metric::Auroc,
+        ]
+        .into_iter()
+        .find(|m| m.name() == name)
     }
 
     /// In recipes and `result.json`.
@@ -97,8 +102,11 @@ impl Rows {
             rows.labels.push(label);
             rows.predictions.push(prediction);
             if let Some(list) = row["probabilities"].as_array() {
-                rows.probabilities
-                    .push(list.iter().map(|p| p.as_f64().unwrap_or(0.0) as f32).collect());
+                rows.probabilities.push(
+                    list.iter()
+                        .map(|p| p.as_f64().unwrap_or(0.0) as f32)
+                        .collect(),
+                );
             }
         }
         if rows.probabilities.len() != rows.ids.len() {
@@ -144,7 +152,9 @@ impl Rows {
         let n = rows.len().max(1) as f64;
         match metric {
             Metric::Accuracy => {
-                let right = rows.iter().filter(|&&i| self.labels[i] == self.predictions[i]);
+                let right = rows
+                    .iter()
+                    .filter(|&&i| self.labels[i] == self.predictions[i]);
                 Some(right.count() as f64 / n)
             }
             Metric::MacroF1 => Some(macro_f1(&self.confusion(rows))),
@@ -222,7 +232,9 @@ fn mcc(confusion: &[Vec<f64>]) -> f64 {
     let n: f64 = confusion.iter().flatten().sum();
     let right: f64 = (0..k).map(|c| confusion[c][c]).sum();
     let truth: Vec<f64> = confusion.iter().map(|r| r.iter().sum()).collect();
-    let guess: Vec<f64> = (0..k).map(|c| confusion.iter().map(|r| r[c]).sum()).collect();
+    let guess: Vec<f64> = (0..k)
+        .map(|c| confusion.iter().map(|r| r[c]).sum())
+        .collect();
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
     let below = ((n * n - dot(&guess, &guess)) * (n * n - dot(&truth, &truth))).sqrt();
     if below == 0.0 {

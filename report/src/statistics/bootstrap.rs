@@ -49,7 +49,9 @@ mod tests {
         let table: Vec<Vec<f64>> = (0..8)
             .map(|_| {
                 let luck = 0.02 * random.normal();
-                (0..300).map(|_| 0.1 + luck + 0.4 * random.normal()).collect()
+                (0..300)
+                    .map(|_| 0.1 + luck + 0.4 * random.normal())
+                    .collect()
             })
             .collect();
         let mean = |seeds: &[usize], rows: &[usize]| {

@@ -71,7 +71,8 @@ impl Crossed {
             for (block, m) in blocks.iter_mut().zip(&of_seed) {
                 *block += weight * m;
             }
-            let rows_ms = s * of_row.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / (count - 1.0);
+            let rows_ms =
+                s * of_row.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / (count - 1.0);
             let left: f64 = (0..seeds)
                 .map(|k| {
                     (0..n)
@@ -86,8 +87,8 @@ impl Crossed {
             );
             by_row += row_part;
             rest += rest_part;
-            spread += row_part.powi(2) / (count - 1.0)
-                + rest_part.powi(2) / ((s - 1.0) * (count - 1.0));
+            spread +=
+                row_part.powi(2) / (count - 1.0) + rest_part.powi(2) / ((s - 1.0) * (count - 1.0));
         }
         let mean = blocks.iter().sum::<f64>() / s;
         let by_seed = blocks.iter().map(|b| (b - mean).powi(2)).sum::<f64>() / (s - 1.0) / s;
@@ -120,20 +121,24 @@ impl Crossed {
         let rest = disagree / 2.0 / (s * n);
         let by_row = disagree / 2.0 / n + rest;
         let by_seed = 2.0 * by_seed * by_seed / s + rest;
+        Some(Crossed::of_parts(by_seed, by_row, rest, seeds, rows))
+    }
+
+    /// A mean of 0 whose variance has these parts.
+    fn of_parts(by_seed: f64, by_row: f64, rest: f64, seeds: usize, rows: usize) -> Crossed {
+        let (s, n) = (seeds as f64 - 1.0, rows as f64 - 1.0);
         let sum = by_seed + by_row - rest;
-        let spread = by_seed.powi(2) / (s - 1.0)
-            + by_row.powi(2) / (n - 1.0)
-            + rest.powi(2) / ((s - 1.0) * (n - 1.0));
-        Some(Crossed {
+        let spread = by_seed.powi(2) / s + by_row.powi(2) / n + rest.powi(2) / (s * n);
+        Crossed {
             mean: 0.0,
-            variance: sum,
+            variance: sum.max(by_seed).max(by_row),
             df: (sum * sum / spread).max(1.0),
             seeds,
             rows,
             by_seed,
             by_row,
             rest,
-        })
+        }
     }
 
     /// The interval at a level (0.95).
@@ -164,26 +169,25 @@ impl Crossed {
 
     /// The fewest seeds, at most `most`, with which a true mean of this size is told from 0 in four of five cases.
     pub fn seeds_to_see(&self, size: f64, level: f64, most: usize) -> Option<usize> {
-        let s = self.seeds as f64;
         (self.seeds + 1..=most).find(|&k| {
-            let factor = s / k as f64;
-            let variance = self.pure_seeds() * factor + self.pure_rows() + self.rest * factor;
-            self.sees(variance, (k - 1) as f64, size, level)
+            let factor = self.seeds as f64 / k as f64;
+            let rest = self.rest * factor;
+            let by_seed = self.pure_seeds() * factor + rest;
+            let more = Crossed::of_parts(by_seed, self.pure_rows() + rest, rest, k, self.rows);
+            more.least(level) <= size.abs()
         })
     }
 
-    /// The fewest test rows, at most `most`, with which it is.
+    /// The fewest test rows, at most `most` and to a tenth, with which it is.
     pub fn rows_to_see(&self, size: f64, level: f64, most: usize) -> Option<usize> {
-        let n = self.rows as f64;
-        let seen = |rows: usize| {
-            let factor = n / rows as f64;
-            let variance = self.pure_seeds() + (self.pure_rows() + self.rest) * factor;
-            self.sees(variance, self.df, size, level)
-        };
         let mut rows = self.rows;
         while rows < most {
             rows = (rows + rows.div_ceil(10)).min(most);
-            if seen(rows) {
+            let factor = self.rows as f64 / rows as f64;
+            let rest = self.rest * factor;
+            let by_row = self.pure_rows() * factor + rest;
+            let more = Crossed::of_parts(self.pure_seeds() + rest, by_row, rest, self.seeds, rows);
+            if more.least(level) <= size.abs() {
                 return Some(rows);
             }
         }
@@ -197,10 +201,6 @@ impl Crossed {
 
     fn pure_rows(&self) -> f64 {
         (self.by_row - self.rest).max(0.0)
-    }
-
-    fn sees(&self, variance: f64, df: f64, size: f64, level: f64) -> bool {
-        (quantile(df, 0.5 + level / 2.0) + quantile(df, POWER)) * variance.sqrt() <= size.abs()
     }
 
     fn quantile(&self, at: f64) -> f64 {
@@ -292,10 +292,7 @@ mod tests {
         by_seed: f64,
         liking: f64,
     ) -> Vec<Vec<f64>> {
-        let liked: Vec<f64> = rows
-            .iter()
-            .map(|r| r + liking * random.normal())
-            .collect();
+        let liked: Vec<f64> = rows.iter().map(|r| r + liking * random.normal()).collect();
         (0..seeds)
             .map(|_| {
                 let luck = by_seed * random.normal();

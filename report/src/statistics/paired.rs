@@ -26,7 +26,10 @@ pub fn paired_interval(both: u64, first: u64, second: u64, none: u64, level: f64
         let middle = p + z * z / (2.0 * n);
         let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
         let scale = 1.0 + z * z / n;
-        (((middle - half) / scale).max(0.0), ((middle + half) / scale).min(1.0))
+        (
+            ((middle - half) / scale).max(0.0),
+            ((middle + half) / scale).min(1.0),
+        )
     };
     let [a, b, c, d] = [both, first, second, none].map(|k| k as f64);
     let (p1, p2) = ((a + b) / n, (a + c) / n);
@@ -82,6 +85,9 @@ mod tests {
     #[test]
     fn equal_models_have_an_interval_around_zero() {
         let (low, high) = paired_interval(80, 0, 0, 20, 0.95);
-        assert!(low <= 0.0 && high >= 0.0 && high - low < 0.1, "{low} {high}");
+        assert!(
+            low <= 0.0 && high >= 0.0 && high - low < 0.1,
+            "{low} {high}"
+        );
     }
 }

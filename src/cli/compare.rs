@@ -12,6 +12,7 @@ use tlkit_report::{Comparison, Experiment, Format, Gate, Metric, Outcome};
 use super::arguments::{self, Compare};
 use super::cells::{self, Ended, State};
 use super::exit::{FAILED, Failure, GATE, STOPPED};
+use super::parts::Fetch;
 use super::progress::Progress;
 use super::{estimate, output, parts, shipped, signals, threads, which};
 
@@ -86,7 +87,7 @@ fn metric(arguments: &Compare) -> Result<Option<Metric>, Failure> {
 }
 
 /// An experiment's plan: every cell checked.
-pub fn plan(file: &Path, sets: &[String]) -> Result<Plan, Failure> {
+pub fn plan(file: &Path, sets: &[String], fetch: Fetch) -> Result<Plan, Failure> {
     let ours = shipped::like(file).filter(|_| !file.exists());
     if let Some(name) = ours {
         return Err(Failure::Wrong(format!(
@@ -95,7 +96,7 @@ pub fn plan(file: &Path, sets: &[String]) -> Result<Plan, Failure> {
             file.display()
         )));
     }
-    experiment::plan(file, sets, &parts::registry()?, &parts::resolve())
+    experiment::plan(file, sets, &parts::registry()?, &parts::resolve(fetch))
         .map_err(|report| Failure::Recipe(Box::new(report)))
 }
 
@@ -106,7 +107,7 @@ fn run(
     gate: Option<&Gate>,
 ) -> Result<(), Failure> {
     threads::use_physical_cores();
-    let plan = plan(file, &arguments.sets)?;
+    let plan = plan(file, &arguments.sets, Fetch::Aloud)?;
     let folder = arguments
         .out
         .clone()

@@ -18,7 +18,7 @@ use tlkit_report::{Align, Experiment, Run, Table};
 use super::cells::{State, expected, time};
 use super::compare::states;
 use super::exit::Failure;
-use super::parts;
+use super::parts::{self, Fetch};
 
 /// Steps that are measured of each kind of cell.
 const STEPS: u64 = 4;
@@ -183,7 +183,7 @@ fn measure(cell: &Cell) -> Result<f64, Failure> {
     let written = Written::parse(&format!("{}.toml", cell.name), &cell.recipe, &[])
         .map_err(|r| Failure::Recipe(Box::new(r)))?;
     let mut checked =
-        Checked::new(&written, &parts::registry()?, &parts::resolve()).map_err(Failure::Recipe)?;
+        Checked::new(&written, &parts::registry()?, &parts::resolve(Fetch::Aloud)).map_err(Failure::Recipe)?;
     let limit = checked.max_steps;
     checked.max_steps = Some(limit.unwrap_or(STEPS).min(STEPS));
     let folder =

@@ -65,6 +65,7 @@ pub(super) fn cells(
         return Err(error.into());
     }
     let mut made: Vec<Cell> = Vec::new();
+    let mut unbuilt = false;
     let mut reports: Vec<(String, Report)> = Vec::new();
     let mut tested: Vec<Option<Tested>> = pairs.iter().map(|_| None).collect();
     for method in 0..design.methods.len() {
@@ -75,7 +76,10 @@ pub(super) fn cells(
                     let name = unique(name(design, method, &values, *pair, seed), &made);
                     let over = overlays(design, method, &values, *pair, seed);
                     let report = match check(&design.base, &over, registry, resolve) {
-                        Err(report) => report,
+                        Err(report) => {
+                            unbuilt = true;
+                            report
+                        }
                         Ok((checked, warnings)) => {
                             let wrong = same_rows(design, &name, &checked, &mut tested[p]);
                             let identity = Identity {
@@ -105,6 +109,8 @@ pub(super) fn cells(
     }
     let report = Report::of_cells(reports, |cells, of| note(experiment, cells, of));
     match report.errors() {
+        // Without an error, but not built either: what it names is on the hub and was not looked into.
+        0 if unbuilt => Err(report),
         0 => {
             // The last of a pair's rows is the hash of all.
             let rows = tested.iter().flatten().map(|t| t.rows.len() - 1);

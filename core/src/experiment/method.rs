@@ -136,7 +136,7 @@ pub(super) struct Folder(pub std::path::PathBuf);
 impl Folder {
     /// An overlay of one key.
     pub fn over(&self, (key, at, value): &(String, At, Value)) -> Option<Overlay> {
-        const FILES: [&str; 8] = [
+        const FILES: [&str; 9] = [
             "source.checkpoint",
             "source.vocabulary",
             "source.train",
@@ -145,6 +145,7 @@ impl Folder {
             "target.unlabelled",
             "target.validation",
             "target.test",
+            "strategy.teacher",
         ];
         if !FILES.contains(&key.as_str()) {
             return Overlay::value(key, at.clone(), value);

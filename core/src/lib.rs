@@ -16,6 +16,7 @@
 //! - [`data`]: tables, samples, examples, batches; labels, and the seal on those that a learner may not see
 //! - [`cache`]: features and outputs on disk by their content; [`outside`]: a teacher
 //! - [`train`]: the loop, optimizers, schedules, checkpoints, the gradient check
+//! - [`experiment`]: a table of runs over one recipe, each cell checked before the first runs
 //! - [`random`]: randomness as a function of seed and purpose, so that nothing about it needs saving
 //!
 //! Core names no plugin, draws nothing, and knows no file format but its own.
@@ -26,6 +27,7 @@ mod class_loss;
 pub mod data;
 mod error;
 pub mod evaluate;
+pub mod experiment;
 pub mod loss;
 pub mod metrics;
 pub mod model;

@@ -19,8 +19,10 @@
 //! - [`result_table`] is one run in full, [`list_table`] many of them a line each
 //! - [`page`] is one run as `report.html`: a part a file under `page/`, charts under `plot/`
 //! - [`why`] is what stands out in a run, with its numbers: a look a function under `why/`
+//! - [`Experiment`] is many runs that belong together, [`Comparison`] what can be said of them, by [`statistics`]
 //! - [`Table`] aligns columns, for whoever prints one
 
+mod experiment;
 mod list;
 mod number;
 mod page;
@@ -28,10 +30,15 @@ mod plot;
 mod record;
 mod result;
 mod run;
+pub mod statistics;
 mod style;
 mod table;
 mod why;
 
+pub use experiment::{
+    Arm, Axis, Comparison, Difference, Experiment, Format, Gate, Metric, Outcome, PairCell, Row,
+    Rows, Trial,
+};
 pub use list::list_table;
 pub use page::page;
 pub use record::{Phase, Record};

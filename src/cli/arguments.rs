@@ -23,7 +23,7 @@ Examples:
   tlkit report latest --open            the same as a page, with curves and errors
   tlkit why latest                      what stands out in it
 
-Exit codes: 0 done, 1 the run failed, 2 recipe or command line wrong, 130 stopped after a checkpoint.")]
+Exit codes: 0 done, 1 the run failed, 2 recipe or command line wrong, 3 a gate was not met, 130 stopped after a checkpoint.")]
 pub struct Arguments {
     #[command(subcommand)]
     pub verb: Verb,
@@ -44,6 +44,10 @@ pub enum Verb {
     Validate(Validate),
     /// Prints the complete recipe: every default, and where it comes from.
     Explain(Explain),
+    /// Runs an experiment (a table of runs), or compares runs: differences, how sure they are, and a verdict.
+    Compare(Compare),
+    /// Puts predictions that were made elsewhere into an experiment's table.
+    Import(Import),
     /// Prints the JSON Schema of recipes, for editors, or the reference of all keys.
     #[command(after_help = "\
 Examples:
@@ -165,6 +169,109 @@ pub struct Run {
     /// Prints result.json on standard output, and no progress.
     #[arg(long, conflicts_with = "quiet")]
     pub json: bool,
+    /// Stops after a checkpoint when standard input ends: how an experiment stops its cells, also when it is killed.
+    #[arg(long, hide = true)]
+    pub until_stdin_closes: bool,
+}
+
+/// How a comparison is printed.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum TableFormat {
+    /// Aligned columns.
+    Text,
+    /// Markdown.
+    Md,
+    /// All numbers, a line a row.
+    Csv,
+    /// All numbers.
+    Json,
+    /// A `tabular`.
+    Latex,
+    /// A page, one file.
+    Html,
+}
+
+/// `tlkit compare`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tlkit compare recipes/experiments/how-many-labels.toml
+  tlkit compare my.toml --dry-run       what would run, how long, and the least difference it can see
+  tlkit compare sentiment sentiment-scratch --format md
+
+Exit codes: 0 done, 1 a cell failed, 2 experiment or command line wrong, 3 the gate is not met or undecided, 130 stopped.")]
+pub struct Compare {
+    /// An experiment (a TOML file), the folder of one, or the runs to compare.
+    ///
+    /// An experiment runs what is not finished yet and prints its table. A folder that one left prints the table and runs
+    /// nothing. Runs are named as for `tlkit runs show`; those that differ only in their seed are one row.
+    #[arg(required = true, value_name = "EXPERIMENT|RUN")]
+    pub what: Vec<PathBuf>,
+    /// Overrides one key of the experiment; may be repeated.
+    ///
+    /// `experiment.seeds=3`, `experiment.set.'\"train.epochs\"'=2`. It is checked as if it stood in the file.
+    #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// The folder of the experiment, instead of experiments/<name>.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Runs only the cells whose names contain this; may be repeated.
+    ///
+    /// The table is that of the whole experiment, with what is not there yet left open.
+    #[arg(long, value_name = "PART")]
+    pub only: Vec<String>,
+    /// So many cells at once, each with its share of the cores.
+    ///
+    /// Small models gain: two cells on two cores take less time than one after the other on both. Bits do not change.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: u16,
+    /// Checks every cell, says what would run and how long it takes, writes nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How the table is printed on standard output.
+    #[arg(long, value_enum, default_value_t = TableFormat::Text)]
+    pub format: TableFormat,
+    /// The score that the table is of: accuracy, macro_f1, mcc, auroc.
+    #[arg(long, value_name = "NAME")]
+    pub metric: Option<String>,
+    /// A question with an exit code: `accuracy >= source_only + 2pt`, `fine-tune: macro_f1 >= frozen`, `accuracy >= 80%`.
+    ///
+    /// Met when the whole interval is at or above the bound. Not met when it is below; undecided when it holds the bound: both
+    /// exit 3, with different words. Without `METHOD:` before it, every row besides the one named has to reach the bound.
+    #[arg(long, value_name = "QUESTION")]
+    pub gate: Option<String>,
+}
+
+/// `tlkit import`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tlkit import predictions.csv --method mine --seed 0 --out experiments/how-many-labels --at target.per_class=20
+  tlkit import predictions.csv --method mine --pair books:dvd --seed 0 --out experiments/reviews
+  tlkit import predictions.jsonl --method svm --out experiments/which-layers --force")]
+pub struct Import {
+    /// Columns `id`, `label` and `prediction`; or, in place of `prediction`, a column of probabilities for each class.
+    ///
+    /// Ids and labels must be those of the experiment's own runs, in the same order.
+    pub file: PathBuf,
+    /// The name of its row in the table.
+    #[arg(long, value_name = "NAME")]
+    pub method: String,
+    /// The folder of the experiment.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Source and target domain, where the experiment has pairs.
+    #[arg(long, value_name = "SOURCE:TARGET")]
+    pub pair: Option<String>,
+    /// The value of a key that varies in the experiment; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub at: Vec<String>,
+    /// The seed that it stands for.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Overwrites what was imported before.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// How predictions are written.

@@ -9,6 +9,8 @@ use super::output;
 pub const FAILED: u8 = 1;
 /// Recipe or command line wrong.
 pub const WRONG: u8 = 2;
+/// A gate was not met, or is undecided.
+pub const GATE: u8 = 3;
 /// Stopped by a signal.
 pub const STOPPED: u8 = 130;
 

@@ -1,12 +1,16 @@
 //! The command line: one file a noun.
 
 mod arguments;
+mod cells;
 mod changed;
 mod clock;
+mod compare;
 mod downloads;
+mod estimate;
 mod evaluate;
 mod exit;
 mod header;
+mod import;
 mod init;
 mod output;
 mod parts;
@@ -56,6 +60,8 @@ fn dispatch(verb: Verb) -> Result<(), Failure> {
         Verb::Evaluate(e) => evaluate::evaluate(&e),
         Verb::Validate(v) => recipe::validate(&v),
         Verb::Explain(e) => recipe::explain(&e),
+        Verb::Compare(c) => compare::compare(&c),
+        Verb::Import(i) => import::import(&i),
         Verb::Schema { markdown } => schema::print(markdown),
         Verb::Recipes { verb } => shipped::recipes(&verb),
         Verb::Runs { verb } => runs::runs(&verb),

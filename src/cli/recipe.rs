@@ -50,12 +50,17 @@ pub fn read_aloud(path: &Path, sets: &[String], fetch: Fetch) -> Result<Checked,
 pub fn validate(arguments: &Validate) -> Result<(), Failure> {
     let mut wrong = false;
     for path in &arguments.recipes {
-        let read = read(path, &arguments.overrides.sets, Fetch::Never);
+        // An experiment's cells are all checked.
+        let read = match is_experiment(path) {
+            true => super::compare::plan(path, &arguments.overrides.sets, Fetch::Never)
+                .map(|_| Report::default()),
+            false => read(path, &arguments.overrides.sets, Fetch::Never).map(|r| r.warnings),
+        };
         // Nothing wrong was found, but what is on the hub was not looked into.
         let partly = matches!(&read, Err(Failure::Recipe(report)) if report.errors() == 0);
         wrong |= read.is_err() && !partly;
         let report = match read {
-            Ok(read) => read.warnings,
+            Ok(warnings) => warnings,
             Err(Failure::Recipe(report)) => *report,
             Err(Failure::Wrong(text)) if !arguments.json => {
                 Failure::Wrong(text).say();
@@ -92,6 +97,11 @@ pub fn validate(arguments: &Validate) -> Result<(), Failure> {
         return Err(Failure::Said(WRONG));
     }
     Ok(())
+}
+
+/// Whether a file is an experiment and no recipe.
+fn is_experiment(path: &Path) -> bool {
+    Written::read(path, &[]).is_ok_and(|w| w.keys().has("experiment"))
 }
 
 /// `tlkit explain`.

@@ -71,6 +71,9 @@ pub fn run(arguments: &Run) -> Result<(), Failure> {
         let _ = std::fs::remove_file(directory.result());
     }
     let listener = signals::Listener::start(&progress)?;
+    if arguments.until_stdin_closes {
+        signals::stop_with_stdin(&listener.stop);
+    }
     let around = Surroundings {
         directory: directory.clone(),
         name,

@@ -57,3 +57,13 @@ impl Listener {
         }
     }
 }
+
+/// Asks to stop when standard input ends. Whoever started this process holds the other end, so it also ends when that one is
+/// killed: no cell of an experiment goes on by itself.
+pub fn stop_with_stdin(stop: &Stop) {
+    let stop = stop.clone();
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        stop.ask();
+    });
+}

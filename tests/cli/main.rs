@@ -2,6 +2,7 @@
 //!
 //! - `run.rs`: what a run leaves behind and says; exit codes
 //! - `resume.rs`: Ctrl-C, SIGKILL, and going on with the same bits
+//! - `compare.rs`: experiments, comparisons, gates, imports
 //! - `place.rs`: run directories, and what is refused
 //! - `predict.rs`, `evaluate.rs`: a finished run's model on other rows
 //! - `init.rs`: a recipe from a file
@@ -9,6 +10,7 @@
 //! - `verbs.rs`: validate, explain, schema, recipes, runs, completions, help
 
 mod bench;
+mod compare;
 mod evaluate;
 mod init;
 mod place;

@@ -172,6 +172,8 @@ fn every_verb_has_three_examples() {
         "evaluate",
         "validate",
         "explain",
+        "compare",
+        "import",
         "schema",
         "recipes",
         "runs",

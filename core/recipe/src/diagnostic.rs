@@ -188,6 +188,29 @@ impl Report {
         self
     }
 
+    /// The reports of the cells of an experiment as one: what several cells have in common is said once, with a note that
+    /// names the first cell and counts the others. `words(cells, of)` is that note.
+    pub fn of_cells(
+        reports: Vec<(String, Report)>,
+        words: impl Fn(&[&str], usize) -> String,
+    ) -> Report {
+        let of = reports.len();
+        let mut kept: Vec<(Diagnostic, Vec<&str>)> = Vec::new();
+        for (cell, report) in &reports {
+            for diagnostic in &report.diagnostics {
+                let same = kept
+                    .iter_mut()
+                    .find(|(k, _)| k.title == diagnostic.title && k.at == diagnostic.at);
+                match same {
+                    Some((_, cells)) => cells.push(cell),
+                    None => kept.push((diagnostic.clone(), vec![cell])),
+                }
+            }
+        }
+        let noted = kept.into_iter().map(|(d, cells)| d.note(words(&cells, of)));
+        Report::new(noted.collect())
+    }
+
     /// As rustc prints it, with or without colours, and a last line that counts.
     pub fn to_text(&self, colour: bool) -> String {
         render::report(&self.diagnostics, &self.summary(), colour)

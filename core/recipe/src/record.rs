@@ -221,14 +221,26 @@ impl Record {
     /// The checked recipe as one value, defaults included: what a run's identity is made of.
     /// Keys that are not set are not there.
     pub fn to_json(&self) -> Json {
-        self.json_of(&Path::default())
+        self.to_json_with(&|path| path.to_string())
     }
 
-    fn json_of(&self, path: &Path) -> Json {
+    /// The same for another folder: every path and data value goes through `moved` first. The values of what
+    /// [`Record::explain_with`] prints.
+    pub fn to_json_with(&self, moved: &dyn Fn(&str) -> String) -> Json {
+        self.json_of(&Path::default(), moved)
+    }
+
+    fn json_of(&self, path: &Path, moved: &dyn Fn(&str) -> String) -> Json {
         let mut object = Map::new();
         for key in self.table(path).map_or(&[][..], |t| &t.keys) {
             let value = match (&key.presence, key.written) {
-                (_, Some(node)) => self.shared.tree.json(node),
+                (_, Some(node)) => match (key.kind, self.shared.tree.json(node)) {
+                    (Kind::Data | Kind::Path, Json::String(path)) => moved(&path).into(),
+                    (Kind::Data | Kind::Path, Json::Array(paths)) => {
+                        paths.iter().map(|p| p.as_str().map(moved)).collect()
+                    }
+                    (_, value) => value,
+                },
                 (
                     Presence::Default {
                         value: Some(value), ..
@@ -240,7 +252,7 @@ impl Record {
             object.insert(key.name.clone(), value);
         }
         for child in self.children(path) {
-            let value = self.json_of(&child.path);
+            let value = self.json_of(&child.path, moved);
             if child.node.is_none() && value.as_object().is_some_and(Map::is_empty) {
                 continue;
             }

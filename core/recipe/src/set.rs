@@ -9,9 +9,9 @@ use crate::source::{At, Source};
 use crate::tree::{Data, Entry, NodeId, Tree};
 
 /// One name of the dotted key, with its place.
-struct Step {
-    name: String,
-    at: At,
+pub(crate) struct Step {
+    pub name: String,
+    pub at: At,
 }
 
 /// Puts the key into the tree. `dry`: only looks whether it could be parsed.
@@ -36,7 +36,7 @@ pub(crate) fn apply(
     };
     let value = value(tree, source, equals + 1)?;
     if !dry {
-        place(tree, source, &steps, value)?;
+        place(tree, &steps, value)?;
     }
     Ok(())
 }
@@ -98,12 +98,8 @@ fn value(tree: &mut Tree, source: &Arc<Source>, start: usize) -> Result<NodeId, 
     }
 }
 
-fn place(
-    tree: &mut Tree,
-    source: &Arc<Source>,
-    steps: &[Step],
-    value: NodeId,
-) -> Result<(), Box<Diagnostic>> {
+/// Puts a value where the steps lead, through tables that are made where they are not there.
+pub(crate) fn place(tree: &mut Tree, steps: &[Step], value: NodeId) -> Result<(), Box<Diagnostic>> {
     let mut node = tree.root;
     for (i, step) in steps.iter().enumerate() {
         let last = i + 1 == steps.len();
@@ -117,10 +113,7 @@ fn place(
                 (None, _) => {
                     let next = match last {
                         true => value,
-                        false => tree.push(
-                            At::new(source, step.at.start..step.at.end),
-                            Data::Table(vec![]),
-                        ),
+                        false => tree.push(step.at.clone(), Data::Table(vec![])),
                     };
                     insert(
                         tree,

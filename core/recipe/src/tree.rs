@@ -189,6 +189,15 @@ impl Tree {
                 let items: Vec<String> = items.iter().map(|item| self.toml(*item)).collect();
                 format!("[{}]", items.join(", "))
             }
+            // A list of files of an experiment, made relative to its base.
+            Data::List(items)
+                if items
+                    .iter()
+                    .any(|item| matches!(self.nodes[*item].data, Data::Bare(_))) =>
+            {
+                let items: Vec<String> = items.iter().map(|item| self.toml(*item)).collect();
+                format!("[{}]", items.join(", "))
+            }
             _ => at.text().to_string(),
         }
     }

@@ -8,6 +8,7 @@ use toml::de::DeTable;
 
 use crate::diagnostic::{Diagnostic, Report};
 use crate::keys::Keys;
+use crate::overlay::Overlay;
 use crate::record::{Path, Record, TableKind};
 use crate::shared::Shared;
 use crate::source::{At, Source};
@@ -32,7 +33,22 @@ impl Written {
             return Err(syntax::empty(&name).into());
         }
         let folder = path.parent().unwrap_or(FilePath::new("")).to_path_buf();
-        Written::build(&name, &text, folder, sets)
+        Written::build(&name, &text, folder, sets, &[])
+    }
+
+    /// The same with keys that another file puts over it, one after the other: a cell of an experiment over its base. An
+    /// error in such a key points into the file that it comes from.
+    ///
+    /// # Errors
+    /// As for [`Written::read`]; a key that goes through something that is no table.
+    pub fn read_under(path: &FilePath, overlays: &[Overlay]) -> Result<Written, Report> {
+        let name = path.display().to_string();
+        let text = syntax::read_file(path, &name)?;
+        if syntax::is_empty(&text) {
+            return Err(syntax::empty(&name).into());
+        }
+        let folder = path.parent().unwrap_or(FilePath::new("")).to_path_buf();
+        Written::build(&name, &text, folder, &[], overlays)
     }
 
     /// The same from a text. `name` is what diagnostics call it; paths are relative to the folder of that name.
@@ -44,7 +60,7 @@ impl Written {
             .parent()
             .unwrap_or(FilePath::new(""))
             .to_path_buf();
-        Written::build(name, text, folder, sets)
+        Written::build(name, text, folder, sets, &[])
     }
 
     /// The same from values: what [`Record::to_json`] gave, read again. `name` is what diagnostics call it.
@@ -78,7 +94,13 @@ impl Written {
         }
     }
 
-    fn build(name: &str, text: &str, folder: PathBuf, sets: &[String]) -> Result<Written, Report> {
+    fn build(
+        name: &str,
+        text: &str,
+        folder: PathBuf,
+        sets: &[String],
+        overlays: &[Overlay],
+    ) -> Result<Written, Report> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let file = Source::new(name, text, 0);
         let mut wrong: Vec<Diagnostic> = Vec::new();
@@ -91,6 +113,13 @@ impl Written {
             let source = Source::new("--set", set, i + 1);
             if let Err(diagnostic) = set::apply(&mut tree, &source, !wrong.is_empty()) {
                 wrong.push(*diagnostic);
+            }
+        }
+        if wrong.is_empty() {
+            for overlay in overlays {
+                if let Err(diagnostic) = overlay.apply(&mut tree) {
+                    wrong.push(*diagnostic);
+                }
             }
         }
         if !wrong.is_empty() {

@@ -47,6 +47,8 @@ pub struct Checked {
     pub replayable: String,
     /// The values of all keys that are set, defaults included.
     pub values: serde_json::Value,
+    /// The same of [`Checked::replayable`].
+    pub located: serde_json::Value,
 }
 
 impl Checked {
@@ -72,6 +74,8 @@ impl Checked {
                 c.replayable =
                     record.explain_with(&|name| pinned(&absolute(name, written.folder())));
                 c.values = pin(record.to_json(), &pinned);
+                let located = |name: &str| pinned(&absolute(name, written.folder()));
+                c.located = pin(record.to_json_with(&located), &pinned);
                 Ok(c)
             }
             // A maker that gave nothing and noted nothing.
@@ -91,10 +95,19 @@ impl Checked {
 
     /// What identifies the run: every value of the recipe (seed and all), the data, the weights, the version.
     pub fn identity(&self) -> String {
+        self.identity_with(&self.values)
+    }
+
+    /// What identifies the run of [`Checked::replayable`], which is the same recipe in another place.
+    pub fn located_identity(&self) -> String {
+        self.identity_with(&self.located)
+    }
+
+    fn identity_with(&self, values: &serde_json::Value) -> String {
         use sha2::Digest;
         let text = format!(
             "{}\n{}\n{}\n{}{}",
-            self.values,
+            values,
             self.data_sha256(),
             self.source.digest(),
             self.strategy.digest(),

@@ -20,8 +20,14 @@ pub(super) fn read(
 ) -> Option<Checked> {
     root.reserved("tune", "a grid of hyper-parameters comes later");
     root.reserved("plugins", "plugins built elsewhere come later");
-    root.reserved("experiment", "`tlkit compare` comes later");
-    root.reserved("domains", "`tlkit compare` comes later");
+    for name in ["experiment", "domains"] {
+        root.refuse(
+            name,
+            format!("`[{name}]` stands in an experiment, not in a recipe"),
+        )
+        .label("this file is an experiment")
+        .help("`tlkit compare FILE` runs experiments");
+    }
     let (source, target, strategy) = (
         root.table("source"),
         root.table("target"),
@@ -180,6 +186,7 @@ pub(super) fn read(
         explained: String::new(),
         replayable: String::new(),
         values: serde_json::Value::Null,
+        located: serde_json::Value::Null,
     })
 }
 

@@ -45,6 +45,33 @@ pub fn overview(c: &Checked) -> Result<Overview> {
     Ok(Overview { rows, classes })
 }
 
+/// The rows that a checked recipe is tested on, in order: the name of each, and last a hash of all inputs. None where nothing is
+/// tested. Two runs can be compared row by row only where these are equal; labels are not looked at.
+pub fn test_rows(c: &Checked) -> Result<Option<Vec<String>>> {
+    use sha2::Digest;
+    let Some(test) = c.target.domain("test", &Reading::new())?.map(Domain::seal) else {
+        return Ok(None);
+    };
+    let mut sha = sha2::Sha256::new();
+    let mut rows = Vec::new();
+    for row in 0..test.inputs.len() {
+        rows.push(test.inputs.id(row));
+        match test.inputs.input(row)? {
+            Input::Text(t) => sha.update(t.as_bytes()),
+            Input::Pair(a, b) => {
+                sha.update(a.as_bytes());
+                sha.update([1]);
+                sha.update(b.as_bytes());
+            }
+            Input::Image(bytes) => sha.update(&bytes),
+            Input::Features(f) => f.iter().for_each(|v| sha.update(v.to_le_bytes())),
+        }
+        sha.update([0]);
+    }
+    rows.push(crate::hex(&sha.finalize()));
+    Ok(Some(rows))
+}
+
 /// Domains of a checked recipe, sealed where they must be.
 pub(super) struct Given {
     pub target: TargetData,

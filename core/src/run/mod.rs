@@ -12,7 +12,7 @@ mod trained_on;
 pub use arrange::{Layer, summary};
 pub use directory::{Directory, write_whole};
 pub use execute::{Surroundings, execute};
-pub use given::{Overview, overview};
+pub use given::{Overview, overview, test_rows};
 pub use movement::Movement;
 pub use result::{Identity, RunResult, weights_sha256};
 pub use saved::Saved;

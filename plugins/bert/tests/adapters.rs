@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use tlkit_bert::{BertConfig, BertEncoder};
 use tlkit_core::nn::{
-    Adapter, Batch, Chain, Flow, Gradients, Init, Pass, Role, Select, Stage, Store, segment,
+    Adapter, Batch, Chain, Flow, Gradients, Init, Pass, Role, Select, Store, segment,
 };
 use tlkit_core::random::Stream;
 use tlkit_core::task::Encoder;

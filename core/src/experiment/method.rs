@@ -1,0 +1,280 @@
+//! One row of an experiment: a method, and what it has besides.
+
+use crate::recipe::{At, Keys, Overlay, Value, nearest};
+use crate::registry::{Kind, Registry};
+
+/// A method as an experiment names it.
+#[derive(Clone)]
+pub(super) struct Method {
+    /// In tables and in the names of cells.
+    pub name: String,
+    /// In the registry.
+    pub method: String,
+    /// Keys of `[strategy]`, and dotted keys of `set`, with their places.
+    pub own: Vec<(String, At, Value)>,
+    /// Only those of `set`: what a twin must have too.
+    pub set: Vec<(String, At, Value)>,
+    /// Where it is named; where the method itself stands.
+    pub at: At,
+    /// For source-only that was added by itself: of which methods it is the twin.
+    pub twin_of: Option<Vec<usize>>,
+}
+
+/// What the base says of its strategy.
+pub(super) struct BaseStrategy {
+    pub kind: String,
+    pub method: String,
+}
+
+impl Method {
+    /// Reads `methods = ["dann", { name = "mcc-t2", method = "mcc", temperature = 2.0, set = {..} }]`.
+    pub fn read(item: &Value, registry: &Registry) -> Option<Method> {
+        if let Some(name) = item.as_str() {
+            if !known(name, registry) {
+                let names = || registry.strategies().keys().map(String::as_str);
+                let noted = item
+                    .error(format!("there is no method `{name}`"))
+                    .note(format!(
+                        "there are {}",
+                        names().collect::<Vec<_>>().join(", ")
+                    ));
+                if let Some(near) = nearest(name, names()) {
+                    noted.help(format!("did you mean `\"{near}\"`?"));
+                }
+                return None;
+            }
+            return Some(Method {
+                name: name.to_string(),
+                method: name.to_string(),
+                own: Vec::new(),
+                set: Vec::new(),
+                at: item.at(),
+                twin_of: None,
+            });
+        }
+        let Some(keys) = item.as_keys() else {
+            item.error(format!("a method cannot be {}", item.kind()))
+                .expected("a name, or a table like `{ name = \"frozen\", method = \"feature-extraction\" }`");
+            return None;
+        };
+        let method = keys
+            .string("method")
+            .one_of(registry.strategies().keys())
+            .help("its name in recipes")
+            .example("fine-tune")
+            .required();
+        let name = keys
+            .string("name")
+            .help("its name in tables")
+            .default(method.clone(), "the method's")
+            .check(|n| match n.trim().is_empty() {
+                true => Err("a name".into()),
+                false => Ok(()),
+            })
+            .read();
+        let set = dotted(&keys, "set");
+        let mut own = Vec::new();
+        for key in keys.names() {
+            if matches!(key.as_str(), "name" | "method" | "set") {
+                continue;
+            }
+            if key == "kind" {
+                keys.refuse("kind", "the base says of which kind the methods are");
+                continue;
+            }
+            if let Some(value) = keys.value(&key).optional() {
+                own.push((format!("strategy.{key}"), keys.at_key(&key), value));
+            }
+        }
+        own.extend(set.iter().cloned());
+        known(&method, registry).then(|| Method {
+            name,
+            at: keys.at("method"),
+            method,
+            own,
+            set,
+            twin_of: None,
+        })
+    }
+
+    /// The base's own method.
+    pub fn of_base(base: &BaseStrategy, at: At) -> Method {
+        Method {
+            name: base.method.clone(),
+            method: base.method.clone(),
+            own: Vec::new(),
+            set: Vec::new(),
+            at,
+            twin_of: None,
+        }
+    }
+
+    /// What makes the base this method: another method than the base's has nothing of the base's `[strategy]` but the kind.
+    pub fn overlays(&self, base: &BaseStrategy, folder: &Folder) -> Vec<Overlay> {
+        let mut over = Vec::new();
+        if self.method != base.method {
+            over.push(Overlay::clear("strategy", &["kind"]));
+            over.extend(Overlay::text(
+                "strategy.method",
+                self.at.clone(),
+                &self.method,
+            ));
+        }
+        over.extend(self.own.iter().filter_map(|own| folder.over(own)));
+        over
+    }
+}
+
+fn known(method: &str, registry: &Registry) -> bool {
+    registry.strategies().contains_key(method)
+}
+
+/// The folder of the experiment: files that it names are relative to it, whatever folder the base stands in.
+#[derive(Clone)]
+pub(super) struct Folder(pub std::path::PathBuf);
+
+impl Folder {
+    /// An overlay of one key.
+    pub fn over(&self, (key, at, value): &(String, At, Value)) -> Option<Overlay> {
+        const FILES: [&str; 9] = [
+            "source.checkpoint",
+            "source.vocabulary",
+            "source.train",
+            "source.validation",
+            "target.train",
+            "target.unlabelled",
+            "target.validation",
+            "target.test",
+            "strategy.teacher",
+        ];
+        if !FILES.contains(&key.as_str()) {
+            return Overlay::value(key, at.clone(), value);
+        }
+        let folder = self.0.clone();
+        Overlay::files(key, at.clone(), value, move |name| {
+            if name.contains(':') || name == "unlabelled" {
+                return name.to_string();
+            }
+            let path = folder.join(name);
+            std::path::absolute(&path)
+                .unwrap_or(path)
+                .display()
+                .to_string()
+        })
+    }
+}
+
+/// A table of dotted keys: `set = { "train.epochs" = 5 }`.
+pub(super) fn dotted(keys: &Keys, name: &str) -> Vec<(String, At, Value)> {
+    let Some(value) = keys
+        .value(name)
+        .help("keys of the recipe, by their dotted names")
+        .unset("nothing")
+        .optional()
+    else {
+        return Vec::new();
+    };
+    let Some(set) = value.as_keys() else {
+        value
+            .error(format!("`{name}` must be a table"))
+            .expected(format!("`{name} = {{ \"train.epochs\" = 5 }}`"));
+        return Vec::new();
+    };
+    let mut list = Vec::new();
+    for key in set.free() {
+        let Some(value) = set.value(&key).optional() else {
+            continue;
+        };
+        if is_key(&set, &key, &value) {
+            list.push((key.clone(), set.at_key(&key), value));
+        }
+    }
+    list
+}
+
+/// Whether a name is a table and a key, in quotes, and one that an experiment may move.
+pub(super) fn is_key(keys: &Keys, name: &str, value: &Value) -> bool {
+    let at = keys.at_key(name);
+    if !name.contains('.') {
+        let noted = keys
+            .error(at, format!("`{name}` is no key of a recipe"))
+            .expected("a table and a key, in quotes: `\"train.epochs\"`");
+        // Looked into without being read: what stands inside is not a second error.
+        let json = value.to_json();
+        if let Some(inside) = json.as_object().and_then(|o| o.keys().next()) {
+            noted.help(format!("write `\"{name}.{inside}\"`, in quotes"));
+        }
+        return false;
+    }
+    let taken = match name {
+        "train.seed" => "the seeds are `experiment.seeds`",
+        "strategy.method" => "the methods are `experiment.methods`",
+        "strategy.kind" => "the base says of which kind the methods are",
+        _ => return true,
+    };
+    keys.error(at, format!("`{name}` cannot be set here"))
+        .help(taken);
+    false
+}
+
+impl Method {
+    /// The twins that a transductive experiment has besides its methods: source-only, once for each `set` that some method has.
+    pub fn twins(methods: &[Method], registry: &Registry, at: &At) -> Vec<Method> {
+        const SOURCE_ONLY: &str = "source-only";
+        let is_transductive = |m: &Method| {
+            registry
+                .strategies()
+                .get(&m.method)
+                .is_some_and(|e| e.kind == Kind::Transductive)
+        };
+        if !known(SOURCE_ONLY, registry) {
+            return Vec::new();
+        }
+        let mut twins: Vec<(String, Method)> = Vec::new();
+        for (i, m) in methods.iter().enumerate() {
+            if m.method == SOURCE_ONLY || !is_transductive(m) {
+                continue;
+            }
+            let key = set_text(m);
+            let there = methods.iter().any(|o| {
+                o.method == SOURCE_ONLY && set_text(o) == key && o.own.len() == o.set.len()
+            });
+            if there {
+                continue;
+            }
+            if let Some((_, twin)) = twins.iter_mut().find(|(k, _)| *k == key) {
+                if let Some(of) = &mut twin.twin_of {
+                    of.push(i);
+                }
+                continue;
+            }
+            let name = match m.set.is_empty() {
+                true => SOURCE_ONLY.to_string(),
+                false => format!("{SOURCE_ONLY} as {}", m.name),
+            };
+            twins.push((
+                key,
+                Method {
+                    name,
+                    method: SOURCE_ONLY.into(),
+                    own: m.set.clone(),
+                    set: m.set.clone(),
+                    at: at.clone(),
+                    twin_of: Some(vec![i]),
+                },
+            ));
+        }
+        twins.into_iter().map(|(_, m)| m).collect()
+    }
+}
+
+/// What `set` says, for telling whether two say the same.
+pub(super) fn set_text(m: &Method) -> String {
+    let mut lines: Vec<String> = m
+        .set
+        .iter()
+        .map(|(k, _, v)| format!("{k} = {}", v.to_json()))
+        .collect();
+    lines.sort();
+    lines.join("\n")
+}

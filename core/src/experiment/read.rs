@@ -1,0 +1,474 @@
+//! The grammar of experiments: `[experiment]` and `[domains.X]`.
+
+use std::path::PathBuf;
+
+use super::method::{BaseStrategy, Folder, Method, dotted, is_key};
+use crate::recipe::{At, Keys, Overlay, Report, Value, Written, nearest};
+use crate::registry::Registry;
+
+/// What an experiment file says, before its cells are made.
+pub(super) struct Design {
+    pub base: PathBuf,
+    pub base_at: At,
+    pub strategy: BaseStrategy,
+    pub folder: Folder,
+    pub seeds: Vec<u64>,
+    pub seeds_at: At,
+    pub methods: Vec<Method>,
+    pub axes: Vec<Axis>,
+    pub pairs: Vec<(usize, usize)>,
+    pub domains: Vec<Domain>,
+    pub set: Vec<(String, At, Value)>,
+    pub redraw: bool,
+    pub redraw_at: At,
+    pub reference: Option<String>,
+    pub baselines: bool,
+    pub metric: String,
+    pub worth: f64,
+    pub level: f64,
+}
+
+/// A key that varies, and its values.
+pub(super) struct Axis {
+    pub key: String,
+    pub at: At,
+    pub values: Vec<Value>,
+}
+
+/// A domain, and what it puts into a recipe as source and as target.
+pub(super) struct Domain {
+    pub name: String,
+    pub source: Vec<(String, At, Value)>,
+    pub target: Vec<(String, At, Value)>,
+    pub at: At,
+}
+
+/// The scores that tables can be of.
+pub const METRICS: [&str; 4] = ["accuracy", "macro_f1", "mcc", "auroc"];
+
+/// Reads it; every error of the experiment file and of the base's syntax in one report.
+pub(super) fn read(written: &Written, registry: &Registry) -> Result<Design, Report> {
+    let root = written.keys();
+    let keys = root.table("experiment");
+    keys.describe("what is compared");
+    let base = keys
+        .path("base")
+        .help("the recipe that every cell begins with")
+        .example("../sentiment.toml")
+        .required();
+    let base_at = keys.at("base");
+    let (strategy, base_report) = base_strategy(&base, keys.has("base"), &keys);
+    let folder = Folder(written.folder().to_path_buf());
+    let (seeds, seeds_at) = (seeds(&keys), keys.at("seeds"));
+    let mut methods = Vec::new();
+    let listed = keys
+        .values("methods")
+        .help("the rows of the table")
+        .unset("the base's method")
+        .optional();
+    match &listed {
+        Some(items) if items.is_empty() => {
+            keys.error(keys.at("methods"), "`methods` is empty")
+                .expected("at least one method");
+        }
+        Some(items) => methods.extend(items.iter().filter_map(|item| Method::read(item, registry))),
+        None => methods.push(Method::of_base(&strategy, base_at.clone())),
+    }
+    for (i, m) in methods.iter().enumerate() {
+        if let Some(first) = methods[..i].iter().find(|o| o.name == m.name) {
+            keys.conflict(
+                &[
+                    (m.at.clone(), "here again"),
+                    (first.at.clone(), "first here"),
+                ],
+                format!("two methods are called `{}`", m.name),
+            )
+            .help("give one of them a name of its own: `{ name = \"..\", method = \"..\" }`");
+        }
+    }
+    if strategy.kind == "transductive" {
+        let twins = Method::twins(&methods, registry, &keys.at("methods"));
+        methods.splice(0..0, shifted(twins));
+    }
+    let axes = axes(&keys);
+    let set = dotted(&keys, "set");
+    for (key, at, _) in &set {
+        if let Some(axis) = axes.iter().find(|a| a.key == *key) {
+            keys.conflict(
+                &[
+                    (at.clone(), "set here"),
+                    (axis.at.clone(), "and varied here"),
+                ],
+                format!("`{key}` is set and varied"),
+            );
+        }
+    }
+    let redraw = keys
+        .bool("redraw")
+        .default(false, "all seeds learn from the same rows")
+        .help("each seed draws its own labelled rows (`target.split.seed` follows the seed)")
+        .read();
+    let names: Vec<String> = methods.iter().map(|m| m.name.clone()).collect();
+    let reference = keys
+        .string("reference")
+        .one_of(names)
+        .help("the row that the others are compared with")
+        .unset("source-only, or the first method")
+        .optional();
+    let baselines = keys
+        .bool("baselines")
+        .default(true, "a yardstick costs a line")
+        .help("rows for the baselines that the runs computed")
+        .read();
+    let metric = keys
+        .string("metric")
+        .one_of(METRICS)
+        .default("accuracy", "a mean over rows, so the crossed test applies")
+        .help("the score that the table is of")
+        .read();
+    let worth = keys
+        .f64("worth")
+        .range(0.0..=1.0)
+        .default(0.01, "one point")
+        .help("the least difference that is worth having")
+        .read();
+    let level = keys
+        .f64("level")
+        .range(0.5..=0.999)
+        .default(0.95, "the custom")
+        .help("of the intervals")
+        .read();
+    for name in [
+        "source", "target", "strategy", "train", "select", "evaluate",
+    ] {
+        root.refuse(name, format!("`[{name}]` stands in a recipe, not in an experiment"))
+            .label("the base has it")
+            .help(format!("what every cell has besides goes into `[experiment]`: `set = {{ \"{name}.KEY\" = .. }}`"));
+    }
+    let domains = domains(&root);
+    let pairs = pairs(&keys, &domains, &strategy);
+    let report = written.finish().and(base_report);
+    if report.errors() > 0 {
+        return Err(report);
+    }
+    Ok(Design {
+        base,
+        base_at,
+        strategy,
+        folder,
+        seeds,
+        seeds_at,
+        methods,
+        axes,
+        pairs,
+        domains,
+        set,
+        redraw,
+        redraw_at: keys.at_key("redraw"),
+        reference,
+        baselines,
+        metric,
+        worth,
+        level,
+    })
+}
+
+/// Twins stand before the methods, so what they are twins of moves by their number.
+fn shifted(mut twins: Vec<Method>) -> Vec<Method> {
+    let by = twins.len();
+    for twin in &mut twins {
+        if let Some(of) = &mut twin.twin_of {
+            of.iter_mut().for_each(|i| *i += by);
+        }
+    }
+    twins
+}
+
+/// The base's kind and method, and what is wrong with its syntax.
+fn base_strategy(base: &std::path::Path, named: bool, keys: &Keys) -> (BaseStrategy, Report) {
+    let none = BaseStrategy {
+        kind: String::new(),
+        method: String::new(),
+    };
+    if !named {
+        return (none, Report::default());
+    }
+    if !base.is_file() {
+        let noted = keys
+            .error(keys.at("base"), "there is no such recipe")
+            .label(format!("{} is not there", base.display()));
+        let folder = base
+            .parent()
+            .map(std::path::Path::to_path_buf)
+            .unwrap_or_default();
+        let there: Vec<String> = std::fs::read_dir(&folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|e| e.file_name().to_string_lossy().into_owned())
+            .filter(|n| n.ends_with(".toml"))
+            .collect();
+        let wanted = base
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        match nearest(&wanted, there.iter().map(String::as_str)) {
+            Some(near) => drop(noted.help(format!("did you mean `{near}`?"))),
+            None => drop(noted.note("the base is relative to the experiment's folder")),
+        }
+        return (none, Report::default());
+    }
+    match Written::read(base, &[]) {
+        Err(report) => (
+            none,
+            report.note_each("this recipe is the base of the experiment"),
+        ),
+        Ok(written) => {
+            let strategy = written.keys().table("strategy");
+            let word = |name: &str| {
+                let value = strategy.value(name).optional();
+                value
+                    .and_then(|v| v.as_str().map(str::to_string))
+                    .unwrap_or_default()
+            };
+            let found = BaseStrategy {
+                kind: word("kind"),
+                method: word("method"),
+            };
+            (found, Report::default())
+        }
+    }
+}
+
+/// `seeds = 5` or `seeds = [0, 1, 7]`.
+fn seeds(keys: &Keys) -> Vec<u64> {
+    const EXPECTED: &str = "a whole number from 1 to 100, or a list of seeds";
+    let Some(value) = keys
+        .value("seeds")
+        .help("how many seeds, or which")
+        .unset("5, from 0")
+        .optional()
+    else {
+        return (0..5).collect();
+    };
+    if let Some(n) = value.as_i64().filter(|n| (1..=100).contains(n)) {
+        return (0..n as u64).collect();
+    }
+    let listed: Option<Vec<u64>> = value.as_list().and_then(|items| {
+        let seeds = items
+            .iter()
+            .map(|v| v.as_i64().and_then(|n| u64::try_from(n).ok()));
+        seeds.collect()
+    });
+    match listed {
+        Some(mut seeds) if !seeds.is_empty() && seeds.len() <= 100 => {
+            let count = seeds.len();
+            seeds.sort_unstable();
+            seeds.dedup();
+            if seeds.len() < count {
+                value
+                    .error("a seed is there twice")
+                    .expected("seeds that differ");
+            }
+            seeds
+        }
+        _ => {
+            value
+                .error("`seeds` must be a number of seeds, or a list of them")
+                .expected(EXPECTED);
+            vec![0]
+        }
+    }
+}
+
+/// `vary."target.per_class" = [5, 20, 80]`.
+fn axes(keys: &Keys) -> Vec<Axis> {
+    let vary = keys.table("vary");
+    vary.describe("keys of the recipe that differ from cell to cell, and their values");
+    let mut axes = Vec::new();
+    for key in vary.free() {
+        let Some(value) = vary.value(&key).optional() else {
+            continue;
+        };
+        if !is_key(&vary, &key, &value) {
+            continue;
+        }
+        match value.as_list() {
+            Some(values) if !values.is_empty() => {
+                for (i, v) in values.iter().enumerate() {
+                    if let Some(first) = values[..i].iter().find(|o| o.to_json() == v.to_json()) {
+                        vary.conflict(
+                            &[(v.at(), "here again"), (first.at(), "first here")],
+                            format!("a value of `{key}` is there twice"),
+                        );
+                    }
+                }
+                axes.push(Axis {
+                    at: vary.at_key(&key),
+                    key,
+                    values,
+                });
+            }
+            _ => drop(
+                value
+                    .error(format!("`{key}` must be a list of values"))
+                    .expected(match value.as_list() {
+                        Some(_) => "at least one value, found an empty list".to_string(),
+                        None => format!("a list, found {}", value.kind()),
+                    }),
+            ),
+        }
+    }
+    axes
+}
+
+/// `[domains.books]`: what a domain is as source, and what as target.
+fn domains(root: &Keys) -> Vec<Domain> {
+    let table = root.table("domains");
+    table.describe("the domains that pairs are made of");
+    let mut domains = Vec::new();
+    for name in table.free() {
+        let keys = table.table(&name);
+        let get = |key: &str, help: &str| {
+            let value = keys.value(key).help(help).unset("not set").optional()?;
+            Some((keys.at_key(key), value))
+        };
+        let labelled = get(
+            "labelled",
+            "labelled rows: the source's, and the target's without their labels",
+        );
+        let unlabelled = get(
+            "unlabelled",
+            "rows to adapt on, where they are not the labelled ones",
+        );
+        let validation = get("validation", "labelled rows that decide, as a source");
+        let test = get("test", "rows to report on, as a target");
+        let split = get("split", "how rows are set aside where no file is given");
+        let columns: Vec<(&str, Option<(At, Value)>)> =
+            ["text", "image", "label", "pair", "limit", "per_class"]
+                .map(|c| (c, get(c, "as in `[target]`")))
+                .into();
+        if labelled.is_none() && unlabelled.is_none() && !root.is_blank() {
+            keys.error(keys.here(), format!("the domain `{name}` has no rows"))
+                .help("write `labelled = \"FILE\"`, or `unlabelled` for one that is only a target");
+        }
+        let mut domain = Domain {
+            name: name.clone(),
+            source: Vec::new(),
+            target: Vec::new(),
+            at: keys.here(),
+        };
+        let put = |list: &mut Vec<_>, key: &str, value: &Option<(At, Value)>| {
+            if let Some((at, value)) = value {
+                list.push((key.to_string(), at.clone(), value.clone()));
+            }
+        };
+        put(&mut domain.source, "source.train", &labelled);
+        put(&mut domain.source, "source.validation", &validation);
+        put(
+            &mut domain.target,
+            "target.unlabelled",
+            &unlabelled.or(labelled),
+        );
+        put(&mut domain.target, "target.test", &test);
+        put(&mut domain.target, "target.split", &split);
+        for (column, value) in &columns {
+            put(&mut domain.source, &format!("source.{column}"), value);
+            // A limit is one of training rows.
+            if !matches!(*column, "limit" | "per_class") {
+                put(&mut domain.target, &format!("target.{column}"), value);
+            }
+        }
+        domains.push(domain);
+    }
+    domains
+}
+
+/// `pairs = [["books", "dvd"]]`, as numbers of domains.
+fn pairs(keys: &Keys, domains: &[Domain], base: &BaseStrategy) -> Vec<(usize, usize)> {
+    let Some(items) = keys
+        .values("pairs")
+        .help("source and target, by the names of `[domains.X]`")
+        .unset("the base's own domains")
+        .optional()
+    else {
+        if let Some(domain) = domains.first() {
+            keys.error(domain.at.clone(), "there are domains, but no pairs of them")
+                .help("write `pairs = [[\"SOURCE\", \"TARGET\"]]` in `[experiment]`");
+        }
+        return Vec::new();
+    };
+    if base.kind == "inductive" {
+        keys.error(
+            keys.at_key("pairs"),
+            "an inductive recipe has no pairs of domains",
+        )
+        .label("the base is inductive")
+        .help("vary `\"target.train\"` and the like, or take a transductive base");
+        return Vec::new();
+    }
+    let names = || domains.iter().map(|d| d.name.as_str());
+    let mut pairs: Vec<(usize, usize)> = Vec::new();
+    for item in &items {
+        let two = item
+            .as_list()
+            .filter(|l| l.len() == 2 && l.iter().all(|v| v.as_str().is_some()));
+        let Some(two) = two else {
+            item.error("a pair must be a source and a target")
+                .expected("a list of two names: `[\"books\", \"dvd\"]`");
+            continue;
+        };
+        let found: Vec<Option<usize>> = two
+            .iter()
+            .map(|v| {
+                let name = v.as_str().unwrap_or_default();
+                let at = names().position(|n| n == name);
+                if at.is_none() {
+                    let noted = v
+                        .error(format!("there is no domain `{name}`"))
+                        .expected(format!("one of {}", names().collect::<Vec<_>>().join(", ")));
+                    match nearest(name, names()) {
+                        Some(near) => drop(noted.help(format!("did you mean `\"{near}\"`?"))),
+                        None => drop(noted.help(format!("add a table `[domains.{name}]`"))),
+                    }
+                }
+                at
+            })
+            .collect();
+        match found[..] {
+            [Some(a), Some(b)] if a == b => {
+                item.error("source and target are the same domain");
+            }
+            [Some(a), Some(b)] if pairs.contains(&(a, b)) => {
+                item.error("this pair is there twice");
+            }
+            [Some(a), Some(b)] => pairs.push((a, b)),
+            _ => {}
+        }
+    }
+    pairs
+}
+
+impl Design {
+    /// What a pair puts over the base.
+    pub fn of_pair(&self, (source, target): (usize, usize)) -> Vec<Overlay> {
+        let (source, target) = (&self.domains[source], &self.domains[target]);
+        let mut over: Vec<Overlay> = source
+            .source
+            .iter()
+            .chain(&target.target)
+            .filter_map(|key| self.folder.over(key))
+            .collect();
+        over.extend(Overlay::text(
+            "source.domain",
+            source.at.clone(),
+            &source.name,
+        ));
+        over.extend(Overlay::text(
+            "target.domain",
+            target.at.clone(),
+            &target.name,
+        ));
+        over
+    }
+}

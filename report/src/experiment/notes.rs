@@ -1,0 +1,244 @@
+//! The words beneath a table: what the numbers do not say by themselves.
+
+use super::compare::{Comparison, Row};
+use super::read::Experiment;
+use crate::statistics::{BOOTSTRAP_SEEDS, LEAST_SEEDS, WILCOXON_PAIRS, independent};
+
+/// All of them, a sentence each.
+pub(super) fn notes(e: &Experiment, c: &Comparison) -> Vec<String> {
+    let mut notes = Vec::new();
+    unfinished(e, c, &mut notes);
+    let arms: Vec<(usize, &Row)> = c
+        .rows
+        .iter()
+        .enumerate()
+        .filter(|(_, r)| !r.baseline)
+        .collect();
+    let differences: Vec<_> = arms
+        .iter()
+        .filter_map(|(_, r)| r.difference.as_ref())
+        .collect();
+    let least: Vec<f64> = differences.iter().filter_map(|d| d.least).collect();
+    if let (Some(low), Some(high)) = (
+        least.iter().copied().reduce(f64::min),
+        least.iter().copied().reduce(f64::max),
+    ) {
+        let range = match points(high) == points(low) {
+            true => points(high),
+            false => format!("{} to {}", points(low), points(high)),
+        };
+        notes.push(format!(
+            "The least difference that this design sees in four of five cases: {range} points."
+        ));
+    }
+    if differences.iter().any(|d| d.of_models) {
+        notes.push(
+            "One run each says which of these models to keep, and nothing of the methods: that takes 3 seeds.".into(),
+        );
+    } else if !e.metric.is_mean() && c.seeds < BOOTSTRAP_SEEDS {
+        notes.push(format!(
+            "{} is no mean over rows: its intervals come from drawing seeds and rows again, which takes {BOOTSTRAP_SEEDS} seeds.",
+            e.metric.words()
+        ));
+    } else if (2..LEAST_SEEDS).contains(&c.seeds) && arms.iter().any(|(_, r)| !r.deterministic) {
+        notes.push(format!(
+            "{} seeds say nothing of a method: that takes {LEAST_SEEDS}.",
+            c.seeds
+        ));
+    }
+    let still: Vec<String> = arms
+        .iter()
+        .filter(|(_, r)| r.deterministic)
+        .map(|(_, r)| r.method.clone())
+        .collect();
+    if !still.is_empty() {
+        notes.push(format!(
+            "Deterministic, all seeds say the same: {}.",
+            names(still)
+        ));
+    }
+    for (i, row) in &arms {
+        if let Some(settle) = row.difference.as_ref().and_then(|d| d.settle.as_ref()) {
+            notes.push(format!("{}: {settle}.", e.arm_words(*i)));
+        }
+    }
+    pairs(e, c, &mut notes);
+    selection(&arms, &mut notes);
+    let keys: Vec<String> = e
+        .arms
+        .iter()
+        .filter(|a| !a.keys.is_empty())
+        .map(|a| {
+            let keys: Vec<String> = a.keys.iter().map(|(k, v)| format!("{k} = {v}")).collect();
+            format!("`{}` has {}.", a.method, keys.join(", "))
+        })
+        .collect();
+    for key in keys {
+        if !notes.contains(&key) {
+            notes.push(key);
+        }
+    }
+    notes
+}
+
+/// What is missing or failed: a mean over the survivors would be a mean over the lucky.
+fn unfinished(e: &Experiment, c: &Comparison, notes: &mut Vec<String>) {
+    for (i, row) in c.rows.iter().enumerate().filter(|(_, r)| !r.baseline) {
+        if row.failed > 0 {
+            notes.push(format!(
+                "{} failed in {} of {} runs, so nothing is said of it.",
+                e.arm_words(i),
+                row.failed,
+                row.runs
+            ));
+        }
+    }
+    let missing: usize = c
+        .rows
+        .iter()
+        .map(|r| r.runs.saturating_sub(r.done + r.failed))
+        .sum();
+    if missing > 0 {
+        notes.push(format!(
+            "{missing} runs are not there yet; a row is said nothing of before all its runs are."
+        ));
+    }
+}
+
+fn pairs(e: &Experiment, c: &Comparison, notes: &mut Vec<String>) {
+    if c.pairs.len() < 2 {
+        return;
+    }
+    let mut domains: Vec<&str> = c
+        .pairs
+        .iter()
+        .flat_map(|(a, b)| [a.as_str(), b.as_str()])
+        .collect();
+    domains.sort_unstable();
+    domains.dedup();
+    let (count, of) = (c.pairs.len(), domains.len());
+    if !independent(&c.pairs) {
+        notes.push(format!(
+            "The differences speak of these pairs. {count} pairs of {of} domains are not {count} independent samples, so of new \
+             domains there is no test, and no ranks: only wins, ties and losses, and their range."
+        ));
+    } else if count < WILCOXON_PAIRS {
+        notes.push(format!(
+            "The differences speak of these pairs. Of new domains there is a test from {WILCOXON_PAIRS} pairs that share no domain; these are {count}."
+        ));
+    }
+    for (i, row) in c.rows.iter().enumerate().filter(|(_, r)| !r.baseline) {
+        let means: Vec<f64> = row
+            .pairs
+            .iter()
+            .filter_map(|p| p.difference.as_ref().map(|d| d.mean))
+            .collect();
+        let (Some(low), Some(high)) = (
+            means.iter().copied().reduce(f64::min),
+            means.iter().copied().reduce(f64::max),
+        ) else {
+            continue;
+        };
+        let mut text = format!(
+            "{}: from {} to {} points over the pairs",
+            e.arm_words(i),
+            signed(low),
+            signed(high)
+        );
+        if let Some([_, _, losses]) = row.tally.filter(|_| c.transductive) {
+            text.push_str(&match losses {
+                0 => ", no negative transfer shown".to_string(),
+                1 => ", negative transfer in 1 pair".to_string(),
+                n => format!(", negative transfer in {n} pairs"),
+            });
+        }
+        if let Some(p) = c.new_domains(row) {
+            text.push_str(&format!("; on new domains (Wilcoxon) p = {}", p_value(p)));
+        }
+        notes.push(text + ".");
+    }
+}
+
+/// How epochs were chosen: once for all, or row by row where it differs; and the marks.
+fn selection(arms: &[(usize, &Row)], notes: &mut Vec<String>) {
+    let mut selectors: Vec<&str> = arms
+        .iter()
+        .map(|(_, r)| r.selector.as_str())
+        .filter(|s| !s.is_empty())
+        .collect();
+    selectors.dedup();
+    let words = |s: &str| match s {
+        "last" => "the last epoch".to_string(),
+        s => format!("the best epoch by {s}"),
+    };
+    match selectors.as_slice() {
+        [] => {}
+        [one] => notes.push(format!("Kept: {}.", words(one))),
+        _ => {
+            selectors.sort_unstable();
+            selectors.dedup();
+            let list: Vec<String> = selectors
+                .iter()
+                .map(|s| {
+                    let rows = arms.iter().filter(|(_, r)| r.selector == *s);
+                    format!(
+                        "{} ({})",
+                        words(s),
+                        names(rows.map(|(_, r)| r.method.clone()).collect())
+                    )
+                })
+                .collect();
+            notes.push(format!("Kept: {}.", list.join("; ")));
+        }
+    }
+    let mut marks: Vec<&str> = arms
+        .iter()
+        .flat_map(|(_, r)| r.marks.iter().map(String::as_str))
+        .collect();
+    marks.sort_unstable();
+    marks.dedup();
+    for mark in marks {
+        let rows = arms
+            .iter()
+            .filter(|(_, r)| r.marks.iter().any(|m| m == mark));
+        let who = names(rows.map(|(_, r)| r.method.clone()).collect());
+        notes.push(match mark {
+            "oracle" => format!("Oracle, the epoch was chosen with target labels: {who}."),
+            "tested on the rows adapted on" => {
+                format!("Tested on the rows that were adapted on: {who}.")
+            }
+            "imported" => format!("Made elsewhere and imported: {who}."),
+            other => format!("{other}: {who}."),
+        });
+    }
+}
+
+fn names(mut all: Vec<String>) -> String {
+    let mut seen: Vec<String> = Vec::new();
+    all.retain(|n| {
+        let new = !seen.contains(n);
+        seen.push(n.clone());
+        new
+    });
+    let quoted: Vec<String> = all.iter().map(|n| format!("`{n}`")).collect();
+    quoted.join(", ")
+}
+
+/// Shares of 1 as points: `1.3`.
+pub(super) fn points(share: f64) -> String {
+    format!("{:.1}", 100.0 * share)
+}
+
+/// The same with its sign.
+pub(super) fn signed(share: f64) -> String {
+    let text = format!("{:+.1}", 100.0 * share);
+    if text == "-0.0" { "+0.0".into() } else { text }
+}
+
+/// A p-value in three characters that count.
+pub(super) fn p_value(p: f64) -> String {
+    match p {
+        p if p < 0.001 => "< .001".to_string(),
+        p => format!("{p:.3}"),
+    }
+}

@@ -1,0 +1,487 @@
+//! Experiments of made-up runs: what is said of them, and what is refused.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tlkit_report::{Comparison, Experiment, Format, Gate, Metric, Outcome, Run};
+
+/// A number from 0 to 1 that is the same on every machine.
+fn noise(parts: [usize; 4]) -> f64 {
+    let mut z = parts.iter().fold(0x9e37_79b9_7f4a_7c15u64, |h, &p| {
+        (h ^ p as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ (h >> 29)
+    });
+    z = (z ^ (z >> 30)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^= z >> 31;
+    (z >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// A method and how often it is right.
+struct Method(&'static str, f64, Option<&'static str>);
+
+struct World {
+    dir: TempDir,
+    rows: usize,
+    kind: &'static str,
+    pairs: Vec<(&'static str, &'static str)>,
+    values: Vec<u64>,
+    seeds: usize,
+    methods: Vec<Method>,
+}
+
+impl World {
+    fn new(methods: Vec<Method>) -> World {
+        World {
+            dir: TempDir::new().expect("a folder"),
+            rows: 400,
+            kind: "inductive",
+            pairs: Vec::new(),
+            values: Vec::new(),
+            seeds: 5,
+            methods,
+        }
+    }
+
+    /// Writes experiment.json and every run.
+    fn write(&self) -> &Self {
+        let mut cells = Vec::new();
+        let axes: Vec<Value> = match self.values.is_empty() {
+            true => Vec::new(),
+            false => vec![json!({"key": "target.per_class", "values": self.values})],
+        };
+        for (m, method) in self.methods.iter().enumerate() {
+            for v in 0..self.values.len().max(1) {
+                for p in 0..self.pairs.len().max(1) {
+                    for seed in 0..self.seeds {
+                        let name = format!("{}-{v}-{p}-s{seed}", method.0);
+                        self.run(&name, method.1, [m, v, p, seed]);
+                        let values: Vec<u64> = self.values.get(v).copied().into_iter().collect();
+                        cells.push(json!({
+                            "name": name, "method": method.0, "values": values, "seed": seed, "identity": name,
+                            "pair": self.pairs.get(p).map(|p| [p.0, p.1]),
+                        }));
+                    }
+                }
+            }
+        }
+        let methods: Vec<Value> = self
+            .methods
+            .iter()
+            .map(|m| json!({"name": m.0, "method": m.0, "keys": {}, "reference": m.2}))
+            .collect();
+        let pairs: Vec<[&str; 2]> = self.pairs.iter().map(|p| [p.0, p.1]).collect();
+        self.file(
+            "experiment.json",
+            &json!({
+                "format": 1, "name": "made-up", "kind": self.kind, "metric": "accuracy", "worth": 0.01, "level": 0.95,
+                "baselines": true, "axes": axes, "pairs": pairs, "methods": methods, "cells": cells,
+            }),
+        );
+        self
+    }
+
+    fn file(&self, name: &str, value: &Value) {
+        let path = self.dir.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, value.to_string()).expect("written");
+    }
+
+    /// A run that is right on a share of the rows; which ones depends on the row first, then on all the rest.
+    fn run(&self, name: &str, right: f64, [method, value, pair, seed]: [usize; 4]) {
+        let mut lines = String::new();
+        for row in 0..self.rows {
+            let luck = 0.7 * noise([row, pair, 0, 0])
+                + 0.2 * noise([row, pair, method + 1, 0])
+                + 0.1 * noise([row, pair, method + 1, 100 * value + seed + 1]);
+            let label = if row % 2 == 0 { "no" } else { "yes" };
+            let other = if row % 2 == 0 { "yes" } else { "no" };
+            let said = if luck < right { label } else { other };
+            let p = if said == "yes" {
+                [0.2, 0.8]
+            } else {
+                [0.8, 0.2]
+            };
+            lines += &format!(
+                "{}\n",
+                json!({"id": format!("rows.csv:{row}"), "label": label, "prediction": said, "probabilities": p})
+            );
+        }
+        self.file(
+            &format!("{name}/result.json"),
+            &json!({
+                "format": 1, "recipe": name, "identity": name, "status": "done", "seed": seed, "seconds": 2.0 + method as f64,
+                "peak_rss_mb": 100, "labels": ["no", "yes"], "strategy": {"kind": self.kind, "method": "m"},
+                "selection": {"by": "validation", "epoch": 3, "oracle": false},
+            }),
+        );
+        fs::write(self.dir.path().join(name).join("predictions.jsonl"), lines).expect("written");
+    }
+
+    fn read(&self) -> Experiment {
+        Experiment::read(self.dir.path()).expect("an experiment")
+    }
+
+    fn compare(&self) -> Comparison {
+        self.read().compare(None)
+    }
+
+    fn gate(&self, text: &str) -> Outcome {
+        let gate = Gate::parse(text).expect("a gate");
+        gate.ask(&self.read()).expect("an answer")
+    }
+}
+
+fn words<'a>(c: &'a Comparison, method: &str) -> &'a str {
+    let row = c.rows.iter().find(|r| r.method == method).expect("the row");
+    &row.difference.as_ref().expect("a difference").words
+}
+
+fn two() -> World {
+    World::new(vec![
+        Method("frozen", 0.5, None),
+        Method("better", 0.6, Some("frozen")),
+        Method("same", 0.5, Some("frozen")),
+        Method("worse", 0.4, Some("frozen")),
+    ])
+}
+
+#[test]
+fn better_same_and_worse_are_told() {
+    let world = two();
+    let c = world.write().compare();
+    assert_eq!(words(&c, "better"), "better");
+    assert_eq!(words(&c, "worse"), "worse");
+    let same = words(&c, "same");
+    assert!(same == "not distinguishable" || same == "no gain", "{same}");
+    // Holm: an adjusted p-value is never below its own.
+    for d in c.rows.iter().filter_map(|r| r.difference.as_ref()) {
+        assert!(d.p_adjusted >= d.p && d.least.is_some());
+        let (low, high) = d.interval.expect("an interval");
+        assert!(low < d.mean && d.mean < high);
+    }
+    let text = c.print(Format::Text, false);
+    println!("{text}");
+    assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
+    assert!(!text.contains('\x1b') && c.print(Format::Text, true).contains('\x1b'));
+    for (format, part) in [
+        (Format::Markdown, "| frozen |"),
+        (
+            Format::Csv,
+            "method,source,target,runs,done,failed,mean,low,high,difference,",
+        ),
+        (Format::Latex, "\\begin{tabular}{lrrrlr}"),
+        (Format::Html, "<!DOCTYPE html>"),
+    ] {
+        let printed = c.print(format, false);
+        assert!(printed.contains(part), "{format:?}: {printed}");
+    }
+    let json: Value = serde_json::from_str(&c.print(Format::Json, false)).expect("JSON");
+    assert_eq!(json["rows"][1]["difference"]["verdict"], "better");
+    assert_eq!(json["rows"].as_array().map(Vec::len), Some(4));
+}
+
+#[test]
+fn a_failed_seed_voids_the_verdict_and_a_missing_one_leaves_it_open() {
+    let world = two();
+    world.write();
+    world.file(
+        "better-0-0-s2/result.json",
+        &json!({"status": "failed", "error": "the loss is inf", "identity": "x"}),
+    );
+    let c = world.compare();
+    let row = &c.rows[1];
+    assert_eq!(
+        (row.failed, row.mean, row.difference.is_none()),
+        (1, None, true)
+    );
+    assert!(c.print(Format::Text, false).contains("failed 1/5"));
+    assert!(
+        c.notes[0].contains("failed in 1 of 5 runs"),
+        "{:?}",
+        c.notes
+    );
+    // The others keep their words.
+    assert_eq!(words(&c, "worse"), "worse");
+    fs::remove_dir_all(world.dir.path().join("same-0-0-s4")).expect("removed");
+    let c = world.compare();
+    assert!(c.print(Format::Text, false).contains("4 of 5 runs"));
+    assert!(matches!(
+        world.gate("same: accuracy >= frozen"),
+        Outcome::Undecided(_)
+    ));
+}
+
+#[test]
+fn a_cell_of_another_identity_is_not_there() {
+    let world = two();
+    world.write();
+    let file = world.dir.path().join("better-0-0-s0/result.json");
+    let text = fs::read_to_string(&file).expect("a result");
+    fs::write(
+        &file,
+        text.replace("\"identity\":\"better-0-0-s0\"", "\"identity\":\"old\""),
+    )
+    .expect("written");
+    assert_eq!(world.compare().rows[1].done, 4);
+}
+
+#[test]
+fn few_seeds_say_nothing_of_a_method() {
+    let mut world = two();
+    world.seeds = 2;
+    let c = world.write().compare();
+    let d = c.rows[1].difference.as_ref().expect("a difference");
+    assert_eq!((d.interval, d.verdict), (None, None));
+    assert_eq!(d.words, "2 seeds say nothing");
+    let mut world = two();
+    world.seeds = 1;
+    let c = world.write().compare();
+    assert_eq!(words(&c, "better"), "this model: better");
+    assert!(
+        c.notes
+            .iter()
+            .any(|n| n.contains("which of these models to keep")),
+        "{:?}",
+        c.notes
+    );
+}
+
+#[test]
+fn what_no_seed_moves_is_called_deterministic() {
+    let mut world = two();
+    world.write();
+    for method in ["frozen", "better"] {
+        for seed in 1..5 {
+            let from = world
+                .dir
+                .path()
+                .join(format!("{method}-0-0-s0/predictions.jsonl"));
+            let to = world
+                .dir
+                .path()
+                .join(format!("{method}-0-0-s{seed}/predictions.jsonl"));
+            fs::copy(from, to).expect("copied");
+        }
+    }
+    world.seeds = 5;
+    let c = world.compare();
+    assert!(c.rows[0].deterministic && c.rows[1].deterministic && !c.rows[2].deterministic);
+    // No word of "this model": the method has no seed to speak of.
+    assert_eq!(words(&c, "better"), "better");
+    assert!(
+        c.notes
+            .iter()
+            .any(|n| n.starts_with("Deterministic") && n.contains("`frozen`, `better`"))
+    );
+}
+
+#[test]
+fn values_stand_in_groups_and_are_compared_at_the_same_value() {
+    let mut world = World::new(vec![
+        Method("frozen", 0.5, None),
+        Method("tuned", 0.62, Some("frozen")),
+    ]);
+    world.values = vec![5, 20];
+    let c = world.write().compare();
+    let text = c.print(Format::Text, false);
+    println!("{text}");
+    for part in [
+        "target.per_class = 5\n",
+        "target.per_class = 20\n",
+        "differences in points to `frozen` at the same value",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let page = c.print(Format::Html, false);
+    assert!(page.contains("curves-title") && page.contains("forest-title"));
+    // One method alone is compared with itself at the first value.
+    let mut world = World::new(vec![Method("tuned", 0.5, None)]);
+    world.values = vec![5, 20];
+    let c = world.write().compare();
+    assert!(c.rows[0].reference && c.rows[1].difference.is_some());
+    assert!(c.print(Format::Text, false).contains("target.per_class"));
+}
+
+fn adaptation() -> World {
+    let mut world = World::new(vec![
+        Method("source-only", 0.5, None),
+        Method("target-supervised", 0.66, Some("source-only")),
+        Method("dann", 0.58, Some("source-only")),
+    ]);
+    world.kind = "transductive";
+    world.pairs = vec![("books", "dvd"), ("kitchen", "dvd"), ("dvd", "books")];
+    world
+}
+
+#[test]
+fn over_pairs_a_tally_a_range_and_no_word_of_new_domains() {
+    let world = adaptation();
+    let c = world.write().compare();
+    let text = c.print(Format::Text, false);
+    println!("{text}");
+    assert_eq!(words(&c, "dann"), "adapt");
+    let dann = &c.rows[2];
+    assert_eq!(dann.pairs.len(), 3);
+    assert_eq!(dann.tally.map(|t| t.iter().sum::<usize>()), Some(3));
+    // (0.58 - 0.5) / (0.66 - 0.5), as drawn.
+    let gap = dann.gap_closed.expect("a gap");
+    assert!((0.3..0.7).contains(&gap), "{gap}");
+    assert!(
+        text.contains("3 pairs of 3 domains are not 3 independent samples"),
+        "{text}"
+    );
+    assert_eq!(c.new_domains(dann), None);
+    assert!(text.contains("books to dvd"), "{text}");
+    assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
+    assert!(c.print(Format::Html, false).contains("class=\"heat\""));
+    let csv = c.print(Format::Csv, false);
+    assert_eq!(csv.lines().count(), 1 + 3 * 4);
+}
+
+#[test]
+fn six_pairs_that_share_no_domain_speak_of_new_ones() {
+    let mut world = adaptation();
+    world.rows = 150;
+    world.pairs = vec![
+        ("a", "b"),
+        ("c", "d"),
+        ("e", "f"),
+        ("g", "h"),
+        ("i", "j"),
+        ("k", "l"),
+    ];
+    let c = world.write().compare();
+    assert_eq!(c.new_domains(&c.rows[2]), Some(0.03125));
+    assert!(
+        c.notes
+            .iter()
+            .any(|n| n.contains("on new domains (Wilcoxon) p = 0.031")),
+        "{:?}",
+        c.notes
+    );
+}
+
+#[test]
+fn other_rows_are_refused_with_the_first_that_differs() {
+    let world = two();
+    world.write();
+    let file = world.dir.path().join("same-0-0-s1/predictions.jsonl");
+    let text = fs::read_to_string(&file).expect("predictions");
+    fs::write(&file, text.replacen("rows.csv:7\"", "rows.csv:70\"", 1)).expect("written");
+    let said = Experiment::read(world.dir.path()).expect_err("other rows");
+    assert!(
+        said.contains("tested on different rows") && said.contains("row 8 is `rows.csv:7`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn gates_are_met_not_met_or_undecided() {
+    let world = two();
+    world.write();
+    assert!(matches!(
+        world.gate("better: accuracy >= frozen + 2pt"),
+        Outcome::Met(_)
+    ));
+    assert!(matches!(
+        world.gate("worse: accuracy >= frozen"),
+        Outcome::NotMet(_)
+    ));
+    assert!(matches!(
+        world.gate("same: accuracy >= frozen + 0.1pt"),
+        Outcome::Undecided(_)
+    ));
+    // All rows are asked where none is named.
+    assert!(matches!(
+        world.gate("accuracy >= frozen"),
+        Outcome::NotMet(_)
+    ));
+    assert!(matches!(
+        world.gate("better: accuracy >= 10%"),
+        Outcome::Met(_)
+    ));
+    let gate = Gate::parse("accuracy >= froozen").expect("a gate");
+    let said = gate.ask(&world.read()).expect_err("no such method");
+    assert!(
+        said.contains("the methods are frozen, better, same, worse"),
+        "{said}"
+    );
+}
+
+#[test]
+fn scores_that_are_no_mean_take_five_seeds() {
+    let world = two();
+    let e = { world.write().read() };
+    let c = e.compare(Some(Metric::MacroF1));
+    let d = c.rows[1].difference.as_ref().expect("a difference");
+    assert!(d.interval.is_some_and(|(low, _)| low > 0.0), "{d:?}");
+    let mut world = two();
+    world.seeds = 4;
+    let c = world.write().read().compare(Some(Metric::Mcc));
+    assert_eq!(words(&c, "better"), "needs 5 seeds");
+}
+
+#[test]
+fn runs_that_differ_only_in_their_seed_are_one_row() {
+    let world = two();
+    world.write();
+    let run = |name: &str, rate: f64, seed: usize| {
+        let path = world.dir.path().join(format!("{name}-0-0-s{seed}"));
+        let identity = json!({"recipe": name, "values": {"train": {"learning_rate": rate, "seed": seed, "epochs": 3}}});
+        fs::write(path.join("identity.json"), identity.to_string()).expect("written");
+        let result = fs::read_to_string(path.join("result.json")).expect("a result");
+        let result = result.replace(
+            &format!("\"recipe\":\"{name}-0-0-s{seed}\""),
+            &format!("\"recipe\":\"{name}\""),
+        );
+        fs::write(path.join("result.json"), result).expect("written");
+        Run::read(&path)
+    };
+    let runs = (0..3)
+        .flat_map(|s| [run("frozen", 0.1, s), run("better", 0.2, s)])
+        .collect();
+    let e = Experiment::of_runs(runs).expect("runs");
+    assert_eq!(e.arms.len(), 2);
+    assert_eq!(
+        e.arms[0].keys,
+        [("train.learning_rate".to_string(), "0.1".to_string())]
+    );
+    let c = e.compare(None);
+    assert_eq!(words(&c, "better"), "better");
+    let twice = vec![run("frozen", 0.1, 0), run("frozen", 0.1, 0)];
+    assert!(
+        Experiment::of_runs(twice)
+            .expect_err("twice")
+            .contains("the same run")
+    );
+    let unfinished = Run::read(Path::new("nowhere"));
+    assert!(Experiment::of_runs(vec![unfinished]).is_err());
+}
+
+#[test]
+fn imported_rows_and_baselines_stand_in_the_table() {
+    let world = two();
+    world.write();
+    for seed in 0..5 {
+        world.run(&format!("imported/mine-s{seed}"), 0.6, [9, 0, 0, seed]);
+        world.file(
+            &format!("imported/mine-s{seed}/cell.json"),
+            &json!({"name": format!("imported/mine-s{seed}"), "method": "mine", "values": [], "pair": null, "seed": seed}),
+        );
+    }
+    let file = world.dir.path().join("frozen-0-0-s0/result.json");
+    let mut result: Value =
+        serde_json::from_str(&fs::read_to_string(&file).expect("a result")).expect("JSON");
+    result["baselines"] = json!([{"name": "majority", "test": {"accuracy": 0.5, "accuracy_interval": [0.45, 0.55]}, "seconds": 0.1}]);
+    fs::write(&file, result.to_string()).expect("written");
+    let c = world.compare();
+    assert!(
+        c.rows
+            .iter()
+            .any(|r| r.method == "mine" && r.difference.is_some())
+    );
+    let baseline = c.rows.last().expect("rows");
+    assert!(baseline.baseline && baseline.method == "majority");
+    assert!(c.print(Format::Text, false).contains("majority"));
+}

@@ -1,0 +1,223 @@
+//! What an experiment would take, and what it could see, before it runs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use tlkit_core::Checked;
+use tlkit_core::experiment::{Cell, Plan};
+use tlkit_core::recipe::Written;
+use tlkit_core::run::{self, Directory, Surroundings};
+use tlkit_core::strategy::Until;
+use tlkit_core::train::{Event, Observer, Stop};
+use tlkit_report::statistics::{Crossed, LEAST_SEEDS};
+use tlkit_report::{Align, Experiment, Run, Table};
+
+use super::cells::{State, expected, time};
+use super::compare::states;
+use super::exit::Failure;
+use super::parts::{self, Fetch};
+
+/// Steps that are measured of each kind of cell.
+const STEPS: u64 = 4;
+
+/// Two methods that are worth comparing answer differently on about so many rows, and a method's score moves about so much from
+/// seed to seed: what `recipes/experiments` showed on 300 test rows. Stated where they are used.
+const DISAGREE: f64 = 0.2;
+const BY_SEED: f64 = 0.015;
+
+/// What would run, for how long, and the least difference that could be seen.
+pub fn dry_run(
+    plan: &Plan,
+    folder: &Path,
+    to_do: &[usize],
+    jobs: usize,
+) -> Result<String, Failure> {
+    let states = states(plan, folder, to_do);
+    let mut seconds: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for (&i, state) in to_do.iter().zip(&states) {
+        if *state == State::Done {
+            let run = Run::read(&folder.join(&plan.cells[i].name));
+            let took = run.result["seconds"].as_f64();
+            seconds
+                .entry(plan.group(&plan.cells[i]))
+                .or_default()
+                .extend(took);
+        }
+    }
+    let open: Vec<&Cell> = to_do
+        .iter()
+        .zip(&states)
+        .filter(|(_, s)| **s != State::Done)
+        .map(|(&i, _)| &plan.cells[i])
+        .collect();
+    // One of each kind is measured where no finished one tells.
+    let mut measured = false;
+    for cell in &open {
+        let group = plan.group(cell);
+        if seconds.get(&group).is_none_or(Vec::is_empty) {
+            seconds.insert(group, vec![measure(cell)?]);
+            measured = true;
+        }
+    }
+    let mut table = Table::new(&[Align::Left, Align::Left, Align::Right]);
+    table.row(["cell", "", "about"]);
+    for (&i, state) in to_do.iter().zip(&states) {
+        let cell = &plan.cells[i];
+        let word = match state {
+            State::Done => "finished",
+            State::Fresh => "would run",
+            State::Resume => "would go on",
+            State::Changed => "changed, would run again",
+            State::Held => "another process works on it",
+        };
+        let about = match state {
+            State::Done => String::new(),
+            _ => time(expected(plan, &[cell], &seconds)),
+        };
+        table.row([cell.name.clone(), word.to_string(), about]);
+    }
+    let mut lines = table.lines("");
+    lines.push(String::new());
+    let all = expected(plan, &open, &seconds) / jobs.min(open.len().max(1)) as f64;
+    lines.push(match (open.len(), measured) {
+        (0, _) => format!(
+            "{}: all {} cells are finished",
+            folder.display(),
+            to_do.len()
+        ),
+        (n, true) => format!(
+            "{n} of {} cells would run, about {} (from {STEPS} steps of each kind)",
+            to_do.len(),
+            time(all)
+        ),
+        (n, false) => format!(
+            "{n} of {} cells would run, about {} (from finished cells)",
+            to_do.len(),
+            time(all)
+        ),
+    });
+    lines.push(least(plan, folder));
+    lines.push("nothing was run".into());
+    Ok(lines.join("\n") + "\n")
+}
+
+/// The least difference that the design sees: from what is finished, or from what is usual.
+fn least(plan: &Plan, folder: &Path) -> String {
+    let there = Experiment::read(folder).ok().map(|e| e.compare(None));
+    let seen: Vec<f64> = there
+        .iter()
+        .flat_map(|c| &c.rows)
+        .filter_map(|r| r.difference.as_ref()?.least)
+        .collect();
+    let sees = "the least difference that it sees in four of five cases";
+    if let Some(most) = seen.iter().copied().reduce(f64::max) {
+        return format!("{sees}: {:.1} points, by what is finished", 100.0 * most);
+    }
+    if plan.seeds < LEAST_SEEDS {
+        return format!(
+            "{} seeds say nothing of a method: that takes {LEAST_SEEDS}",
+            plan.seeds
+        );
+    }
+    match Crossed::expected(plan.seeds, plan.rows, DISAGREE, BY_SEED) {
+        Some(c) => format!(
+            "{sees}: about {:.1} points ({} seeds, {} test rows; if two methods disagree on {:.0} % of the rows and a seed moves \
+             each by {:.1} points)",
+            100.0 * c.least(plan.level),
+            plan.seeds,
+            plan.rows,
+            100.0 * DISAGREE,
+            100.0 * BY_SEED
+        ),
+        None => "one test row shows nothing".to_string(),
+    }
+}
+
+/// When things happened while a few steps were made.
+#[derive(Default)]
+struct Watch(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    phases: Vec<Phase>,
+}
+
+struct Phase {
+    per_epoch: u64,
+    steps: Vec<Instant>,
+    /// Seconds from the last step to the end of its epoch: the pass over the validation rows.
+    validation: f64,
+}
+
+impl Observer for Watch {
+    fn event(&self, event: &Event<'_>) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match *event {
+            Event::Phase { per_epoch, .. } => seen.phases.push(Phase {
+                per_epoch,
+                steps: Vec::new(),
+                validation: 0.0,
+            }),
+            Event::Step { .. } => {
+                if let Some(phase) = seen.phases.last_mut() {
+                    phase.steps.push(Instant::now());
+                }
+            }
+            Event::Epoch { .. } => {
+                if let Some(phase) = seen.phases.last_mut()
+                    && let Some(last) = phase.steps.last()
+                {
+                    phase.validation = last.elapsed().as_secs_f64();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Seconds that a cell takes, from its first steps.
+fn measure(cell: &Cell) -> Result<f64, Failure> {
+    let written = Written::parse(&format!("{}.toml", cell.name), &cell.recipe, &[])
+        .map_err(|r| Failure::Recipe(Box::new(r)))?;
+    let mut checked = Checked::new(&written, &parts::registry()?, &parts::resolve(Fetch::Aloud))
+        .map_err(Failure::Recipe)?;
+    let limit = checked.max_steps;
+    checked.max_steps = Some(limit.unwrap_or(STEPS).min(STEPS));
+    let folder =
+        std::env::temp_dir().join(format!("tlkit-dry-{}-{}", std::process::id(), cell.name));
+    let watch = Watch::default();
+    let around = Surroundings {
+        directory: Directory::at(&folder),
+        name: cell.name.clone(),
+        observer: &watch,
+        stop: Stop::default(),
+    };
+    let began = Instant::now();
+    let ended = run::execute(&checked, &around);
+    let took = began.elapsed().as_secs_f64();
+    // Nobody misses what is left of it.
+    let _ = fs::remove_dir_all(&folder);
+    ended?;
+    let seen = watch.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut all = took;
+    for phase in &seen.phases {
+        let [first, .., last] = phase.steps.as_slice() else {
+            continue;
+        };
+        // The first step warms caches up.
+        let made = phase.steps.len() as u64;
+        let step = last.duration_since(*first).as_secs_f64() / (made - 1) as f64;
+        let wanted = match checked.settings.until {
+            Until::Epochs(n) => n * phase.per_epoch,
+            Until::Steps(n) => n,
+        };
+        let wanted = limit.map_or(wanted, |l| wanted.min(l));
+        let epochs = wanted.div_ceil(phase.per_epoch.max(1));
+        all += step * wanted.saturating_sub(made) as f64
+            + phase.validation * epochs.saturating_sub(1) as f64;
+    }
+    Ok(all)
+}

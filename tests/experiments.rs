@@ -1,0 +1,116 @@
+//! Broken experiments and the exact words that `tlkit validate` says of each (`tests/broken_experiments/*.toml`, one snapshot an
+//! experiment), and the experiments that ship, shortened.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+
+const BASE: &str = "\
+[source]
+task = \"features\"
+
+[target]
+task = \"classification\"
+train = \"rows.csv\"
+split = { validation = 0.2, test = 0.3 }
+
+[strategy]
+kind = \"inductive\"
+method = \"from-scratch\"
+";
+
+fn tlkit() -> Command {
+    Command::cargo_bin("tlkit").expect("the binary is built")
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut all: Vec<PathBuf> = fs::read_dir(folder)
+        .expect("the folder")
+        .map(|e| e.expect("an entry").path())
+        .filter(|p| p.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    all.sort();
+    all
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem()
+        .expect("a stem")
+        .to_string_lossy()
+        .into_owned()
+}
+
+#[test]
+fn every_broken_experiment_is_refused_in_these_words() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).expect("written");
+    let rows: String = (0..40)
+        .map(|i| format!("0.{i:02},0.5,{}\n", if i % 2 == 0 { "no" } else { "yes" }))
+        .collect();
+    write("rows.csv", &format!("a,b,label\n{rows}"));
+    write("base.toml", BASE);
+    write(
+        "broken-base.toml",
+        &BASE.replace("task = \"features\"", "task = features"),
+    );
+    write("wrong-base.toml", &BASE.replace("rows.csv", "row.csv"));
+    write(
+        "transductive.toml",
+        &BASE.replace("inductive", "transductive"),
+    );
+    let broken = files("tests/broken_experiments");
+    assert!(broken.len() >= 25);
+    for experiment in broken {
+        fs::copy(&experiment, dir.path().join("experiment.toml")).expect("copied");
+        let output = tlkit()
+            .args(["validate", "experiment.toml"])
+            .current_dir(dir.path())
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let name = stem(&experiment);
+        assert_eq!(output.status.code(), Some(2), "{name}: {said}");
+        let said = said.replace(&dir.path().display().to_string(), "FOLDER");
+        insta::assert_snapshot!(name, said);
+    }
+}
+
+#[test]
+fn every_experiment_that_ships_runs_shortened() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let shipped = files("recipes/experiments");
+    assert!(shipped.len() >= 2);
+    for experiment in shipped {
+        let name = stem(&experiment);
+        let output = tlkit()
+            .arg("compare")
+            .arg(&experiment)
+            .args([
+                "--set",
+                "experiment.seeds=1",
+                "--set",
+                "experiment.set.'train.max_steps'=2",
+            ])
+            .args(["--set", "experiment.set.'train.epochs'=1", "--jobs", "2"])
+            .arg("--out")
+            .arg(dir.path().join(&name))
+            .output()
+            .expect("it runs");
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(output.status.success(), "{name}: {err}");
+        assert!(out.contains("on 300 test rows, 1 seed"), "{name}: {out}");
+        assert!(
+            out.contains("One run each says which of these models to keep"),
+            "{name}: {out}"
+        );
+        assert!(
+            dir.path().join(&name).join("report.html").is_file(),
+            "{name}"
+        );
+    }
+}

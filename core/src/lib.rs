@@ -14,11 +14,13 @@
 //! - [`task`], [`strategy`]: the traits that a plugin implements; [`registry`]: how it is found by name
 //! - [`nn`]: parameters by name in a fixed order, stages (the unit of recording), the chain that runs them
 //! - [`data`]: tables, samples, examples, batches; labels, and the seal on those that a learner may not see
+//! - [`audit`]: what is wrong with the rows, said before training
 //! - [`train`]: the loop, optimizers, schedules, checkpoints, the gradient check
 //! - [`random`]: randomness as a function of seed and purpose, so that nothing about it needs saving
 //!
 //! Core names no plugin, draws nothing, and knows no file format but its own.
 
+pub mod audit;
 pub mod check;
 mod class_loss;
 pub mod data;

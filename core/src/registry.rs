@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::audit::Overlap;
 use crate::data::{Found, Reader, Resolve};
 use crate::model::{LoadMap, MapKinds};
 use crate::recipe::Keys;
@@ -22,6 +23,8 @@ pub struct Context {
     pub folder: PathBuf,
     /// Whether the target's labels are sealed.
     pub transductive: bool,
+    /// What becomes of training rows that are also rows to judge by.
+    pub overlap: Overlap,
     /// The network that `source.checkpoint` stands for, when it was found.
     pub checkpoint: Option<Found>,
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use tlkit_core::Checked;
-use tlkit_core::recipe::{Report, Written};
+use tlkit_core::audit::{Example, Finding, Level};
+use tlkit_core::recipe::{Diagnostic, Report, Written};
 
 use super::arguments::{Explain, Validate};
 use super::exit::{Failure, WRONG};
@@ -51,7 +52,7 @@ pub fn validate(arguments: &Validate) -> Result<(), Failure> {
         let read = read(path, &arguments.overrides.sets);
         wrong |= read.is_err();
         let report = match read {
-            Ok(read) => read.warnings,
+            Ok(read) => read.warnings.and(found(&read.checked)),
             Err(Failure::Recipe(report)) => *report,
             Err(Failure::Wrong(text)) if !arguments.json => {
                 Failure::Wrong(text).say();
@@ -59,7 +60,7 @@ pub fn validate(arguments: &Validate) -> Result<(), Failure> {
             }
             Err(Failure::Wrong(text)) => {
                 let at = tlkit_core::recipe::At::file(&path.display().to_string());
-                tlkit_core::recipe::Diagnostic::error(at, text).into()
+                Diagnostic::error(at, text).into()
             }
             Err(other) => return Err(other),
         };
@@ -84,6 +85,20 @@ pub fn validate(arguments: &Validate) -> Result<(), Failure> {
         return Err(Failure::Said(WRONG));
     }
     Ok(())
+}
+
+/// What was found in the rows that is worth a warning, at the keys that name them. (What needs the checkpoint's preparation is
+/// left to the run.)
+fn found(checked: &Checked) -> Report {
+    let audit = checked.target.audit();
+    let findings = audit.into_iter().flat_map(|a| &a.findings);
+    let warning = |f: &Finding| {
+        let at = f.at.clone().filter(|_| f.level == Level::Warning)?;
+        let warning = Diagnostic::warning(at, f.words.clone());
+        let example = |e: &Example| format!("{}: {}", e.row, e.text);
+        Some(f.examples.iter().map(example).fold(warning, Diagnostic::note))
+    };
+    Report::new(findings.filter_map(warning).collect())
 }
 
 /// `tlkit explain`.

@@ -36,6 +36,7 @@ fn schema(registry: &Registry, resolve: &Arc<dyn Resolve>) -> Schema {
         readers: registry.readers().to_vec(),
         folder: Default::default(),
         transductive: false,
+        overlap: Default::default(),
         checkpoint: None,
     };
     for (name, make) in registry.sources() {

@@ -75,6 +75,7 @@ pub(super) fn read(
         readers: registry.readers().to_vec(),
         folder: folder.to_path_buf(),
         transductive,
+        overlap: evaluate::read(&root.table("evaluate")),
         checkpoint: None,
     };
     // A data value, so that a copy of the recipe elsewhere still finds it.
@@ -153,7 +154,6 @@ pub(super) fn read(
     });
     let train = Trainable::read(&root.table("train"), &defaults, rows);
     let by = selection(&root.table("select"), transductive);
-    evaluate::read(&root.table("evaluate"));
     let settings = Settings {
         select: by,
         ..train.settings
@@ -173,6 +173,7 @@ pub(super) fn read(
         explained: String::new(),
         replayable: String::new(),
         values: serde_json::Value::Null,
+        audited: Default::default(),
     })
 }
 

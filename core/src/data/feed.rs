@@ -1,5 +1,6 @@
 //! What a phase is fed: prepared rows of a domain, in batches whose order is a function of seed and epoch.
 
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use candle_core::{Device, Tensor};
@@ -49,7 +50,11 @@ pub struct Feed {
     pub drop_last: bool,
 }
 
-/// A domain's rows, prepared on first use and kept.
+/// Bytes of prepared rows that a domain keeps.
+const KEPT: usize = 256 << 20;
+
+/// A domain's rows, prepared on first use and kept, as long as they fit into 256 MiB; further rows are prepared each time.
+/// (Preparing is a pure function, so that changes time and no number.)
 pub struct Loaded {
     /// Name for reports.
     pub name: String,
@@ -59,6 +64,11 @@ pub struct Loaded {
     pub labels: Option<Labels>,
     prepare: Arc<dyn Prepare>,
     plain: Vec<OnceLock<Arc<Example>>>,
+    /// Bytes that the kept ones take.
+    kept: AtomicUsize,
+    budget: usize,
+    /// Each row's length, and one more; 0 where it is not known yet.
+    lengths: Vec<AtomicU32>,
     order: Mutex<Option<(OrderKey, Arc<Vec<Vec<u32>>>)>>,
 }
 
@@ -87,12 +97,16 @@ impl Loaded {
         prepare: Arc<dyn Prepare>,
     ) -> Self {
         let plain = (0..inputs.len()).map(|_| OnceLock::new()).collect();
+        let lengths = (0..inputs.len()).map(|_| AtomicU32::new(0)).collect();
         Loaded {
             name: name.to_string(),
             inputs,
             labels,
             prepare,
             plain,
+            kept: AtomicUsize::new(0),
+            budget: KEPT,
+            lengths,
             order: Mutex::default(),
         }
     }
@@ -120,14 +134,30 @@ impl Loaded {
         }
         let input = self.inputs.input(row as usize)?;
         let made = Arc::new(self.prepare.example(&input)?);
+        let length = u32::try_from(made.length()).unwrap_or(u32::MAX);
+        self.lengths[row as usize].store(length.saturating_add(1), Ordering::Relaxed);
+        let bytes = made.bytes();
+        if self.kept.fetch_add(bytes, Ordering::Relaxed) + bytes > self.budget {
+            self.kept.fetch_sub(bytes, Ordering::Relaxed);
+            return Ok(made);
+        }
         Ok(cell.get_or_init(|| made).clone())
     }
 
-    /// Prepares every row, on all threads. (Rows are independent, so the number of threads changes nothing.)
+    /// What one row is grouped by.
+    fn length(&self, row: u32) -> Result<usize> {
+        match self.lengths[row as usize].load(Ordering::Relaxed) {
+            0 => Ok(self.example(row)?.length()),
+            known => Ok(known as usize - 1),
+        }
+    }
+
+    /// Learns every row's length, on all threads, and keeps what is prepared on the way. (Rows are independent, so the number
+    /// of threads changes nothing.)
     pub fn warm(&self) -> Result<()> {
         (0..self.len() as u32)
             .into_par_iter()
-            .try_for_each(|row| self.example(row).map(drop))
+            .try_for_each(|row| self.length(row).map(drop))
     }
 
     /// Rows in order of length, in batches of at most `batch`: for passes without gradients, where order does not matter.
@@ -136,7 +166,7 @@ impl Loaded {
         let mut rows: Vec<u32> = (0..self.len() as u32).collect();
         let mut lengths = Vec::with_capacity(rows.len());
         for &r in &rows {
-            lengths.push(self.example(r)?.length());
+            lengths.push(self.length(r)?);
         }
         rows.sort_by_key(|&r| (lengths[r as usize], r));
         Ok(rows.chunks(batch.max(1)).map(<[u32]>::to_vec).collect())
@@ -182,7 +212,7 @@ impl Loaded {
                 for pool in order.chunks(size * 50) {
                     let mut pool = pool
                         .iter()
-                        .map(|&r| Ok((self.example(r)?.length(), r)))
+                        .map(|&r| Ok((self.length(r)?, r)))
                         .collect::<Result<Vec<_>>>()?;
                     pool.sort_by_key(|&(length, _)| length);
                     batches.extend(

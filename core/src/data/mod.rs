@@ -15,5 +15,5 @@ pub use feed::{Cursor, Feed, From, Loaded, Sampler};
 pub use keys::{DataKeys, Form};
 pub use labels::{Domain, Labels, Reading, Sealed};
 pub use resolve::{Blob, Found, Resolve};
-pub use split::{Split, stratified};
-pub use table::{Input, ReadOptions, Reader, Samples, Table};
+pub use split::{Split, grouped, per_class, stratified};
+pub use table::{Cache, Input, ReadOptions, Reader, Samples, Table};

@@ -39,6 +39,8 @@ impl Blob {
 pub enum Found {
     /// One file.
     File(Blob),
+    /// Several, end to end: the parts of one table, in order.
+    Files(Vec<Blob>),
     /// A folder on disk.
     Folder(PathBuf),
     /// A folder in the binary: names and contents.
@@ -49,7 +51,7 @@ impl Found {
     /// A file of a folder, if it is there.
     pub fn file(&self, name: &str) -> Option<Blob> {
         match self {
-            Found::File(_) => None,
+            Found::File(_) | Found::Files(_) => None,
             Found::Folder(dir) => Some(dir.join(name)).filter(|p| p.is_file()).map(Blob::Path),
             Found::Embedded(files) => files
                 .iter()

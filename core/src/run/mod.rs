@@ -9,5 +9,6 @@ mod result;
 pub use arrange::{Layer, summary};
 pub use directory::{Directory, write_whole};
 pub use execute::{Surroundings, execute};
+pub(crate) use given::Given;
 pub use given::{Overview, overview};
 pub use result::{Identity, RunResult, weights_sha256};

@@ -96,7 +96,12 @@ fn found(checked: &Checked) -> Report {
         let at = f.at.clone().filter(|_| f.level == Level::Warning)?;
         let warning = Diagnostic::warning(at, f.words.clone());
         let example = |e: &Example| format!("{}: {}", e.row, e.text);
-        Some(f.examples.iter().map(example).fold(warning, Diagnostic::note))
+        Some(
+            f.examples
+                .iter()
+                .map(example)
+                .fold(warning, Diagnostic::note),
+        )
     };
     Report::new(findings.filter_map(warning).collect())
 }

@@ -45,7 +45,11 @@ pub(crate) fn truncated(
     let finding = Finding {
         kind: "truncated",
         split,
-        level: if share > 0.1 { Level::Warning } else { Level::Note },
+        level: if share > 0.1 {
+            Level::Warning
+        } else {
+            Level::Note
+        },
         count: rows.len(),
         of,
         words: format!(

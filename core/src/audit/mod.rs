@@ -16,7 +16,9 @@ use serde::{Serialize, Serializer};
 use crate::recipe::At;
 
 pub(crate) use length::truncated;
-pub(crate) use rows::{Side, balance, conflicts, dropped_empty, duplicates, empty, labels_by_case, overlap, shared};
+pub(crate) use rows::{
+    Side, balance, conflicts, dropped_empty, duplicates, empty, labels_by_case, overlap, shared,
+};
 
 /// Of what a row says: rows with equal keys are taken for the same.
 pub(crate) type Key = u64;

@@ -44,7 +44,11 @@ impl Side<'_> {
             count: rows.len(),
             of: self.keys.len(),
             words,
-            examples: rows.iter().take(EXAMPLES).map(example).collect::<Result<_>>()?,
+            examples: rows
+                .iter()
+                .take(EXAMPLES)
+                .map(example)
+                .collect::<Result<_>>()?,
             at: Some(self.at.clone()),
         })
     }
@@ -84,7 +88,7 @@ pub(crate) fn duplicates(side: &Side<'_>) -> Result<Option<Finding>> {
         again.len(),
         rows_in_words(side.keys.len()),
         side.name,
-        if again.len() == 1 { "repeats" } else { "repeat" }
+        verb(again.len(), "repeats", "repeat")
     );
     side.find("duplicates", level, &again, words).map(Some)
 }
@@ -108,7 +112,8 @@ pub(crate) fn conflicts(side: &Side<'_>) -> Result<Option<Finding>> {
         side.name,
         side.noun
     );
-    side.find("conflicts", Level::Warning, &rows, words).map(Some)
+    side.find("conflicts", Level::Warning, &rows, words)
+        .map(Some)
 }
 
 /// Rows without text, and rows with next to none.
@@ -121,14 +126,20 @@ pub(crate) fn empty(side: &Side<'_>) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
     let (blank, nearly) = (of(Fill::Empty), of(Fill::Nearly));
     if !blank.is_empty() {
-        let words = format!("{} of {} have no text", rows_in_words(blank.len()), side.name);
+        let words = format!(
+            "{} of {} {} no text",
+            rows_in_words(blank.len()),
+            side.name,
+            verb(blank.len(), "has", "have")
+        );
         found.push(side.find("empty", Level::Warning, &blank, words)?);
     }
     if !nearly.is_empty() {
         let words = format!(
-            "{} of {} hold one letter or none",
+            "{} of {} {} one letter or none",
             rows_in_words(nearly.len()),
-            side.name
+            side.name,
+            verb(nearly.len(), "holds", "hold")
         );
         found.push(side.find("near-empty", Level::Note, &nearly, words)?);
     }
@@ -141,9 +152,11 @@ pub(crate) fn dropped_empty(side: &Side<'_>, rows: &[u32]) -> Result<Option<Find
         return Ok(None);
     }
     let words = format!(
-        "{} of {} have no text and are left out",
+        "{} of {} {} no text and {} left out",
         rows_in_words(rows.len()),
-        side.name
+        side.name,
+        verb(rows.len(), "has", "have"),
+        verb(rows.len(), "is", "are")
     );
     side.find("empty", Level::Warning, rows, words).map(Some)
 }
@@ -159,12 +172,14 @@ pub(crate) fn overlap(
         return Ok(None);
     }
     let words = format!(
-        "{} of {} also stand in {others}{}",
+        "{} of {} also {} in {others} and {} {}",
         rows_in_words(rows.len()),
         side.name,
+        verb(rows.len(), "stands", "stand"),
+        verb(rows.len(), "is", "are"),
         match policy {
-            Overlap::Drop => format!(" and are left out of {}", side.name),
-            Overlap::Keep | Overlap::Stop => " and are kept".to_string(),
+            Overlap::Drop => format!("left out of {}", side.name),
+            Overlap::Keep | Overlap::Stop => "kept".to_string(),
         }
     );
     side.find("overlap", Level::Warning, rows, words).map(Some)
@@ -188,7 +203,9 @@ pub(crate) fn labels_by_case(side: &Side<'_>) -> Result<Vec<Finding>> {
     let mut like: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (i, name) in labels.names.iter().enumerate() {
         let words: Vec<&str> = name.split_whitespace().collect();
-        like.entry(words.join(" ").to_lowercase()).or_default().push(i);
+        like.entry(words.join(" ").to_lowercase())
+            .or_default()
+            .push(i);
     }
     let mut found = Vec::new();
     for classes in like.into_values().filter(|c| c.len() > 1) {
@@ -216,7 +233,10 @@ pub(crate) fn balance(side: &Side<'_>) -> Result<Option<Finding>> {
     };
     let counts = labels.counts();
     let rare = counts.iter().enumerate().min_by_key(|&(i, &n)| (n, i));
-    let common = counts.iter().enumerate().max_by_key(|&(i, &n)| (n, std::cmp::Reverse(i)));
+    let common = counts
+        .iter()
+        .enumerate()
+        .max_by_key(|&(i, &n)| (n, std::cmp::Reverse(i)));
     let (Some((rare, &few)), Some((common, &many))) = (rare, common) else {
         return Ok(None);
     };
@@ -229,11 +249,20 @@ pub(crate) fn balance(side: &Side<'_>) -> Result<Option<Finding>> {
     let words = format!(
         "{} has {} of `{}` and {many} of `{}`",
         side.name,
-        if few == 0 { "no row".to_string() } else { rows_in_words(few) },
+        if few == 0 {
+            "no row".to_string()
+        } else {
+            rows_in_words(few)
+        },
         labels.names[rare],
         labels.names[common]
     );
     side.find("balance", Level::Warning, &rows, words).map(Some)
+}
+
+/// The word for one, or for several.
+fn verb(n: usize, one: &'static str, several: &'static str) -> &'static str {
+    if n == 1 { one } else { several }
 }
 
 /// The first 100 characters.

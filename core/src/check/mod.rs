@@ -8,15 +8,15 @@ mod train;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use crate::Result;
 use crate::audit::{self, Audit};
 use crate::data::Resolve;
 use crate::model::MapKinds;
 use crate::recipe::{Report, Written};
 use crate::registry::{Kind, Registry};
-use crate::strategy::{Settings, Strategy};
 use crate::run::Given;
+use crate::strategy::{Settings, Strategy};
 use crate::task::{SourceTask, TargetTask};
-use crate::Result;
 
 /// A recipe without errors, and what it builds.
 pub struct Checked {

@@ -286,3 +286,85 @@ impl Cursor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Field, Input};
+
+    struct Counting(usize);
+
+    impl Samples for Counting {
+        fn len(&self) -> usize {
+            self.0
+        }
+
+        fn id(&self, row: usize) -> String {
+            row.to_string()
+        }
+
+        fn input(&self, row: usize) -> Result<Input<'_>> {
+            Ok(Input::Text("x".repeat(1 + row * 7 % 13).into()))
+        }
+    }
+
+    struct Letters(AtomicUsize);
+
+    impl Prepare for Letters {
+        fn digest(&self) -> String {
+            "letters".into()
+        }
+
+        fn views(&self) -> &[View] {
+            &[View::Plain]
+        }
+
+        fn example(&self, input: &Input<'_>) -> Result<Example> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            let Input::Text(t) = input else {
+                unreachable!("texts only")
+            };
+            Ok(Example::new(t.len()).with("input", Field::Ids(vec![1; t.len()])))
+        }
+
+        fn collate(&self, examples: &[&Example], device: &Device) -> Result<Batch> {
+            let n = examples.len();
+            Ok(Batch::new(n, Tensor::new(vec![0u32; n], device)?))
+        }
+    }
+
+    #[test]
+    fn rows_beyond_the_budget_are_prepared_anew_and_the_same() -> Result<()> {
+        let feed = Feed {
+            from: From::Target,
+            views: vec![View::Plain],
+            batch: 4,
+            sampler: Sampler::ByLength,
+            drop_last: false,
+        };
+        let go = |budget: usize| -> Result<_> {
+            let prepare = Arc::new(Letters(AtomicUsize::new(0)));
+            let domain = Domain {
+                name: "rows".into(),
+                inputs: Arc::new(Counting(50)),
+                labels: (),
+            };
+            let mut rows = Loaded::unlabelled(&domain, prepare.clone());
+            rows.budget = budget;
+            let order = rows.epoch(&feed, Stream::new(0), 0)?;
+            let lengths = |rows: &Loaded| -> Result<Vec<usize>> {
+                (0..50).map(|r| Ok(rows.example(r)?.length())).collect()
+            };
+            let read = (lengths(&rows)?, rows.by_length(8)?);
+            let times = prepare.0.load(Ordering::SeqCst);
+            Ok((order, read, times, rows.kept.load(Ordering::SeqCst)))
+        };
+        let (all, some, none) = (go(KEPT)?, go(10_000)?, go(0)?);
+        assert_eq!((&all.0, &all.1), (&some.0, &some.1));
+        assert_eq!((&all.0, &all.1), (&none.0, &none.1));
+        assert_eq!((all.2, none.2), (50, 100));
+        assert!(50 < some.2 && some.2 < 100, "{}", some.2);
+        assert!(some.3 <= 10_000 && none.3 == 0);
+        Ok(())
+    }
+}

@@ -187,7 +187,11 @@ mod tests {
             assert!(sides[0].is_disjoint(&sides[1]));
             assert!(sides[0].is_disjoint(&sides[2]));
             assert!(sides[1].is_disjoint(&sides[2]));
-            assert!((30..=50).contains(&s.validation.len()), "{}", s.validation.len());
+            assert!(
+                (30..=50).contains(&s.validation.len()),
+                "{}",
+                s.validation.len()
+            );
             assert!((70..=90).contains(&s.test.len()), "{}", s.test.len());
             let positive = labels.pick(&s.test).counts()[1] as f64 / s.test.len() as f64;
             assert!((0.25..0.42).contains(&positive), "{positive}");

@@ -90,7 +90,11 @@ impl Given {
             TargetData::Unlabelled(d) => all.push(("unlabelled", d.inputs.clone())),
             TargetData::None => {}
         }
-        all.extend(self.validation.iter().map(|d| ("validation", d.inputs.clone())));
+        all.extend(
+            self.validation
+                .iter()
+                .map(|d| ("validation", d.inputs.clone())),
+        );
         all.extend(self.test.iter().map(|d| ("test", d.inputs.clone())));
         all
     }

@@ -48,7 +48,9 @@ impl Cells for Csv {
         }
         let (bytes, ends) = record(row, columns.len());
         let from = if column == 0 { 0 } else { ends[column - 1] };
-        Ok(Cell::Text(text(&bytes[from..ends[column]])?.to_string().into()))
+        Ok(Cell::Text(
+            text(&bytes[from..ends[column]])?.to_string().into(),
+        ))
     }
 
     fn offset(&self, row: &[u8], column: usize, _: &[String]) -> Option<usize> {

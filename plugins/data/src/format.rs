@@ -49,7 +49,8 @@ pub trait Cells: Send + Sync {
     /// A name with a version: part of what a cached index is found by.
     fn key(&self) -> &'static str;
     /// One cell. `row` may end in the row's own line end and in lines that are skipped.
-    fn cell<'r>(&self, row: &'r [u8], column: usize, columns: &[String]) -> Result<Cell<'r>, Wrong>;
+    fn cell<'r>(&self, row: &'r [u8], column: usize, columns: &[String])
+    -> Result<Cell<'r>, Wrong>;
     /// Where a cell begins, as bytes from the row's beginning; `None` where rows are no text.
     fn offset(&self, row: &[u8], column: usize, columns: &[String]) -> Option<usize>;
 }

@@ -20,7 +20,14 @@ const MOST: usize = 4096;
 impl Reader for JsonLines {
     fn extensions(&self) -> &[&str] {
         &[
-            "jsonl", "jsonl.gz", "jsonl.xz", "ndjson", "ndjson.gz", "ndjson.xz", "json", "json.gz",
+            "jsonl",
+            "jsonl.gz",
+            "jsonl.xz",
+            "ndjson",
+            "ndjson.gz",
+            "ndjson.xz",
+            "json",
+            "json.gz",
             "json.xz",
         ]
     }
@@ -72,7 +79,11 @@ impl Cells for JsonLines {
             Some(Value::Bool(b)) => b.to_string().into(),
             Some(Value::Number(n)) => n.to_string().into(),
             Some(other) => {
-                let what = if other.is_array() { "a list" } else { "an object" };
+                let what = if other.is_array() {
+                    "a list"
+                } else {
+                    "an object"
+                };
                 let name = &columns[column];
                 let words = format!("`{name}` is {what}; a text or a number is wanted");
                 let byte = self.offset(row, column, columns);

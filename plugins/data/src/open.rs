@@ -27,14 +27,21 @@ pub fn text<F: Format + 'static>(
         Blob::Path(path) => path,
         Blob::Embedded(bytes) => return embedded(format, name, bytes, options.header),
     };
-    let (made, mut file, packed) = look(name, path, &format!("{} header {}", format.key(), options.header))?;
+    let (made, mut file, packed) = look(
+        name,
+        path,
+        &format!("{} header {}", format.key(), options.header),
+    )?;
     if packed == Packed::Plain && made.size() <= options.in_memory {
         let mut bytes = Vec::with_capacity(made.size() as usize);
         file.read_to_end(&mut bytes).map_err(Error::io(path))?;
         let mut sink = InMemory::entries();
         let columns = scan(name, &bytes[..], &format, options.header, &mut sink)
             .map_err(|f| failed(name, packed, f))?;
-        let store = Store::new(Bytes::Memory(Cow::Owned(bytes)), Index::Memory(sink.entries));
+        let store = Store::new(
+            Bytes::Memory(Cow::Owned(bytes)),
+            Index::Memory(sink.entries),
+        );
         return Ok(Indexed::table(name, columns, store, format));
     }
     let folder = cache::folder(&options.cache);
@@ -57,7 +64,11 @@ pub fn text<F: Format + 'static>(
     }
     // How a packed file's size turns out is seen by unpacking it, as far as memory is to go.
     if packed != Packed::Plain {
-        let limit = if folder.is_some() { options.in_memory } else { u64::MAX };
+        let limit = if folder.is_some() {
+            options.in_memory
+        } else {
+            u64::MAX
+        };
         match unpacked(&format, name, &mut file, packed, options.header, limit) {
             Ok((columns, store)) => return Ok(Indexed::table(name, columns, store, format)),
             Err(Failure::Sink(_)) => {}
@@ -85,9 +96,8 @@ pub fn text<F: Format + 'static>(
         }
     }
     if packed != Packed::Plain {
-        let (columns, store) =
-            unpacked(&format, name, &mut file, packed, options.header, u64::MAX)
-                .map_err(|f| failed(name, packed, f))?;
+        let (columns, store) = unpacked(&format, name, &mut file, packed, options.header, u64::MAX)
+            .map_err(|f| failed(name, packed, f))?;
         return Ok(Indexed::table(name, columns, store, format));
     }
     let mut sink = InMemory::entries();
@@ -162,8 +172,8 @@ fn embedded<F: Format + 'static>(
         Packed::Plain => Cow::Borrowed(bytes),
         _ => Cow::Owned(whole(name, bytes)?),
     };
-    let columns = scan(name, &bytes[..], &format, header, &mut sink)
-        .map_err(|f| failed(name, packed, f))?;
+    let columns =
+        scan(name, &bytes[..], &format, header, &mut sink).map_err(|f| failed(name, packed, f))?;
     let store = Store::new(Bytes::Memory(bytes), Index::Memory(sink.entries));
     Ok(Indexed::table(name, columns, store, format))
 }
@@ -211,10 +221,7 @@ impl InMemory {
     /// Text and rows.
     pub fn store(self) -> Store {
         let text = self.text.unwrap_or_default();
-        Store::new(
-            Bytes::Memory(Cow::Owned(text)),
-            Index::Memory(self.entries),
-        )
+        Store::new(Bytes::Memory(Cow::Owned(text)), Index::Memory(self.entries))
     }
 }
 

@@ -66,7 +66,10 @@ impl Reader for Parquet {
         let folder = cache::folder(&options.cache);
         let of_cached = |cached: Cached| {
             let columns = cached.columns.clone();
-            table(columns, Store::cached(cached, None).map_err(Error::io(path))?)
+            table(
+                columns,
+                Store::cached(cached, None).map_err(Error::io(path))?,
+            )
         };
         if let Some(cached) = folder.as_ref().and_then(|f| Cached::find(f, &made)) {
             return of_cached(cached);
@@ -156,7 +159,10 @@ fn rows<R: ChunkReader + 'static>(
             column.max_rep_level() == 0 && column.physical_type() != parquet::basic::Type::INT96
         })
         .collect();
-    let columns: Vec<String> = flat.iter().map(|&c| schema.column(c).path().parts().join(".")).collect();
+    let columns: Vec<String> = flat
+        .iter()
+        .map(|&c| schema.column(c).path().parts().join("."))
+        .collect();
     if columns.is_empty() {
         return Err(Failure::Data(Error::msg(format!(
             "{name}: every column is a list; a column of texts or numbers is wanted"
@@ -189,11 +195,18 @@ fn rows<R: ChunkReader + 'static>(
             let mut cells: Vec<Vec<Vec<u8>>> = Vec::new();
             for (i, (reader, most)) in readers.iter_mut().enumerate() {
                 let place = |r: usize| format!("{name}:{}", row + r as u64 + 1);
-                let got = column(reader, *most, n, is_text[i], classes.get(&columns[i]), &place)
-                    .map_err(|e| match e {
-                        Bad::File(e) => not_parquet(name, &e),
-                        Bad::Cell(words) => Failure::Data(Error::msg(words)),
-                    })?;
+                let got = column(
+                    reader,
+                    *most,
+                    n,
+                    is_text[i],
+                    classes.get(&columns[i]),
+                    &place,
+                )
+                .map_err(|e| match e {
+                    Bad::File(e) => not_parquet(name, &e),
+                    Bad::Cell(words) => Failure::Data(Error::msg(words)),
+                })?;
                 if got.len() != n {
                     return Err(Failure::Data(Error::msg(format!(
                         "{name}: not a whole Parquet file (`{}` has too few rows); copy or write it again",
@@ -314,7 +327,8 @@ fn class_names(
         let classes = features.iter().filter(|(_, f)| f["_type"] == "ClassLabel");
         let names = classes.filter_map(|(column, f)| {
             let names = f["names"].as_array()?.iter();
-            let names: Option<Vec<String>> = names.map(|n| n.as_str().map(str::to_string)).collect();
+            let names: Option<Vec<String>> =
+                names.map(|n| n.as_str().map(str::to_string)).collect();
             Some((column.clone(), names?))
         });
         Some(names.collect())

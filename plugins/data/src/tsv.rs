@@ -28,7 +28,12 @@ impl Cells for Tsv {
         "tsv 1"
     }
 
-    fn cell<'r>(&self, row: &'r [u8], column: usize, _: &[String]) -> std::result::Result<Cell<'r>, Wrong> {
+    fn cell<'r>(
+        &self,
+        row: &'r [u8],
+        column: usize,
+        _: &[String],
+    ) -> std::result::Result<Cell<'r>, Wrong> {
         let line = first_line(row);
         let field = line.split(|&b| b == b'\t').nth(column).unwrap_or_default();
         Ok(Cell::Text(text(field)?.into()))
@@ -58,7 +63,12 @@ impl Format for Tsv {
         Ok((1..=n).map(|n| n.to_string()).collect())
     }
 
-    fn check(&self, row: &str, columns: &mut Vec<String>, first: u64) -> std::result::Result<(), Wrong> {
+    fn check(
+        &self,
+        row: &str,
+        columns: &mut Vec<String>,
+        first: u64,
+    ) -> std::result::Result<(), Wrong> {
         let found = row.split('\t').count();
         match found == columns.len() {
             true => Ok(()),

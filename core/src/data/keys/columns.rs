@@ -116,15 +116,39 @@ impl ColumnKeys {
             return None;
         };
         let same = [
-            (Some(text), &self.text.1, "text", out.label, &self.label.1, "label"),
-            (Some(text), &self.text.1, "text", out.pair, &self.pair.1, "pair"),
-            (out.pair, &self.pair.1, "pair", out.label, &self.label.1, "label"),
+            (
+                Some(text),
+                &self.text.1,
+                "text",
+                out.label,
+                &self.label.1,
+                "label",
+            ),
+            (
+                Some(text),
+                &self.text.1,
+                "text",
+                out.pair,
+                &self.pair.1,
+                "pair",
+            ),
+            (
+                out.pair,
+                &self.pair.1,
+                "pair",
+                out.label,
+                &self.label.1,
+                "label",
+            ),
         ];
         for (one, one_at, one_is, other, other_at, other_is) in same {
             if one.is_some() && one == other {
                 let (this, that) = (format!("the {one_is}"), format!("the {other_is}"));
                 keys.conflict(
-                    &[(one_at.clone(), this.as_str()), (other_at.clone(), that.as_str())],
+                    &[
+                        (one_at.clone(), this.as_str()),
+                        (other_at.clone(), that.as_str()),
+                    ],
                     format!("{one_is} and {other_is} are the same column"),
                 );
                 return None;

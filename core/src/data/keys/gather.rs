@@ -11,13 +11,13 @@ use super::open::{Opened, noted, open};
 use super::scan::{Scanned, scan};
 use super::written::Written;
 use super::{DataKeys, Form, Part, samples};
+use crate::Result;
 use crate::audit::{self, Audit, Counts, Fill, Finding, Key, Overlap, Side};
 use crate::data::columns::Rows;
 use crate::data::split::{Split, grouped, per_class, stratified};
 use crate::data::{Labels, Samples};
 use crate::recipe::{At, Keys};
 use crate::registry::Context;
-use crate::Result;
 
 /// Rows of one split, and what the pass over them left.
 struct Rowed {
@@ -40,6 +40,10 @@ pub(super) fn read(
         return None;
     }
     let opened = open(keys, cx, form, &written)?;
+    // Said where the shares were read.
+    if written.split.validation + written.split.test >= 1.0 {
+        return None;
+    }
     if !opened.iter().any(|(name, _)| *name == names[0]) {
         return None;
     }
@@ -454,8 +458,10 @@ impl Gather<'_> {
             if classes.is_empty() {
                 classes = Arc::new(crate::data::columns::class_names(names.iter()));
             }
-            let places: BTreeMap<&str, u32> =
-                (0u32..).zip(classes.iter()).map(|(i, c)| (c.as_str(), i)).collect();
+            let places: BTreeMap<&str, u32> = (0u32..)
+                .zip(classes.iter())
+                .map(|(i, c)| (c.as_str(), i))
+                .collect();
             let mut indices = Vec::with_capacity(names.len());
             for (row, name) in names.iter().enumerate() {
                 let Some(&class) = places.get(name.as_str()) else {

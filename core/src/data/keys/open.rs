@@ -49,7 +49,11 @@ pub(super) fn open(
         }
         let mut tables: Vec<(Arc<dyn Table>, At)> = Vec::new();
         for file in files {
-            let table = noted(keys, &file.at, file.reader.open(&file.name, &file.blob, &options))?;
+            let table = noted(
+                keys,
+                &file.at,
+                file.reader.open(&file.name, &file.blob, &options),
+            )?;
             tables.push((table, file.at.clone()));
         }
         let mut resolved = Vec::new();
@@ -138,7 +142,8 @@ fn find_all<'c>(
                 if let Some(path) = identity(&blob) {
                     let twice = seen.iter().find(|(p, other, _)| {
                         // Adapting on the rows that are tested is a custom of its own; their labels are sealed.
-                        *p == path && !(cx.transductive && *split == "test" && *other == "unlabelled")
+                        *p == path
+                            && !(cx.transductive && *split == "test" && *other == "unlabelled")
                     });
                     if let Some((_, other, other_at)) = twice {
                         let (this, that) = (format!("for `{split}`"), format!("for `{other}`"));

@@ -242,7 +242,10 @@ mod tests {
         let of = |t: &'static str| key(&Input::Text(t.into()));
         assert_eq!(of("A  Fine\tfilm "), of("a fine film"));
         assert_ne!(of("a fine film").0, of("a finefilm").0);
-        assert_eq!((of(" \t").1, of("!? a").1, of("bad").1), (Fill::Empty, Fill::Nearly, Fill::Full));
+        assert_eq!(
+            (of(" \t").1, of("!? a").1, of("bad").1),
+            (Fill::Empty, Fill::Nearly, Fill::Full)
+        );
         let pair = |a: &'static str, b: &'static str| key(&Input::Pair(a.into(), b.into()));
         assert_ne!(pair("a b", "c").0, pair("a", "b c").0);
         assert_eq!(pair("", "full").1, Fill::Full);

@@ -106,7 +106,9 @@ impl Split {
             .read();
         let group = split
             .column("group")
-            .help("a column: rows that have the same value there are never on two sides of the split")
+            .help(
+                "a column: rows that have the same value there are never on two sides of the split",
+            )
             .unset("each row for itself")
             .optional();
         if validation + test >= 1.0 {

@@ -2,7 +2,7 @@
 //! reading those before it; what the fields of one row say is left to `csv-core`.
 
 use std::result::Result;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use csv_core::ReadRecordResult;
 use tlkit_core::data::{Blob, ReadOptions, Reader, Table};
@@ -89,7 +89,9 @@ fn whole(row: &[u8]) -> &[u8] {
 
 /// The fields of a row, end to end, and where each ends; `least` ends in any case.
 fn record(row: &[u8], least: usize) -> (Vec<u8>, Vec<usize>) {
-    let mut reader = csv_core::Reader::new();
+    // Its table of states takes longer to build than a row to read.
+    static READER: LazyLock<csv_core::Reader> = LazyLock::new(csv_core::Reader::new);
+    let mut reader = READER.clone();
     let mut bytes = vec![0; row.len() + 1];
     // A comma a field, at most.
     let commas = row.iter().filter(|&&b| b == b',').count();

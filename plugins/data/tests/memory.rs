@@ -22,7 +22,7 @@ fn rows_on_disk_stay_there() {
     let path = dir.path().join("a.csv");
     let mut file = std::io::BufWriter::new(std::fs::File::create(&path).unwrap());
     writeln!(file, "text,label").unwrap();
-    let rows = 300_000;
+    let rows = 400_000;
     for i in 0..rows {
         writeln!(
             file,

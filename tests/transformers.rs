@@ -108,7 +108,7 @@ fn compare(python: &Path, folder: &Path, model: &Path) {
         let row: Value = serde_json::from_str(line).expect("JSON");
         let by_class = row["probabilities"].as_object().expect("by class");
         let probabilities: Vec<&Value> = by_class.values().collect();
-        let (ids, _) = tokens.encode(text, None).expect("ids");
+        let (ids, _, _) = tokens.encode(text, None).expect("ids");
         let row = json!({ "text": text, "ids": ids, "max_length": 64, "probabilities": probabilities, "label": row["prediction"] });
         lines.push_str(&format!("{row}\n"));
     }

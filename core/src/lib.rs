@@ -15,12 +15,14 @@
 //! - [`nn`]: parameters by name in a fixed order, stages (the unit of recording), the chain that runs them
 //! - [`data`]: tables, samples, examples, batches; labels, and the seal on those that a learner may not see
 //! - [`cache`]: features and outputs on disk by their content; [`outside`]: a teacher
+//! - [`audit`]: what is wrong with the rows, said before training
 //! - [`train`]: the loop, optimizers, schedules, checkpoints, the gradient check
 //! - [`experiment`]: a table of runs over one recipe, each cell checked before the first runs
 //! - [`random`]: randomness as a function of seed and purpose, so that nothing about it needs saving
 //!
 //! Core names no plugin, draws nothing, and knows no file format but its own.
 
+pub mod audit;
 pub mod cache;
 pub mod check;
 mod class_loss;

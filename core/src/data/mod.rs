@@ -10,7 +10,6 @@ mod row_form;
 mod split;
 mod table;
 
-pub(crate) use columns::index;
 pub use columns::{Features, Rows, Texts};
 pub use example::{Example, Field, Prepare, View};
 pub use feed::{Cursor, Feed, From, Loaded, Sampler};
@@ -18,5 +17,5 @@ pub use keys::{DataKeys, Form, open_tables};
 pub use labels::{Domain, Labels, Reading, Sealed};
 pub use resolve::{Blob, Found, Resolve, note_unresolved};
 pub use row_form::{Found as FoundRows, Named, RowForm};
-pub use split::{Split, stratified};
-pub use table::{Input, ReadOptions, Reader, Samples, Table};
+pub use split::{Split, grouped, per_class, stratified};
+pub use table::{Cache, Input, ReadOptions, Reader, Samples, Table};

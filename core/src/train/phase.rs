@@ -501,17 +501,17 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             }
         };
         let position = &mut self.run.position;
-        if let Some((score, loss)) = rank {
-            if self.train.select == Selection::Validation {
-                best = position.best.is_none_or(|b| b.beaten_by(score, loss));
-                if best {
-                    position.best = Some(Best { epoch, score, loss });
-                    position.waited = 0;
-                    let copy = |p: &Param| Ok((p.name().to_string(), p.detached().copy()?));
-                    self.run.best = t.store.all().iter().map(copy).collect::<Result<_>>()?;
-                } else {
-                    position.waited += 1;
-                }
+        if let Some((score, loss)) = rank
+            && self.train.select == Selection::Validation
+        {
+            best = position.best.is_none_or(|b| b.beaten_by(score, loss));
+            if best {
+                position.best = Some(Best { epoch, score, loss });
+                position.waited = 0;
+                let copy = |p: &Param| Ok((p.name().to_string(), p.detached().copy()?));
+                self.run.best = t.store.all().iter().map(copy).collect::<Result<_>>()?;
+            } else {
+                position.waited += 1;
             }
         }
         let mut line = serde_json::json!({ "phase": self.train.name, "epoch": epoch, "step": self.run.position.step });

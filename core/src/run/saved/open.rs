@@ -7,7 +7,7 @@ use candle_core::{DType, Device};
 
 use super::write::blob;
 use super::{Card, FILE, MORE, WEIGHTS};
-use crate::data::{Domain, Found, FoundRows, Loaded, Prepare, Resolve, RowForm, Samples, index};
+use crate::data::{Domain, Found, FoundRows, Labels, Loaded, Prepare, Resolve, RowForm, Samples};
 use crate::evaluate::{Scores, probabilities};
 use crate::model::{MapKinds, Model};
 use crate::nn::{Store, Weights};
@@ -137,14 +137,21 @@ impl Saved {
                 "{name}: which column is the label? The run's was `{was}`, and the data has `{there}`; `--label` names it"
             )));
         };
-        let labels = rows.rows.names(column)?;
-        let labels = index(&labels, &self.classes).map_err(|(row, label)| {
-            Error::msg(format!(
-                "{}: the label `{label}` is no class of this run; its classes are {}",
-                rows.rows.place(row),
-                self.classes.join(", ")
-            ))
-        })?;
+        let class = |row: usize| -> Result<u32> {
+            let label = rows.rows.name(row, column)?;
+            let class = self.classes.iter().position(|c| *c == label);
+            class.map(|c| c as u32).ok_or_else(|| {
+                let what = format!(
+                    "the label `{label}` is no class of this run; its classes are {}",
+                    self.classes.join(", ")
+                );
+                rows.rows.wrong(row, column, what)
+            })
+        };
+        let labels = Labels {
+            classes: (0..rows.rows.len()).map(class).collect::<Result<_>>()?,
+            names: self.classes.clone(),
+        };
         let domain = Domain {
             name: name.to_string(),
             inputs: rows.inputs.clone(),

@@ -29,7 +29,11 @@ fn best<T>(mut f: impl FnMut() -> T) -> f64 {
 }
 
 fn main() -> Result<()> {
-    println!("{:?}, {} threads", tlkit_ops::Path::current(), rayon::current_num_threads());
+    println!(
+        "{:?}, {} threads",
+        tlkit_ops::Path::current(),
+        rayon::current_num_threads()
+    );
     let (a, b) = (drawn(&[2048, 1024])?, drawn(&[1024, 1024])?);
     let flop = 2.0 * 2048.0 * 1024.0 * 1024.0;
     let seconds = best(|| matmul::forward(&a, &b, false, false));

@@ -35,7 +35,9 @@ pub(super) fn moments(x: &[f32], width: usize) -> [Vec<f32>; 3] {
     }
     [
         mean.iter().map(|&m| m as f32).collect(),
-        mean.iter().map(|&m| (m - f64::from(m as f32)) as f32).collect(),
+        mean.iter()
+            .map(|&m| (m - f64::from(m as f32)) as f32)
+            .collect(),
         squares.iter().map(|&s| (s / seen) as f32).collect(),
     ]
 }

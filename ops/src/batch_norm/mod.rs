@@ -189,7 +189,11 @@ pub fn backward(saved: &Saved, weight: &Tensor, grad: &Tensor) -> Result<Grads> 
     }
     let (weight, grad) = (weight.contiguous()?, grad.contiguous()?);
     let (mean, rstd) = scales(saved)?;
-    let (rx, rw, rg) = (Reading::of(&saved.x), Reading::of(&weight), Reading::of(&grad));
+    let (rx, rw, rg) = (
+        Reading::of(&saved.x),
+        Reading::of(&weight),
+        Reading::of(&grad),
+    );
     let (dx, dw, db) = cpu::backward(
         rx.slice()?,
         &mean,
@@ -313,7 +317,10 @@ fn moments(x: &Tensor) -> Result<Moments> {
 fn scales(saved: &Saved) -> Result<(Vec<f32>, Vec<f32>)> {
     let rstd = |v: f32| (1.0 / (f64::from(v) + saved.eps).sqrt()) as f32;
     let var = saved.var.to_vec1::<f32>()?;
-    Ok((saved.mean.to_vec1::<f32>()?, var.into_iter().map(rstd).collect()))
+    Ok((
+        saved.mean.to_vec1::<f32>()?,
+        var.into_iter().map(rstd).collect(),
+    ))
 }
 
 fn apply(
@@ -334,7 +341,14 @@ fn apply(
     let rx = Reading::of(&saved.x);
     let rr = residual.as_ref().map(Reading::of);
     let residual = rr.as_ref().map(|r| r.slice::<f32>()).transpose()?;
-    Ok(cpu::apply(rx.slice()?, &mean, &scale, &bias, residual, relu))
+    Ok(cpu::apply(
+        rx.slice()?,
+        &mean,
+        &scale,
+        &bias,
+        residual,
+        relu,
+    ))
 }
 
 fn check(x: &Tensor, weight: &Tensor, bias: &Tensor, statistics: Statistics<'_>) -> Result<()> {

@@ -11,7 +11,12 @@ fn parts(width: usize) -> [Tensor; 4] {
 
 #[test]
 fn values_and_gradients_agree_with_the_reference() {
-    for shape in [vec![7, 1], vec![2, 3, 5, 3], vec![4, 9, 7, 33], vec![2600, 64]] {
+    for shape in [
+        vec![7, 1],
+        vec![2, 3, 5, 3],
+        vec![4, 9, 7, 33],
+        vec![2600, 64],
+    ] {
         let width = shape[shape.len() - 1];
         let x = normal("x", &shape).affine(3.0, 1.0).unwrap();
         let [w, b, mean, var] = parts(width);
@@ -57,8 +62,15 @@ fn values_and_gradients_agree_with_the_reference() {
                     var: &wv,
                 },
             };
-            let (_, saved, _) =
-                forward(&wide(&x), &wide(&w), &wide(&b), statistics, 1e-5, After::default()).unwrap();
+            let (_, saved, _) = forward(
+                &wide(&x),
+                &wide(&w),
+                &wide(&b),
+                statistics,
+                1e-5,
+                After::default(),
+            )
+            .unwrap();
             let exact = backward(&saved, &wide(&w), &wide(&grad)).unwrap();
             assert_close("x", &grads.x, &exact.x, 3e-5);
             assert_close("weight", &grads.weight, &exact.weight, 3e-5);
@@ -123,7 +135,11 @@ fn a_norm_folds_into_factor_and_shift() {
     };
     let (y, ..) = forward(&x, &w, &b, statistics, 1e-5, After::default()).unwrap();
     let (scale, shift) = fold(&w, &b, &mean, &var, 1e-5).unwrap();
-    let folded = x.broadcast_mul(&scale).unwrap().broadcast_add(&shift).unwrap();
+    let folded = x
+        .broadcast_mul(&scale)
+        .unwrap()
+        .broadcast_add(&shift)
+        .unwrap();
     assert_close("fold", &folded, &y, 1e-6);
 }
 
@@ -167,8 +183,18 @@ fn every_path_agrees() {
         cpu::sum_chunk(path, &flat(&x), &m, &g, &mut products, &mut plain);
         let centred = wide(&x).broadcast_sub(&wide(&mean)).unwrap();
         let expected = (centred * wide(&r)).unwrap().sum(0).unwrap();
-        assert_close("products", &tensor(products, width).unwrap(), &expected, 1e-5);
-        assert_close("sums", &tensor(plain, width).unwrap(), &wide(&r).sum(0).unwrap(), 1e-5);
+        assert_close(
+            "products",
+            &tensor(products, width).unwrap(),
+            &expected,
+            1e-5,
+        );
+        assert_close(
+            "sums",
+            &tensor(plain, width).unwrap(),
+            &wide(&r).sum(0).unwrap(),
+            1e-5,
+        );
     }
 }
 

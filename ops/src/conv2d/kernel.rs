@@ -549,12 +549,7 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn keep(v: __m256, m: __m256) -> __m256 {
-            unsafe {
-                _mm256_and_ps(
-                    v,
-                    _mm256_cmp_ps::<_CMP_GT_OQ>(m, _mm256_setzero_ps()),
-                )
-            }
+            unsafe { _mm256_and_ps(v, _mm256_cmp_ps::<_CMP_GT_OQ>(m, _mm256_setzero_ps())) }
         }
     }
 }

@@ -106,7 +106,12 @@ pub struct Fused<'a> {
 }
 
 /// The convolution of `x` `(batch, height, width, channels)`; part of no graph.
-pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
+pub fn forward(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    conv: &Conv2d,
+) -> Result<Tensor> {
     let fused = Fused {
         bias,
         ..Fused::default()
@@ -128,7 +133,8 @@ pub fn forward_fused(
     let dims = [s.n, s.oh, s.ow, s.o];
     check_like(fused.residual, &dims)?;
     let extra = [fused.scale, fused.bias, fused.residual];
-    if !on_kernels(&[&x, &weight]) || !on_kernels(&extra.iter().flatten().copied().collect::<Vec<_>>())
+    if !on_kernels(&[&x, &weight])
+        || !on_kernels(&extra.iter().flatten().copied().collect::<Vec<_>>())
     {
         let mut y = reference::conv2d(&x, &weight, None, conv)?;
         if let Some(scale) = fused.scale {
@@ -148,8 +154,11 @@ pub fn forward_fused(
 /// The output by the kernels: f32 on the CPU, shapes checked.
 fn kernel_forward(x: &Tensor, weight: &Tensor, s: &Shape, fused: &Fused<'_>) -> Result<Vec<f32>> {
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    let [scale, bias, residual] =
-        [whole(fused.scale)?, whole(fused.bias)?, whole(fused.residual)?];
+    let [scale, bias, residual] = [
+        whole(fused.scale)?,
+        whole(fused.bias)?,
+        whole(fused.residual)?,
+    ];
     let (rx, rw) = (Reading::of(&x), Reading::of(&weight));
     let [rs, rb, rr] = [&scale, &bias, &residual].map(|t| t.as_ref().map(Reading::of));
     let finish = Finish {
@@ -159,7 +168,14 @@ fn kernel_forward(x: &Tensor, weight: &Tensor, s: &Shape, fused: &Fused<'_>) -> 
         keep: None,
     };
     let path = Path::current();
-    Ok(cpu::forward(path, rx.slice()?, rw.slice()?, slice(&rs)?, s, finish))
+    Ok(cpu::forward(
+        path,
+        rx.slice()?,
+        rw.slice()?,
+        slice(&rs)?,
+        s,
+        finish,
+    ))
 }
 
 /// The gradients for the output gradient `grad`.
@@ -343,11 +359,7 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv2d)
                 .transpose()?,
         ];
         if let Some(bias) = args.get(2) {
-            grads.push(
-                bias.track_op()
-                    .then(|| backward_bias(grad))
-                    .transpose()?,
-            );
+            grads.push(bias.track_op().then(|| backward_bias(grad)).transpose()?);
         }
         Ok(grads)
     })

@@ -97,7 +97,13 @@ fn every_path_agrees() {
             let (residual, bias, scale) =
                 (normal("r", &dims), normal("b", &[s.o]), normal("s", &[s.o]));
             let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            let (xs, ws, rs, bs, ss) = (flat(&x), flat(&w), flat(&residual), flat(&bias), flat(&scale));
+            let (xs, ws, rs, bs, ss) = (
+                flat(&x),
+                flat(&w),
+                flat(&residual),
+                flat(&bias),
+                flat(&scale),
+            );
             let finish = Finish {
                 bias: Some(&bs),
                 add: Some(&rs),
@@ -114,7 +120,13 @@ fn every_path_agrees() {
                 };
                 forward_fused(x, w, &conv, &fused).unwrap()
             };
-            let exact = fused(&wide(&x), &wide(&w), &wide(&scale), &wide(&bias), &wide(&residual));
+            let exact = fused(
+                &wide(&x),
+                &wide(&w),
+                &wide(&scale),
+                &wide(&bias),
+                &wide(&residual),
+            );
             assert_close(&what, &tensor(y, &dims).unwrap(), &exact, 1e-5);
             let (add, keep) = (normal("a", x.dims()), normal("k", x.dims()));
             let (adds, keeps) = (flat(&add), flat(&keep));
@@ -136,9 +148,14 @@ fn every_path_agrees() {
             .unwrap();
             assert_close(&what, &tensor(dx, x.dims()).unwrap(), &exact, 1e-5);
             let (dw, ds) = weights::backward_weight(path, &xs, &rs, &s, Some((&ws, &ss)));
-            let exact =
-                backward_weight_scaled(&wide(&x), &wide(&w), &wide(&scale), &wide(&residual), &conv)
-                    .unwrap();
+            let exact = backward_weight_scaled(
+                &wide(&x),
+                &wide(&w),
+                &wide(&scale),
+                &wide(&residual),
+                &conv,
+            )
+            .unwrap();
             assert_close(&what, &tensor(dw, w.dims()).unwrap(), &exact.0, 1e-5);
             assert_close(&what, &tensor(ds, s.o).unwrap(), &exact.1, 1e-5);
         }
@@ -187,7 +204,10 @@ fn values_are_pytorchs() {
     assert_close("conv2d", &y, &expected, 1e-6);
 }
 
-const PYTORCH: [f32; 16] = [-6.34, -8.02, -17.07, -20.13, -26.25, -29.31, -26.5, -28.9, 28.22, 30.86, 44.49, 47.91, 54.75, 58.17, 33.98, 35.9];
+const PYTORCH: [f32; 16] = [
+    -6.34, -8.02, -17.07, -20.13, -26.25, -29.31, -26.5, -28.9, 28.22, 30.86, 44.49, 47.91, 54.75,
+    58.17, 33.98, 35.9,
+];
 
 #[test]
 fn bits_do_not_depend_on_threads() {
@@ -208,11 +228,13 @@ fn bits_do_not_depend_on_threads() {
 #[test]
 fn what_does_not_fit_is_an_error_that_says_so() {
     let (x, w) = (normal("x", &[1, 4, 4, 3]), normal("w", &[2, 3, 3, 3]));
-    let fails = |x: &Tensor, w: &Tensor, conv: &Conv2d| {
-        forward(x, w, None, conv).unwrap_err().to_string()
-    };
+    let fails =
+        |x: &Tensor, w: &Tensor, conv: &Conv2d| forward(x, w, None, conv).unwrap_err().to_string();
     let text = fails(&normal("x", &[1, 4, 4, 4]), &w, &Conv2d::default());
-    assert!(text.contains("channels do not fit") && text.contains("[1, 4, 4, 4]"), "{text}");
+    assert!(
+        text.contains("channels do not fit") && text.contains("[1, 4, 4, 4]"),
+        "{text}"
+    );
     let text = fails(&normal("x", &[1, 2, 2, 3]), &w, &Conv2d::default());
     assert!(text.contains("larger than the padded input"), "{text}");
     assert!(forward(&x, &w, Some(&normal("b", &[3])), &Conv2d::default()).is_err());

@@ -123,9 +123,7 @@ pub(super) fn backward_weight(
         let valid = (p.width - at).min(16);
         let first = p.column + at;
         // SAFETY: filters first .. first + valid are this job's alone.
-        let to = unsafe {
-            std::slice::from_raw_parts_mut(shared.at(first * inner), valid * inner)
-        };
+        let to = unsafe { std::slice::from_raw_parts_mut(shared.at(first * inner), valid * inner) };
         unpack(
             path,
             &partial[p.offset + at..],
@@ -154,7 +152,15 @@ pub(super) fn backward_weight(
 fn pack(path: Path, grad: &[f32], columns: usize, n: usize, panel: &Panel, to: &mut Vec<f32>) {
     to.resize(n * panel.wide, 0.0);
     let to = &mut to[..n * panel.wide];
-    pack_pixels(path, grad, columns, panel.column, panel.width, panel.wide, to);
+    pack_pixels(
+        path,
+        grad,
+        columns,
+        panel.column,
+        panel.width,
+        panel.wide,
+        to,
+    );
 }
 
 per_path! {

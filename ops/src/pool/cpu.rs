@@ -17,8 +17,12 @@ pub(super) fn max_forward(
     let path = Path::current();
     let (rows, columns) = (window.spans(true, h, oh), window.spans(false, w, ow));
     // SAFETY: `max_row` writes its row whole.
-    let (mut y, mut places) =
-        unsafe { (unwritten::<f32>(n * oh * ow * c), unwritten::<u16>(n * oh * ow * c)) };
+    let (mut y, mut places) = unsafe {
+        (
+            unwritten::<f32>(n * oh * ow * c),
+            unwritten::<u16>(n * oh * ow * c),
+        )
+    };
     if !y.is_empty() {
         y.par_chunks_mut(ow * c)
             .zip(places.par_chunks_mut(ow * c))

@@ -53,7 +53,11 @@ impl Window {
                 return Err(fail());
             }
             let free = (n + 2 * p).checked_sub(k).ok_or_else(fail)?;
-            let mut out = if self.ceil { free.div_ceil(s) } else { free / s } + 1;
+            let mut out = if self.ceil {
+                free.div_ceil(s)
+            } else {
+                free / s
+            } + 1;
             // Every window begins within the image or the padding before it.
             if self.ceil && (out - 1) * s >= n + p {
                 out -= 1;
@@ -67,7 +71,12 @@ impl Window {
     }
 
     /// The places of each window within the image, for one axis.
-    pub(crate) fn spans(&self, vertical: bool, inputs: usize, outputs: usize) -> Vec<(usize, usize)> {
+    pub(crate) fn spans(
+        &self,
+        vertical: bool,
+        inputs: usize,
+        outputs: usize,
+    ) -> Vec<(usize, usize)> {
         let pick = |p: (usize, usize)| if vertical { p.0 } else { p.1 };
         let (k, s, p) = (pick(self.kernel), pick(self.stride), pick(self.padding));
         (0..outputs)
@@ -140,7 +149,9 @@ pub fn max_backward(saved: &Saved, grad: &Tensor) -> Result<Tensor> {
     let grad = grad.detach();
     let places = match &saved.places {
         Places::Known(places) if on_kernels(&[&grad]) => places,
-        Places::Known(_) => return Err(Error::Msg("max pool: a gradient of another type".into()).bt()),
+        Places::Known(_) => {
+            return Err(Error::Msg("max pool: a gradient of another type".into()).bt());
+        }
         Places::Input(x) => {
             return Ok(pull_back(&[x], &grad, |t| reference::max(&t[0], &saved.window))?.remove(0));
         }
@@ -153,7 +164,13 @@ pub fn max_backward(saved: &Saved, grad: &Tensor) -> Result<Tensor> {
     let grad = grad.contiguous()?;
     let reading = Reading::of(&grad);
     let (h, w) = saved.size;
-    let dx = cpu::max_backward(reading.slice()?, places, &saved.window, (n, h, w, c), (oh, ow));
+    let dx = cpu::max_backward(
+        reading.slice()?,
+        places,
+        &saved.window,
+        (n, h, w, c),
+        (oh, ow),
+    );
     tensor(dx, (n, h, w, c))
 }
 

@@ -6,7 +6,12 @@ fn values_and_gradients_agree_with_the_reference() {
     for shape in [vec![1], vec![3, 5, 7], vec![2, 100, 333]] {
         let x = normal("x", &shape);
         for x in [x.clone(), strided(&x)] {
-            assert_close("relu", &forward(&x).unwrap(), &wide(&x).relu().unwrap(), 0.0);
+            assert_close(
+                "relu",
+                &forward(&x).unwrap(),
+                &wide(&x).relu().unwrap(),
+                0.0,
+            );
         }
         graphs_agree("relu", &[x], 1e-6, |t| relu(&t[0]), |t| t[0].relu());
     }
@@ -14,7 +19,17 @@ fn values_and_gradients_agree_with_the_reference() {
 
 #[test]
 fn every_path_agrees_and_nan_stays() {
-    let x = [-1f32, 0.0, 2.0, f32::NAN, f32::INFINITY, -0.5, 1e-40, 3.0, -3.0];
+    let x = [
+        -1f32,
+        0.0,
+        2.0,
+        f32::NAN,
+        f32::INFINITY,
+        -0.5,
+        1e-40,
+        3.0,
+        -3.0,
+    ];
     for path in Path::all() {
         let mut y = [9f32; 9];
         positive(path, &x, &mut y);
@@ -31,6 +46,11 @@ fn the_reference_passes_finite_differences() {
     finite_differences("relu", &[normal("x", &[3, 7])], |t| relu(&t[0]));
     let (y, g) = (normal("y", &[4, 9]), normal("g", &[4, 9]));
     let exact = backward(&wide(&y), &wide(&g)).unwrap();
-    assert_close("pullback", &backward(&y, &strided(&g)).unwrap(), &exact, 0.0);
+    assert_close(
+        "pullback",
+        &backward(&y, &strided(&g)).unwrap(),
+        &exact,
+        0.0,
+    );
     assert!(backward(&y, &normal("g", &[4, 8])).is_err());
 }

@@ -10,10 +10,7 @@ mod tests;
 use crate::resample::{Axis, backward as transposed, forward as sums, graph};
 use candle_core::{Error, Result, Tensor};
 
-fn axes(
-    (h, w): (usize, usize),
-    (oh, ow): (usize, usize),
-) -> Result<(Axis, Axis)> {
+fn axes((h, w): (usize, usize), (oh, ow): (usize, usize)) -> Result<(Axis, Axis)> {
     if h == 0 || w == 0 || oh == 0 || ow == 0 {
         let text = format!("resize: from {h} x {w} to {oh} x {ow}");
         return Err(Error::Msg(text).bt());

@@ -59,7 +59,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let update = Update {
         name: "step".into(),
         trains: Select::All,
-        groups: vec![Group::all(OptimizerSpec::named("adamw"), 1e-5, Schedule::constant())],
+        groups: vec![Group::all(
+            OptimizerSpec::named("adamw"),
+            1e-5,
+            Schedule::constant(),
+        )],
         clip: None,
         repeat: 1,
         objective: Box::new(ByHand),

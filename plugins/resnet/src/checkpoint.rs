@@ -98,7 +98,9 @@ impl Checkpoint {
         }
         if let Some(std) = three(["std", "image_std"]) {
             if std.iter().any(|s| *s <= 0.0) {
-                return Err(Error::msg(format!("{file}: std is {std:?}, expected positive numbers")));
+                return Err(Error::msg(format!(
+                    "{file}: std is {std:?}, expected positive numbers"
+                )));
             }
             self.std = std;
         }
@@ -119,7 +121,9 @@ fn read(file: &str, blob: &Blob) -> Result<BTreeMap<String, Tensor>> {
         return pickle::read(file, &bytes);
     }
     let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| {
-        Error::msg(format!("{file}: neither a whole safetensors file ({e}) nor a PyTorch archive"))
+        Error::msg(format!(
+            "{file}: neither a whole safetensors file ({e}) nor a PyTorch archive"
+        ))
     })?;
     // Candle's map has no order; ours has.
     let mut names: Vec<_> = tensors.keys().cloned().collect();
@@ -245,8 +249,14 @@ mod tests {
     #[test]
     fn names_of_transformers_and_timm_are_torchvisions() {
         for (theirs, ours) in [
-            ("resnet.embedder.embedder.convolution.weight", "conv1.weight"),
-            ("resnet.embedder.embedder.normalization.running_mean", "bn1.running_mean"),
+            (
+                "resnet.embedder.embedder.convolution.weight",
+                "conv1.weight",
+            ),
+            (
+                "resnet.embedder.embedder.normalization.running_mean",
+                "bn1.running_mean",
+            ),
             (
                 "resnet.encoder.stages.1.layers.0.layer.2.convolution.weight",
                 "layer2.0.conv3.weight",
@@ -272,7 +282,12 @@ mod tests {
     fn what_is_no_image_network_says_what_it_begins_with() {
         let t = Tensor::zeros(1, candle_core::DType::F32, &Device::Cpu).unwrap();
         let tensors = [("bert.x".to_string(), t)].into();
-        let text = recognise("a.safetensors", &tensors).unwrap_err().to_string();
-        assert!(text.contains("not a ResNet") && text.contains("bert.x"), "{text}");
+        let text = recognise("a.safetensors", &tensors)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("not a ResNet") && text.contains("bert.x"),
+            "{text}"
+        );
     }
 }

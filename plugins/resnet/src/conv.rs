@@ -93,7 +93,12 @@ pub(crate) struct Conv {
 }
 
 impl Conv {
-    pub(crate) fn new(scope: &Scope<'_>, inputs: usize, outputs: usize, plan: Plan<'_>) -> Result<Self> {
+    pub(crate) fn new(
+        scope: &Scope<'_>,
+        inputs: usize,
+        outputs: usize,
+        plan: Plan<'_>,
+    ) -> Result<Self> {
         let (kh, kw) = plan.kernel;
         // He et al. 2015: the variance of what comes back is kept.
         let std = (2.0 / (outputs * kh * kw) as f64).sqrt();
@@ -103,7 +108,9 @@ impl Conv {
         let bias = match (plan.bias, plan.norm) {
             (false, _) => None,
             // The batch's mean takes it out again; it moves only where statistics stand still.
-            (true, Some(_)) => Some(conv.param("bias", &[outputs], Role::InvariantBias, Init::Zeros)?),
+            (true, Some(_)) => {
+                Some(conv.param("bias", &[outputs], Role::InvariantBias, Init::Zeros)?)
+            }
             (true, None) => Some(conv.param("bias", &[outputs], Role::Bias, Init::Zeros)?),
         };
         let norm = match plan.norm {
@@ -129,7 +136,12 @@ impl Conv {
     }
 
     /// In Candle's graph.
-    pub(crate) fn graph(&self, x: &Tensor, residual: Option<&Tensor>, norms: Norms) -> Result<Tensor> {
+    pub(crate) fn graph(
+        &self,
+        x: &Tensor,
+        residual: Option<&Tensor>,
+        norms: Norms,
+    ) -> Result<Tensor> {
         let bias = self.bias.as_ref().map(Param::tensor);
         let mut y = conv2d::conv2d(x, &self.weight.tensor(), bias.as_ref(), &self.how)?;
         if let Some(n) = &self.norm {
@@ -153,7 +165,12 @@ impl Conv {
     }
 
     /// The same without a graph, keeping what the way back needs.
-    pub(crate) fn record(&self, x: &Tensor, residual: Option<&Tensor>, norms: Norms) -> Result<(Tensor, Recorded)> {
+    pub(crate) fn record(
+        &self,
+        x: &Tensor,
+        residual: Option<&Tensor>,
+        norms: Norms,
+    ) -> Result<(Tensor, Recorded)> {
         let weight = self.weight.detached();
         let bias = self.bias.as_ref().map(Param::detached);
         let (y, kept) = match &self.norm {
@@ -164,7 +181,8 @@ impl Conv {
                     relu: self.relu,
                 };
                 let (w, b) = (n.weight.detached(), n.bias.detached());
-                let (y, saved, moments) = batch_norm::forward(&z, &w, &b, Statistics::Batch, n.eps, after)?;
+                let (y, saved, moments) =
+                    batch_norm::forward(&z, &w, &b, Statistics::Batch, n.eps, after)?;
                 n.follow(moments)?;
                 (y, Kept::Batch(saved))
             }
@@ -172,7 +190,8 @@ impl Conv {
                 let (scale, shift) = match norm {
                     None => (None, bias),
                     Some(n) => {
-                        let [w, b, mean, var] = [&n.weight, &n.bias, &n.mean, &n.var].map(Param::detached);
+                        let [w, b, mean, var] =
+                            [&n.weight, &n.bias, &n.mean, &n.var].map(Param::detached);
                         let (scale, shift) = batch_norm::fold(&w, &b, &mean, &var, n.eps)?;
                         let shift = match bias {
                             Some(bias) => (shift + (bias * &scale)?)?,
@@ -240,7 +259,12 @@ impl Recorded {
     }
 
     /// Takes a gradient from below the ReLU.
-    pub(crate) fn pull(self, grad: Tensor, ask: Ask, into: &mut Gradients) -> Result<Option<Tensor>> {
+    pub(crate) fn pull(
+        self,
+        grad: Tensor,
+        ask: Ask,
+        into: &mut Gradients,
+    ) -> Result<Option<Tensor>> {
         let Recorded { unit, x, kept, y } = self;
         drop(y);
         let Conv {
@@ -278,7 +302,8 @@ impl Recorded {
                 };
                 match (own, &scale) {
                     (Some(n), Some(scale)) if weight.trains() || n.weight.trains() => {
-                        let (dw, ds) = conv2d::backward_weight_scaled(&x, &filter, scale, &grad, how)?;
+                        let (dw, ds) =
+                            conv2d::backward_weight_scaled(&x, &filter, scale, &grad, how)?;
                         into.add(weight, dw)?;
                         if let (true, Some(sums)) = (n.weight.trains(), &sums) {
                             let mut mean = n.mean.detached();

@@ -148,7 +148,11 @@ impl Network {
             return Vec::new();
         }
         let node = Node::Chain(vec![Node::Adaptive(1, 1), Node::Flatten]);
-        vec![Arc::new(Piece::new("pool", node, format!("({})", self.width)))]
+        vec![Arc::new(Piece::new(
+            "pool",
+            node,
+            format!("({})", self.width),
+        ))]
     }
 
     /// The classifier that belongs to it, under its own name.

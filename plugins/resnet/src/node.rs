@@ -3,8 +3,8 @@
 //! Activations are `(batch, height, width, channels)`.
 
 use candle_core::Tensor;
-use tlkit_core::nn::{Gradients, Linear, Param};
 use tlkit_core::Result;
+use tlkit_core::nn::{Gradients, Linear, Param};
 use tlkit_ops::pool::{self, Window};
 use tlkit_ops::{linear, relu};
 
@@ -60,9 +60,7 @@ impl Shortcut {
 fn subsample(x: &Tensor, stride: usize, pad: usize) -> Result<Tensor> {
     let (_, h, w, _) = x.dims4()?;
     let every = |n: usize| Tensor::arange_step(0u32, n as u32, stride as u32, x.device());
-    let y = x
-        .index_select(&every(h)?, 1)?
-        .index_select(&every(w)?, 2)?;
+    let y = x.index_select(&every(h)?, 1)?.index_select(&every(w)?, 2)?;
     Ok(y.pad_with_zeros(3, pad, pad)?.contiguous()?)
 }
 
@@ -158,8 +156,7 @@ impl Node {
         match self {
             Node::Chain(all) => all.iter().try_fold(x, |x, node| node.run(x, norms)),
             Node::Branches(all) => {
-                let parts: Result<Vec<_>> =
-                    all.iter().map(|n| n.run(x.clone(), norms)).collect();
+                let parts: Result<Vec<_>> = all.iter().map(|n| n.run(x.clone(), norms)).collect();
                 Ok(Tensor::cat(&parts?, 3)?)
             }
             node => Ok(node.record(x, norms)?.0),
@@ -280,14 +277,22 @@ enum Around {
 
 impl Back {
     /// The gradient of the input, where it is asked for. `masked`: the gradient is zero already where this node's last ReLU was.
-    pub(crate) fn pull(self, grad: Tensor, masked: bool, ask: Ask, into: &mut Gradients) -> Result<Option<Tensor>> {
+    pub(crate) fn pull(
+        self,
+        grad: Tensor,
+        masked: bool,
+        ask: Ask,
+        into: &mut Gradients,
+    ) -> Result<Option<Tensor>> {
         match self.kind {
             Kind::Conv(recorded) => {
                 let grad = recorded.below_relu(&grad, masked)?;
                 recorded.pull(grad, ask, into)
             }
             Kind::Max(saved) => plain(pool::max_backward(&saved, &grad), &ask),
-            Kind::Average(size, window) => plain(pool::average_backward(size, &window, &grad), &ask),
+            Kind::Average(size, window) => {
+                plain(pool::average_backward(size, &window, &grad), &ask)
+            }
             Kind::Adaptive(size) => plain(pool::adaptive_backward(size, &grad), &ask),
             Kind::Chain(backs) => {
                 let (mut grad, mut masked, mut ask) = (grad, masked, Some(ask));

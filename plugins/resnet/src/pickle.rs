@@ -20,9 +20,8 @@ const VALUES: usize = 4 << 20;
 /// Every tensor of a file, by name. Where the file holds more than a dictionary of tensors, the one under `state_dict`,
 /// `model_state_dict` or `model`.
 pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<BTreeMap<String, Tensor>> {
-    let broken = |e: &dyn std::fmt::Display| {
-        Error::msg(format!("{file}: not a whole PyTorch file ({e})"))
-    };
+    let broken =
+        |e: &dyn std::fmt::Display| Error::msg(format!("{file}: not a whole PyTorch file ({e})"));
     if bytes.starts_with(&[0x80]) {
         return Err(Error::msg(format!(
             "{file}: written by PyTorch before 1.6, which this tool does not read; load it there and save it again, best as safetensors"
@@ -53,7 +52,10 @@ pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<BTreeMap<String, Tensor>>
         .map_err(|why| Error::msg(format!("{file}: {why}")))?;
     let mut tensors = BTreeMap::new();
     let mut storages: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for (name, info) in machine.state(&root).ok_or_else(|| broken(&"no dictionary of tensors in it"))? {
+    for (name, info) in machine
+        .state(&root)
+        .ok_or_else(|| broken(&"no dictionary of tensors in it"))?
+    {
         let storage = &info.storage;
         if !storages.contains_key(&storage.key) {
             let wanted = format!("{folder}data/{}", storage.key);
@@ -112,7 +114,9 @@ impl Info {
         let last = shape
             .iter()
             .zip(&self.stride)
-            .try_fold(self.offset, |at, (&d, &s)| at.checked_add((d - 1).checked_mul(s)?))
+            .try_fold(self.offset, |at, (&d, &s)| {
+                at.checked_add((d - 1).checked_mul(s)?)
+            })
             .filter(|&last| last < self.storage.count)
             .ok_or_else(outside)?;
         let mut expected = 1;
@@ -201,11 +205,13 @@ impl<'a> Machine<'a> {
         let Value::Dict(entries) = root else {
             return None;
         };
-        ["state_dict", "model_state_dict", "model"].iter().find_map(|wanted| {
-            let mut pairs = self.heap[*entries].chunks_exact(2);
-            let pair = pairs.find(|p| matches!(&p[0], Value::Text(k) if **k == **wanted))?;
-            self.tensors(&pair[1])
-        })
+        ["state_dict", "model_state_dict", "model"]
+            .iter()
+            .find_map(|wanted| {
+                let mut pairs = self.heap[*entries].chunks_exact(2);
+                let pair = pairs.find(|p| matches!(&p[0], Value::Text(k) if **k == **wanted))?;
+                self.tensors(&pair[1])
+            })
     }
 
     /// A dictionary's tensors, if it has any.
@@ -253,7 +259,9 @@ impl<'a> Machine<'a> {
 
     fn text(&mut self, n: usize) -> Answer<Rc<str>> {
         let text = std::str::from_utf8(self.bytes(n)?);
-        Ok(text.map_err(|_| "its pickle has a text that is not UTF-8")?.into())
+        Ok(text
+            .map_err(|_| "its pickle has a text that is not UTF-8")?
+            .into())
     }
 
     fn line(&mut self) -> Answer<String> {
@@ -273,11 +281,15 @@ impl<'a> Machine<'a> {
     }
 
     fn pop(&mut self) -> Answer<Value> {
-        self.stack.pop().ok_or_else(|| "its pickle takes from an empty stack".to_string())
+        self.stack
+            .pop()
+            .ok_or_else(|| "its pickle takes from an empty stack".to_string())
     }
 
     fn last(&self) -> Answer<&Value> {
-        self.stack.last().ok_or_else(|| "its pickle takes from an empty stack".to_string())
+        self.stack
+            .last()
+            .ok_or_else(|| "its pickle takes from an empty stack".to_string())
     }
 
     /// All values above the last mark, which goes too.
@@ -355,7 +367,11 @@ impl<'a> Machine<'a> {
                     }
                     let x = self.number(n)?;
                     let shift = 64 - 8 * n as u32;
-                    let x = if n == 0 { 0 } else { ((x << shift) as i64) >> shift };
+                    let x = if n == 0 {
+                        0
+                    } else {
+                        ((x << shift) as i64) >> shift
+                    };
                     self.push(Value::Int(x))?;
                 }
                 b'G' => {
@@ -384,7 +400,9 @@ impl<'a> Machine<'a> {
                 0x85..=0x87 => {
                     let n = usize::from(code - 0x84);
                     let from = self.stack.len().checked_sub(n);
-                    let values = self.stack.split_off(from.ok_or("its pickle takes from an empty stack")?);
+                    let values = self
+                        .stack
+                        .split_off(from.ok_or("its pickle takes from an empty stack")?);
                     let tuple = self.hold(values)?;
                     self.push(Value::Tuple(tuple))?;
                 }
@@ -466,75 +484,96 @@ impl<'a> Machine<'a> {
         }
     }
 
-/// The only calls there are.
-fn call(&mut self, callable: &Value, arguments: &Value) -> Answer<Value> {
-    let Value::Global(name) = callable else {
-        return Err(refused("calls what is no function"));
-    };
-    let Value::Tuple(arguments) = arguments else {
-        return Err(refused("calls a function without a list of arguments"));
-    };
-    let arguments = self.heap[*arguments].clone();
-    match &**name {
-        "collections.OrderedDict" => Ok(Value::Dict(self.hold(Vec::new())?)),
-        "torch._utils._rebuild_parameter" => match arguments.first() {
-            Some(tensor @ Value::Tensor(_)) => Ok(tensor.clone()),
-            _ => Err("its pickle makes a parameter of what is no tensor".into()),
-        },
-        "torch._utils._rebuild_tensor_v2" => match &arguments[..] {
-            [Value::Storage(storage), Value::Int(offset), Value::Tuple(shape), Value::Tuple(stride), ..]
-                if self.heap[*shape].len() == self.heap[*stride].len() && self.heap[*shape].len() <= 8 =>
-            {
-                let whole = |values: &[Value]| -> Option<Vec<usize>> {
-                    let number = |v: &Value| match v {
-                        Value::Int(x) => usize::try_from(*x).ok(),
-                        _ => None,
+    /// The only calls there are.
+    fn call(&mut self, callable: &Value, arguments: &Value) -> Answer<Value> {
+        let Value::Global(name) = callable else {
+            return Err(refused("calls what is no function"));
+        };
+        let Value::Tuple(arguments) = arguments else {
+            return Err(refused("calls a function without a list of arguments"));
+        };
+        let arguments = self.heap[*arguments].clone();
+        match &**name {
+            "collections.OrderedDict" => Ok(Value::Dict(self.hold(Vec::new())?)),
+            "torch._utils._rebuild_parameter" => match arguments.first() {
+                Some(tensor @ Value::Tensor(_)) => Ok(tensor.clone()),
+                _ => Err("its pickle makes a parameter of what is no tensor".into()),
+            },
+            "torch._utils._rebuild_tensor_v2" => match &arguments[..] {
+                [
+                    Value::Storage(storage),
+                    Value::Int(offset),
+                    Value::Tuple(shape),
+                    Value::Tuple(stride),
+                    ..,
+                ] if self.heap[*shape].len() == self.heap[*stride].len()
+                    && self.heap[*shape].len() <= 8 =>
+                {
+                    let whole = |values: &[Value]| -> Option<Vec<usize>> {
+                        let number = |v: &Value| match v {
+                            Value::Int(x) => usize::try_from(*x).ok(),
+                            _ => None,
+                        };
+                        values.iter().map(number).collect()
                     };
-                    values.iter().map(number).collect()
-                };
-                let numbers = (usize::try_from(*offset), whole(&self.heap[*shape]), whole(&self.heap[*stride]));
-                let (Ok(offset), Some(shape), Some(stride)) = numbers else {
-                    return Err("its pickle has a tensor of a negative size".into());
-                };
-                Ok(Value::Tensor(Rc::new(Info {
-                    storage: storage.clone(),
-                    offset,
-                    shape,
-                    stride,
-                })))
-            }
-            _ => Err("its pickle has a tensor that is not described as PyTorch does".into()),
-        },
-        name => Err(refused(&format!("calls {name}"))),
+                    let numbers = (
+                        usize::try_from(*offset),
+                        whole(&self.heap[*shape]),
+                        whole(&self.heap[*stride]),
+                    );
+                    let (Ok(offset), Some(shape), Some(stride)) = numbers else {
+                        return Err("its pickle has a tensor of a negative size".into());
+                    };
+                    Ok(Value::Tensor(Rc::new(Info {
+                        storage: storage.clone(),
+                        offset,
+                        shape,
+                        stride,
+                    })))
+                }
+                _ => Err("its pickle has a tensor that is not described as PyTorch does".into()),
+            },
+            name => Err(refused(&format!("calls {name}"))),
+        }
     }
-}
 
-/// `("storage", torch.FloatStorage, "0", "cpu", count)`
-fn storage(&self, id: &Value) -> Answer<Value> {
-    let broken = || "its pickle has a storage that is not described as PyTorch does".to_string();
-    let Value::Tuple(parts) = id else {
-        return Err(broken());
-    };
-    let [Value::Text(_), Value::Global(class), Value::Text(key), _, Value::Int(count)] = &self.heap[*parts][..]
-    else {
-        return Err(broken());
-    };
-    let dtype = match class.strip_prefix("torch.") {
-        Some("FloatStorage") => DType::F32,
-        Some("DoubleStorage") => DType::F64,
-        Some("HalfStorage") => DType::F16,
-        Some("BFloat16Storage") => DType::BF16,
-        Some("LongStorage") => DType::I64,
-        Some("ByteStorage") => DType::U8,
-        _ => return Err(format!("its pickle has numbers of the type {class}, which are not read")),
-    };
-    let count = usize::try_from(*count).map_err(|_| broken())?;
-    Ok(Value::Storage(Rc::new(Storage {
-        key: key.to_string(),
-        dtype,
-        count,
-    })))
-}
+    /// `("storage", torch.FloatStorage, "0", "cpu", count)`
+    fn storage(&self, id: &Value) -> Answer<Value> {
+        let broken =
+            || "its pickle has a storage that is not described as PyTorch does".to_string();
+        let Value::Tuple(parts) = id else {
+            return Err(broken());
+        };
+        let [
+            Value::Text(_),
+            Value::Global(class),
+            Value::Text(key),
+            _,
+            Value::Int(count),
+        ] = &self.heap[*parts][..]
+        else {
+            return Err(broken());
+        };
+        let dtype = match class.strip_prefix("torch.") {
+            Some("FloatStorage") => DType::F32,
+            Some("DoubleStorage") => DType::F64,
+            Some("HalfStorage") => DType::F16,
+            Some("BFloat16Storage") => DType::BF16,
+            Some("LongStorage") => DType::I64,
+            Some("ByteStorage") => DType::U8,
+            _ => {
+                return Err(format!(
+                    "its pickle has numbers of the type {class}, which are not read"
+                ));
+            }
+        };
+        let count = usize::try_from(*count).map_err(|_| broken())?;
+        Ok(Value::Storage(Rc::new(Storage {
+            key: key.to_string(),
+            dtype,
+            count,
+        })))
+    }
 }
 
 fn refused(what: &str) -> String {

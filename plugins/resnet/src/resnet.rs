@@ -67,7 +67,14 @@ pub(crate) fn imagenet(
         )));
     }
     let stem = Node::Chain(vec![
-        Node::Conv(Box::new(unit(scope, ("conv1", "bn1"), (3, 64), 7, 2, true)?)),
+        Node::Conv(Box::new(unit(
+            scope,
+            ("conv1", "bn1"),
+            (3, 64),
+            7,
+            2,
+            true,
+        )?)),
         Node::Max(Window::new(3, 2, 1)),
     ]);
     let mut stages: Vec<Arc<dyn Stage>> = vec![Arc::new(Piece::new("stem", stem, shape(64)))];
@@ -91,7 +98,11 @@ pub(crate) fn imagenet(
             nodes.push(Node::Residual(main, shortcut));
             inputs = outputs;
         }
-        stages.push(Arc::new(Piece::new(&name, Node::Chain(nodes), shape(outputs))));
+        stages.push(Arc::new(Piece::new(
+            &name,
+            Node::Chain(nodes),
+            shape(outputs),
+        )));
     }
     Ok((stages, inputs))
 }
@@ -101,7 +112,14 @@ pub(crate) fn cifar(scope: &Scope<'_>, n: usize) -> Result<(Vec<Arc<dyn Stage>>,
     if n == 0 {
         return Err(refuse("a ResNet has one or more blocks a layer".into()));
     }
-    let stem = Node::Conv(Box::new(unit(scope, ("conv1", "bn1"), (3, 16), 3, 1, true)?));
+    let stem = Node::Conv(Box::new(unit(
+        scope,
+        ("conv1", "bn1"),
+        (3, 16),
+        3,
+        1,
+        true,
+    )?));
     let mut stages: Vec<Arc<dyn Stage>> = vec![Arc::new(Piece::new("stem", stem, shape(16)))];
     let mut inputs = 16;
     for (i, outputs) in [16, 32, 64].into_iter().enumerate() {
@@ -121,7 +139,11 @@ pub(crate) fn cifar(scope: &Scope<'_>, n: usize) -> Result<(Vec<Arc<dyn Stage>>,
             nodes.push(Node::Residual(main, shortcut));
             inputs = outputs;
         }
-        stages.push(Arc::new(Piece::new(&name, Node::Chain(nodes), shape(outputs))));
+        stages.push(Arc::new(Piece::new(
+            &name,
+            Node::Chain(nodes),
+            shape(outputs),
+        )));
     }
     Ok((stages, inputs))
 }

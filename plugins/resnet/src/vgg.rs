@@ -32,7 +32,11 @@ pub(crate) fn build(
     let mut stages: Vec<Arc<dyn Stage>> = Vec::new();
     // torchvision numbers convolution, norm, ReLU and pooling alike.
     let (mut inputs, mut index) = (3, 0);
-    for (i, (n, outputs)) in convolutions.into_iter().zip([64, 128, 256, 512, 512]).enumerate() {
+    for (i, (n, outputs)) in convolutions
+        .into_iter()
+        .zip([64, 128, 256, 512, 512])
+        .enumerate()
+    {
         let mut nodes = Vec::with_capacity(n + 1);
         for _ in 0..n {
             let (conv, after) = (index.to_string(), (index + 1).to_string());
@@ -44,14 +48,20 @@ pub(crate) fn build(
                 how: Conv2d::new(1, 1),
                 relu: true,
             };
-            nodes.push(Node::Conv(Box::new(Conv::new(&features, inputs, outputs, plan)?)));
+            nodes.push(Node::Conv(Box::new(Conv::new(
+                &features, inputs, outputs, plan,
+            )?)));
             inputs = outputs;
             index += if norm { 3 } else { 2 };
         }
         nodes.push(Node::Max(Window::new(2, 2, 0)));
         index += 1;
         let name = format!("block{}", i + 1);
-        stages.push(Arc::new(Piece::new(&name, Node::Chain(nodes), shape(outputs))));
+        stages.push(Arc::new(Piece::new(
+            &name,
+            Node::Chain(nodes),
+            shape(outputs),
+        )));
     }
     if !dense {
         return Ok((stages, inputs));

@@ -11,8 +11,8 @@ use tlkit_resnet::{Architecture, Checkpoint, Network};
 /// A zip archive with these entries, stored, as PyTorch writes it.
 fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default()
-        .compression_method(zip::CompressionMethod::Stored);
+    let options =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     for (name, bytes) in entries {
         zip.start_file(*name, options).unwrap();
         zip.write_all(bytes).unwrap();
@@ -53,10 +53,19 @@ fn a_hostile_pickle_is_refused_and_never_executed() {
     assert!(text.contains("safetensors"), "{text}");
     assert!(!witness.exists());
     // The instructions that call by other ways.
-    for (code, name) in [(b'i', "0x69"), (b'o', "0x6f"), (0x81, "0x81"), (0x92, "0x92"), (0x82, "0x82")] {
+    for (code, name) in [
+        (b'i', "0x69"),
+        (b'o', "0x6f"),
+        (0x81, "0x81"),
+        (0x92, "0x92"),
+        (0x82, "0x82"),
+    ] {
         let program = [b"\x80\x02cos\nsystem\n)".as_slice(), &[code, b'.']].concat();
         let text = error(folder.path(), &archive(&[("archive/data.pkl", &program)]));
-        assert!(text.contains(name) && text.contains("nothing of it was executed"), "{text}");
+        assert!(
+            text.contains(name) && text.contains("nothing of it was executed"),
+            "{text}"
+        );
     }
     assert!(!witness.exists());
 }
@@ -70,13 +79,22 @@ fn broken_archives_say_what_is_wrong() {
         (archive(&[("archive/version", b"3")]), "no data.pkl"),
         (b"\x80\x02}.".to_vec(), "before 1.6"),
         (pickle(b"\x80\x02}"), "ends in the middle"),
-        (pickle(b"\x80\x02X\xff\xff\xff\xffabc"), "ends in the middle"),
+        (
+            pickle(b"\x80\x02X\xff\xff\xff\xffabc"),
+            "ends in the middle",
+        ),
         (pickle(b"\x80\x02R."), "empty stack"),
         (pickle(b"\x80\x02h\x07."), "never kept"),
         (pickle(b"\x80\x02}K\x01a."), "no list"),
         (pickle(b"\x80\x02}."), "no dictionary of tensors"),
-        (pickle(b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R."), "not described as PyTorch does"),
-        (pickle(&[b"\x80\x02)".as_slice(), &vec![0x85; 5 << 20], b"."].concat()), "grows without end"),
+        (
+            pickle(b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R."),
+            "not described as PyTorch does",
+        ),
+        (
+            pickle(&[b"\x80\x02)".as_slice(), &vec![0x85; 5 << 20], b"."].concat()),
+            "grows without end",
+        ),
         (Vec::new(), "neither a whole safetensors file"),
     ] {
         let text = error(folder.path(), &bytes);
@@ -98,7 +116,9 @@ fn one_tensor(shape: (u8, u8), stride: (u8, u8), offset: u8) -> Vec<u8> {
     let mut p = b"\x80\x02}q\x00X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n(".to_vec();
     p.extend(b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x06tQ");
     p.extend([b'K', offset, b'K', shape.0, b'K', shape.1, 0x86]);
-    p.extend([b'K', stride.0, b'K', stride.1, 0x86, 0x89, b'}', b't', b'R', b's', b'.']);
+    p.extend([
+        b'K', stride.0, b'K', stride.1, 0x86, 0x89, b'}', b't', b'R', b's', b'.',
+    ]);
     p
 }
 
@@ -107,7 +127,11 @@ fn a_tensor_outside_its_storage_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let data: Vec<u8> = (0..6).flat_map(|i| (i as f32).to_le_bytes()).collect();
     let whole = |p: &[u8]| archive(&[("a/data.pkl", p), ("a/data/0", &data)]);
-    for (shape, stride, offset) in [((2, 3), (3, 1), 1), ((3, 3), (3, 1), 0), ((200, 200), (0, 0), 0)] {
+    for (shape, stride, offset) in [
+        ((2, 3), (3, 1), 1),
+        ((3, 3), (3, 1), 0),
+        ((200, 200), (0, 0), 0),
+    ] {
         let text = error(folder.path(), &whole(&one_tensor(shape, stride, offset)));
         assert!(text.contains("outside its storage"), "{text}");
     }
@@ -116,7 +140,10 @@ fn a_tensor_outside_its_storage_is_an_error() {
         let text = error(folder.path(), &whole(&one_tensor(shape, stride, 0)));
         assert!(text.contains("not a ResNet"), "{text}");
     }
-    let half = archive(&[("a/data.pkl", &one_tensor((2, 3), (3, 1), 0)), ("a/data/0", &data[..20])]);
+    let half = archive(&[
+        ("a/data.pkl", &one_tensor((2, 3), (3, 1), 0)),
+        ("a/data/0", &data[..20]),
+    ]);
     let text = error(folder.path(), &half);
     assert!(text.contains("has 20 of 24 bytes"), "{text}");
     let absent = archive(&[("a/data.pkl", &one_tensor((2, 3), (3, 1), 0))]);
@@ -131,7 +158,10 @@ fn python() -> Option<PathBuf> {
     match has {
         Ok(out) if out.status.success() => Some(python),
         _ => {
-            println!("skipped: no torchvision for {} (set TLKIT_PYTHON)", python.display());
+            println!(
+                "skipped: no torchvision for {} (set TLKIT_PYTHON)",
+                python.display()
+            );
             None
         }
     }
@@ -170,18 +200,38 @@ print(float(m.float().layer4[1].conv2.weight.sum()))
         .arg(folder.path())
         .output()
         .unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let sum: f64 = String::from_utf8(out.stdout).unwrap().trim().parse().unwrap();
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    let sum: f64 = String::from_utf8(out.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
     for name in ["plain.pth", "wrapped.pt", "strided.pth"] {
         let found = Found::File(Blob::Path(folder.path().join(name)));
         let checkpoint = Checkpoint::open(name, &found).unwrap();
         assert_eq!(checkpoint.architecture.name(), Some("resnet18"));
-        assert_eq!(checkpoint.classes, if name == "strided.pth" { 512 } else { 7 });
+        assert_eq!(
+            checkpoint.classes,
+            if name == "strided.pth" { 512 } else { 7 }
+        );
         let (store, _) = load(&checkpoint);
         let w = store.get("model.layer4.1.conv2.weight").unwrap().detached();
-        let got = w.to_dtype(DType::F64).unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap();
+        let got = w
+            .to_dtype(DType::F64)
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .to_scalar::<f64>()
+            .unwrap();
         if name != "strided.pth" {
-            assert!((got - sum).abs() < 0.05 * sum.abs().max(1.0), "{got} against {sum}");
+            assert!(
+                (got - sum).abs() < 0.05 * sum.abs().max(1.0),
+                "{got} against {sum}"
+            );
         }
     }
     let found = Found::File(Blob::Path(folder.path().join("vgg.pth")));
@@ -213,27 +263,42 @@ fn names_of_transformers_load_as_torchvisions() {
             };
         };
         let words: Vec<&str> = rest.split('.').collect();
-        let at = format!("resnet.encoder.stages.{}.layers.{}", words[0].parse::<usize>().unwrap() - 1, words[1]);
+        let at = format!(
+            "resnet.encoder.stages.{}.layers.{}",
+            words[0].parse::<usize>().unwrap() - 1,
+            words[1]
+        );
         match words[2] {
             "downsample" if words[3] == "0" => format!("{at}.shortcut.convolution.{}", words[4]),
             "downsample" => format!("{at}.shortcut.normalization.{}", words[4]),
             w => {
                 let i = w[w.len() - 1..].parse::<usize>().unwrap() - 1;
-                let kind = if w.starts_with("conv") { "convolution" } else { "normalization" };
+                let kind = if w.starts_with("conv") {
+                    "convolution"
+                } else {
+                    "normalization"
+                };
                 format!("{at}.layer.{i}.{kind}.{}", words[3])
             }
         }
     };
-    let tensors: std::collections::HashMap<String, Tensor> =
-        store.all().iter().map(|p| (theirs(p.name()), p.detached())).collect();
+    let tensors: std::collections::HashMap<String, Tensor> = store
+        .all()
+        .iter()
+        .map(|p| (theirs(p.name()), p.detached()))
+        .collect();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     candle_core::safetensors::save(&tensors, &path).unwrap();
-    let config = r#"{"model_type": "resnet", "image_mean": [0.1, 0.2, 0.3], "image_std": [1.0, 2.0, 3.0]}"#;
+    let config =
+        r#"{"model_type": "resnet", "image_mean": [0.1, 0.2, 0.3], "image_std": [1.0, 2.0, 3.0]}"#;
     std::fs::write(folder.path().join("preprocessor_config.json"), config).unwrap();
     let checkpoint = Checkpoint::open("x", &Found::Folder(folder.path().to_path_buf())).unwrap();
     assert_eq!(checkpoint.architecture, small);
-    assert_eq!((checkpoint.mean, checkpoint.std), ([0.1, 0.2, 0.3], [1.0, 2.0, 3.0]));
+    assert_eq!(
+        (checkpoint.mean, checkpoint.std),
+        ([0.1, 0.2, 0.3], [1.0, 2.0, 3.0])
+    );
     let (loaded, _) = load(&checkpoint);
     for p in store.all() {
         let name = p.name().replacen("m.", "model.", 1);
@@ -248,5 +313,8 @@ fn a_folder_without_weights_says_which_are_looked_for() {
     let folder = tempfile::tempdir().unwrap();
     let found = Found::Folder(folder.path().to_path_buf());
     let text = Checkpoint::open("x", &found).err().unwrap().to_string();
-    assert!(text.contains("has no weights") && text.contains("model.safetensors"), "{text}");
+    assert!(
+        text.contains("has no weights") && text.contains("model.safetensors"),
+        "{text}"
+    );
 }

@@ -47,8 +47,13 @@ fn net(architecture: &Architecture) -> Net {
             _ => continue,
         };
         let noise = Stream::new(1).purpose(p.name()).uniforms(p.count());
-        let values = noise.iter().map(|u| shift + 0.4 * (u - 0.5)).collect::<Vec<_>>();
-        p.var().set(&Tensor::from_vec(values, p.dims(), &Device::Cpu).unwrap()).unwrap();
+        let values = noise
+            .iter()
+            .map(|u| shift + 0.4 * (u - 0.5))
+            .collect::<Vec<_>>();
+        p.var()
+            .set(&Tensor::from_vec(values, p.dims(), &Device::Cpu).unwrap())
+            .unwrap();
     }
     let mut stages = network.stages().to_vec();
     stages.extend(network.pooling());
@@ -69,12 +74,17 @@ fn pass(norm: NormMode, training: bool) -> Pass {
 }
 
 fn gradients(net: &Net, pass: &Pass) -> (Tensor, Gradients) {
-    let (taps, recording) = net.chain.record(0, Flow::start(&net.batch), pass, &[]).unwrap();
+    let (taps, recording) = net
+        .chain
+        .record(0, Flow::start(&net.batch), pass, &[])
+        .unwrap();
     let weights = Stream::new(9).normals(taps.features.elem_count());
     let weights = Tensor::from_vec(weights, taps.features.dims(), &Device::Cpu).unwrap();
     let loss = (&taps.features * weights).unwrap().sum_all().unwrap();
     let mut into = Gradients::default();
-    recording.pull(&loss.backward().unwrap(), &mut into).unwrap();
+    recording
+        .pull(&loss.backward().unwrap(), &mut into)
+        .unwrap();
     (taps.features.detach(), into)
 }
 
@@ -85,7 +95,10 @@ fn values(t: &Tensor) -> Vec<f32> {
 fn gap(a: &Tensor, b: &Tensor) -> f32 {
     let (a, b) = (values(a), values(b));
     let scale = b.iter().fold(1e-6f32, |m, x| m.max(x.abs()));
-    a.iter().zip(&b).fold(0f32, |m, (x, y)| m.max((x - y).abs())) / scale
+    a.iter()
+        .zip(&b)
+        .fold(0f32, |m, (x, y)| m.max((x - y).abs()))
+        / scale
 }
 
 /// Every stage apart: input, output and every gradient.
@@ -106,7 +119,11 @@ fn the_way_back_by_hand_agrees_with_candles_own() {
                 let (mut ours, mut theirs) = (Gradients::default(), Gradients::default());
                 let dx = back.pull(&grad, &mut ours).unwrap().unwrap();
                 let expected_dx = graph.pull(&grad, &mut theirs).unwrap().unwrap();
-                assert!(gap(&dx, &expected_dx) < 2e-4, "{what}: {}", gap(&dx, &expected_dx));
+                assert!(
+                    gap(&dx, &expected_dx) < 2e-4,
+                    "{what}: {}",
+                    gap(&dx, &expected_dx)
+                );
                 assert_eq!(ours.iter().count(), theirs.iter().count(), "{what}");
                 for (name, g) in theirs.iter() {
                     let role = net.store.get(name).unwrap().role();
@@ -141,7 +158,9 @@ fn statistics_follow_by_the_mode_and_a_frozen_stage_keeps_its() {
     let start = statistics(&net);
     gradients(&net, &pass(NormMode::Frozen, true));
     assert_eq!(statistics(&net), start, "frozen");
-    net.chain.predict(&net.batch, &pass(NormMode::Train, false)).unwrap();
+    net.chain
+        .predict(&net.batch, &pass(NormMode::Train, false))
+        .unwrap();
     assert_eq!(statistics(&net), start, "prediction");
     net.store.train_only(&Select::name("m.layer2.*"));
     gradients(&net, &pass(NormMode::Train, true));
@@ -150,11 +169,18 @@ fn statistics_follow_by_the_mode_and_a_frozen_stage_keeps_its() {
     }
     net.store.train_only(&Select::Nothing);
     let before = statistics(&net);
-    net.chain.predict(&net.batch, &pass(NormMode::Adapt, false)).unwrap();
+    net.chain
+        .predict(&net.batch, &pass(NormMode::Adapt, false))
+        .unwrap();
     for ((name, old), (_, new)) in before.iter().zip(&statistics(&net)) {
         assert_ne!(old, new, "{name}: adapting follows though nothing trains");
     }
-    assert!(net.store.select(&Select::All).iter().all(|p| p.role() != Role::Statistic));
+    assert!(
+        net.store
+            .select(&Select::All)
+            .iter()
+            .all(|p| p.role() != Role::Statistic)
+    );
 }
 
 #[test]
@@ -163,17 +189,29 @@ fn what_trains_has_a_gradient_and_nothing_else() {
         let net = net(&architecture);
         for which in [
             Select::All,
-            Select::Roles(vec![Role::NormWeight, Role::NormBias], Box::new(Select::All)),
+            Select::Roles(
+                vec![Role::NormWeight, Role::NormBias],
+                Box::new(Select::All),
+            ),
             Select::Roles(vec![Role::Weight], Box::new(Select::All)),
             Select::Names(vec!["m.layer2.*".into(), "m.features.1*".into()]),
         ] {
             net.store.train_only(&which);
             for norm in [NormMode::Frozen, NormMode::Train] {
                 let (_, grads) = gradients(&net, &pass(norm, true));
-                let wanted: Vec<_> = net.store.select(&which).iter().map(|p| p.name().to_string()).collect();
+                let wanted: Vec<_> = net
+                    .store
+                    .select(&which)
+                    .iter()
+                    .map(|p| p.name().to_string())
+                    .collect();
                 let got: Vec<_> = grads.iter().map(|(n, _)| n.clone()).collect();
                 assert_eq!(got, wanted, "{architecture:?} {which:?}");
-                assert!(grads.iter().all(|(_, g)| values(g).iter().all(|v| v.is_finite())));
+                assert!(
+                    grads
+                        .iter()
+                        .all(|(_, g)| values(g).iter().all(|v| v.is_finite()))
+                );
             }
         }
     }
@@ -193,7 +231,10 @@ fn prediction_is_what_training_records() {
 #[test]
 fn bits_do_not_depend_on_threads() {
     let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         pool.install(|| {
             let net = net(&small()[1]);
             let (features, grads) = gradients(&net, &pass(NormMode::Train, true));

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use tlkit_core::data::Found;
 use tlkit_core::model::Model;
-use tlkit_core::nn::{Activation, Batch, Dense, Flow, Gradients, NormMode, Pass, Role, Select, Stage, Store};
+use tlkit_core::nn::{
+    Activation, Batch, Dense, Flow, Gradients, NormMode, Pass, Role, Select, Stage, Store,
+};
 use tlkit_core::random::Stream;
 use tlkit_core::strategy::{Group, Objective, Step, Term, Update};
 use tlkit_core::task::Head;
@@ -116,11 +118,21 @@ fn fill(store: &Store, inception: bool) {
     if inception {
         // The auxiliary head, which this network does not have.
         for conv in ["conv0", "conv1"] {
-            for tensor in ["conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var", "bn.num_batches_tracked"] {
+            for tensor in [
+                "conv.weight",
+                "bn.weight",
+                "bn.bias",
+                "bn.running_mean",
+                "bn.running_var",
+                "bn.num_batches_tracked",
+            ] {
                 names.push(format!("AuxLogits.{conv}.{tensor}"));
             }
         }
-        names.extend(["AuxLogits.fc.weight".to_string(), "AuxLogits.fc.bias".to_string()]);
+        names.extend([
+            "AuxLogits.fc.weight".to_string(),
+            "AuxLogits.fc.bias".to_string(),
+        ]);
     }
     names.sort();
     for p in all {
@@ -190,7 +202,8 @@ fn check(name: &str) {
         ("train_batch_norm", NormMode::Train),
     ] {
         let Some(want) = row.get(mode) else { continue };
-        let norms: BTreeMap<String, f64> = serde_json::from_value(want["grad_norms"].clone()).unwrap();
+        let norms: BTreeMap<String, f64> =
+            serde_json::from_value(want["grad_norms"].clone()).unwrap();
         let gaps: BTreeMap<String, f64> = serde_json::from_value(want["grad_gap"].clone()).unwrap();
         let largest = norms.values().copied().fold(0.0, f64::max);
         assert!(norms.len() > 20);
@@ -202,9 +215,16 @@ fn check(name: &str) {
             let loss_gap = (loss - wanted_loss).abs() / wanted_loss.abs();
             let (mut worst, mut far) = ((0f64, ""), Vec::new());
             for (tensor, &wanted) in &norms {
-                let got = norm_of(grads.get(&format!("model.{tensor}")).unwrap_or_else(|| panic!("no gradient for {tensor}")));
+                let got = norm_of(
+                    grads
+                        .get(&format!("model.{tensor}"))
+                        .unwrap_or_else(|| panic!("no gradient for {tensor}")),
+                );
                 if wanted < 1e-6 * largest {
-                    assert!((got - wanted).abs() < 1e-7, "{name}, {mode}: {tensor} {got}, zero in mathematics");
+                    assert!(
+                        (got - wanted).abs() < 1e-7,
+                        "{name}, {mode}: {tensor} {got}, zero in mathematics"
+                    );
                     continue;
                 }
                 let allowed = match dtype {
@@ -229,7 +249,15 @@ fn check(name: &str) {
                 worst.1
             );
             if std::env::var_os("TLKIT_SURVEY").is_some() {
-                println!("{} too far; logits {:?}", far.len(), logits.to_dtype(DType::F64).unwrap().to_vec2::<f64>().unwrap()[0]);
+                println!(
+                    "{} too far; logits {:?}",
+                    far.len(),
+                    logits
+                        .to_dtype(DType::F64)
+                        .unwrap()
+                        .to_vec2::<f64>()
+                        .unwrap()[0]
+                );
                 continue;
             }
             assert!(far.is_empty(), "{}", far.join("\n"));
@@ -237,7 +265,11 @@ fn check(name: &str) {
             assert!(loss_gap < 1e-4, "{name}, {mode}: loss {loss_gap:.2e}");
             // Liveness: every trainable tensor has a gradient, and no statistic has one.
             for p in s.store.select(&Select::All) {
-                assert!(grads.get(p.name()).is_some(), "{} has no gradient", p.name());
+                assert!(
+                    grads.get(p.name()).is_some(),
+                    "{} has no gradient",
+                    p.name()
+                );
             }
             assert_eq!(grads.iter().count(), s.store.select(&Select::All).len());
         }
@@ -334,20 +366,34 @@ fn the_published_resnet20_trains_as_in_pytorch() {
                 let (_, loss, mut grads) = loss_and_gradients(&s, norm);
                 let gap = close(loss, want);
                 worst = worst.max(gap);
-                assert!(gap < 1e-3, "{mode}, step {step}: loss {loss}, PyTorch {want}");
+                assert!(
+                    gap < 1e-3,
+                    "{mode}, step {step}: loss {loss}, PyTorch {want}"
+                );
                 assert!(optimizer.step(&mut grads, step as u64, 10).unwrap());
             }
             let mut statistics = 0f64;
             for which in ["running_mean", "running_var"] {
-                let want: Vec<f64> = serde_json::from_value(golden[mode][format!("{which}_of_bn1")].clone()).unwrap();
-                let got = s.store.get(&format!("model.bn1.{which}")).unwrap().detached();
+                let want: Vec<f64> =
+                    serde_json::from_value(golden[mode][format!("{which}_of_bn1")].clone())
+                        .unwrap();
+                let got = s
+                    .store
+                    .get(&format!("model.bn1.{which}"))
+                    .unwrap()
+                    .detached();
                 let got = got.to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap();
                 for (a, b) in got.iter().zip(&want) {
                     statistics = statistics.max(close(*a, *b));
                 }
             }
-            println!("{mode}, {dtype:?}: losses {worst:.1e}, statistics {statistics:.1e}, logits {gap:.1e}");
-            assert!(statistics < 1e-3, "{mode}: running statistics {statistics:.2e}");
+            println!(
+                "{mode}, {dtype:?}: losses {worst:.1e}, statistics {statistics:.1e}, logits {gap:.1e}"
+            );
+            assert!(
+                statistics < 1e-3,
+                "{mode}: running statistics {statistics:.2e}"
+            );
         }
     }
 }
@@ -370,9 +416,16 @@ fn the_imagenet_trunk_loads() {
     assert_eq!(checkpoint.std, [0.229, 0.224, 0.225]);
     let store = Store::new(&Device::Cpu, DType::F32, 0);
     let weights = checkpoint.weights("model");
-    let network = Network::new(&store.scope("model").with_weights(weights.clone()), &expected).unwrap();
+    let network = Network::new(
+        &store.scope("model").with_weights(weights.clone()),
+        &expected,
+    )
+    .unwrap();
     let report = weights.finish().unwrap();
     assert_eq!(report.unexpected, Vec::<String>::new());
-    let names: Vec<_> = tlkit_core::task::Encoder::stages(&network).iter().map(|s| s.name().to_string()).collect();
+    let names: Vec<_> = tlkit_core::task::Encoder::stages(&network)
+        .iter()
+        .map(|s| s.name().to_string())
+        .collect();
     assert_eq!(names, ["stem", "layer1", "layer2", "layer3"]);
 }

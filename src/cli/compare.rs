@@ -171,10 +171,13 @@ fn run(
 
 /// The folder, held by this process; the experiment and the recipe of every cell written out.
 fn prepare(plan: &Plan, folder: &Path) -> Result<File, Failure> {
+    // What a kill at the very beginning leaves is ours.
+    let ours = [".lock", "recipes", "experiment.json.part"];
     let taken = folder.exists()
         && !folder.join("experiment.json").is_file()
-        && fs::read_dir(folder)
-            .is_ok_and(|mut e| e.any(|e| e.is_ok_and(|e| e.file_name() != ".lock")));
+        && fs::read_dir(folder).is_ok_and(|mut e| {
+            e.any(|e| e.is_ok_and(|e| ours.iter().all(|o| e.file_name() != *o)))
+        });
     if taken {
         return Err(Failure::Wrong(format!(
             "{} holds something else than an experiment; choose an empty or a new folder",
@@ -191,11 +194,11 @@ fn prepare(plan: &Plan, folder: &Path) -> Result<File, Failure> {
             folder.display()
         )));
     }
+    let text = format!("{:#}\n", plan.described);
+    write_whole(&folder.join("experiment.json"), text.as_bytes())?;
     for cell in &plan.cells {
         write_whole(&recipe_of(folder, &cell.name), cell.recipe.as_bytes())?;
     }
-    let text = format!("{:#}\n", plan.described);
-    write_whole(&folder.join("experiment.json"), text.as_bytes())?;
     Ok(lock)
 }
 

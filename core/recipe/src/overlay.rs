@@ -21,6 +21,8 @@ enum Change {
     Put(Vec<String>, At, New),
     /// A table whose entries go, but for those named.
     Clear(String, Vec<String>),
+    /// A table, and entries of it that go.
+    Remove(String, Vec<String>),
 }
 
 #[derive(Clone)]
@@ -74,14 +76,20 @@ impl Overlay {
         Overlay(Change::Clear(table.into(), but))
     }
 
+    /// Takes these entries out of a table at the root.
+    pub fn remove(table: &str, names: &[&str]) -> Overlay {
+        let names = names.iter().map(|n| n.to_string()).collect();
+        Overlay(Change::Remove(table.into(), names))
+    }
+
     pub(crate) fn apply(&self, tree: &mut Tree) -> Result<(), Box<Diagnostic>> {
         match &self.0 {
             Change::Clear(table, but) => {
-                if let Some(node) = tree.entry(tree.root, table).map(|e| e.node)
-                    && let Data::Table(entries) = &mut tree.nodes[node].data
-                {
-                    entries.retain(|e| but.contains(&e.name));
-                }
+                retain(tree, table, |name| but.iter().any(|b| b == name));
+                Ok(())
+            }
+            Change::Remove(table, names) => {
+                retain(tree, table, |name| names.iter().all(|n| n != name));
                 Ok(())
             }
             Change::Put(names, at, new) => {
@@ -109,6 +117,15 @@ impl Overlay {
                 place(tree, &steps, node)
             }
         }
+    }
+}
+
+/// Keeps the entries of a table at the root that are wanted.
+fn retain(tree: &mut Tree, table: &str, wanted: impl Fn(&str) -> bool) {
+    if let Some(node) = tree.entry(tree.root, table).map(|e| e.node)
+        && let Data::Table(entries) = &mut tree.nodes[node].data
+    {
+        entries.retain(|e| wanted(&e.name));
     }
 }
 

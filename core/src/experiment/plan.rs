@@ -121,7 +121,7 @@ fn described(design: &Design, name: &str, cells: &[Cell]) -> Value {
 
 /// With which method a method is compared: what `reference` names; else its source-only twin; else the first of several. A single
 /// method over several values is compared with itself at the first value, and has none.
-fn reference(design: &Design, method: usize) -> Option<usize> {
+pub(super) fn reference(design: &Design, method: usize) -> Option<usize> {
     let methods = &design.methods;
     if let Some(name) = &design.reference {
         return methods

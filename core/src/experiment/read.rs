@@ -453,12 +453,30 @@ impl Design {
     /// What a pair puts over the base.
     pub fn of_pair(&self, (source, target): (usize, usize)) -> Vec<Overlay> {
         let (source, target) = (&self.domains[source], &self.domains[target]);
-        let mut over: Vec<Overlay> = source
+        // The base's own domains go, whatever the pair has in their place; its columns stay.
+        let mut over = vec![
+            Overlay::remove(
+                "source",
+                &["train", "validation", "split", "limit", "per_class"],
+            ),
+            Overlay::remove(
+                "target",
+                &[
+                    "unlabelled",
+                    "validation",
+                    "test",
+                    "split",
+                    "limit",
+                    "per_class",
+                ],
+            ),
+        ];
+        let of_pair = source
             .source
             .iter()
             .chain(&target.target)
-            .filter_map(|key| self.folder.over(key))
-            .collect();
+            .filter_map(|key| self.folder.over(key));
+        over.extend(of_pair);
         over.extend(Overlay::text(
             "source.domain",
             source.at.clone(),
@@ -470,5 +488,127 @@ impl Design {
             &target.name,
         ));
         over
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::plan::reference;
+    use super::*;
+    use crate::registry::Kind;
+
+    const BASE: &str = "\
+[source]
+task = \"bert\"
+train = \"own.tsv\"
+
+[target]
+unlabelled = \"own.tsv\"
+test = \"own-test.tsv\"
+label = \"stars\"
+
+[strategy]
+kind = \"transductive\"
+method = \"mcc\"
+temperature = 2.5
+";
+
+    const EXPERIMENT: &str = "\
+[experiment]
+base = \"base.toml\"
+pairs = [[\"books\", \"dvd\"]]
+methods = [\"dann\", { name = \"long\", method = \"mcc\", temperature = 2.0, set = { \"train.epochs\" = 5 } }]
+
+[domains.books]
+labelled = [\"books.tsv\", \"builtin:more\"]
+per_class = 100
+
+[domains.dvd]
+labelled = \"dvd.tsv\"
+split = { test = 0.5 }
+text = \"body\"
+";
+
+    fn registry(names: &[&str]) -> Registry {
+        let mut registry = Registry::new();
+        for name in names {
+            let made = registry.strategy(name, Kind::Transductive, "", Arc::new(|_, _| None));
+            made.expect("a new name");
+        }
+        registry
+    }
+
+    fn design(names: &[&str], name: &str) -> (Design, PathBuf) {
+        let dir = std::env::temp_dir().join(format!("tlkit-design-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a folder");
+        std::fs::write(dir.join("base.toml"), BASE).expect("written");
+        let file = dir.join("experiment.toml");
+        std::fs::write(&file, EXPERIMENT).expect("written");
+        let written = Written::read(&file, &[]).expect("TOML");
+        (
+            read(&written, &registry(names)).expect("an experiment"),
+            dir,
+        )
+    }
+
+    /// The twin has what the method's `set` has, so that the two differ in nothing but the method.
+    #[test]
+    fn source_only_is_added_by_itself_once_for_each_set() {
+        let (d, dir) = design(&["dann", "mcc", "source-only"], "twins");
+        let names: Vec<&str> = d.methods.iter().map(|m| m.name.as_str()).collect();
+        assert_eq!(
+            names,
+            ["source-only", "source-only as long", "dann", "long"]
+        );
+        let of: Vec<Option<usize>> = (0..4).map(|i| reference(&d, i)).collect();
+        assert_eq!(of, [None, None, Some(0), Some(1)]);
+        assert_eq!(d.methods[1].own[0].0, "train.epochs");
+        std::fs::remove_dir_all(dir).expect("removed");
+        // Where there is no such method yet, nothing is added.
+        let (d, dir) = design(&["dann", "mcc"], "none");
+        assert_eq!(d.methods.len(), 2);
+        std::fs::remove_dir_all(dir).expect("removed");
+    }
+
+    #[test]
+    fn a_pair_puts_its_domains_over_the_base() {
+        let (d, dir) = design(&["dann", "mcc", "source-only"], "pair");
+        let mut over = d.of_pair(d.pairs[0]);
+        over.extend(d.methods[2].overlays(&d.strategy, &d.folder));
+        let written = Written::read_under(&d.base, &over).expect("TOML");
+        let keys = written.keys();
+        let (source, target) = (keys.table("source"), keys.table("target"));
+        let files = |table: &Keys, key: &str| -> Vec<String> {
+            table
+                .data(key)
+                .required()
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect()
+        };
+        let here = |name: &str| dir.join(name).display().to_string();
+        assert_eq!(
+            files(&source, "train"),
+            [here("books.tsv"), "builtin:more".into()]
+        );
+        assert_eq!(files(&target, "unlabelled"), [here("dvd.tsv")]);
+        assert_eq!(source.usize("per_class").required(), 100);
+        assert!(!target.has("per_class") && !source.has("text"));
+        // The base's test rows are not the pair's; its columns are, where the domain says nothing of them.
+        assert!(!target.has("test") && target.has("label"));
+        assert_eq!(target.string("text").required(), "body");
+        assert_eq!(target.table("split").f64("test").required(), 0.5);
+        assert_eq!(target.string("domain").required(), "dvd");
+        // Another method than the base's has nothing of its keys.
+        let strategy = keys.table("strategy");
+        assert_eq!(strategy.names(), ["kind", "method"]);
+        // Written out, the list of files is what was read.
+        assert!(written.record().explain().contains(&format!(
+            "train = [\"{}\", \"builtin:more\"]",
+            here("books.tsv")
+        )));
+        std::fs::remove_dir_all(dir).expect("removed");
     }
 }

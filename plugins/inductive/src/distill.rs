@@ -20,7 +20,8 @@
 //! The squared distance of vectors of length one is twice the first and no choice of its own. On a task with labels the features' term takes
 //! the place of the teacher's above. `W` and `b` are trained and then left behind: `model/` holds the student alone.
 //!
-//! The teacher reads with its own tokenizer, in evaluation mode, once a row, before the first step; training looks its outputs up.
+//! The teacher's features are pooled as a frozen encoder's are: by the mean, or as its checkpoint says.
+//! It reads with its own tokenizer, in evaluation mode, once a row, before the first step; training looks its outputs up.
 
 use std::sync::Arc;
 

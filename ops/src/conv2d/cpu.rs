@@ -23,6 +23,8 @@ pub(super) struct Finish<'a> {
     pub(super) relu: bool,
     /// Zero where this is not positive; laid out as the output.
     pub(super) keep: Option<&'a [f32]>,
+    /// Sums are f64.
+    pub(super) exact: bool,
 }
 
 /// Some columns of a packed operand.
@@ -361,6 +363,8 @@ fn run(
                             add: like(finish.add),
                             keep: like(finish.keep),
                             relu: finish.relu,
+                            exact: finish.exact,
+                            wide: panel.wide,
                         },
                     );
                 }
@@ -397,7 +401,11 @@ per_path! {
                 // SAFETY: by the contract of `pack_columns`.
                 unsafe {
                     let to = to.at(place[from + j] * wide);
-                    std::ptr::copy_nonoverlapping(block[j].as_ptr(), to, chunk);
+                    if chunk == 16 {
+                        to.cast::<[f32; 16]>().write_unaligned(block[j]);
+                    } else {
+                        std::ptr::copy_nonoverlapping(block[j].as_ptr(), to, chunk);
+                    }
                 }
             }
         }

@@ -6,7 +6,7 @@
 //!
 //! Each element of an output is summed by one task in an order that its shape alone fixes.
 
-use crate::path::{Level, Path};
+use crate::path::{Level, Path, per_path};
 
 /// Rows of a table are a multiple of this: of every tile's height.
 pub(super) const ROWS: usize = 24;
@@ -41,6 +41,10 @@ pub(super) struct Block<'a> {
     pub(super) keep: *const f32,
     /// Negative results become zero.
     pub(super) relu: bool,
+    /// Sums are f64.
+    pub(super) exact: bool,
+    /// Floats in a packed row.
+    pub(super) wide: usize,
 }
 
 /// A sum of outer products over pixels.
@@ -88,6 +92,9 @@ fn lanes(path: Path) -> usize {
 /// this path; out, add and keep reach to every stored row's last column, bias to the last column; no other task touches the
 /// rows stored.
 pub(super) unsafe fn rows(path: Path, block: &Block<'_>) {
+    if block.exact {
+        return exact(path, block);
+    }
     // SAFETY: a `Path` of a level exists only where its features were detected; the rest by the contract above.
     unsafe {
         match path.level() {
@@ -120,6 +127,71 @@ pub(super) unsafe fn outer(path: Path, job: &Outer<'_>) {
                 1 => outer_of::<Plain, 6, 1>(job),
                 _ => outer_of::<Plain, 4, 2>(job),
             },
+        }
+    }
+}
+
+/// Columns and rows of a tile of f64 sums.
+const EXACT: (usize, usize) = (16, 4);
+
+per_path! {
+    /// [`rows`] with sums in f64, under its contract.
+    fn exact(w: &Block<'_>) {
+        const COLUMNS: usize = EXACT.0;
+        const HEIGHT: usize = EXACT.1;
+        let wide = w.wide;
+        for row in (0..w.rows).step_by(HEIGHT) {
+            for from in (0..w.width).step_by(COLUMNS) {
+                let (n, packed) = ((w.width - from).min(COLUMNS), (wide - from).min(COLUMNS));
+                let mut sums = [[0f64; COLUMNS]; HEIGHT];
+                let mut b = [0f64; COLUMNS];
+                for (t, &tap) in w.taps.iter().enumerate() {
+                    for c in 0..w.depth {
+                        // SAFETY: by the contract of `rows`: the panel has a packed row for every tap and channel, the table a
+                        // pointer to `depth` floats for every row up to a multiple of the tile's height.
+                        unsafe {
+                            let line = w.panel.add(tap + c * wide + from);
+                            if packed == COLUMNS {
+                                let line = line.cast::<[f32; COLUMNS]>().read_unaligned();
+                                for (b, x) in b.iter_mut().zip(line) {
+                                    *b = f64::from(x);
+                                }
+                            } else {
+                                for (i, b) in b.iter_mut().enumerate().take(packed) {
+                                    *b = f64::from(*line.add(i));
+                                }
+                            }
+                            for (r, sums) in sums.iter_mut().enumerate() {
+                                let a = f64::from(*w.table[t * w.stride + row + r].add(c));
+                                for (s, b) in sums.iter_mut().zip(&b) {
+                                    *s = if FMA { a.mul_add(*b, *s) } else { a * b + *s };
+                                }
+                            }
+                        }
+                    }
+                }
+                for (r, sums) in sums.iter().enumerate().take(w.rows - row) {
+                    for (i, &sum) in sums.iter().enumerate().take(n) {
+                        let (column, at) = (from + i, w.at[row + r] + from + i);
+                        // SAFETY: by the contract of `rows`: bias, add, keep and out reach to every stored row's columns.
+                        unsafe {
+                            let mut x = sum;
+                            if !w.bias.is_null() {
+                                x += f64::from(*w.bias.add(column));
+                            }
+                            if !w.add.is_null() {
+                                x += f64::from(*w.add.add(at));
+                            }
+                            let mut x = x as f32;
+                            let kept = w.keep.is_null() || *w.keep.add(at) > 0.0;
+                            if w.relu && x < 0.0 || !kept {
+                                x = 0.0;
+                            }
+                            *w.out.add(at) = x;
+                        }
+                    }
+                }
+            }
         }
     }
 }

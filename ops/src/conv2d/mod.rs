@@ -103,6 +103,8 @@ pub struct Fused<'a> {
     pub residual: Option<&'a Tensor>,
     /// Whether negative outputs become zero.
     pub relu: bool,
+    /// Whether sums are f64, several times slower: for what magnifies roundings, as a batch norm over few values does.
+    pub exact: bool,
 }
 
 /// The convolution of `x` `(batch, height, width, channels)`; part of no graph.
@@ -166,6 +168,7 @@ fn kernel_forward(x: &Tensor, weight: &Tensor, s: &Shape, fused: &Fused<'_>) -> 
         add: slice(&rr)?,
         relu: fused.relu,
         keep: None,
+        exact: fused.exact,
     };
     let path = Path::current();
     Ok(cpu::forward(
@@ -256,9 +259,11 @@ pub fn backward_x_fused(
         add: slice(&ra)?,
         relu: false,
         keep: slice(&rk)?,
+        exact: false,
     };
     let path = Path::current();
-    let dx = cpu::backward_x(path, rw.slice()?, slice(&rs)?, rg.slice()?, &s, finish);
+    let (rw, rs, rg) = (rw.slice()?, slice(&rs)?, rg.slice()?);
+    let dx = cpu::backward_x(path, rw, rs, rg, &s, finish);
     tensor(dx, &dims)
 }
 

@@ -109,6 +109,7 @@ fn every_path_agrees() {
                 add: Some(&rs),
                 relu: true,
                 keep: None,
+                exact: false,
             };
             let y = cpu::forward(path, &xs, &ws, Some(&ss), &s, finish);
             let fused = |x: &Tensor, w: &Tensor, s: &Tensor, b: &Tensor, r: &Tensor| {
@@ -117,6 +118,7 @@ fn every_path_agrees() {
                     bias: Some(b),
                     residual: Some(r),
                     relu: true,
+                    exact: false,
                 };
                 forward_fused(x, w, &conv, &fused).unwrap()
             };
@@ -128,6 +130,16 @@ fn every_path_agrees() {
                 &wide(&residual),
             );
             assert_close(&what, &tensor(y, &dims).unwrap(), &exact, 1e-5);
+            // f64 sums: nothing but the last rounding, and that of the scaled weights, is left.
+            let finish = Finish {
+                exact: true,
+                ..finish
+            };
+            let ones = vec![1f32; s.o];
+            let y = cpu::forward(path, &xs, &ws, Some(&ones), &s, finish);
+            let one = wide(&scale.ones_like().unwrap());
+            let exact = fused(&wide(&x), &wide(&w), &one, &wide(&bias), &wide(&residual));
+            assert_close(&what, &tensor(y, &dims).unwrap(), &exact, 7e-8);
             let (add, keep) = (normal("a", x.dims()), normal("k", x.dims()));
             let (adds, keeps) = (flat(&add), flat(&keep));
             let finish = Finish {

@@ -13,6 +13,9 @@ use tlkit_ops::relu;
 
 /// How PyTorch's running statistics follow.
 const MOMENTUM: f64 = 0.1;
+/// Statistics over so few values divide by deviations that may be small beside the mean, and each norm magnifies the roundings
+/// below it: ResNet-50 makes 1e-4 of 1e-7. Convolutions before them sum in f64.
+const FEW: usize = 2048;
 
 /// How a pass treats a stage's batch norms.
 #[derive(Clone, Copy, Debug)]
@@ -164,6 +167,14 @@ impl Conv {
         Ok(if self.relu { relu::relu(&y)? } else { y })
     }
 
+    /// Whether a batch's statistics would be of few values.
+    fn few(&self, x: &Tensor) -> Result<bool> {
+        let (n, h, w, _) = x.dims4()?;
+        let kernel = (self.weight.dims()[2], self.weight.dims()[3]);
+        let out = self.how.output((h, w), kernel);
+        Ok(out.is_some_and(|(oh, ow)| n * oh * ow <= FEW))
+    }
+
     /// The same without a graph, keeping what the way back needs.
     pub(crate) fn record(
         &self,
@@ -175,7 +186,12 @@ impl Conv {
         let bias = self.bias.as_ref().map(Param::detached);
         let (y, kept) = match &self.norm {
             Some(n) if norms.batch => {
-                let z = conv2d::forward(x, &weight, bias.as_ref(), &self.how)?;
+                let plain = Fused {
+                    bias: bias.as_ref(),
+                    exact: self.few(x)?,
+                    ..Fused::default()
+                };
+                let z = conv2d::forward_fused(x, &weight, &self.how, &plain)?;
                 let after = After {
                     residual,
                     relu: self.relu,
@@ -205,6 +221,7 @@ impl Conv {
                     bias: shift.as_ref(),
                     residual,
                     relu: self.relu,
+                    ..Fused::default()
                 };
                 let y = conv2d::forward_fused(x, &weight, &self.how, &fused)?;
                 (y, Kept::Still { scale })

@@ -6,7 +6,7 @@ use std::path::Path;
 use assert_cmd::Command;
 
 /// The files that the recipes name.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 11] = [
     (
         "rows.csv",
         "a,b,label\n0.1,0.2,no\n0.3,0.1,yes\n0.2,0.2,no\n0.4,0.1,yes\n0.1,0.1,no\n0.5,0.2,yes\n",
@@ -17,6 +17,16 @@ const FILES: [(&str, &str); 7] = [
     ("empty.csv", "a,b,label\n"),
     ("ragged.csv", "a,b,label\n0.1,0.2,no\n0.3,yes\n"),
     ("notes.doc", "not a table\n"),
+    (
+        "copy.csv",
+        "a,b,label\n0.3,0.1,yes\n0.1,0.2,no\n0.2,0.2,no\n0.4,0.1,yes\n0.1,0.1,no\n0.5,0.2,yes\n",
+    ),
+    ("some.csv", "a,b,label\n0.1,0.2,no\n0.9,0.9,yes\n"),
+    ("blank.csv", "text,label\na film,no\n ,yes\n,no\n,yes\n"),
+    (
+        "quote.csv",
+        "text,label\na film,no\na good one,\"yes\nanother,no\n",
+    ),
 ];
 
 fn validate(recipe: &Path) -> (Option<i32>, String) {

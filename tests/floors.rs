@@ -18,9 +18,11 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
 }
 
 /// Crates that only one room may name.
-const HEAVY: [(&str, &str); 5] = [
+const HEAVY: [(&str, &str); 7] = [
     ("tokenizers", "tlkit-bert"),
-    ("csv", "tlkit-data"),
+    ("csv-core", "tlkit-data"),
+    ("parquet", "tlkit-data"),
+    ("lzma-rust2", "tlkit-data"),
     ("clap", "tlkit"),
     ("ureq", "tlkit-hub"),
     ("maud", "tlkit-report"),

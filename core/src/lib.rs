@@ -14,6 +14,7 @@
 //! - [`task`], [`strategy`]: the traits that a plugin implements; [`registry`]: how it is found by name
 //! - [`nn`]: parameters by name in a fixed order, stages (the unit of recording), the chain that runs them
 //! - [`data`]: tables, samples, examples, batches; labels, and the seal on those that a learner may not see
+//! - [`audit`]: what is wrong with the rows, said before training
 //! - [`cache`]: features and outputs on disk by their content; [`outside`]: a teacher
 //! - [`train`]: the loop, optimizers, schedules, checkpoints, the gradient check
 //! - [`experiment`]: a table of runs over one recipe, each cell checked before the first runs
@@ -21,6 +22,7 @@
 //!
 //! Core names no plugin, draws nothing, and knows no file format but its own.
 
+pub mod audit;
 pub mod cache;
 pub mod check;
 mod class_loss;

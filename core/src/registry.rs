@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::audit::Overlap;
 use crate::data::{Found, Reader, Resolve, RowForm};
 use crate::model::{LoadMap, MapKinds};
 use crate::recipe::{Keys, Written};
@@ -23,6 +24,8 @@ pub struct Context {
     pub folder: PathBuf,
     /// Whether the target's labels are sealed.
     pub transductive: bool,
+    /// What becomes of training rows that are also rows to judge by.
+    pub overlap: Overlap,
     /// The network that `source.checkpoint` stands for, when it was found.
     pub checkpoint: Option<Found>,
     /// What else can be made by name: a second source task ([`Context::source`]).
@@ -48,6 +51,7 @@ impl Context {
             readers: registry.readers().to_vec(),
             folder: folder.to_path_buf(),
             transductive: false,
+            overlap: Overlap::default(),
             checkpoint: None,
             registry: registry.clone(),
             saved: None,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use crate::Result;
+use crate::audit::Audit;
 use crate::data::{Domain, Labels, Prepare, Reading, RowForm};
 use crate::model::Model;
 use crate::nn::{Batch, Scope, Stage, Store};
@@ -151,6 +152,10 @@ pub trait TargetTask: Send + Sync {
     fn scoring(&self) -> Scoring;
     /// A hash of every input and label that the run may use.
     fn digest(&self) -> String;
+    /// What was found in the rows before training, where the task looks: [`crate::data::DataKeys::audit`].
+    fn audit(&self) -> Option<&Audit> {
+        None
+    }
     /// The view of the inputs that is trained on.
     fn view(&self) -> crate::data::View {
         crate::data::View::Plain

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use tlkit_core::Checked;
+use tlkit_core::audit::{Audit, Finding, Level};
 use tlkit_core::run::{Layer, Overview};
 use tlkit_report::{Align, Table};
 
@@ -45,6 +46,10 @@ pub fn overview(recipe: &Path, checked: &Checked, overview: &Overview) -> Vec<St
     if !overview.classes.is_empty() {
         table.row(["classes".to_string(), classes(&overview.classes)]);
     }
+    for (i, line) in findings(&overview.audit).into_iter().enumerate() {
+        let name = if i == 0 { "audit" } else { "" };
+        table.row([name.to_string(), line]);
+    }
     table.row([
         "training".to_string(),
         list(vec![
@@ -55,6 +60,24 @@ pub fn overview(recipe: &Path, checked: &Checked, overview: &Overview) -> Vec<St
         ]),
     ]);
     table.lines("")
+}
+
+/// Lines of findings in a header; what is more stands in result.json.
+const LINES: usize = 6;
+
+/// What was found in the rows, a line each, warnings first.
+fn findings(audit: &Audit) -> Vec<String> {
+    let said = |f: &Finding| match (f.level, f.examples.first()) {
+        (Level::Warning, Some(e)) => format!("warning: {} ({})", f.words, e.row),
+        (Level::Warning, None) => format!("warning: {}", f.words),
+        (Level::Note, _) => f.words.clone(),
+    };
+    let mut lines: Vec<String> = audit.findings.iter().take(LINES).map(said).collect();
+    if audit.findings.len() > LINES {
+        let more = audit.findings.len() - LINES;
+        lines.push(format!("and {more} more, in result.json"));
+    }
+    lines
 }
 
 fn classes(names: &[String]) -> String {

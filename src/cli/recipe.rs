@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use tlkit_core::Checked;
-use tlkit_core::recipe::{Report, Written};
+use tlkit_core::audit::{Example, Finding, Level};
+use tlkit_core::recipe::{Diagnostic, Report, Written};
 
 use super::arguments::{Explain, Validate};
 use super::exit::{Failure, WRONG};
@@ -54,7 +55,8 @@ pub fn validate(arguments: &Validate) -> Result<(), Failure> {
         let read = match is_experiment(path) {
             true => super::compare::plan(path, &arguments.overrides.sets, Fetch::Never)
                 .map(|_| Report::default()),
-            false => read(path, &arguments.overrides.sets, Fetch::Never).map(|r| r.warnings),
+            false => read(path, &arguments.overrides.sets, Fetch::Never)
+                .map(|r| r.warnings.and(found(&r.checked))),
         };
         // Nothing wrong was found, but what is on the hub was not looked into.
         let partly = matches!(&read, Err(Failure::Recipe(report)) if report.errors() == 0);
@@ -68,7 +70,7 @@ pub fn validate(arguments: &Validate) -> Result<(), Failure> {
             }
             Err(Failure::Wrong(text)) => {
                 let at = tlkit_core::recipe::At::file(&path.display().to_string());
-                tlkit_core::recipe::Diagnostic::error(at, text).into()
+                Diagnostic::error(at, text).into()
             }
             Err(other) => return Err(other),
         };
@@ -102,6 +104,25 @@ pub fn validate(arguments: &Validate) -> Result<(), Failure> {
 /// Whether a file is an experiment and no recipe.
 fn is_experiment(path: &Path) -> bool {
     Written::read(path, &[]).is_ok_and(|w| w.keys().has("experiment"))
+}
+
+/// What was found in the rows that is worth a warning, at the keys that name them. (What needs the checkpoint's preparation is
+/// left to the run.)
+fn found(checked: &Checked) -> Report {
+    let audit = checked.target.audit();
+    let findings = audit.into_iter().flat_map(|a| &a.findings);
+    let warning = |f: &Finding| {
+        let at = f.at.clone().filter(|_| f.level == Level::Warning)?;
+        let warning = Diagnostic::warning(at, f.words.clone());
+        let example = |e: &Example| format!("{}: {}", e.row, e.text);
+        Some(
+            f.examples
+                .iter()
+                .map(example)
+                .fold(warning, Diagnostic::note),
+        )
+    };
+    Report::new(findings.filter_map(warning).collect())
 }
 
 /// `tlkit explain`.

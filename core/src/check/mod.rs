@@ -6,12 +6,15 @@ mod read;
 mod train;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use crate::Result;
+use crate::audit::{self, Audit};
 use crate::data::Resolve;
 use crate::model::MapKinds;
 use crate::recipe::{Report, Written};
 use crate::registry::{Kind, Registry};
+use crate::run::Given;
 use crate::strategy::{Settings, Strategy};
 use crate::task::{SourceTask, TargetTask};
 
@@ -49,6 +52,7 @@ pub struct Checked {
     pub values: serde_json::Value,
     /// The same of [`Checked::replayable`].
     pub located: serde_json::Value,
+    audited: OnceLock<Audit>,
 }
 
 impl Checked {
@@ -58,7 +62,7 @@ impl Checked {
         written: &Written,
         registry: &Registry,
         resolve: &Arc<dyn Resolve>,
-    ) -> Result<Checked, Box<Report>> {
+    ) -> std::result::Result<Checked, Box<Report>> {
         let root = written.keys();
         let checked = read::read(&root, written.folder(), registry, resolve);
         let report = written.finish();
@@ -91,6 +95,24 @@ impl Checked {
     /// A hash of every input and label that the run may use.
     pub fn data_sha256(&self) -> String {
         self.target.digest()
+    }
+
+    /// What was found in the rows, texts that the length limit cuts included. Worked out once.
+    pub fn audit(&self) -> Result<&Audit> {
+        if let Some(audit) = self.audited.get() {
+            return Ok(audit);
+        }
+        let mut audit = self.target.audit().cloned().unwrap_or_default();
+        let given = Given::read(self)?;
+        let prepare = self.source.prepare()?;
+        for (split, inputs) in given.inputs() {
+            let cut = audit::truncated(split, inputs.as_ref(), prepare.as_ref())?;
+            if let Some((share, finding)) = cut {
+                audit.truncated.insert(split, share);
+                audit.add(finding);
+            }
+        }
+        Ok(self.audited.get_or_init(|| audit))
     }
 
     /// What identifies the run: every value of the recipe (seed and all), the data, the weights, the version.

@@ -79,6 +79,7 @@ pub(super) fn read(
     );
     let mut cx = Context {
         transductive,
+        overlap: evaluate::read(&root.table("evaluate")),
         ..Context::new(registry, resolve, folder)
     };
     // A data value, so that a copy of the recipe elsewhere still finds it.
@@ -165,7 +166,6 @@ pub(super) fn read(
     });
     let train = Trainable::read(&root.table("train"), &defaults, rows);
     let by = selection(&root.table("select"), transductive);
-    evaluate::read(&root.table("evaluate"));
     let settings = Settings {
         select: by,
         ..train.settings
@@ -187,6 +187,7 @@ pub(super) fn read(
         replayable: String::new(),
         values: serde_json::Value::Null,
         located: serde_json::Value::Null,
+        audited: Default::default(),
     })
 }
 

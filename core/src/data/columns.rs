@@ -1,7 +1,7 @@
 //! From a table's columns to samples and labels.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::labels::Labels;
@@ -11,37 +11,56 @@ use crate::{Error, Result};
 /// One or more tables with the same columns, end to end.
 #[derive(Clone)]
 pub struct Rows {
-    tables: Vec<Arc<dyn Table>>,
-    /// Rows kept: table and row.
-    kept: Arc<Vec<(u32, u32)>>,
+    tables: Arc<Vec<Arc<dyn Table>>>,
+    /// The number of each table's first row, and of the one after the last.
+    starts: Arc<Vec<u32>>,
+    /// The rows that are kept; `None` where all are.
+    kept: Option<Arc<Vec<u32>>>,
 }
 
 impl Rows {
     /// All rows of the tables.
-    pub fn new(tables: Vec<Arc<dyn Table>>) -> Self {
-        let kept = tables
-            .iter()
-            .enumerate()
-            .flat_map(|(t, table)| (0..table.rows() as u32).map(move |r| (t as u32, r)));
-        let kept = Arc::new(kept.collect());
-        Rows { tables, kept }
+    pub fn new(tables: Vec<Arc<dyn Table>>) -> Result<Self> {
+        let mut starts = vec![0u32];
+        for table in &tables {
+            let end = starts[starts.len() - 1] as usize + table.rows();
+            let end = u32::try_from(end).map_err(|_| {
+                Error::msg(format!(
+                    "{}: {end} rows are more than can be numbered; use fewer files, or `limit`",
+                    table.place(0)
+                ))
+            })?;
+            starts.push(end);
+        }
+        Ok(Rows {
+            tables: Arc::new(tables),
+            starts: Arc::new(starts),
+            kept: None,
+        })
     }
 
     /// How many rows.
     pub fn len(&self) -> usize {
-        self.kept.len()
+        match &self.kept {
+            Some(kept) => kept.len(),
+            None => self.starts[self.starts.len() - 1] as usize,
+        }
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.kept.is_empty()
+        self.len() == 0
     }
 
     /// Only these rows.
     pub fn pick(&self, rows: &[u32]) -> Rows {
+        let kept = match &self.kept {
+            Some(kept) => rows.iter().map(|&r| kept[r as usize]).collect(),
+            None => rows.to_vec(),
+        };
         Rows {
-            tables: self.tables.clone(),
-            kept: Arc::new(rows.iter().map(|&r| self.kept[r as usize]).collect()),
+            kept: Some(Arc::new(kept)),
+            ..self.clone()
         }
     }
 
@@ -50,33 +69,46 @@ impl Rows {
         self.tables.first().map_or(&[], |t| t.columns())
     }
 
+    /// Its table, and the row in it.
+    fn locate(&self, row: usize) -> (usize, usize) {
+        let row = self.kept.as_ref().map_or(row as u32, |kept| kept[row]);
+        let table = self.starts.partition_point(|&start| start <= row) - 1;
+        (table, (row - self.starts[table]) as usize)
+    }
+
     /// One cell.
     pub fn cell(&self, row: usize, column: usize) -> Result<Input<'_>> {
-        let (t, r) = self.kept[row];
-        self.tables[t as usize].cell(r as usize, column)
+        let (t, r) = self.locate(row);
+        self.tables[t].cell(r, column)
     }
 
     /// A cell that must be text.
     pub fn text(&self, row: usize, column: usize) -> Result<Cow<'_, str>> {
         match self.cell(row, column)? {
             Input::Text(t) => Ok(t),
-            other => Err(Error::msg(format!(
-                "{}: expected text, found {}",
-                self.place(row),
-                other.kind()
-            ))),
+            other => Err(self.wrong(
+                row,
+                column,
+                format!("expected text, found {}", other.kind()),
+            )),
         }
     }
 
     /// Where a row stands, for errors.
     pub fn place(&self, row: usize) -> String {
-        let (t, r) = self.kept[row];
-        self.tables[t as usize].place(r as usize)
+        let (t, r) = self.locate(row);
+        self.tables[t].place(r)
+    }
+
+    /// An error in one cell: `reviews.csv:4812:17: ...`.
+    pub fn wrong(&self, row: usize, column: usize, what: impl std::fmt::Display) -> Error {
+        let (t, r) = self.locate(row);
+        Error::msg(format!("{}: {what}", self.tables[t].place_of(r, column)))
     }
 
     /// The row's number in its file, from 0; with several files the file's number goes before it.
     pub fn id(&self, row: usize) -> String {
-        let (t, r) = self.kept[row];
+        let (t, r) = self.locate(row);
         if self.tables.len() == 1 {
             r.to_string()
         } else {
@@ -84,17 +116,22 @@ impl Rows {
         }
     }
 
-    /// The label column as class names, a row each; an empty cell is an error at its place.
+    /// The class name in a label cell; an empty one is an error at its place.
+    pub fn name(&self, row: usize, column: usize) -> Result<String> {
+        let text = self.text(row, column)?;
+        match text.trim() {
+            "" => Err(self.wrong(
+                row,
+                column,
+                "the label is empty; write one, or take the row out",
+            )),
+            name => Ok(name.to_string()),
+        }
+    }
+
+    /// The label column as class names, a row each.
     pub fn names(&self, column: usize) -> Result<Vec<String>> {
-        (0..self.len())
-            .map(|row| match self.text(row, column)?.trim() {
-                "" => Err(Error::msg(format!(
-                    "{}: the label is empty",
-                    self.place(row)
-                ))),
-                name => Ok(name.to_string()),
-            })
-            .collect()
+        (0..self.len()).map(|row| self.name(row, column)).collect()
     }
 }
 
@@ -117,12 +154,13 @@ pub(crate) fn index(
     names: &[String],
     classes: &Arc<Vec<String>>,
 ) -> std::result::Result<Labels, (usize, String)> {
+    let places: BTreeMap<&str, u32> = (0u32..)
+        .zip(classes.iter())
+        .map(|(i, c)| (c.as_str(), i))
+        .collect();
     let find = |(row, n): (usize, &String)| {
-        classes
-            .iter()
-            .position(|c| c == n)
-            .map(|i| i as u32)
-            .ok_or((row, n.clone()))
+        let place = places.get(n.as_str()).copied();
+        place.ok_or_else(|| (row, n.clone()))
     };
     Ok(Labels {
         classes: names
@@ -151,6 +189,10 @@ impl Samples for Texts {
 
     fn id(&self, row: usize) -> String {
         self.rows.id(row)
+    }
+
+    fn place(&self, row: usize) -> String {
+        self.rows.place(row)
     }
 
     fn input(&self, row: usize) -> Result<Input<'_>> {
@@ -192,6 +234,10 @@ impl Samples for Features {
         self.rows.id(row)
     }
 
+    fn place(&self, row: usize) -> String {
+        self.rows.place(row)
+    }
+
     fn input(&self, row: usize) -> Result<Input<'_>> {
         if let [column] = self.columns[..]
             && let Input::Features(f) = self.rows.cell(row, column)?
@@ -202,11 +248,8 @@ impl Samples for Features {
             let text = self.rows.text(row, c)?;
             let value = text.trim().parse::<f32>().ok().filter(|v| v.is_finite());
             value.ok_or_else(|| {
-                Error::msg(format!(
-                    "{}: `{}` is not a number",
-                    self.rows.place(row),
-                    text.trim()
-                ))
+                let what = format!("`{}` is not a number", text.trim());
+                self.rows.wrong(row, c, what)
             })
         };
         Ok(Input::Features(Cow::Owned(

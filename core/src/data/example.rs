@@ -23,6 +23,7 @@ pub enum Field {
 pub struct Example {
     fields: BTreeMap<&'static str, Field>,
     length: usize,
+    cut: bool,
 }
 
 impl Example {
@@ -31,7 +32,29 @@ impl Example {
         Example {
             fields: BTreeMap::new(),
             length,
+            cut: false,
         }
+    }
+
+    /// Says whether some of the input was left out, since it was longer than the limit.
+    pub fn cut(mut self, cut: bool) -> Self {
+        self.cut = cut;
+        self
+    }
+
+    /// Whether some of the input was left out.
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// About how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        let of = |f: &Field| match f {
+            Field::Ids(v) => v.len() * 4,
+            Field::Floats(v) => v.len() * 4,
+        };
+        // A tree's node holds eleven entries, used or not.
+        600 + self.fields.values().map(of).sum::<usize>()
     }
 
     /// Adds a field.
@@ -82,6 +105,10 @@ pub trait Prepare: Send + Sync {
     fn digest(&self) -> String;
     /// The views it can make.
     fn views(&self) -> &[View];
+    /// The longest input, in tokens, where there is a limit; longer ones are cut.
+    fn limit(&self) -> Option<usize> {
+        None
+    }
     /// The plain view of an input. A pure function.
     fn example(&self, input: &Input<'_>) -> Result<Example>;
     /// Another view. `random` is a function of seed, row and epoch. The default knows the plain view only.

@@ -1,5 +1,6 @@
 //! What a phase is fed: prepared rows of a domain, in batches whose order is a function of seed and epoch.
 
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use candle_core::{Device, Tensor};
@@ -52,7 +53,11 @@ pub struct Feed {
     pub drop_last: bool,
 }
 
-/// A domain's rows, prepared on first use and kept.
+/// Bytes of prepared rows that a domain keeps.
+const KEPT: usize = 256 << 20;
+
+/// A domain's rows, prepared on first use and kept, as long as they fit into 256 MiB; further rows are prepared each time.
+/// (Preparing is a pure function, so that changes time and no number.)
 pub struct Loaded {
     /// Name for reports.
     pub name: String,
@@ -62,6 +67,11 @@ pub struct Loaded {
     pub labels: Option<Labels>,
     prepare: Arc<dyn Prepare>,
     plain: Vec<OnceLock<Arc<Example>>>,
+    /// Bytes that the kept ones take.
+    kept: AtomicUsize,
+    budget: usize,
+    /// Each row's length, and one more; 0 where it is not known yet.
+    lengths: Vec<AtomicU32>,
     order: Mutex<Option<(OrderKey, Arc<Vec<Vec<u32>>>)>>,
     /// What a frozen network made of every row, and which state of it that was.
     frozen: Mutex<Option<(u64, Arc<Rows>)>>,
@@ -92,12 +102,16 @@ impl Loaded {
         prepare: Arc<dyn Prepare>,
     ) -> Self {
         let plain = (0..inputs.len()).map(|_| OnceLock::new()).collect();
+        let lengths = (0..inputs.len()).map(|_| AtomicU32::new(0)).collect();
         Loaded {
             name: name.to_string(),
             inputs,
             labels,
             prepare,
             plain,
+            kept: AtomicUsize::new(0),
+            budget: KEPT,
+            lengths,
             order: Mutex::default(),
             frozen: Mutex::default(),
         }
@@ -126,14 +140,30 @@ impl Loaded {
         }
         let input = self.inputs.input(row as usize)?;
         let made = Arc::new(self.prepare.example(&input)?);
+        let length = u32::try_from(made.length()).unwrap_or(u32::MAX);
+        self.lengths[row as usize].store(length.saturating_add(1), Ordering::Relaxed);
+        let bytes = made.bytes();
+        if self.kept.fetch_add(bytes, Ordering::Relaxed) + bytes > self.budget {
+            self.kept.fetch_sub(bytes, Ordering::Relaxed);
+            return Ok(made);
+        }
         Ok(cell.get_or_init(|| made).clone())
     }
 
-    /// Prepares every row, on all threads. (Rows are independent, so the number of threads changes nothing.)
+    /// What one row is grouped by.
+    fn length(&self, row: u32) -> Result<usize> {
+        match self.lengths[row as usize].load(Ordering::Relaxed) {
+            0 => Ok(self.example(row)?.length()),
+            known => Ok(known as usize - 1),
+        }
+    }
+
+    /// Learns every row's length, on all threads, and keeps what is prepared on the way. (Rows are independent, so the number
+    /// of threads changes nothing.)
     pub fn warm(&self) -> Result<()> {
         (0..self.len() as u32)
             .into_par_iter()
-            .try_for_each(|row| self.example(row).map(drop))
+            .try_for_each(|row| self.length(row).map(drop))
     }
 
     /// Rows in order of length, in batches of at most `batch`: for passes without gradients, where order does not matter.
@@ -142,7 +172,7 @@ impl Loaded {
         let mut rows: Vec<u32> = (0..self.len() as u32).collect();
         let mut lengths = Vec::with_capacity(rows.len());
         for &r in &rows {
-            lengths.push(self.example(r)?.length());
+            lengths.push(self.length(r)?);
         }
         rows.sort_by_key(|&r| (lengths[r as usize], r));
         Ok(rows.chunks(batch.max(1)).map(<[u32]>::to_vec).collect())
@@ -188,7 +218,7 @@ impl Loaded {
                 for pool in order.chunks(size * 50) {
                     let mut pool = pool
                         .iter()
-                        .map(|&r| Ok((self.example(r)?.length(), r)))
+                        .map(|&r| Ok((self.length(r)?, r)))
                         .collect::<Result<Vec<_>>>()?;
                     pool.sort_by_key(|&(length, _)| length);
                     batches.extend(
@@ -278,5 +308,87 @@ impl Cursor {
             epoch: drawn / n,
             batch: (drawn % n) as usize,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Field, Input};
+
+    struct Counting(usize);
+
+    impl Samples for Counting {
+        fn len(&self) -> usize {
+            self.0
+        }
+
+        fn id(&self, row: usize) -> String {
+            row.to_string()
+        }
+
+        fn input(&self, row: usize) -> Result<Input<'_>> {
+            Ok(Input::Text("x".repeat(1 + row * 7 % 13).into()))
+        }
+    }
+
+    struct Letters(AtomicUsize);
+
+    impl Prepare for Letters {
+        fn digest(&self) -> String {
+            "letters".into()
+        }
+
+        fn views(&self) -> &[View] {
+            &[View::Plain]
+        }
+
+        fn example(&self, input: &Input<'_>) -> Result<Example> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            let Input::Text(t) = input else {
+                unreachable!("texts only")
+            };
+            Ok(Example::new(t.len()).with("input", Field::Ids(vec![1; t.len()])))
+        }
+
+        fn collate(&self, examples: &[&Example], device: &Device) -> Result<Batch> {
+            let n = examples.len();
+            Ok(Batch::new(n, Tensor::new(vec![0u32; n], device)?))
+        }
+    }
+
+    #[test]
+    fn rows_beyond_the_budget_are_prepared_anew_and_the_same() -> Result<()> {
+        let feed = Feed {
+            from: From::Target,
+            views: vec![View::Plain],
+            batch: 4,
+            sampler: Sampler::ByLength,
+            drop_last: false,
+        };
+        let go = |budget: usize| -> Result<_> {
+            let prepare = Arc::new(Letters(AtomicUsize::new(0)));
+            let domain = Domain {
+                name: "rows".into(),
+                inputs: Arc::new(Counting(50)),
+                labels: (),
+            };
+            let mut rows = Loaded::unlabelled(&domain, prepare.clone());
+            rows.budget = budget;
+            let order = rows.epoch(&feed, Stream::new(0), 0)?;
+            let lengths = |rows: &Loaded| -> Result<Vec<usize>> {
+                (0..50).map(|r| Ok(rows.example(r)?.length())).collect()
+            };
+            let read = (lengths(&rows)?, rows.by_length(8)?);
+            let times = prepare.0.load(Ordering::SeqCst);
+            Ok((order, read, times, rows.kept.load(Ordering::SeqCst)))
+        };
+        let (all, some, none) = (go(KEPT)?, go(10_000)?, go(0)?);
+        assert_eq!((&all.0, &all.1), (&some.0, &some.1));
+        assert_eq!((&all.0, &all.1), (&none.0, &none.1));
+        assert_eq!((all.2, none.2), (50, 100));
+        assert!(50 < some.2 && some.2 < 100, "{}", some.2);
+        assert!(some.3 <= 10_000 && none.3 == 0);
+        Ok(())
     }
 }

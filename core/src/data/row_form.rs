@@ -65,6 +65,7 @@ impl RowForm {
             header: self.header,
             min_width: self.width,
             index_base: self.index_base,
+            ..ReadOptions::default()
         }
     }
 
@@ -97,7 +98,7 @@ impl RowForm {
             Some(column) => Some(asked(column)?),
             None => self.label.as_deref().and_then(at).or_else(|| at("label")),
         };
-        let rows = Rows::new(tables);
+        let rows = Rows::new(tables)?;
         if self.form == Form::Features {
             let inputs = Arc::new(Features {
                 columns: self.vector(&there, label)?,

@@ -1,4 +1,4 @@
-//! Seeded splits that keep the share of each class.
+//! Seeded splits that keep the share of each class, and keep groups together.
 
 use super::labels::Labels;
 use crate::random::Stream;
@@ -46,6 +46,94 @@ pub fn stratified(labels: &Labels, validation: f64, test: f64, seed: u64) -> Spl
     split
 }
 
+/// Splits whole groups: rows of one group are never on two sides. Groups are drawn by the seed, large ones placed first, each where the
+/// counts of its classes are most wanted, so that shares come as near to what was asked for as the groups allow. `groups` has
+/// a number a row.
+pub fn grouped(labels: &Labels, groups: &[u32], validation: f64, test: f64, seed: u64) -> Split {
+    let classes = labels.names.len().max(1);
+    let count = groups.iter().max().map_or(0, |&g| g as usize + 1);
+    let mut members: Vec<Vec<u32>> = vec![Vec::new(); count];
+    for (row, &g) in groups.iter().enumerate() {
+        members[g as usize].push(row as u32);
+    }
+    let histogram = |rows: &[u32]| {
+        let mut n = vec![0.0f64; classes];
+        for &r in rows {
+            n[labels.classes[r as usize] as usize] += 1.0;
+        }
+        n
+    };
+    let all = histogram(&(0..groups.len() as u32).collect::<Vec<_>>());
+    // Train, validation, test.
+    let shares = [1.0 - validation - test, validation, test];
+    let mut have = vec![vec![0.0f64; classes]; 3];
+    let mut parts: [Vec<u32>; 3] = Default::default();
+    let mut order = Stream::new(seed).purpose("split groups").permutation(count);
+    order.retain(|&g| !members[g as usize].is_empty());
+    order.sort_by_key(|&g| std::cmp::Reverse(members[g as usize].len()));
+    for &g in &order {
+        let more = histogram(&members[g as usize]);
+        // How much nearer to what is wanted a part comes, each class counting alike.
+        let gain = |part: usize| -> f64 {
+            (0..classes)
+                .filter(|&c| all[c] > 0.0)
+                .map(|c| {
+                    let missing = shares[part] * all[c] - have[part][c];
+                    (missing * missing - (missing - more[c]) * (missing - more[c])) / all[c]
+                })
+                .sum()
+        };
+        let asked = (0..3).filter(|&p| shares[p] > 0.0);
+        let best = asked.max_by(|&a, &b| gain(a).total_cmp(&gain(b)).then(b.cmp(&a)));
+        let best = best.unwrap_or(0);
+        for c in 0..classes {
+            have[best][c] += more[c];
+        }
+        parts[best].push(g);
+    }
+    // A part that was asked for and got nothing gets the smallest group of the training rows.
+    for part in 1..3 {
+        if shares[part] > 0.0 && parts[part].is_empty() && parts[0].len() > 1 {
+            let smallest = parts[0].pop();
+            parts[part].extend(smallest);
+        }
+    }
+    let rows = |groups: &[u32]| {
+        let mut rows: Vec<u32> = groups
+            .iter()
+            .flat_map(|&g| members[g as usize].iter().copied())
+            .collect();
+        rows.sort_unstable();
+        rows
+    };
+    Split {
+        train: rows(&parts[0]),
+        validation: rows(&parts[1]),
+        test: rows(&parts[2]),
+    }
+}
+
+/// `n` rows a class, drawn by the seed, in the order of the rows.
+pub fn per_class(labels: &Labels, n: usize, seed: u64) -> Vec<u32> {
+    let stream = Stream::new(seed).purpose("per_class");
+    let mut kept = Vec::new();
+    for class in 0..labels.names.len() as u32 {
+        let rows: Vec<u32> = (0..labels.classes.len() as u32)
+            .filter(|&r| labels.classes[r as usize] == class)
+            .collect();
+        kept.extend(
+            stream
+                .at(class.into())
+                .permutation(rows.len())
+                .into_iter()
+                .take(n)
+                .map(|i| rows[i as usize]),
+        );
+    }
+    kept.sort_unstable();
+    kept
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +164,51 @@ mod tests {
         let s = stratified(&labels, 0.1, 0.1, 0);
         assert_eq!(labels.pick(&s.test).counts()[1], 1);
         assert_eq!(labels.pick(&s.validation).counts()[1], 1);
+    }
+
+    #[test]
+    fn a_group_is_never_on_two_sides() {
+        // 400 rows, 60 customers of unequal size, a third of the rows positive.
+        let groups: Vec<u32> = (0..400u32).map(|i| (i * i + 7 * i) % 60).collect();
+        let labels = Labels {
+            classes: (0..400).map(|i| u32::from(i % 3 == 0)).collect(),
+            names: vec!["a".into(), "b".into()].into(),
+        };
+        let mut seen = Vec::new();
+        for seed in 0..5 {
+            let s = grouped(&labels, &groups, 0.1, 0.2, seed);
+            let mut all = [s.train.clone(), s.validation.clone(), s.test.clone()].concat();
+            all.sort_unstable();
+            assert_eq!(all, (0..400).collect::<Vec<u32>>());
+            let of = |rows: &[u32]| -> std::collections::BTreeSet<u32> {
+                rows.iter().map(|&r| groups[r as usize]).collect()
+            };
+            let sides = [of(&s.train), of(&s.validation), of(&s.test)];
+            assert!(sides[0].is_disjoint(&sides[1]));
+            assert!(sides[0].is_disjoint(&sides[2]));
+            assert!(sides[1].is_disjoint(&sides[2]));
+            assert!(
+                (30..=50).contains(&s.validation.len()),
+                "{}",
+                s.validation.len()
+            );
+            assert!((70..=90).contains(&s.test.len()), "{}", s.test.len());
+            let positive = labels.pick(&s.test).counts()[1] as f64 / s.test.len() as f64;
+            assert!((0.25..0.42).contains(&positive), "{positive}");
+            assert_eq!(s, grouped(&labels, &groups, 0.1, 0.2, seed));
+            seen.push(s);
+        }
+        assert_ne!(seen[0], seen[1]);
+    }
+
+    #[test]
+    fn few_groups_still_give_every_part_one() {
+        let labels = Labels {
+            classes: vec![0; 12],
+            names: vec![String::new()].into(),
+        };
+        let groups: Vec<u32> = (0..12).map(|i| i / 4).collect();
+        let s = grouped(&labels, &groups, 0.1, 0.1, 0);
+        assert_eq!((s.train.len(), s.validation.len(), s.test.len()), (4, 4, 4));
     }
 }

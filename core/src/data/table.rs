@@ -1,6 +1,7 @@
 //! What a reader brings (a table of cells) and what a task makes of it (samples).
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::resolve::Blob;
@@ -69,6 +70,10 @@ pub trait Samples: Send + Sync {
     }
     /// What the row is called in predictions: its number in its file, from 0, or its own name.
     fn id(&self, row: usize) -> String;
+    /// Where it stands, for a person: `films.tsv:13`.
+    fn place(&self, row: usize) -> String {
+        self.id(row)
+    }
     /// The row itself.
     fn input(&self, row: usize) -> Result<Input<'_>>;
 }
@@ -83,6 +88,22 @@ pub trait Table: Send + Sync {
     fn cell(&self, row: usize, column: usize) -> Result<Input<'_>>;
     /// Where the row begins, for errors: `reviews.csv:4812`.
     fn place(&self, row: usize) -> String;
+    /// Where a cell begins, for errors: `reviews.csv:4812:17`; the row's place where a format cannot say.
+    fn place_of(&self, row: usize, _column: usize) -> String {
+        self.place(row)
+    }
+}
+
+/// Where a reader keeps what it would not work out twice: the unpacked text of compressed files, and where each row begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cache {
+    /// `$TLKIT_CACHE`, or `tlkit` in the user's cache folder.
+    #[default]
+    Standard,
+    /// This folder.
+    Folder(PathBuf),
+    /// Nowhere: in memory.
+    Off,
 }
 
 /// How to open a file.
@@ -95,6 +116,10 @@ pub struct ReadOptions {
     pub min_width: usize,
     /// svmlight: the lowest index over all files of the recipe (0 or 1); `None` decides by this file alone.
     pub index_base: Option<u32>,
+    /// Where unpacked files and indices are kept.
+    pub cache: Cache,
+    /// Files up to this many bytes, unpacked, are held in memory; of larger ones an index on disk says where each row begins.
+    pub in_memory: u64,
 }
 
 impl Default for ReadOptions {
@@ -103,6 +128,8 @@ impl Default for ReadOptions {
             header: true,
             min_width: 0,
             index_base: None,
+            cache: Cache::Standard,
+            in_memory: 16 << 20,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::Result;
+use crate::audit::Audit;
 use crate::check::Checked;
 use crate::data::{Domain, Input, Labels, Reading, Samples, Sealed};
 use crate::registry::Kind;
@@ -18,6 +19,8 @@ pub struct Overview {
     pub rows: Vec<(&'static str, String, usize)>,
     /// Class names; none where tokens are predicted.
     pub classes: Vec<String>,
+    /// What was found in the rows.
+    pub audit: Audit,
 }
 
 /// The rows by split, and the classes.
@@ -42,7 +45,12 @@ pub fn overview(c: &Checked) -> Result<Overview> {
         Scoring::Classes(names) => names,
         Scoring::Tokens | Scoring::Vectors => Vec::new(),
     };
-    Ok(Overview { rows, classes })
+    let audit = c.audit()?.clone();
+    Ok(Overview {
+        rows,
+        classes,
+        audit,
+    })
 }
 
 /// The rows that a checked recipe is tested on, in order: the name of each, and last a hash of all inputs. None where nothing is
@@ -73,7 +81,7 @@ pub fn test_rows(c: &Checked) -> Result<Option<Vec<String>>> {
 }
 
 /// Domains of a checked recipe, sealed where they must be.
-pub(super) struct Given {
+pub(crate) struct Given {
     pub target: TargetData,
     pub source: Option<Domain<Labels>>,
     pub validation: Option<Domain<Labels>>,
@@ -125,6 +133,23 @@ impl Given {
             validation: c.target.domain("validation", &reading)?,
             test: c.target.domain("test", &reading)?.map(Domain::seal),
         })
+    }
+
+    /// The target's inputs by split.
+    pub fn inputs(&self) -> Vec<(&'static str, Arc<dyn Samples>)> {
+        let mut all = Vec::new();
+        match &self.target {
+            TargetData::Labelled(d) => all.push(("train", d.inputs.clone())),
+            TargetData::Unlabelled(d) => all.push(("unlabelled", d.inputs.clone())),
+            TargetData::None => {}
+        }
+        all.extend(
+            self.validation
+                .iter()
+                .map(|d| ("validation", d.inputs.clone())),
+        );
+        all.extend(self.test.iter().map(|d| ("test", d.inputs.clone())));
+        all
     }
 }
 

@@ -12,6 +12,7 @@ mod trained_on;
 pub use arrange::{Layer, summary};
 pub use directory::{Directory, write_whole};
 pub use execute::{Surroundings, execute};
+pub(crate) use given::Given;
 pub use given::{Overview, overview, test_rows};
 pub use movement::Movement;
 pub use result::{Identity, RunResult, weights_sha256};

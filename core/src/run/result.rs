@@ -9,6 +9,7 @@ use super::arrange::Layer;
 use super::execute::Surroundings;
 use super::saved::Reloads;
 use crate::Result;
+use crate::audit::Audit;
 use crate::check::Checked;
 use crate::evaluate::Scores;
 use crate::nn::Store;
@@ -48,6 +49,8 @@ pub struct RunResult {
     pub selection: serde_json::Value,
     /// `validation` and `test`.
     pub metrics: BTreeMap<&'static str, Scores>,
+    /// What was found in the rows before training.
+    pub audit: Audit,
     /// What closed-form phases reported.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub fits: BTreeMap<String, f64>,
@@ -147,6 +150,7 @@ pub(super) fn result(
         .into(),
         selection,
         metrics,
+        audit: c.audit()?.clone(),
         fits: outcome.fits.clone(),
         labels,
         weights_sha256: weights_sha256(store)?,

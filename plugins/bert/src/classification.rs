@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use tlkit_core::audit::Audit;
 use tlkit_core::data::{DataKeys, Domain, Form, Labels, Reading, RowForm};
 use tlkit_core::nn::{Activation, Batch, Dense, Dropout, Linear, Scope, Stage};
 use tlkit_core::recipe::{Keys, Value};
@@ -167,5 +168,9 @@ impl TargetTask for TextClassification {
 
     fn digest(&self) -> String {
         self.data.digest().to_string()
+    }
+
+    fn audit(&self) -> Option<&Audit> {
+        Some(self.data.audit())
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use tlkit_core::Result;
+use tlkit_core::audit::Audit;
 use tlkit_core::data::{DataKeys, Domain, Form, Labels, Reading, View};
 use tlkit_core::nn::{Batch, Flow, Gradients, Init, Param, Pass, Pullback, Role, Scope, Stage};
 use tlkit_core::recipe::Keys;
@@ -91,6 +92,10 @@ impl TargetTask for MaskedLanguageModelling {
 
     fn digest(&self) -> String {
         self.data.digest().to_string()
+    }
+
+    fn audit(&self) -> Option<&Audit> {
+        Some(self.data.audit())
     }
 
     fn view(&self) -> View {

@@ -37,8 +37,12 @@ impl Prepare for TextPrepare {
         &[View::Plain, View::Masked]
     }
 
+    fn limit(&self) -> Option<usize> {
+        Some(self.tokens.max_length())
+    }
+
     fn example(&self, input: &Input<'_>) -> Result<Example> {
-        let (ids, types) = match input {
+        let (ids, types, cut) = match input {
             Input::Text(t) => self.tokens.encode(t, None)?,
             Input::Pair(a, b) => self.tokens.encode(a, Some(b))?,
             other => {
@@ -50,7 +54,8 @@ impl Prepare for TextPrepare {
         };
         Ok(Example::new(ids.len())
             .with("input", Field::Ids(ids))
-            .with("type_ids", Field::Ids(types)))
+            .with("type_ids", Field::Ids(types))
+            .cut(cut))
     }
 
     /// Of the tokens that are hidden, 80 % become `[MASK]`, 10 % a random token, 10 % stay (Devlin et al. 2019).

@@ -69,14 +69,18 @@ impl Tokens {
         })
     }
 
-    /// Token ids and segment ids of a text, or of two.
-    pub fn encode(&self, text: &str, pair: Option<&str>) -> Result<(Vec<u32>, Vec<u32>)> {
+    /// Token ids and segment ids of a text, or of two, and whether something was cut off.
+    pub fn encode(&self, text: &str, pair: Option<&str>) -> Result<(Vec<u32>, Vec<u32>, bool)> {
         let encoded = match pair {
             None => self.inner.encode_fast(text, true),
             Some(pair) => self.inner.encode_fast((text, pair), true),
         };
         let encoded = encoded.map_err(|e| Error::msg(format!("tokenizer: {e}")))?;
-        Ok((encoded.get_ids().to_vec(), encoded.get_type_ids().to_vec()))
+        Ok((
+            encoded.get_ids().to_vec(),
+            encoded.get_type_ids().to_vec(),
+            !encoded.get_overflowing().is_empty(),
+        ))
     }
 
     /// Longest text, in tokens.

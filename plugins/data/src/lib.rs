@@ -4,11 +4,14 @@
 //! |---|---|---|
 //! | `.tsv` | fields separated by tabs, a row a line; no quoting, so a field holds neither a tab nor a line break | the first line's names |
 //! | `.csv` | RFC 4180: commas, and quotes around fields that hold commas, quotes or line breaks | the first line's names |
+//! | `.jsonl`, `.ndjson`, `.json` | JSON Lines: an object a line | the keys |
+//! | `.parquet` | Parquet, packed by snappy, gzip or zstd or not at all; columns of lists are left out | its own |
 //! | `.svmlight`, `.libsvm`, `.svm` | `label index:value index:value ...`, absent values are 0 | `label`, `features` |
 //! | `.txt` | a text a line; blank lines are skipped | `text` |
 //!
-//! Each may be compressed: `.csv.gz`. Text is UTF-8, with or without a byte-order mark. Where `header = false` in the recipe,
-//! the columns of TSV and CSV are called `1`, `2` and so on.
+//! Text files may be packed: `.csv.gz`, `.csv.xz`. Text is UTF-8, with or without a byte-order mark. Where `header = false` in the
+//! recipe, the columns of TSV and CSV are called `1`, `2` and so on. A Parquet file that names its classes (Hugging Face's
+//! `ClassLabel`) gives the names and not their numbers.
 //!
 //! Every error points into the data, `reviews.csv:4812:17: ...` (line and column count from 1, columns in characters), and says what
 //! to do.
@@ -23,30 +26,47 @@
 //! # Ok::<(), tlkit_core::Error>(())
 //! ```
 //!
-//! Tables stay in memory: [`cells`] keeps all of a file's text in one buffer with offsets into it, [`svmlight`] keeps the
-//! values that are not zero.
+//! # Memory
+//!
+//! Files up to `ReadOptions::in_memory` bytes (16 MiB) are held as they are, with an index of where each row begins. Of larger
+//! ones the index is on disk and rows are read when they are asked for, so memory stays flat however long the file is. The index
+//! is made by one pass that checks every row, and kept in the cache folder: `$TLKIT_CACHE`, or `tlkit` in the user's (`~/.cache`
+//! on Linux). It belongs to a path, a size and a time of change; a file that changed is read anew. Packed and Parquet files are
+//! unpacked into the same place, once. A cached file appears whole or not at all, and where the folder cannot be written memory
+//! serves instead. (svmlight is held in memory whatever its size: its values that are not zero.)
 //!
 //! # Adding a format
 //!
-//! Implement `tlkit_core::data::Reader` in a file of its own, take the bytes from [`source::Source`] (which knows gzip, the
-//! byte-order mark and UTF-8, and makes errors with a place), and add it to [`register`].
+//! A text format whose rows are lines is a file with `format::Cells` (a row's bytes to a cell) and `format::Format` (what a row is,
+//! what is wrong with it), opened by `open::text`, as `tsv` is. Any other implements `tlkit_core::data::Reader`. Add it to [`register`].
 
 use std::sync::Arc;
 
 use tlkit_core::Result;
 use tlkit_core::registry::Registry;
 
-pub mod cells;
+mod cache;
 mod csv;
+mod format;
 pub mod guess;
+mod json;
 mod lines;
+mod open;
+mod parquet;
+mod read_at;
+mod scan;
 pub mod scenes;
-pub mod source;
-pub mod svmlight;
+mod source;
+mod store;
+mod svmlight;
+mod table;
 mod tsv;
+mod unpack;
 
 pub use csv::Csv;
+pub use json::JsonLines;
 pub use lines::Lines;
+pub use parquet::Parquet;
 pub use svmlight::SvmLight;
 pub use tsv::Tsv;
 
@@ -54,6 +74,8 @@ pub use tsv::Tsv;
 pub fn register(registry: &mut Registry) -> Result<()> {
     registry.reader(Arc::new(Tsv));
     registry.reader(Arc::new(Csv));
+    registry.reader(Arc::new(JsonLines));
+    registry.reader(Arc::new(Parquet));
     registry.reader(Arc::new(SvmLight));
     registry.reader(Arc::new(Lines));
     Ok(())

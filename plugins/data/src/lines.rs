@@ -1,32 +1,59 @@
 //! Plain text: a text a line, one column `text`. Blank lines are skipped.
 
+use std::result::Result;
 use std::sync::Arc;
 
-use tlkit_core::Result;
 use tlkit_core::data::{Blob, ReadOptions, Reader, Table};
 
-use crate::cells::Builder;
-use crate::source::Source;
+use crate::format::{Blank, Cell, Cells, Format, Wrong, first_line, text};
 
 /// Reads `.txt`. There is no header, whatever the recipe says.
+#[derive(Clone, Copy, Debug)]
 pub struct Lines;
 
 impl Reader for Lines {
     fn extensions(&self) -> &[&str] {
-        &["txt", "txt.gz"]
+        &["txt", "txt.gz", "txt.xz"]
     }
 
-    fn open(&self, name: &str, blob: &Blob, _: &ReadOptions) -> Result<Arc<dyn Table>> {
-        let source = Source::read(name, blob)?;
-        let options = ReadOptions {
-            header: true,
-            ..ReadOptions::default()
-        };
-        let mut rows = Builder::new(&source, &options, "");
-        rows.row(1, ["text"].into_iter())?;
-        for (number, line) in source.lines().filter(|(_, l)| !l.trim().is_empty()) {
-            rows.row(number, [line].into_iter())?;
-        }
-        rows.finish()
+    fn open(
+        &self,
+        name: &str,
+        blob: &Blob,
+        options: &ReadOptions,
+    ) -> tlkit_core::Result<Arc<dyn Table>> {
+        crate::open::text(*self, name, blob, options)
+    }
+}
+
+impl Cells for Lines {
+    fn key(&self) -> &'static str {
+        "lines 1"
+    }
+
+    fn cell<'r>(&self, row: &'r [u8], _: usize, _: &[String]) -> Result<Cell<'r>, Wrong> {
+        Ok(Cell::Text(text(first_line(row))?.into()))
+    }
+
+    fn offset(&self, _: &[u8], _: usize, _: &[String]) -> Option<usize> {
+        Some(0)
+    }
+}
+
+impl Format for Lines {
+    fn blank(&self) -> Blank {
+        Blank::Skip
+    }
+
+    fn names(&self, row: &str) -> Result<Vec<String>, Wrong> {
+        self.unnamed(row)
+    }
+
+    fn unnamed(&self, _: &str) -> Result<Vec<String>, Wrong> {
+        Ok(vec!["text".into()])
+    }
+
+    fn check(&self, _: &str, _: &mut Vec<String>, _: u64) -> Result<(), Wrong> {
+        Ok(())
     }
 }

@@ -1,10 +1,9 @@
-//! A file's text: decompressed, checked for UTF-8, its byte-order mark removed; and errors that point into it.
+//! A whole file's text, for formats that are read at once: unpacked, checked for UTF-8, its byte-order mark removed; and errors that point into it.
 
-use std::io::Read;
-
-use flate2::read::MultiGzDecoder;
 use tlkit_core::data::Blob;
 use tlkit_core::{Error, Result};
+
+use crate::table::position;
 
 /// The text of one file.
 pub struct Source {
@@ -13,20 +12,9 @@ pub struct Source {
 }
 
 impl Source {
-    /// Reads a file whole. `name` is how the user wrote it; gzip is known by its first two bytes.
+    /// Reads a file whole. `name` is how the user wrote it; packed files are known by their first bytes.
     pub fn read(name: &str, blob: &Blob) -> Result<Source> {
-        let mut bytes = blob.bytes()?.into_owned();
-        if bytes.starts_with(&[0x1f, 0x8b]) {
-            let mut plain = Vec::new();
-            MultiGzDecoder::new(&bytes[..])
-                .read_to_end(&mut plain)
-                .map_err(|e| {
-                    Error::msg(format!(
-                        "{name}: not a whole gzip file ({e}); copy or compress it again"
-                    ))
-                })?;
-            bytes = plain;
-        }
+        let mut bytes = crate::open::whole(name, &blob.bytes()?[..])?;
         if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
             return Err(Error::msg(format!(
                 "{name}: this is UTF-16; save the file as UTF-8"
@@ -40,7 +28,8 @@ impl Source {
         bytes.drain(..mark);
         let text = String::from_utf8(bytes).map_err(|e| {
             let good = e.utf8_error().valid_up_to();
-            let (line, column) = position(&e.as_bytes()[..good]);
+            let (down, column) = position(&e.as_bytes()[..good]);
+            let line = down + 1;
             Error::msg(format!(
                 "{name}:{line}:{column}: not UTF-8; save the file as UTF-8"
             ))
@@ -74,29 +63,10 @@ impl Source {
             .map(|(i, l)| (i + 1, l))
     }
 
-    /// An error in a line.
-    pub fn error(&self, line: usize, what: impl std::fmt::Display) -> Error {
-        Error::msg(format!("{}:{line}: {what}", self.name))
-    }
-
     /// An error at a byte of the text.
     pub fn error_at(&self, byte: usize, what: impl std::fmt::Display) -> Error {
-        let (line, column) = position(&self.text.as_bytes()[..byte]);
+        let (down, column) = position(&self.text.as_bytes()[..byte]);
+        let line = down + 1;
         Error::msg(format!("{}:{line}:{column}: {what}", self.name))
     }
-}
-
-/// Line and column, from 1, of what follows these bytes, which are UTF-8.
-fn position(before: &[u8]) -> (usize, usize) {
-    let line = 1 + before.iter().filter(|&&b| b == b'\n').count();
-    let start = before
-        .iter()
-        .rposition(|&b| b == b'\n')
-        .map_or(0, |i| i + 1);
-    // Bytes that continue a character do not count.
-    let column = 1 + before[start..]
-        .iter()
-        .filter(|&&b| b & 0xc0 != 0x80)
-        .count();
-    (line, column)
 }

@@ -45,10 +45,13 @@ impl Reader for SvmLight {
         &[
             "svmlight",
             "svmlight.gz",
+            "svmlight.xz",
             "libsvm",
             "libsvm.gz",
+            "libsvm.xz",
             "svm",
             "svm.gz",
+            "svm.xz",
         ]
     }
 

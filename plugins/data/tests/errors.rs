@@ -1,7 +1,7 @@
 //! The words of every error: they point into the data and say what to do.
 
 use tlkit_core::data::{Blob, ReadOptions, Reader};
-use tlkit_data::{Csv, Lines, SvmLight, Tsv};
+use tlkit_data::{Csv, JsonLines, Lines, Parquet, SvmLight, Tsv};
 
 #[test]
 fn broken_files() {
@@ -61,6 +61,78 @@ fn broken_files() {
             "r.csv",
             b"text,label\n\"a\" b,1\n",
             "r.csv:2:4: text after a closing quote; write a quote inside a quoted field twice: \"\"",
+        ),
+        (
+            &Csv,
+            "r.csv",
+            b"text,label\na\rb,1\n",
+            "r.csv:2:2: a carriage return that ends no line; save the file with Unix or Windows line ends",
+        ),
+        (
+            &Csv,
+            "r.csv",
+            b"text,label\n\"a\nb\"c,1\n",
+            "r.csv:3:3: text after a closing quote; write a quote inside a quoted field twice: \"\"",
+        ),
+        (
+            &Csv,
+            "r.csv",
+            b"text,label\n\"a\n\xe9\",1\n",
+            "r.csv:3:1: not UTF-8; save the file as UTF-8",
+        ),
+        (
+            &Csv,
+            "r.csv",
+            b"\x28\xb5\x2f\xfd....",
+            "r.csv: this is a zstd file, which is not read; unpack it first: `unzstd FILE`",
+        ),
+        (
+            &Csv,
+            "r.csv",
+            b"PAR1....",
+            "r.csv: this is a Parquet file; give its name the ending .parquet",
+        ),
+        (
+            &Tsv,
+            "r.tsv",
+            b"PK\x03\x04....",
+            "r.tsv: this is a zip archive, which is not read; unpack it first: `unzip FILE`",
+        ),
+        (
+            &JsonLines,
+            "r.jsonl",
+            b"{\"text\": \"a\"}\n{\"text\": \"b\", }\n",
+            "r.jsonl:2:15: not JSON (trailing comma); each line is one object",
+        ),
+        (
+            &JsonLines,
+            "r.jsonl",
+            b"{\"text\": \"a\"}\n[1]\n",
+            "r.jsonl:2: a list stands where an object should; JSON Lines has an object a line: {\"text\": \"...\", \"label\": \"...\"}",
+        ),
+        (
+            &JsonLines,
+            "r.jsonl",
+            b"{\"text\": \"a\"}\n3\n",
+            "r.jsonl:2: no object; JSON Lines has an object a line: {\"text\": \"...\", \"label\": \"...\"}",
+        ),
+        (
+            &JsonLines,
+            "r.json",
+            b"[{\"text\": \"a\"}]\n",
+            "r.json:1: the file is one JSON list; write an object a line, for example with `jq -c '.[]' in.json > out.jsonl`",
+        ),
+        (
+            &JsonLines,
+            "r.json",
+            b"{\n  \"text\": \"a\"\n}\n",
+            "r.json:1: an object goes on in the next line; write an object a line, for example with `jq -c . in.json > out.jsonl`",
+        ),
+        (
+            &Parquet,
+            "r.parquet",
+            b"text,label\na,1\n",
+            "r.parquet: not a whole Parquet file (Parquet error: Invalid Parquet file. Corrupt footer); copy or write it again",
         ),
         (
             &SvmLight,
@@ -124,6 +196,19 @@ fn broken_files() {
             .map(|e| e.to_string());
         assert_eq!(error.as_deref(), Some(*words));
     }
+}
+
+/// An error in a cell shows when it is asked for.
+#[test]
+fn a_list_in_a_column_of_texts() {
+    let bytes = b"{\"text\": \"a\"}\n{\"n\": 1, \"text\":  [\"b\"]}\n";
+    let table = JsonLines
+        .open("r.jsonl", &Blob::Embedded(bytes), &ReadOptions::default())
+        .unwrap();
+    assert_eq!(
+        table.cell(1, 0).unwrap_err().to_string(),
+        "r.jsonl:2:19: `text` is a list; a text or a number is wanted"
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use tlkit_core::data::{Blob, Input, ReadOptions, Reader, Table};
-use tlkit_data::{Csv, Lines, SvmLight, Tsv};
+use tlkit_data::{Csv, JsonLines, Lines, SvmLight, Tsv};
 
 fn open(
     reader: &dyn Reader,
@@ -133,6 +133,85 @@ fn svmlight_index_base_and_width_can_come_from_other_files() {
 }
 
 #[test]
+fn json_lines_have_their_keys_as_columns() {
+    let bytes = b"{\"text\": \"one\\ntwo\", \"label\": 1}\n\n{\"label\": true, \"stars\": 2.50}\r\n{\"text\": null, \"label\": \"\xc3\xa9\"}";
+    let t = open(&JsonLines, bytes, &no_header());
+    assert_eq!(t.columns(), ["text", "label", "stars"]);
+    assert_eq!(
+        rows(&*t),
+        [
+            ["one\ntwo", "1", ""],
+            ["", "true", "2.5"],
+            ["", "\u{e9}", ""]
+        ]
+    );
+    assert_eq!(
+        (t.place(1), t.place_of(0, 1)),
+        ("data:3".into(), "data:1:31".into())
+    );
+}
+
+#[test]
+fn cells_have_places() {
+    let t = open(
+        &Csv,
+        "text,label\n\"é\nb, c\",pos\n".as_bytes(),
+        &ReadOptions::default(),
+    );
+    assert_eq!(
+        (t.place_of(0, 0), t.place_of(0, 1)),
+        ("data:2:1".into(), "data:3:7".into())
+    );
+    let t = open(
+        &Tsv,
+        "text\tlabel\né a\tpos\n".as_bytes(),
+        &ReadOptions::default(),
+    );
+    assert_eq!(
+        (t.place_of(0, 0), t.place_of(0, 1)),
+        ("data:2:1".into(), "data:2:5".into())
+    );
+}
+
+#[test]
+fn a_quote_inside_a_plain_field_is_a_quote() {
+    let t = open(
+        &Csv,
+        b"text,label\n5\" disk,\"a \"\"b\"\"\"\n",
+        &ReadOptions::default(),
+    );
+    assert_eq!(rows(&*t), [["5\" disk", "a \"b\""]]);
+}
+
+#[test]
+fn blank_lines_of_a_single_column() {
+    let t = open(&Tsv, b"text\na\n\nb\n\n\n", &ReadOptions::default());
+    assert_eq!(rows(&*t), [["a"], [""], ["b"]]);
+}
+
+#[test]
+fn xz_is_unpacked() {
+    let mut xz =
+        lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
+    xz.write_all(b"text,label\none,1\ntwo,2\n").unwrap();
+    let bytes = xz.finish().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.csv.xz");
+    std::fs::write(&path, &bytes).unwrap();
+    let read = || {
+        Csv.open(
+            "a.csv.xz",
+            &Blob::Path(path.clone()),
+            &ReadOptions::default(),
+        )
+    };
+    assert_eq!(rows(&*read().unwrap()), [["one", "1"], ["two", "2"]]);
+    std::fs::write(&path, &bytes[..bytes.len() - 20]).unwrap();
+    let cut = read().err().unwrap().to_string();
+    assert!(cut.starts_with("a.csv.xz: not a whole xz file ("), "{cut}");
+}
+
+#[test]
 fn gzip_in_several_members() {
     let member = |text: &[u8]| {
         let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -172,9 +251,13 @@ fn every_ending_has_one_reader() {
         .iter()
         .flat_map(|r| r.extensions().iter().copied())
         .collect();
-    for ending in ["tsv", "csv", "svmlight", "libsvm", "svm", "txt"] {
+    assert!(endings.contains(&"parquet"));
+    for ending in [
+        "tsv", "csv", "jsonl", "ndjson", "json", "svmlight", "libsvm", "svm", "txt",
+    ] {
         assert!(endings.contains(&ending));
         assert!(endings.contains(&format!("{ending}.gz").as_str()));
+        assert!(endings.contains(&format!("{ending}.xz").as_str()));
     }
     let unique: std::collections::BTreeSet<_> = endings.iter().collect();
     assert_eq!(unique.len(), endings.len());

@@ -1,0 +1,271 @@
+//! Findings from what the pass over the rows left: a key and a fill a row, and a label where labels are open.
+
+use std::collections::BTreeMap;
+
+use super::{Example, Fill, Finding, Key, Level, Overlap, rows_in_words};
+use crate::Result;
+use crate::data::{Input, Labels, Samples};
+use crate::recipe::At;
+
+/// Examples a finding has.
+const EXAMPLES: usize = 3;
+
+/// One split, as the audit sees it: there is no way from here to a label that was not read.
+pub(crate) struct Side<'a> {
+    pub name: &'static str,
+    pub at: At,
+    pub keys: &'a [Key],
+    pub fills: &'a [Fill],
+    /// Where they are open.
+    pub labels: Option<&'a Labels>,
+    pub inputs: &'a dyn Samples,
+    /// What makes two rows alike: `text`, `features`.
+    pub noun: &'static str,
+}
+
+impl Side<'_> {
+    fn find(
+        &self,
+        kind: &'static str,
+        level: Level,
+        rows: &[u32],
+        words: String,
+    ) -> Result<Finding> {
+        let example = |&row: &u32| -> Result<Example> {
+            Ok(Example {
+                row: self.inputs.place(row as usize),
+                text: preview(&self.inputs.input(row as usize)?),
+            })
+        };
+        Ok(Finding {
+            kind,
+            split: self.name,
+            level,
+            count: rows.len(),
+            of: self.keys.len(),
+            words,
+            examples: rows
+                .iter()
+                .take(EXAMPLES)
+                .map(example)
+                .collect::<Result<_>>()?,
+            at: Some(self.at.clone()),
+        })
+    }
+
+    /// Rows of equal keys, groups of two and more, in the order of their first rows. Blank rows are no duplicates.
+    fn alike(&self) -> Vec<Vec<u32>> {
+        let full = (0..self.keys.len() as u32).filter(|&r| self.fills[r as usize] != Fill::Empty);
+        let mut order: Vec<u32> = full.collect();
+        order.sort_by_key(|&r| (self.keys[r as usize], r));
+        let same = |a: &u32, b: &u32| self.keys[*a as usize] == self.keys[*b as usize];
+        let mut groups: Vec<Vec<u32>> = order
+            .chunk_by(same)
+            .filter(|group| group.len() > 1)
+            .map(<[u32]>::to_vec)
+            .collect();
+        groups.sort_by_key(|group| group[0]);
+        groups
+    }
+}
+
+/// Rows that repeat an earlier one of the same split.
+pub(crate) fn duplicates(side: &Side<'_>) -> Result<Option<Finding>> {
+    let mut again: Vec<u32> = side
+        .alike()
+        .into_iter()
+        .flat_map(|g| g.into_iter().skip(1))
+        .collect();
+    again.sort_unstable();
+    if again.is_empty() {
+        return Ok(None);
+    }
+    // Vectors of few values repeat without anybody having copied a row.
+    let many = again.len() * 20 > side.keys.len() && side.noun == "text";
+    let level = if many { Level::Warning } else { Level::Note };
+    let words = format!(
+        "{} of {} in {} {} an earlier one",
+        again.len(),
+        rows_in_words(side.keys.len()),
+        side.name,
+        verb(again.len(), "repeats", "repeat")
+    );
+    side.find("duplicates", level, &again, words).map(Some)
+}
+
+/// Rows that say the same as another one and have another label.
+pub(crate) fn conflicts(side: &Side<'_>) -> Result<Option<Finding>> {
+    let Some(labels) = side.labels else {
+        return Ok(None);
+    };
+    let differ = |group: &Vec<u32>| {
+        let first = labels.classes[group[0] as usize];
+        group.iter().any(|&r| labels.classes[r as usize] != first)
+    };
+    let rows: Vec<u32> = side.alike().into_iter().filter(differ).flatten().collect();
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let words = format!(
+        "{} of {} have the {} of another one and a different label",
+        rows_in_words(rows.len()),
+        side.name,
+        side.noun
+    );
+    side.find("conflicts", Level::Warning, &rows, words)
+        .map(Some)
+}
+
+/// Rows without text, and rows with next to none.
+pub(crate) fn empty(side: &Side<'_>) -> Result<Vec<Finding>> {
+    let of = |fill: Fill| -> Vec<u32> {
+        (0..side.fills.len() as u32)
+            .filter(|&r| side.fills[r as usize] == fill)
+            .collect()
+    };
+    let mut found = Vec::new();
+    let (blank, nearly) = (of(Fill::Empty), of(Fill::Nearly));
+    if !blank.is_empty() {
+        let words = format!(
+            "{} of {} {} no text",
+            rows_in_words(blank.len()),
+            side.name,
+            verb(blank.len(), "has", "have")
+        );
+        found.push(side.find("empty", Level::Warning, &blank, words)?);
+    }
+    if !nearly.is_empty() {
+        let words = format!(
+            "{} of {} {} one letter or none",
+            rows_in_words(nearly.len()),
+            side.name,
+            verb(nearly.len(), "holds", "hold")
+        );
+        found.push(side.find("near-empty", Level::Note, &nearly, words)?);
+    }
+    Ok(found)
+}
+
+/// Training rows without text, which were dropped: `rows` of `side`, as it was before.
+pub(crate) fn dropped_empty(side: &Side<'_>, rows: &[u32]) -> Result<Option<Finding>> {
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let words = format!(
+        "{} of {} {} no text and {} left out",
+        rows_in_words(rows.len()),
+        side.name,
+        verb(rows.len(), "has", "have"),
+        verb(rows.len(), "is", "are")
+    );
+    side.find("empty", Level::Warning, rows, words).map(Some)
+}
+
+/// Rows of `side` (as it was before any were dropped) that also stand in the splits called `others`.
+pub(crate) fn overlap(
+    side: &Side<'_>,
+    rows: &[u32],
+    others: &str,
+    policy: Overlap,
+) -> Result<Option<Finding>> {
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let words = format!(
+        "{} of {} also {} in {others} and {} {}",
+        rows_in_words(rows.len()),
+        side.name,
+        verb(rows.len(), "stands", "stand"),
+        verb(rows.len(), "is", "are"),
+        match policy {
+            Overlap::Drop => format!("left out of {}", side.name),
+            Overlap::Keep | Overlap::Stop => "kept".to_string(),
+        }
+    );
+    side.find("overlap", Level::Warning, rows, words).map(Some)
+}
+
+/// The rows of `keys` that are among `others`, which is sorted.
+pub(crate) fn shared(keys: &[Key], fills: &[Fill], others: &[Key]) -> Vec<u32> {
+    (0..keys.len() as u32)
+        .filter(|&r| {
+            let r = r as usize;
+            fills[r] != Fill::Empty && others.binary_search(&keys[r]).is_ok()
+        })
+        .collect()
+}
+
+/// Labels that are one class to a reader and two to a program.
+pub(crate) fn labels_by_case(side: &Side<'_>) -> Result<Vec<Finding>> {
+    let Some(labels) = side.labels else {
+        return Ok(Vec::new());
+    };
+    let mut like: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (i, name) in labels.names.iter().enumerate() {
+        let words: Vec<&str> = name.split_whitespace().collect();
+        like.entry(words.join(" ").to_lowercase())
+            .or_default()
+            .push(i);
+    }
+    let mut found = Vec::new();
+    for classes in like.into_values().filter(|c| c.len() > 1) {
+        let rows: Vec<u32> = (0..labels.classes.len() as u32)
+            .filter(|&r| classes[1..].contains(&(labels.classes[r as usize] as usize)))
+            .collect();
+        let names: Vec<String> = classes
+            .iter()
+            .map(|&c| format!("`{}`", labels.names[c]))
+            .collect();
+        let words = format!(
+            "the labels {} differ only in case or spaces and are {} classes",
+            names.join(" and "),
+            classes.len()
+        );
+        found.push(side.find("labels", Level::Warning, &rows, words)?);
+    }
+    Ok(found)
+}
+
+/// Classes with far fewer rows than others, or none.
+pub(crate) fn balance(side: &Side<'_>) -> Result<Option<Finding>> {
+    let Some(labels) = side.labels else {
+        return Ok(None);
+    };
+    let counts = labels.counts();
+    let rare = counts.iter().enumerate().min_by_key(|&(i, &n)| (n, i));
+    let common = counts
+        .iter()
+        .enumerate()
+        .max_by_key(|&(i, &n)| (n, std::cmp::Reverse(i)));
+    let (Some((rare, &few)), Some((common, &many))) = (rare, common) else {
+        return Ok(None);
+    };
+    if few * 10 >= many {
+        return Ok(None);
+    }
+    let rows: Vec<u32> = (0..labels.classes.len() as u32)
+        .filter(|&r| labels.classes[r as usize] as usize == rare)
+        .collect();
+    let words = format!(
+        "{} has {} of `{}` and {many} of `{}`",
+        side.name,
+        if few == 0 {
+            "no row".to_string()
+        } else {
+            rows_in_words(few)
+        },
+        labels.names[rare],
+        labels.names[common]
+    );
+    side.find("balance", Level::Warning, &rows, words).map(Some)
+}
+
+/// The word for one, or for several.
+fn verb(n: usize, one: &'static str, several: &'static str) -> &'static str {
+    if n == 1 { one } else { several }
+}
+
+/// The first 100 characters, on one line.
+pub(super) fn preview(input: &Input<'_>) -> String {
+    input.preview(100).unwrap_or_else(|| input.kind().into())
+}

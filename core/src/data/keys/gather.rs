@@ -1,0 +1,546 @@
+//! From open files to the parts of a run: limits, rows that are left out, splits, and what no run should go on with.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::columns::Columns;
+use super::open::{Opened, noted, open};
+use super::scan::{Scanned, scan};
+use super::written::Written;
+use super::{DataKeys, Form, Part, samples};
+use crate::Result;
+use crate::audit::{self, Audit, Counts, Fill, Finding, Key, Overlap, Side};
+use crate::data::columns::{Rows, class_names, index};
+use crate::data::split::{Split, grouped, per_class, stratified};
+use crate::data::{Labels, Samples};
+use crate::recipe::{At, Keys};
+use crate::registry::Context;
+
+/// Rows of one split, and what the pass over them left.
+struct Rowed {
+    name: &'static str,
+    rows: Rows,
+    columns: Columns,
+    scanned: Scanned,
+    labels: Option<Labels>,
+}
+
+/// Reads the data keys of a table. `None` after an error was noted, or on a blank recipe.
+pub(super) fn read(
+    keys: &Keys,
+    cx: &Context,
+    form: Form,
+    names: &[&'static str],
+) -> Option<DataKeys> {
+    let written = Written::read(keys, form, names);
+    if keys.is_blank() {
+        return None;
+    }
+    let (opened, index_base) = open(keys, cx, form, &written)?;
+    // Said where the shares were read.
+    if written.split.validation + written.split.test >= 1.0 {
+        return None;
+    }
+    if !opened.iter().any(|(name, _)| *name == names[0]) {
+        return None;
+    }
+    let sealed = names[0] == "unlabelled";
+    let gather = Gather {
+        keys,
+        form,
+        sealed,
+        policy: cx.overlap,
+        written: &written,
+        index_base,
+    };
+    gather.all(opened)
+}
+
+struct Gather<'a> {
+    keys: &'a Keys,
+    form: Form,
+    /// The labels of the rows to learn from, and of the test rows, are not to be seen.
+    sealed: bool,
+    policy: Overlap,
+    written: &'a Written,
+    /// svmlight: where the indices of all files count from.
+    index_base: Option<u32>,
+}
+
+impl Gather<'_> {
+    fn all(&self, opened: Vec<(&'static str, Opened)>) -> Option<DataKeys> {
+        let mut sides = Vec::new();
+        for (name, part) in opened {
+            sides.push(self.scan(name, part, sides.is_empty())?);
+        }
+        self.differ(&sides)?;
+        let mut sides = sides.into_iter();
+        let mut main = sides.next()?;
+        let mut others: Vec<Rowed> = sides.collect();
+        let classes = self.classes(&mut main, &mut others)?;
+
+        let mut audit = Audit::default();
+        let mut found: Vec<Finding> = Vec::new();
+        let main = self.leave_out(main, &others, &mut audit, &mut found)?;
+        let (main, split_off) = self.split(main, &others, &mut audit, &mut found)?;
+        self.still_two_classes(&main, &classes)?;
+        others.extend(split_off);
+        let mut parts: Vec<Rowed> = std::iter::once(main).chain(others).collect();
+        for part in &parts {
+            found.extend(self.noted(part.name, self.findings(part))?);
+            audit.rows.insert(part.name, part.rows.len());
+            if let Some(labels) = &part.labels {
+                let counts = labels.names.iter().cloned().zip(labels.counts());
+                audit.classes.insert(part.name, Counts(counts.collect()));
+            }
+        }
+        found.extend(self.noted(parts[0].name, self.judged_twice(&parts))?);
+        audit.add(found);
+
+        // From here on nothing is found any more: the labels of sealed test rows are read, for the scores.
+        let classes = self.open_sealed(&mut parts, classes)?;
+        let digest = digest(&parts);
+        let splits = parts.into_iter().map(|p| {
+            let part = Part {
+                rows: p.rows,
+                labels: p.labels,
+                columns: p.columns,
+            };
+            (p.name, part)
+        });
+        Some(DataKeys {
+            splits: splits.collect(),
+            classes,
+            form: self.form,
+            domain: self
+                .written
+                .domain
+                .clone()
+                .unwrap_or_else(|| stem(&self.written.files[0].1)),
+            digest,
+            header: self.written.columns.header,
+            index_base: self.index_base,
+            saved: None,
+            audit,
+        })
+    }
+
+    fn at(&self, name: &str) -> At {
+        self.keys.at(name)
+    }
+
+    fn noted<T>(&self, name: &str, result: Result<T>) -> Option<T> {
+        noted(self.keys, &self.at(name), result)
+    }
+
+    /// Reads every row of a split once.
+    fn scan(&self, name: &'static str, part: Opened, main: bool) -> Option<Rowed> {
+        let mut rows = part.rows;
+        if let (Some(n), true) = (self.written.limit, main) {
+            rows = rows.pick(&(0..rows.len().min(n) as u32).collect::<Vec<_>>());
+        }
+        let sealed = self.sealed && name != "validation";
+        let label = part
+            .columns
+            .label
+            .filter(|_| self.form != Form::PlainText && !sealed);
+        let group = part.group.filter(|_| main);
+        let scanned = scan(self.form, &rows, &part.columns, label, group);
+        let scanned = self.noted(name, scanned)?;
+        let (blank, n) = (scanned.empty(), rows.len());
+        if blank * 2 > n {
+            self.keys
+                .error(
+                    self.at(name),
+                    format!("{blank} of {n} rows of `{name}` have no text"),
+                )
+                .help("is `text` the right column?");
+            return None;
+        }
+        Some(Rowed {
+            name,
+            rows,
+            columns: part.columns,
+            scanned,
+            labels: None,
+        })
+    }
+
+    /// No two splits hold the same rows.
+    fn differ(&self, sides: &[Rowed]) -> Option<()> {
+        let sorted = |side: &Rowed| {
+            let mut all = side.scanned.digests.clone();
+            all.sort_unstable();
+            all
+        };
+        let mut right = Some(());
+        for (i, one) in sides.iter().enumerate() {
+            for other in &sides[i + 1..] {
+                let custom = self.sealed && i == 0 && other.name == "test";
+                if custom || one.rows.len() != other.rows.len() || sorted(one) != sorted(other) {
+                    continue;
+                }
+                let (this, that) = (format!("as `{}`", other.name), format!("as `{}`", one.name));
+                self.keys
+                    .conflict(
+                        &[
+                            (self.at(one.name), this.as_str()),
+                            (self.at(other.name), that.as_str()),
+                        ],
+                        format!("`{}` and `{}` hold the same rows", one.name, other.name),
+                    )
+                    .help("a model that has seen the rows it is judged on looks better than it is: give other rows, or leave the key out and write `split = { test = 0.2 }`");
+                right = None;
+            }
+        }
+        right
+    }
+
+    /// The classes, by the rows to learn from; each side's labels by them.
+    fn classes(&self, main: &mut Rowed, others: &mut [Rowed]) -> Option<Arc<Vec<String>>> {
+        let mut classes: Arc<Vec<String>> = Arc::default();
+        if main.scanned.labels.is_some() {
+            classes = main.scanned.classes();
+            if classes.len() < 2 {
+                let what = classes.first().cloned().unwrap_or_default();
+                self.keys
+                    .error(
+                        self.at(main.name),
+                        format!("every row has the label `{what}`"),
+                    )
+                    .help("a classifier needs two classes; is `label` the right column?");
+                return None;
+            }
+        }
+        for side in std::iter::once(main).chain(others) {
+            if classes.is_empty() && side.scanned.labels.is_some() {
+                classes = side.scanned.classes();
+            }
+            side.labels = match side.scanned.labels(&classes) {
+                Ok(labels) => labels,
+                Err((row, label)) => {
+                    self.unknown(side, row, &label, &classes);
+                    return None;
+                }
+            };
+        }
+        Some(classes)
+    }
+
+    fn unknown(&self, side: &Rowed, row: usize, label: &str, classes: &[String]) {
+        let what = format!("the label `{label}` is not among the training labels");
+        let column = side.columns.label.unwrap_or(0);
+        self.keys
+            .error(
+                self.at(side.name),
+                side.rows.wrong(row, column, what).to_string(),
+            )
+            .note(format!("the classes are {}", classes.join(", ")));
+    }
+
+    /// Leaves blank rows out of the training rows, and those that stand in the files to judge by.
+    fn leave_out(
+        &self,
+        main: Rowed,
+        others: &[Rowed],
+        audit: &mut Audit,
+        found: &mut Vec<Finding>,
+    ) -> Option<Rowed> {
+        let n = main.rows.len() as u32;
+        let blank: Vec<u32> = (0..n)
+            .filter(|&r| main.scanned.fills[r as usize] == Fill::Empty)
+            .collect();
+        let mut out = blank.clone();
+        if !blank.is_empty() {
+            audit.dropped.insert("empty", blank.len());
+            let said = self.with_side(&main, |side| audit::dropped_empty(side, &blank));
+            found.extend(self.noted(main.name, said)?);
+        }
+        // The rows adapted on may be those tested on: their labels are sealed.
+        if !self.sealed {
+            out.extend(self.overlap(&main, others, audit, found)?);
+        }
+        out.sort_unstable();
+        Some(main.without(&out))
+    }
+
+    /// The rows of `main` to leave out, since they also stand in `others`.
+    fn overlap(
+        &self,
+        main: &Rowed,
+        others: &[Rowed],
+        audit: &mut Audit,
+        found: &mut Vec<Finding>,
+    ) -> Option<Vec<u32>> {
+        let mut theirs: Vec<Key> = others
+            .iter()
+            .flat_map(|o| o.scanned.keys.iter().copied())
+            .collect();
+        theirs.sort_unstable();
+        let shared = audit::shared(&main.scanned.keys, &main.scanned.fills, &theirs);
+        if shared.is_empty() {
+            return Some(shared);
+        }
+        let names: Vec<&str> = others.iter().map(|o| o.name).collect();
+        let names = names.join(" or ");
+        // Vectors of few values are equal without anybody having copied a row: they stay.
+        let policy = match (self.policy, self.form) {
+            (Overlap::Drop, Form::Features) => Overlap::Keep,
+            (policy, _) => policy,
+        };
+        let said = self.with_side(main, |side| audit::overlap(side, &shared, &names, policy));
+        let said = self.noted(main.name, said)?;
+        if let (Overlap::Stop, Some(finding)) = (policy, &said) {
+            let n = shared.len();
+            let mut error = self.keys.error(
+                self.at(main.name),
+                format!(
+                    "{n} row{} of `{}` also stand{} in {names}",
+                    if n == 1 { "" } else { "s" },
+                    main.name,
+                    if n == 1 { "s" } else { "" },
+                ),
+            );
+            for example in &finding.examples {
+                error = error.note(format!("{}: {}", example.row, example.text));
+            }
+            error.help("take them out of one, or write `overlap = \"drop\"` under [evaluate]");
+            return None;
+        }
+        found.extend(said);
+        if policy == Overlap::Drop {
+            *audit.dropped.entry("overlap").or_default() += shared.len();
+            return Some(shared);
+        }
+        Some(Vec::new())
+    }
+
+    /// `per_class`, and the parts that are split off where no file is given.
+    fn split(
+        &self,
+        main: Rowed,
+        others: &[Rowed],
+        audit: &mut Audit,
+        found: &mut Vec<Finding>,
+    ) -> Option<(Rowed, Vec<Rowed>)> {
+        let asked = &self.written.split;
+        let mut main = main;
+        if let (Some(n), Some(labels)) = (self.written.per_class, &main.labels) {
+            main = main.pick(&per_class(labels, n, asked.seed));
+        }
+        let given = |name: &str| others.iter().any(|o| o.name == name);
+        let validation = match given("validation") || self.sealed {
+            true => 0.0,
+            false => asked.validation,
+        };
+        let test = if given("test") { 0.0 } else { asked.test };
+        if validation + test <= 0.0 {
+            return Some((main, Vec::new()));
+        }
+        let one = Labels {
+            classes: vec![0; main.rows.len()],
+            names: Arc::new(vec![String::new()]),
+        };
+        let labels = main.labels.as_ref().unwrap_or(&one);
+        let parts: Split = match &main.scanned.groups {
+            Some(groups) => grouped(labels, groups, validation, test, asked.seed),
+            None => stratified(labels, validation, test, asked.seed),
+        };
+        let mut off = Vec::new();
+        for (name, rows) in [("validation", &parts.validation), ("test", &parts.test)] {
+            if !rows.is_empty() {
+                off.push(Rowed {
+                    name,
+                    ..main.pick(rows)
+                });
+            }
+        }
+        if off.is_empty() && main.scanned.groups.is_some() {
+            self.keys
+                .error(
+                    asked.group.1.clone(),
+                    "every row is of one group, so nothing can be split off",
+                )
+                .help("leave `group` out, or give files for `validation` and `test`");
+            return None;
+        }
+        main = main.pick(&parts.train);
+        if !self.sealed {
+            let out = self.overlap(&main, &off, audit, found)?;
+            main = main.without(&out);
+        }
+        Some((main, off))
+    }
+
+    /// What was left out has left something to learn.
+    fn still_two_classes(&self, main: &Rowed, classes: &[String]) -> Option<()> {
+        let gone = match &main.labels {
+            Some(labels) => {
+                let counts = labels.counts();
+                let some = counts.iter().filter(|&&n| n > 0).count();
+                let none = counts.iter().position(|&n| n == 0);
+                none.filter(|_| some < 2)
+                    .map(|c| format!("no training row of `{}` is left", classes[c]))
+            }
+            None if main.rows.is_empty() => Some("no training row is left".to_string()),
+            None => None,
+        };
+        match gone {
+            None => Some(()),
+            Some(what) => {
+                self.keys.error(self.at(main.name), what).help(
+                    "rows without text are left out, and rows that are also validation or test rows; `overlap = \"keep\"` under [evaluate] keeps the latter",
+                );
+                None
+            }
+        }
+    }
+
+    /// What is to be said of one part as the run uses it.
+    fn findings(&self, part: &Rowed) -> Result<Vec<Finding>> {
+        self.with_side(part, |side| {
+            let mut found = Vec::new();
+            found.extend(audit::duplicates(side)?);
+            found.extend(audit::conflicts(side)?);
+            found.extend(audit::empty(side)?);
+            if part.name == self.written.files[0].0 {
+                found.extend(audit::labels_by_case(side)?);
+            }
+            found.extend(audit::balance(side)?);
+            Ok(found)
+        })
+    }
+
+    /// Validation rows that are test rows too: the choice of the epoch has seen them. They stay, and it is said.
+    fn judged_twice(&self, parts: &[Rowed]) -> Result<Option<Finding>> {
+        let named = |name: &str| parts.iter().find(|p| p.name == name);
+        let (Some(validation), Some(test)) = (named("validation"), named("test")) else {
+            return Ok(None);
+        };
+        let mut theirs = test.scanned.keys.clone();
+        theirs.sort_unstable();
+        let scanned = &validation.scanned;
+        let shared = audit::shared(&scanned.keys, &scanned.fills, &theirs);
+        self.with_side(validation, |side| {
+            audit::overlap(side, &shared, "test", Overlap::Keep)
+        })
+    }
+
+    fn with_side<T>(&self, part: &Rowed, look: impl FnOnce(&Side<'_>) -> T) -> T {
+        let inputs: Arc<dyn Samples> = samples(self.form, &part.rows, &part.columns);
+        look(&Side {
+            name: part.name,
+            at: self.at(part.name),
+            keys: &part.scanned.keys,
+            fills: &part.scanned.fills,
+            labels: part.labels.as_ref(),
+            inputs: inputs.as_ref(),
+            noun: match self.form {
+                Form::Features => "features",
+                Form::Text | Form::PlainText => "text",
+            },
+        })
+    }
+
+    /// The labels of sealed test rows: core seals them again before anybody sees them.
+    fn open_sealed(
+        &self,
+        parts: &mut [Rowed],
+        classes: Arc<Vec<String>>,
+    ) -> Option<Arc<Vec<String>>> {
+        let mut classes = classes;
+        if !self.sealed || self.form == Form::PlainText {
+            return Some(classes);
+        }
+        for part in parts.iter_mut().filter(|p| p.name == "test") {
+            let Some(column) = part.columns.label else {
+                continue;
+            };
+            let names = self.noted(part.name, part.rows.names(column))?;
+            if classes.is_empty() {
+                classes = Arc::new(class_names(names.iter()));
+            }
+            match index(&names, &classes) {
+                Ok(labels) => part.labels = Some(labels),
+                Err((row, name)) => {
+                    self.unknown(part, row, &name, &classes);
+                    return None;
+                }
+            }
+        }
+        Some(classes)
+    }
+}
+
+impl Rowed {
+    fn pick(&self, rows: &[u32]) -> Rowed {
+        Rowed {
+            name: self.name,
+            rows: self.rows.pick(rows),
+            columns: self.columns.clone(),
+            scanned: self.scanned.pick(rows),
+            labels: self.labels.as_ref().map(|l| l.pick(rows)),
+        }
+    }
+
+    /// All rows but these, which are sorted.
+    fn without(self, out: &[u32]) -> Rowed {
+        if out.is_empty() {
+            return self;
+        }
+        let kept: Vec<u32> = (0..self.rows.len() as u32)
+            .filter(|r| out.binary_search(r).is_err())
+            .collect();
+        self.pick(&kept)
+    }
+}
+
+/// A hash of every input and label that the run may use, from what the pass left.
+fn digest(parts: &[Rowed]) -> String {
+    let mut parts: Vec<&Rowed> = parts.iter().collect();
+    parts.sort_by_key(|p| p.name);
+    let mut sha = Sha256::new();
+    for part in parts {
+        sha.update(part.name.as_bytes());
+        sha.update((part.rows.len() as u64).to_le_bytes());
+        for digest in &part.scanned.digests {
+            sha.update(digest);
+        }
+        if let Some(labels) = &part.labels {
+            for name in labels.names.iter() {
+                sha.update((name.len() as u64).to_le_bytes());
+                sha.update(name.as_bytes());
+            }
+            labels
+                .classes
+                .iter()
+                .for_each(|class| sha.update(class.to_le_bytes()));
+        }
+    }
+    crate::hex(&sha.finalize())
+}
+
+/// What the rows are called where the recipe does not say.
+fn stem(values: &[(String, At)]) -> String {
+    let Some((name, _)) = values.first() else {
+        return "data".into();
+    };
+    if let Some(rest) = name.strip_prefix("builtin:") {
+        // `builtin:reviews/films/train` is the domain `films`.
+        return rest.rsplit('/').nth(1).unwrap_or(rest).to_string();
+    }
+    if let Some(rest) = name.strip_prefix("hf:") {
+        // `hf:datasets/stanfordnlp/sst2@main#train` is the domain `sst2`.
+        let repository = rest.split(['@', '#']).next().unwrap_or(rest);
+        return repository
+            .rsplit('/')
+            .next()
+            .unwrap_or(repository)
+            .to_string();
+    }
+    Path::new(name)
+        .file_stem()
+        .map_or_else(|| name.clone(), |s| s.to_string_lossy().into_owned())
+}

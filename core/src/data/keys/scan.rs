@@ -1,0 +1,263 @@
+//! The one pass over every row: what the digest, the audit and the split need of it, a few bytes a row.
+//!
+//! Sealed labels are not among it: whoever scans a sealed domain gives no label column.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::columns::Columns;
+use super::{Form, samples};
+use crate::audit::{Fill, Key};
+use crate::data::columns::{Rows, class_names};
+use crate::data::{Input, Labels};
+use crate::{Error, Result};
+
+/// Rows whose facts are held at a time.
+const CHUNK: usize = 16_384;
+
+/// What is kept of some rows, a value each.
+pub(super) struct Scanned {
+    /// Of the input, byte for byte.
+    pub digests: Vec<[u8; 16]>,
+    /// Of the input, its case and spaces evened out: equal for rows that say the same.
+    pub keys: Vec<Key>,
+    pub fills: Vec<Fill>,
+    /// Class indices into `names`; `None` where labels were not read.
+    pub labels: Option<Vec<u32>>,
+    /// The labels' names as they stand in the data, in the order of their first rows.
+    pub names: Vec<String>,
+    /// The first row of each name.
+    pub firsts: Vec<u32>,
+    /// The group of each row; `None` where rows are not grouped.
+    pub groups: Option<Vec<u32>>,
+}
+
+struct Facts {
+    digest: [u8; 16],
+    key: Key,
+    fill: Fill,
+    label: Option<String>,
+    group: Option<String>,
+}
+
+/// Reads every row once. `label` and `group` are columns.
+pub(super) fn scan(
+    form: Form,
+    rows: &Rows,
+    columns: &Columns,
+    label: Option<usize>,
+    group: Option<usize>,
+) -> Result<Scanned> {
+    let n = rows.len();
+    let mut out = Scanned {
+        digests: Vec::with_capacity(n),
+        keys: Vec::with_capacity(n),
+        fills: Vec::with_capacity(n),
+        labels: label.map(|_| Vec::with_capacity(n)),
+        names: Vec::new(),
+        firsts: Vec::new(),
+        groups: group.map(|_| Vec::with_capacity(n)),
+    };
+    let inputs = samples(form, rows, columns);
+    let facts = |row: usize| -> Result<Facts> {
+        let input = inputs.input(row)?;
+        let (key, fill) = key(&input);
+        Ok(Facts {
+            digest: digest(&input),
+            key,
+            fill,
+            label: label.map(|c| rows.name(row, c)).transpose()?,
+            group: group.map(|c| cell(rows, row, c)).transpose()?,
+        })
+    };
+    let mut names: BTreeMap<String, u32> = BTreeMap::new();
+    let mut groups: BTreeMap<String, u32> = BTreeMap::new();
+    for from in (0..n).step_by(CHUNK) {
+        // All of a chunk's results, so that of several errors the first row's is said whatever thread was faster.
+        let chunk: Vec<Result<Facts>> = (from..n.min(from + CHUNK))
+            .into_par_iter()
+            .map(facts)
+            .collect();
+        for (row, facts) in (from..).zip(chunk) {
+            let facts = facts?;
+            out.digests.push(facts.digest);
+            out.keys.push(facts.key);
+            out.fills.push(facts.fill);
+            if let (Some(all), Some(name)) = (&mut out.labels, facts.label) {
+                let new = names.len() as u32;
+                let index = *names.entry(name).or_insert_with_key(|name| {
+                    out.names.push(name.clone());
+                    out.firsts.push(row as u32);
+                    new
+                });
+                all.push(index);
+            }
+            if let (Some(all), Some(group)) = (&mut out.groups, facts.group) {
+                let new = groups.len() as u32;
+                all.push(*groups.entry(group).or_insert(new));
+            }
+        }
+    }
+    Ok(out)
+}
+
+impl Scanned {
+    /// The classes in order.
+    pub fn classes(&self) -> Arc<Vec<String>> {
+        Arc::new(class_names(self.names.iter()))
+    }
+
+    /// The labels by class; the error is a name that is no class, and its first row.
+    pub fn labels(
+        &self,
+        classes: &Arc<Vec<String>>,
+    ) -> std::result::Result<Option<Labels>, (usize, String)> {
+        let Some(labels) = &self.labels else {
+            return Ok(None);
+        };
+        let place = |name: &String| classes.iter().position(|c| c == name).map(|i| i as u32);
+        let mut map = Vec::with_capacity(self.names.len());
+        for (name, &first) in self.names.iter().zip(&self.firsts) {
+            map.push(place(name).ok_or((first as usize, name.clone()))?);
+        }
+        Ok(Some(Labels {
+            classes: labels.iter().map(|&l| map[l as usize]).collect(),
+            names: classes.clone(),
+        }))
+    }
+
+    /// Only these rows; the names stay.
+    pub fn pick(&self, rows: &[u32]) -> Scanned {
+        fn pick<T: Copy>(all: &[T], rows: &[u32]) -> Vec<T> {
+            rows.iter().map(|&r| all[r as usize]).collect()
+        }
+        Scanned {
+            digests: pick(&self.digests, rows),
+            keys: pick(&self.keys, rows),
+            fills: pick(&self.fills, rows),
+            labels: self.labels.as_ref().map(|l| pick(l, rows)),
+            names: self.names.clone(),
+            firsts: self.firsts.clone(),
+            groups: self.groups.as_ref().map(|g| pick(g, rows)),
+        }
+    }
+
+    /// How many rows have an input that is blank.
+    pub fn empty(&self) -> usize {
+        self.fills.iter().filter(|&&f| f == Fill::Empty).count()
+    }
+}
+
+/// A cell as text, of whatever kind it is: a group may be a number or a name.
+fn cell(rows: &Rows, row: usize, column: usize) -> Result<String> {
+    match rows.cell(row, column)? {
+        Input::Text(t) if t.trim().is_empty() => Err(rows.wrong(
+            row,
+            column,
+            "the group is empty; write one, or take the row out",
+        )),
+        Input::Text(t) => Ok(t.trim().to_string()),
+        other => Err(Error::msg(format!(
+            "{}: a group is text, and this is {}",
+            rows.place(row),
+            other.kind()
+        ))),
+    }
+}
+
+/// Of the input as it is.
+fn digest(input: &Input<'_>) -> [u8; 16] {
+    let mut sha = Sha256::new();
+    match input {
+        Input::Text(t) => sha.update(t.as_bytes()),
+        Input::Pair(a, b) => {
+            // The length keeps ("ab", "c") and ("a", "bc") apart.
+            sha.update((a.len() as u64).to_le_bytes());
+            sha.update(a.as_bytes());
+            sha.update(b.as_bytes());
+        }
+        Input::Image(b) => sha.update(b),
+        Input::Features(f) => f.iter().for_each(|v| sha.update(v.to_le_bytes())),
+    }
+    first(&sha.finalize())
+}
+
+fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut out = [0; N];
+    out.copy_from_slice(&bytes[..N]);
+    out
+}
+
+/// Of what the input says, and how much that is.
+fn key(input: &Input<'_>) -> (Key, Fill) {
+    let mut sha = Sha256::new();
+    let fill = match input {
+        Input::Text(t) => evened(t, &mut sha),
+        Input::Pair(a, b) => {
+            let one = evened(a, &mut sha);
+            // No evened text holds a line break.
+            sha.update(b"\n");
+            one.max(evened(b, &mut sha))
+        }
+        Input::Image(bytes) => {
+            sha.update(bytes);
+            Fill::Full
+        }
+        Input::Features(f) => {
+            // 0 and -0 are one number.
+            f.iter().for_each(|v| sha.update((v + 0.0).to_le_bytes()));
+            Fill::Full
+        }
+    };
+    (Key::from_le_bytes(first(&sha.finalize())), fill)
+}
+
+/// Adds a text in small letters, its words one space apart.
+fn evened(text: &str, sha: &mut Sha256) -> Fill {
+    let mut even = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !even.is_empty() {
+            even.push(' ');
+        }
+        even.extend(word.chars().flat_map(char::to_lowercase));
+    }
+    sha.update(even.as_bytes());
+    let signs = even.chars().filter(|c| c.is_alphanumeric()).take(2).count();
+    match (even.is_empty(), signs) {
+        (true, _) => Fill::Empty,
+        (_, 0..2) => Fill::Nearly,
+        _ => Fill::Full,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_say_the_same_have_one_key() {
+        let of = |t: &'static str| key(&Input::Text(t.into()));
+        assert_eq!(of("A  Fine\tfilm "), of("a fine film"));
+        assert_ne!(of("a fine film").0, of("a finefilm").0);
+        assert_eq!(
+            (of(" \t").1, of("!? a").1, of("bad").1),
+            (Fill::Empty, Fill::Nearly, Fill::Full)
+        );
+        let pair = |a: &'static str, b: &'static str| key(&Input::Pair(a.into(), b.into()));
+        assert_ne!(pair("a b", "c").0, pair("a", "b c").0);
+        assert_eq!(pair("", "full").1, Fill::Full);
+        let features = |v: f32| key(&Input::Features(vec![v].into())).0;
+        assert_eq!(features(0.0), features(-0.0));
+    }
+
+    #[test]
+    fn the_digest_tells_bytes_apart() {
+        let of = |t: &'static str| digest(&Input::Text(t.into()));
+        assert_ne!(of("a"), of("A"));
+        let pair = |a: &'static str, b: &'static str| digest(&Input::Pair(a.into(), b.into()));
+        assert_ne!(pair("ab", "c"), pair("a", "bc"));
+    }
+}

@@ -1,0 +1,145 @@
+//! JSON Lines: an object a line. The columns are the keys, in the order in which they are first seen; a key that a row does not
+//! have is empty there, as `null` is. Numbers and `true` and `false` are read as they are written.
+
+use std::borrow::Cow;
+use std::result::Result;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use tlkit_core::data::{Blob, ReadOptions, Reader, Table};
+
+use crate::format::{Blank, Cell, Cells, Format, Wrong, first_line, text};
+
+/// Reads `.jsonl`, `.ndjson`, and `.json` where that is JSON Lines.
+#[derive(Clone, Copy, Debug)]
+pub struct JsonLines;
+
+/// More keys than this are no columns but data.
+const MOST: usize = 4096;
+
+impl Reader for JsonLines {
+    fn extensions(&self) -> &[&str] {
+        &[
+            "jsonl",
+            "jsonl.gz",
+            "jsonl.xz",
+            "ndjson",
+            "ndjson.gz",
+            "ndjson.xz",
+            "json",
+            "json.gz",
+            "json.xz",
+        ]
+    }
+
+    fn open(
+        &self,
+        name: &str,
+        blob: &Blob,
+        options: &ReadOptions,
+    ) -> tlkit_core::Result<Arc<dyn Table>> {
+        crate::open::text(*self, name, blob, options)
+    }
+}
+
+fn object(row: &str) -> Result<Map<String, Value>, Wrong> {
+    let error = |e: serde_json::Error| {
+        // Columns are bytes from 1, of a row that is one line.
+        let byte = e.column().saturating_sub(1).min(row.len());
+        let words = e.to_string();
+        let words = words.split(" at line ").next().unwrap_or(&words);
+        Wrong::at(byte, format!("not JSON ({words}); each line is one object"))
+    };
+    match serde_json::from_str(row).map_err(error)? {
+        Value::Object(map) => Ok(map),
+        Value::Array(_) => Err(Wrong::row(
+            "a list stands where an object should; JSON Lines has an object a line: {\"text\": \"...\", \"label\": \"...\"}",
+        )),
+        _ => Err(Wrong::row(
+            "no object; JSON Lines has an object a line: {\"text\": \"...\", \"label\": \"...\"}",
+        )),
+    }
+}
+
+impl Cells for JsonLines {
+    fn key(&self) -> &'static str {
+        "json lines 1"
+    }
+
+    fn cell<'r>(
+        &self,
+        row: &'r [u8],
+        column: usize,
+        columns: &[String],
+    ) -> Result<Cell<'r>, Wrong> {
+        let mut map = object(text(first_line(row))?)?;
+        let value: Cow<'r, str> = match map.remove(&columns[column]) {
+            None | Some(Value::Null) => "".into(),
+            Some(Value::String(s)) => s.into(),
+            Some(Value::Bool(b)) => b.to_string().into(),
+            Some(Value::Number(n)) => n.to_string().into(),
+            Some(other) => {
+                let what = if other.is_array() {
+                    "a list"
+                } else {
+                    "an object"
+                };
+                let name = &columns[column];
+                let words = format!("`{name}` is {what}; a text or a number is wanted");
+                let byte = self.offset(row, column, columns);
+                return Err(byte.map_or_else(|| Wrong::row(&words), |b| Wrong::at(b, &words)));
+            }
+        };
+        Ok(Cell::Text(value))
+    }
+
+    /// Behind the key and its colon, wherever these first stand.
+    fn offset(&self, row: &[u8], column: usize, columns: &[String]) -> Option<usize> {
+        let row = text(first_line(row)).ok()?;
+        let key = serde_json::to_string(&columns[column]).ok()?;
+        row.match_indices(&key).find_map(|(at, _)| {
+            let rest = &row[at + key.len()..];
+            let value = rest.trim_start().strip_prefix(':')?.trim_start();
+            Some(row.len() - value.len())
+        })
+    }
+}
+
+impl Format for JsonLines {
+    fn blank(&self) -> Blank {
+        Blank::Skip
+    }
+
+    fn names(&self, row: &str) -> Result<Vec<String>, Wrong> {
+        self.unnamed(row)
+    }
+
+    fn unnamed(&self, row: &str) -> Result<Vec<String>, Wrong> {
+        if row.trim_start().starts_with('[') {
+            return Err(Wrong::row(
+                "the file is one JSON list; write an object a line, for example with `jq -c '.[]' in.json > out.jsonl`",
+            ));
+        }
+        // A file that is one object laid out over lines.
+        if row.trim() == "{" {
+            return Err(Wrong::row(
+                "an object goes on in the next line; write an object a line, for example with `jq -c . in.json > out.jsonl`",
+            ));
+        }
+        Ok(object(row)?.into_iter().map(|(name, _)| name).collect())
+    }
+
+    fn check(&self, row: &str, columns: &mut Vec<String>, _: u64) -> Result<(), Wrong> {
+        for (name, _) in object(row)? {
+            if !columns.contains(&name) {
+                columns.push(name);
+            }
+        }
+        match columns.len() > MOST {
+            true => Err(Wrong::row(format!(
+                "more than {MOST} different keys; give each row the same keys"
+            ))),
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! Parquet, without nested columns. Its pages cannot be read a row at a time, so a file is written out once as rows: in memory where
+//! it is small, in the cache folder where it is not.
+//!
+//! A struct's fields are columns named `struct.field`; columns of lists are left out. Where the file says what its classes are
+//! called (Hugging Face's `ClassLabel`), a label is its name and not its number.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::result::Result;
+use std::sync::Arc;
+
+use parquet::basic::{ConvertedType, LogicalType};
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::data_type::DataType;
+use parquet::errors::ParquetError;
+use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
+use serde_json::Value;
+use tlkit_core::Error;
+use tlkit_core::data::{Blob, ReadOptions, Reader, Table};
+
+use crate::cache::{self, Cached, Made, Making};
+use crate::format::{Cell, Cells, Wrong, text};
+use crate::open::{InMemory, OnDisk, unchanged};
+use crate::scan::{Failure, Sink};
+use crate::store::Store;
+use crate::table::Indexed;
+
+/// Rows decoded at a time.
+const BATCH: usize = 256;
+
+/// Reads `.parquet`.
+#[derive(Clone, Copy, Debug)]
+pub struct Parquet;
+
+/// Cells one after the other, each a kind, a length and its bytes.
+#[derive(Clone, Copy, Debug)]
+struct Rows;
+
+const NONE: u8 = 0;
+const TEXT: u8 = 1;
+const BYTES: u8 = 2;
+
+impl Reader for Parquet {
+    fn extensions(&self) -> &[&str] {
+        &["parquet"]
+    }
+
+    fn open(
+        &self,
+        name: &str,
+        blob: &Blob,
+        options: &ReadOptions,
+    ) -> tlkit_core::Result<Arc<dyn Table>> {
+        let table = |columns, store| Ok(Indexed::table(name, columns, store, Rows));
+        let path = match blob {
+            Blob::Embedded(bytes) => {
+                let mut sink = memory();
+                let bytes = bytes::Bytes::from_static(bytes);
+                let columns = rows(name, bytes, &mut sink).map_err(|f| failed(name, f))?;
+                return table(columns, sink.store());
+            }
+            Blob::Path(path) => path,
+        };
+        let made = Made::from(path, Rows.key()).map_err(Error::io(path))?;
+        let file = || File::open(path).map_err(Error::io(path));
+        let folder = cache::folder(&options.cache);
+        let of_cached = |cached: Cached| {
+            let columns = cached.columns.clone();
+            table(
+                columns,
+                Store::cached(cached, None).map_err(Error::io(path))?,
+            )
+        };
+        if let Some(cached) = folder.as_ref().and_then(|f| Cached::find(f, &made)) {
+            return of_cached(cached);
+        }
+        let large = size(name, file()?).map_err(|f| failed(name, f))? > options.in_memory;
+        if let Some(folder) = folder.filter(|_| large) {
+            let file = file()?;
+            let made_now = || -> Result<Cached, Failure> {
+                let mut sink = OnDisk {
+                    making: Making::begin(&folder, &made).map_err(Failure::Sink)?,
+                    keep_text: true,
+                };
+                let columns = rows(name, file, &mut sink)?;
+                sink.making.finish(&columns).map_err(Failure::Sink)
+            };
+            match made_now() {
+                Ok(cached) => {
+                    unchanged(name, path, &made)?;
+                    return of_cached(cached);
+                }
+                // The folder cannot be written, or is full: memory will have to do.
+                Err(Failure::Sink(_)) => {}
+                Err(failure) => return Err(failed(name, failure)),
+            }
+        }
+        let mut sink = memory();
+        let columns = rows(name, file()?, &mut sink).map_err(|f| failed(name, f))?;
+        table(columns, sink.store())
+    }
+}
+
+fn memory() -> InMemory {
+    InMemory {
+        text: Some(Vec::new()),
+        limit: u64::MAX,
+        entries: Vec::new(),
+    }
+}
+
+fn failed(name: &str, failure: Failure) -> Error {
+    match failure {
+        Failure::Data(e) => e,
+        Failure::Read(e) | Failure::Sink(e) => Error::msg(format!("{name}: {e}")),
+    }
+}
+
+fn not_parquet(name: &str, e: &ParquetError) -> Failure {
+    let words = e.to_string();
+    // What the crate says of a codec that was left out when it was compiled.
+    let codec = words.contains("Disabled feature at compile time") || words.contains("codec");
+    Failure::Data(Error::msg(match codec {
+        true => format!(
+            "{name}: packed in a way that is not read ({words}); write it again with snappy, gzip or zstd"
+        ),
+        false => format!("{name}: not a whole Parquet file ({words}); copy or write it again"),
+    }))
+}
+
+fn opened<R: ChunkReader + 'static>(
+    name: &str,
+    file: R,
+) -> Result<SerializedFileReader<R>, Failure> {
+    SerializedFileReader::new(file).map_err(|e| not_parquet(name, &e))
+}
+
+/// Bytes of all its columns, unpacked.
+fn size(name: &str, file: File) -> Result<u64, Failure> {
+    let reader = opened(name, file)?;
+    let groups = reader.metadata().row_groups().iter();
+    Ok(groups.map(|g| g.total_byte_size().max(0) as u64).sum())
+}
+
+/// Writes a file out as rows. Gives the columns' names.
+fn rows<R: ChunkReader + 'static>(
+    name: &str,
+    file: R,
+    sink: &mut impl Sink,
+) -> Result<Vec<String>, Failure> {
+    let reader = opened(name, file)?;
+    let wrong = |e: ParquetError| not_parquet(name, &e);
+    let meta = reader.metadata().file_metadata();
+    let schema = meta.schema_descr();
+    let classes = class_names(meta.key_value_metadata());
+    let flat: Vec<usize> = (0..schema.num_columns())
+        .filter(|&c| {
+            let column = schema.column(c);
+            column.max_rep_level() == 0 && column.physical_type() != parquet::basic::Type::INT96
+        })
+        .collect();
+    let columns: Vec<String> = flat
+        .iter()
+        .map(|&c| schema.column(c).path().parts().join("."))
+        .collect();
+    if columns.is_empty() {
+        return Err(Failure::Data(Error::msg(format!(
+            "{name}: every column is a list; a column of texts or numbers is wanted"
+        ))));
+    }
+    let is_text: Vec<bool> = flat
+        .iter()
+        .map(|&c| {
+            let column = schema.column(c);
+            matches!(
+                column.logical_type_ref(),
+                Some(LogicalType::String | LogicalType::Json | LogicalType::Enum)
+            ) || matches!(
+                column.converted_type(),
+                ConvertedType::UTF8 | ConvertedType::JSON | ConvertedType::ENUM
+            )
+        })
+        .collect();
+    let (mut offset, mut row) = (0u64, 0u64);
+    for g in 0..reader.num_row_groups() {
+        let group = reader.get_row_group(g).map_err(wrong)?;
+        let mut left = group.metadata().num_rows().max(0) as usize;
+        let mut readers = Vec::new();
+        for &c in &flat {
+            let most = schema.column(c).max_def_level();
+            readers.push((group.get_column_reader(c).map_err(wrong)?, most));
+        }
+        while left > 0 {
+            let n = left.min(BATCH);
+            let mut cells: Vec<Vec<Vec<u8>>> = Vec::new();
+            for (i, (reader, most)) in readers.iter_mut().enumerate() {
+                let place = |r: usize| format!("{name}:{}", row + r as u64 + 1);
+                let got = column(
+                    reader,
+                    *most,
+                    n,
+                    is_text[i],
+                    classes.get(&columns[i]),
+                    &place,
+                )
+                .map_err(|e| match e {
+                    Bad::File(e) => not_parquet(name, &e),
+                    Bad::Cell(words) => Failure::Data(Error::msg(words)),
+                })?;
+                if got.len() != n {
+                    return Err(Failure::Data(Error::msg(format!(
+                        "{name}: not a whole Parquet file (`{}` has too few rows); copy or write it again",
+                        columns[i]
+                    ))));
+                }
+                cells.push(got);
+            }
+            for r in 0..n {
+                row += 1;
+                sink.row(offset, row).map_err(Failure::Sink)?;
+                for cell in &cells {
+                    sink.text(&cell[r]).map_err(Failure::Sink)?;
+                    offset += cell[r].len() as u64;
+                }
+            }
+            left -= n;
+        }
+    }
+    if row == 0 {
+        return Err(Failure::Data(Error::msg(format!("{name}: no rows"))));
+    }
+    Ok(columns)
+}
+
+enum Bad {
+    File(ParquetError),
+    Cell(String),
+}
+
+/// The next `n` cells of a column, ready to be written.
+fn column(
+    reader: &mut ColumnReader,
+    most: i16,
+    n: usize,
+    is_text: bool,
+    classes: Option<&Vec<String>>,
+    place: &dyn Fn(usize) -> String,
+) -> Result<Vec<Vec<u8>>, Bad> {
+    let named = |row: usize, v: i64| -> Result<Vec<u8>, Bad> {
+        match (classes, usize::try_from(v)) {
+            (None, _) => Ok(packed(TEXT, v.to_string().as_bytes())),
+            (Some(names), Ok(i)) if i < names.len() => Ok(packed(TEXT, names[i].as_bytes())),
+            // How data sets whose labels are not given away say so.
+            (Some(_), Err(_)) => Ok(packed(NONE, &[])),
+            (Some(names), Ok(i)) => Err(Bad::Cell(format!(
+                "{}: the class {i} is not among the {} that the file names",
+                place(row),
+                names.len()
+            ))),
+        }
+    };
+    let bytes = |b: &[u8]| {
+        let text = is_text || std::str::from_utf8(b).is_ok();
+        packed(if text { TEXT } else { BYTES }, b)
+    };
+    let shown = |v: &dyn std::fmt::Display| packed(TEXT, v.to_string().as_bytes());
+    match reader {
+        ColumnReader::BoolColumnReader(r) => next(r, most, n, |_, v| Ok(shown(v))),
+        ColumnReader::Int32ColumnReader(r) => next(r, most, n, |i, v| named(i, i64::from(*v))),
+        ColumnReader::Int64ColumnReader(r) => next(r, most, n, |i, v| named(i, *v)),
+        ColumnReader::FloatColumnReader(r) => next(r, most, n, |_, v| Ok(shown(v))),
+        ColumnReader::DoubleColumnReader(r) => next(r, most, n, |_, v| Ok(shown(v))),
+        ColumnReader::ByteArrayColumnReader(r) => next(r, most, n, |_, v| Ok(bytes(v.data()))),
+        ColumnReader::FixedLenByteArrayColumnReader(r) => {
+            next(r, most, n, |_, v| Ok(bytes(v.data())))
+        }
+        ColumnReader::Int96ColumnReader(_) => Ok(vec![packed(NONE, &[]); n]),
+    }
+}
+
+fn next<T: DataType>(
+    reader: &mut ColumnReaderImpl<T>,
+    most: i16,
+    n: usize,
+    cell: impl Fn(usize, &T::T) -> Result<Vec<u8>, Bad>,
+) -> Result<Vec<Vec<u8>>, Bad> {
+    let mut out = Vec::with_capacity(n);
+    while out.len() < n {
+        let (mut values, mut levels) = (Vec::new(), Vec::new());
+        let definition = (most > 0).then_some(&mut levels);
+        let (records, ..) = reader
+            .read_records(n - out.len(), definition, None, &mut values)
+            .map_err(Bad::File)?;
+        if records == 0 {
+            break;
+        }
+        let mut values = values.iter();
+        for i in 0..records {
+            let there = most == 0 || levels.get(i).is_some_and(|&l| l == most);
+            let row = out.len();
+            out.push(match there.then(|| values.next()).flatten() {
+                Some(value) => cell(row, value)?,
+                None => packed(NONE, &[]),
+            });
+        }
+    }
+    Ok(out)
+}
+
+fn packed(kind: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut cell = Vec::with_capacity(5 + bytes.len());
+    cell.push(kind);
+    // A Parquet value is shorter than 2^31 bytes.
+    cell.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    cell.extend_from_slice(bytes);
+    cell
+}
+
+/// What the file says its classes are called, by column.
+fn class_names(
+    metadata: Option<&Vec<parquet::file::metadata::KeyValue>>,
+) -> BTreeMap<String, Vec<String>> {
+    let said = || -> Option<BTreeMap<String, Vec<String>>> {
+        let entry = metadata?.iter().find(|e| e.key == "huggingface")?;
+        let json: Value = serde_json::from_str(entry.value.as_deref()?).ok()?;
+        let features = json["info"]["features"].as_object()?;
+        let classes = features.iter().filter(|(_, f)| f["_type"] == "ClassLabel");
+        let names = classes.filter_map(|(column, f)| {
+            let names = f["names"].as_array()?.iter();
+            let names: Option<Vec<String>> =
+                names.map(|n| n.as_str().map(str::to_string)).collect();
+            Some((column.clone(), names?))
+        });
+        Some(names.collect())
+    };
+    said().unwrap_or_default()
+}
+
+impl Cells for Rows {
+    fn key(&self) -> &'static str {
+        "parquet 1"
+    }
+
+    fn cell<'r>(&self, row: &'r [u8], column: usize, _: &[String]) -> Result<Cell<'r>, Wrong> {
+        let broken = || Wrong::row("the unpacked rows are broken; delete the cache folder");
+        let mut rest = row;
+        for i in 0.. {
+            let (head, after) = rest.split_at_checked(5).ok_or_else(broken)?;
+            let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
+            let (bytes, after) = after.split_at_checked(length).ok_or_else(broken)?;
+            if i == column {
+                return Ok(match head[0] {
+                    TEXT => Cell::Text(text(bytes)?.into()),
+                    BYTES => Cell::Bytes(bytes.into()),
+                    _ => Cell::Text("".into()),
+                });
+            }
+            rest = after;
+        }
+        Err(broken())
+    }
+
+    fn offset(&self, _: &[u8], _: usize, _: &[String]) -> Option<usize> {
+        None
+    }
+}

@@ -1,0 +1,188 @@
+//! The pass over a text file that finds its rows and checks them: as a stream, so that a file need not fit into memory.
+
+use std::collections::BTreeSet;
+use std::io::{self, BufRead, Read};
+
+use tlkit_core::Error;
+
+use crate::format::{Blank, Format, State, Wrong};
+use crate::table::position;
+
+/// A row longer than this is a mistake: a quote that is never closed, or a file of another kind.
+const LONGEST: u64 = 256 << 20;
+
+/// Takes what the pass finds.
+pub trait Sink {
+    /// The next bytes of the text.
+    fn text(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// A row: where it begins, and in which line.
+    fn row(&mut self, offset: u64, line: u64) -> io::Result<()>;
+}
+
+/// Why a pass ended early.
+#[derive(Debug)]
+pub enum Failure {
+    /// The file is wrong.
+    Data(Error),
+    /// The file cannot be read.
+    Read(io::Error),
+    /// What was found cannot be kept.
+    Sink(io::Error),
+}
+
+struct Pass<'a, F, S> {
+    name: &'a str,
+    format: &'a F,
+    header: bool,
+    sink: &'a mut S,
+    columns: Vec<String>,
+    /// The line that said how many columns there are.
+    first: Option<u64>,
+    rows: u64,
+}
+
+/// Finds the rows of a text. Gives the columns' names.
+pub fn scan<F: Format, S: Sink>(
+    name: &str,
+    mut reader: impl BufRead,
+    format: &F,
+    header: bool,
+    sink: &mut S,
+) -> Result<Vec<String>, Failure> {
+    let mut pass = Pass {
+        name,
+        format,
+        header,
+        sink,
+        columns: Vec::new(),
+        first: None,
+        rows: 0,
+    };
+    let mut row: Vec<u8> = Vec::new();
+    let mut state = State::default();
+    let (mut offset, mut line) = (0u64, 0u64);
+    // Where the row in hand began.
+    let (mut start, mut start_line) = (0, 1);
+    // Blank lines that are rows if another row follows.
+    let mut blanks: Vec<(u64, u64)> = Vec::new();
+    loop {
+        let before = row.len();
+        let n = reader
+            .by_ref()
+            .take(LONGEST - before as u64)
+            .read_until(b'\n', &mut row)
+            .map_err(Failure::Read)?;
+        if n == 0 {
+            if before == 0 {
+                break;
+            }
+            let cut = format.cut(&state);
+            return Err(pass.wrong(&row, start_line, cut));
+        }
+        pass.sink.text(&row[before..]).map_err(Failure::Sink)?;
+        if offset == 0 {
+            if row.starts_with(&[0xff, 0xfe]) || row.starts_with(&[0xfe, 0xff]) {
+                let words = format!("{name}: this is UTF-16; save the file as UTF-8");
+                return Err(Failure::Data(Error::msg(words)));
+            }
+            if row.starts_with(&[0xef, 0xbb, 0xbf]) {
+                row.drain(..3);
+                start = 3;
+            }
+        }
+        offset += n as u64;
+        line += 1;
+        let whole = format
+            .take(&row[before..], before, &mut state)
+            .map_err(|wrong| pass.wrong(&row, start_line, wrong))?;
+        if row.len() as u64 >= LONGEST {
+            let mut wrong = format.cut(&state);
+            if wrong.byte.is_none() {
+                wrong = Wrong::row("a row of more than 256 MiB; is this a file of rows?");
+            }
+            return Err(pass.wrong(&row, start_line, wrong));
+        }
+        if !whole {
+            continue;
+        }
+        let text = std::str::from_utf8(&row).map_err(|e| {
+            let words = "not UTF-8; save the file as UTF-8";
+            pass.wrong(&row, start_line, Wrong::at(e.valid_up_to(), words))
+        })?;
+        let bare = text.strip_suffix('\n').unwrap_or(text);
+        let bare = bare.strip_suffix('\r').unwrap_or(bare);
+        let blank = match format.blank() {
+            Blank::Skip => bare.trim().is_empty(),
+            Blank::SkipEmpty | Blank::Row => bare.is_empty(),
+        };
+        if !blank {
+            for (start, line) in blanks.drain(..) {
+                pass.row("", start, line)?;
+            }
+            pass.row(bare, start, start_line)?;
+        } else if format.blank() == Blank::Row {
+            blanks.push((start, start_line));
+        }
+        row.clear();
+        state = State::default();
+        (start, start_line) = (offset, line + 1);
+    }
+    pass.finish()
+}
+
+impl<F: Format, S: Sink> Pass<'_, F, S> {
+    fn wrong(&self, row: &[u8], line: u64, wrong: Wrong) -> Failure {
+        let place = match wrong.byte {
+            None => format!("{}:{line}", self.name),
+            Some(byte) => {
+                let (down, column) = position(&row[..byte.min(row.len())]);
+                format!("{}:{}:{column}", self.name, line + down)
+            }
+        };
+        Failure::Data(Error::msg(format!("{place}: {}", wrong.words)))
+    }
+
+    fn row(&mut self, row: &str, start: u64, line: u64) -> Result<(), Failure> {
+        let wrong = |pass: &Self, w: Wrong| pass.wrong(row.as_bytes(), line, w);
+        let first = match self.first {
+            Some(first) => first,
+            None => {
+                self.first = Some(line);
+                if self.header && self.format.has_header() {
+                    self.columns = self.format.names(row).map_err(|w| wrong(self, w))?;
+                    let mut seen = BTreeSet::new();
+                    let twice = self.columns.iter().find(|c| !seen.insert(*c));
+                    return match twice {
+                        None => Ok(()),
+                        Some(twice) => Err(wrong(
+                            self,
+                            Wrong::row(format!(
+                                "two columns are named `{twice}`; rename one, or write `header = false` if this line is data"
+                            )),
+                        )),
+                    };
+                }
+                self.columns = self.format.unnamed(row).map_err(|w| wrong(self, w))?;
+                line
+            }
+        };
+        let mut columns = std::mem::take(&mut self.columns);
+        let checked = self.format.check(row, &mut columns, first);
+        self.columns = columns;
+        checked.map_err(|w| wrong(self, w))?;
+        self.rows += 1;
+        self.sink.row(start, line).map_err(Failure::Sink)
+    }
+
+    fn finish(self) -> Result<Vec<String>, Failure> {
+        let words = match self.first {
+            None => format!("{}: the file is empty", self.name),
+            Some(first) if self.rows == 0 => format!(
+                "{}:{first}: no rows follow the names of the columns; write `header = false` if this line is data",
+                self.name
+            ),
+            Some(_) => return Ok(self.columns),
+        };
+        Err(Failure::Data(Error::msg(words)))
+    }
+}

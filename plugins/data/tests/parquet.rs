@@ -1,0 +1,182 @@
+//! Parquet: values of every flat type, nulls, class names, codecs, row groups; small in memory and large on disk.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parquet::basic::{Compression, GzipLevel, ZstdLevel};
+use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int64Type};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
+use tlkit_core::data::{Blob, Cache, Input, ReadOptions, Reader, Table};
+use tlkit_data::Parquet;
+
+const NAMES: &str = r#"{"info": {"features": {"text": {"dtype": "string", "_type": "Value"}, "label": {"names": ["neg", "pos"], "_type": "ClassLabel"}}}}"#;
+
+/// Two row groups of `n` rows: text (every fifth absent), label 0 or 1, a number, a truth, an image, a list.
+fn write(path: &Path, n: usize, codec: Compression, names: Option<&str>, wrong: bool) {
+    let schema = "message rows {
+        optional binary text (utf8);
+        required int64 label;
+        optional double score;
+        required boolean seen;
+        optional group image { optional binary bytes; }
+        repeated int64 tokens;
+    }";
+    let mut properties = WriterProperties::builder().set_compression(codec);
+    if let Some(names) = names {
+        let entry = KeyValue::new("huggingface".to_string(), names.to_string());
+        properties = properties.set_key_value_metadata(Some(vec![entry]));
+    }
+    let file = std::fs::File::create(path).unwrap();
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties.build())).unwrap();
+    for group in 0..2 {
+        let mut rows = writer.next_row_group().unwrap();
+        let all = |i: usize| group * n + i;
+        let there = |i: &usize| all(*i) % 5 != 4;
+        let levels =
+            |some: i16| -> Vec<i16> { (0..n).map(|i| if there(&i) { some } else { 0 }).collect() };
+        let texts: Vec<ByteArray> = (0..n)
+            .filter(there)
+            .map(|i| ByteArray::from(format!("text {} é", all(i)).into_bytes()))
+            .collect();
+        let mut c = rows.next_column().unwrap().unwrap();
+        c.typed::<ByteArrayType>()
+            .write_batch(&texts, Some(&levels(1)), None)
+            .unwrap();
+        c.close().unwrap();
+        let labels: Vec<i64> = (0..n)
+            .map(|i| {
+                if wrong && all(i) == 7 {
+                    2
+                } else {
+                    (all(i) % 3) as i64 - 1
+                }
+            })
+            .collect();
+        let mut c = rows.next_column().unwrap().unwrap();
+        c.typed::<Int64Type>()
+            .write_batch(&labels, None, None)
+            .unwrap();
+        c.close().unwrap();
+        let scores: Vec<f64> = (0..n).filter(there).map(|i| all(i) as f64 / 4.0).collect();
+        let mut c = rows.next_column().unwrap().unwrap();
+        c.typed::<DoubleType>()
+            .write_batch(&scores, Some(&levels(1)), None)
+            .unwrap();
+        c.close().unwrap();
+        let seen: Vec<bool> = (0..n).map(|i| i % 2 == 0).collect();
+        let mut c = rows.next_column().unwrap().unwrap();
+        c.typed::<BoolType>()
+            .write_batch(&seen, None, None)
+            .unwrap();
+        c.close().unwrap();
+        let images: Vec<ByteArray> = (0..n)
+            .filter(there)
+            .map(|i| ByteArray::from(vec![0xff, 0xd8, i as u8]))
+            .collect();
+        let mut c = rows.next_column().unwrap().unwrap();
+        c.typed::<ByteArrayType>()
+            .write_batch(&images, Some(&levels(2)), None)
+            .unwrap();
+        c.close().unwrap();
+        let mut c = rows.next_column().unwrap().unwrap();
+        let zeros = vec![0i16; n];
+        c.typed::<Int64Type>()
+            .write_batch(&[], Some(&zeros), Some(&zeros))
+            .unwrap();
+        c.close().unwrap();
+        rows.close().unwrap();
+    }
+    writer.close().unwrap();
+}
+
+fn open(path: &Path, in_memory: u64) -> tlkit_core::Result<Arc<dyn Table>> {
+    let options = ReadOptions {
+        cache: Cache::Folder(path.with_extension("cache")),
+        in_memory,
+        ..ReadOptions::default()
+    };
+    Parquet.open("data.parquet", &Blob::Path(path.to_path_buf()), &options)
+}
+
+fn file(dir: &tempfile::TempDir) -> PathBuf {
+    dir.path().join("a.parquet")
+}
+
+fn shown(table: &dyn Table, row: usize) -> Vec<String> {
+    (0..table.columns().len())
+        .map(|c| match table.cell(row, c).unwrap() {
+            Input::Text(t) => t.into_owned(),
+            Input::Image(b) => format!("{b:?}"),
+            other => panic!("{}", other.kind()),
+        })
+        .collect()
+}
+
+#[test]
+fn every_flat_type_in_every_codec() {
+    let dir = tempfile::tempdir().unwrap();
+    for codec in [
+        Compression::UNCOMPRESSED,
+        Compression::SNAPPY,
+        Compression::GZIP(GzipLevel::default()),
+        Compression::ZSTD(ZstdLevel::default()),
+    ] {
+        write(&file(&dir), 700, codec, Some(NAMES), false);
+        for in_memory in [1 << 20, 0] {
+            let t = open(&file(&dir), in_memory).unwrap();
+            assert_eq!(
+                t.columns(),
+                ["text", "label", "score", "seen", "image.bytes"]
+            );
+            assert_eq!(t.rows(), 1400);
+            assert_eq!(
+                shown(&*t, 1),
+                ["text 1 é", "neg", "0.25", "false", "[255, 216, 1]"]
+            );
+            assert_eq!(
+                shown(&*t, 2),
+                ["text 2 é", "pos", "0.5", "true", "[255, 216, 2]"]
+            );
+            // -1 is how a data set says that it gives no label.
+            assert_eq!(shown(&*t, 9), ["", "", "", "false", ""]);
+            assert_eq!(shown(&*t, 701)[..2], ["text 701 é", "pos"]);
+            assert_eq!(t.place(701), "data.parquet:702");
+        }
+    }
+}
+
+#[test]
+fn without_names_a_label_is_its_number() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&file(&dir), 10, Compression::SNAPPY, None, false);
+    let t = open(&file(&dir), 1 << 20).unwrap();
+    assert_eq!(shown(&*t, 2)[1], "1");
+}
+
+#[test]
+fn wrong_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(&dir);
+    write(&path, 10, Compression::SNAPPY, Some(NAMES), true);
+    let said = |in_memory| open(&path, in_memory).err().unwrap().to_string();
+    assert_eq!(
+        said(1 << 20),
+        "data.parquet:8: the class 2 is not among the 2 that the file names"
+    );
+    assert_eq!(
+        said(0),
+        "data.parquet:8: the class 2 is not among the 2 that the file names"
+    );
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() - 9]).unwrap();
+    let cut = said(0);
+    assert!(
+        cut.starts_with("data.parquet: not a whole Parquet file ("),
+        "{cut}"
+    );
+    assert!(cut.ends_with("); copy or write it again"), "{cut}");
+}

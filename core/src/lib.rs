@@ -14,6 +14,7 @@
 //! - [`task`], [`strategy`]: the traits that a plugin implements; [`registry`]: how it is found by name
 //! - [`nn`]: parameters by name in a fixed order, stages (the unit of recording), the chain that runs them
 //! - [`data`]: tables, samples, examples, batches; labels, and the seal on those that a learner may not see
+//! - [`audit`]: what is wrong with the rows, said before training
 //! - [`cache`]: features and outputs on disk by their content; [`outside`]: a teacher
 //! - [`audit`]: what is wrong with the rows, said before training
 //! - [`train`]: the loop, optimizers, schedules, checkpoints, the gradient check

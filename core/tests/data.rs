@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use tlkit_core::audit::{Audit, Level, Overlap};
 use tlkit_core::data::{Blob, DataKeys, Form, Found, Input, ReadOptions, Reader, Resolve, Table};
 use tlkit_core::recipe::Written;
-use tlkit_core::registry::Context;
+use tlkit_core::registry::{Context, Registry};
 use tlkit_core::{Error, Result};
 
 /// Rows in memory, by the file's name.
@@ -75,7 +75,7 @@ impl Resolve for World {
     fn resolve(&self, name: &str, _: &Path) -> Result<Found> {
         if let Some(parts) = self.lists.get(name) {
             return Ok(Found::Files(
-                parts.iter().map(|p| Blob::Path(p.into())).collect(),
+                parts.iter().map(|p| (p.clone(), p.into())).collect(),
             ));
         }
         match self.files.contains_key(name) {
@@ -123,13 +123,13 @@ impl World {
         let world = Arc::new(self);
         let text = format!("[target]\n{target}\n");
         let written = Written::parse("recipe.toml", &text, &[]).unwrap();
+        let mut registry = Registry::new();
+        registry.reader(world.clone());
+        let resolve: Arc<dyn Resolve> = world.clone();
         let cx = Context {
-            resolve: world.clone(),
-            readers: vec![world.clone()],
-            folder: Default::default(),
             transductive,
             overlap,
-            checkpoint: None,
+            ..Context::new(&registry, &resolve, Path::new(""))
         };
         let data = DataKeys::target(&written.keys().table("target"), &cx, form);
         let said = written.finish().to_text(false);
@@ -252,7 +252,7 @@ fn every_finding_in_its_words() {
         serde_json::json!({
             "kind": "duplicates", "split": "train", "level": "warning", "count": 2, "of": 7,
             "words": "2 of 7 rows in train repeat an earlier one",
-            "examples": [{"row": "a.rows:3", "text": "a  FINE film "}, {"row": "a.rows:5", "text": "So so"}],
+            "examples": [{"row": "a.rows:3", "text": "a FINE film"}, {"row": "a.rows:5", "text": "So so"}],
         })
     );
     assert_eq!(read.texts("train").len(), 7);
@@ -288,7 +288,7 @@ fn examples_are_cut_and_few() {
     let read = World::default().with("a.rows", &rows).read(NO_SPLIT);
     let f = &read.audit().findings[0];
     assert_eq!((f.kind, f.count, f.examples.len()), ("duplicates", 4, 3));
-    assert_eq!(f.examples[0].text, "é".repeat(100));
+    assert_eq!(f.examples[0].text, "é".repeat(99) + "…");
 }
 
 fn overlapping() -> World {
@@ -341,7 +341,7 @@ fn overlap_can_be_kept_or_stop_the_run() {
         .read_as(GIVEN, Form::Text, false, Overlap::Stop)
         .says(&[
             "error: 3 rows of `train` also stand in validation or test\n --> recipe.toml:2:9",
-            "note: a.rows:5: Validation number  1",
+            "note: a.rows:5: Validation number 1",
             "overlap = \"drop\"",
         ]);
 }

@@ -50,7 +50,7 @@ fn findings_stand_in_the_header_the_result_and_the_warnings_of_validate() {
     for words in [
         format!("warning: {empty}\n --> texts.toml:7:9"),
         format!("warning: {overlap}\n --> texts.toml:7:9"),
-        "note: train.csv:24: TEST  number 3".to_string(),
+        "note: train.csv:24: TEST number 3".to_string(),
         "2 warnings in texts.toml".to_string(),
     ] {
         assert!(validate.err.contains(&words), "{words}\n{}", validate.err);

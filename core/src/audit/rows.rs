@@ -265,17 +265,7 @@ fn verb(n: usize, one: &'static str, several: &'static str) -> &'static str {
     if n == 1 { one } else { several }
 }
 
-/// The first 100 characters.
+/// The first 100 characters, on one line.
 pub(super) fn preview(input: &Input<'_>) -> String {
-    let cut = |text: &str| text.chars().take(100).collect::<String>();
-    match input {
-        Input::Text(t) => cut(t),
-        Input::Pair(a, b) => cut(&format!("{a} | {b}")),
-        Input::Image(bytes) => format!("an image of {} bytes", bytes.len()),
-        Input::Features(f) => {
-            let shown: Vec<String> = f.iter().take(8).map(f32::to_string).collect();
-            let more = if f.len() > 8 { ", ..." } else { "" };
-            cut(&format!("{}{more}", shown.join(", ")))
-        }
-    }
+    input.preview(100).unwrap_or_else(|| input.kind().into())
 }

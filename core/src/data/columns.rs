@@ -1,7 +1,7 @@
 //! From a table's columns to samples and labels.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::table::{Input, Samples, Table};
@@ -127,6 +127,11 @@ impl Rows {
             name => Ok(name.to_string()),
         }
     }
+
+    /// The label column as class names, a row each.
+    pub fn names(&self, column: usize) -> Result<Vec<String>> {
+        (0..self.len()).map(|row| self.name(row, column)).collect()
+    }
 }
 
 /// Class names in order: by number where all are numbers, by letter otherwise.
@@ -141,6 +146,29 @@ pub(crate) fn class_names<'a>(names: impl Iterator<Item = &'a String>) -> Vec<St
         });
     }
     names
+}
+
+/// Names to class indices; the error is the first name that is no class, and its row.
+pub(crate) fn index(
+    names: &[String],
+    classes: &Arc<Vec<String>>,
+) -> std::result::Result<Labels, (usize, String)> {
+    let places: BTreeMap<&str, u32> = (0u32..)
+        .zip(classes.iter())
+        .map(|(i, c)| (c.as_str(), i))
+        .collect();
+    let find = |(row, n): (usize, &String)| {
+        let place = places.get(n.as_str()).copied();
+        place.ok_or_else(|| (row, n.clone()))
+    };
+    Ok(Labels {
+        classes: names
+            .iter()
+            .enumerate()
+            .map(find)
+            .collect::<std::result::Result<_, _>>()?,
+        names: classes.clone(),
+    })
 }
 
 /// Texts, or pairs of them, from columns.

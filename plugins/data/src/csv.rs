@@ -1,8 +1,9 @@
 //! Comma-separated values after RFC 4180; blank lines are skipped. Where rows end is found here, since a row must be found without
 //! reading those before it; what the fields of one row say is left to `csv-core`.
 
+use std::cell::RefCell;
 use std::result::Result;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use csv_core::ReadRecordResult;
 use tlkit_core::data::{Blob, ReadOptions, Reader, Table};
@@ -87,25 +88,30 @@ fn whole(row: &[u8]) -> &[u8] {
     &row[..end.map_or(0, |i| i + 1)]
 }
 
+thread_local! {
+    /// Its table of states takes longer to build than a row to read. (And a clone of it, in csv-core 0.1.13, reads nothing.)
+    static READER: RefCell<csv_core::Reader> = RefCell::new(csv_core::Reader::new());
+}
+
 /// The fields of a row, end to end, and where each ends; `least` ends in any case.
 fn record(row: &[u8], least: usize) -> (Vec<u8>, Vec<usize>) {
-    // Its table of states takes longer to build than a row to read.
-    static READER: LazyLock<csv_core::Reader> = LazyLock::new(csv_core::Reader::new);
-    let mut reader = READER.clone();
     let mut bytes = vec![0; row.len() + 1];
     // A comma a field, at most.
     let commas = row.iter().filter(|&&b| b == b',').count();
     let mut ends = vec![0; commas + 2];
     let (mut input, mut written, mut ended) = (row, 0, 0);
-    loop {
-        let (result, read, wrote, more) =
-            reader.read_record(input, &mut bytes[written..], &mut ends[ended..]);
-        (input, written, ended) = (&input[read..], written + wrote, ended + more);
-        // An empty input, the second time, says that it ends here.
-        if !matches!(result, ReadRecordResult::InputEmpty) {
-            break;
+    READER.with_borrow_mut(|reader| {
+        reader.reset();
+        loop {
+            let (result, read, wrote, more) =
+                reader.read_record(input, &mut bytes[written..], &mut ends[ended..]);
+            (input, written, ended) = (&input[read..], written + wrote, ended + more);
+            // An empty input, the second time, says that it ends here.
+            if !matches!(result, ReadRecordResult::InputEmpty) {
+                break;
+            }
         }
-    }
+    });
     bytes.truncate(written);
     ends.truncate(ended);
     ends.resize(ended.max(least), written);

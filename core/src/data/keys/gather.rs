@@ -1,6 +1,5 @@
 //! From open files to the parts of a run: limits, rows that are left out, splits, and what no run should go on with.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use super::written::Written;
 use super::{DataKeys, Form, Part, samples};
 use crate::Result;
 use crate::audit::{self, Audit, Counts, Fill, Finding, Key, Overlap, Side};
-use crate::data::columns::Rows;
+use crate::data::columns::{Rows, class_names, index};
 use crate::data::split::{Split, grouped, per_class, stratified};
 use crate::data::{Labels, Samples};
 use crate::recipe::{At, Keys};
@@ -66,7 +65,7 @@ struct Gather<'a> {
     sealed: bool,
     policy: Overlap,
     written: &'a Written,
-    /// What svmlight's indices count from.
+    /// svmlight: where the indices of all files count from.
     index_base: Option<u32>,
 }
 
@@ -121,10 +120,10 @@ impl Gather<'_> {
                 .clone()
                 .unwrap_or_else(|| stem(&self.written.files[0].1)),
             digest,
-            audit,
             header: self.written.columns.header,
             index_base: self.index_base,
             saved: None,
+            audit,
         })
     }
 
@@ -459,27 +458,17 @@ impl Gather<'_> {
             let Some(column) = part.columns.label else {
                 continue;
             };
-            let names = (0..part.rows.len()).map(|row| part.rows.name(row, column));
-            let names = self.noted(part.name, names.collect::<Result<Vec<String>>>())?;
+            let names = self.noted(part.name, part.rows.names(column))?;
             if classes.is_empty() {
-                classes = Arc::new(crate::data::columns::class_names(names.iter()));
+                classes = Arc::new(class_names(names.iter()));
             }
-            let places: BTreeMap<&str, u32> = (0u32..)
-                .zip(classes.iter())
-                .map(|(i, c)| (c.as_str(), i))
-                .collect();
-            let mut indices = Vec::with_capacity(names.len());
-            for (row, name) in names.iter().enumerate() {
-                let Some(&class) = places.get(name.as_str()) else {
-                    self.unknown(part, row, name, &classes);
+            match index(&names, &classes) {
+                Ok(labels) => part.labels = Some(labels),
+                Err((row, name)) => {
+                    self.unknown(part, row, &name, &classes);
                     return None;
-                };
-                indices.push(class);
+                }
             }
-            part.labels = Some(Labels {
-                classes: indices,
-                names: classes.clone(),
-            });
         }
         Some(classes)
     }

@@ -16,12 +16,12 @@ mod written;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::columns::{Features, Rows, Texts};
 use super::labels::{Domain, Labels};
 use super::row_form::RowForm;
 use super::table::Samples;
+use serde::{Deserialize, Serialize};
+
 use crate::audit::Audit;
 use crate::recipe::Keys;
 use crate::registry::{Context, SavedData};
@@ -49,11 +49,11 @@ pub struct DataKeys {
     form: Form,
     domain: String,
     digest: String,
-    audit: Audit,
     header: bool,
     index_base: Option<u32>,
     /// What a model that is made again knows of rows it does not have.
     saved: Option<RowForm>,
+    audit: Audit,
 }
 
 /// The rows of one split.
@@ -107,10 +107,10 @@ impl DataKeys {
             form,
             domain: String::new(),
             digest: String::new(),
-            audit: Audit::default(),
             header: saved.rows.header,
             index_base: saved.rows.index_base,
             saved: Some(saved.rows.clone()),
+            audit: Audit::default(),
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) struct Opened {
     pub group: Option<usize>,
 }
 
-/// Opens every split's files, in the order of the keys. `None` after an error was noted.
+/// Opens every split's files, in the order of the keys; and where the indices of svmlight count from. `None` after an error was noted.
 pub(super) fn open(
     keys: &Keys,
     cx: &Context,
@@ -43,18 +43,22 @@ pub(super) fn open(
     // The width of the vectors and their columns' names, from the first file.
     let mut alike: Option<(usize, Vec<String>)> = None;
     let mut opened = Vec::new();
+    let mut shut = false;
     for (split, files) in &found {
         if files.is_empty() {
             continue;
         }
         let mut tables: Vec<(Arc<dyn Table>, At)> = Vec::new();
         for file in files {
-            let table = noted(
-                keys,
-                &file.at,
-                file.reader.open(&file.name, &file.blob, &options),
-            )?;
-            tables.push((table, file.at.clone()));
+            let table = file.reader.open(&file.name, &file.blob, &options);
+            if let Some(table) = noted(keys, &file.at, table) {
+                tables.push((table, file.at.clone()));
+            }
+        }
+        if tables.len() < files.len() {
+            // What is wrong with the other files is said in the same go.
+            shut = true;
+            continue;
         }
         let mut resolved = Vec::new();
         for (table, at) in &tables {
@@ -111,16 +115,10 @@ pub(super) fn open(
         };
         opened.push((*split, opened_part));
     }
-    Some((opened, range.map(|(base, _)| base)))
-}
-
-/// Opens the files of rows that a name stands for, each with whichever reader reads its kind.
-pub fn open_tables(cx: &Context, name: &str, options: &ReadOptions) -> Result<Vec<Arc<dyn Table>>> {
-    let found = find(cx, name)?;
-    let tables = found
-        .iter()
-        .map(|(name, blob, reader)| reader.open(name, blob, options));
-    tables.collect()
+    if shut {
+        return None;
+    }
+    Some((opened, options.index_base))
 }
 
 /// One file of a recipe, and who reads it.
@@ -196,11 +194,10 @@ fn identity(blob: &Blob) -> Option<PathBuf> {
     }
 }
 
-/// The files that a name stands for, each with what it is called in errors and its reader.
+/// The files that a data value names, with a name for errors and a reader each.
 fn find<'c>(cx: &'c Context, name: &str) -> Result<Vec<(String, Blob, &'c Arc<dyn Reader>)>> {
-    let named = |blob| vec![(name.to_string(), blob)];
     let files = match cx.resolve.resolve(name, &cx.folder)? {
-        Found::File(blob) => named(blob),
+        Found::File(blob) => vec![(name.to_string(), blob)],
         Found::Files(files) => files
             .into_iter()
             .map(|(name, path)| (name, Blob::Path(path)))
@@ -228,6 +225,15 @@ fn find<'c>(cx: &'c Context, name: &str) -> Result<Vec<(String, Blob, &'c Arc<dy
         Ok((name, blob, reader))
     });
     read.collect()
+}
+
+/// Opens the files of rows that a name stands for, each with whichever reader reads its kind.
+pub fn open_tables(cx: &Context, name: &str, options: &ReadOptions) -> Result<Vec<Arc<dyn Table>>> {
+    let found = find(cx, name)?;
+    let tables = found
+        .iter()
+        .map(|(name, blob, reader)| reader.open(name, blob, options));
+    tables.collect()
 }
 
 fn reader<'c>(cx: &'c Context, path: &str) -> Result<&'c Arc<dyn Reader>> {

@@ -17,10 +17,12 @@
 //! - [`cache`]: features and outputs on disk by their content; [`outside`]: a teacher
 //! - [`train`]: the loop, optimizers, schedules, checkpoints, the gradient check
 //! - [`experiment`]: a table of runs over one recipe, each cell checked before the first runs
+//! - [`metrics`], [`evaluate`]: scores with their intervals, and what stands beside them; [`logistic`]: the solver of heads and baselines
 //! - [`random`]: randomness as a function of seed and purpose, so that nothing about it needs saving
 //!
 //! Core names no plugin, draws nothing, and knows no file format but its own.
 
+pub mod baseline;
 pub mod cache;
 pub mod check;
 mod class_loss;
@@ -28,6 +30,7 @@ pub mod data;
 mod error;
 pub mod evaluate;
 pub mod experiment;
+pub mod logistic;
 pub mod loss;
 pub mod metrics;
 pub mod model;

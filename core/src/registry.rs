@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::data::{Found, Reader, Resolve, RowForm};
+use crate::baseline::Baseline;
+use crate::data::{Fold, Found, Reader, Resolve, RowForm};
 use crate::model::{LoadMap, MapKinds};
 use crate::recipe::{Keys, Written};
 use crate::run::Directory;
@@ -29,6 +30,8 @@ pub struct Context {
     pub registry: Registry,
     /// What is known of the rows where a trained model is made again: no data file is opened then, and none is asked for.
     pub saved: Option<Arc<SavedData>>,
+    /// Which fold of the training rows is the test, in a cross-validation.
+    pub fold: Option<Fold>,
 }
 
 /// What is known of a model's rows when they are not there.
@@ -51,6 +54,7 @@ impl Context {
             checkpoint: None,
             registry: registry.clone(),
             saved: None,
+            fold: None,
         }
     }
 
@@ -152,6 +156,7 @@ pub struct Registry {
     targets: BTreeMap<String, Make<dyn TargetTask>>,
     strategies: BTreeMap<String, StrategyEntry>,
     readers: Vec<Arc<dyn Reader>>,
+    baselines: Vec<(String, Arc<dyn Baseline>)>,
     model_types: BTreeMap<String, String>,
     maps: MapKinds,
 }
@@ -208,6 +213,18 @@ impl Registry {
     /// Adds a reader of data files.
     pub fn reader(&mut self, reader: Arc<dyn Reader>) {
         self.readers.push(reader);
+    }
+
+    /// Adds a baseline. Where a recipe names none, those that suit its inputs stand beside a result in the order they were added.
+    pub fn baseline(&mut self, name: &str, baseline: Arc<dyn Baseline>) -> Result<()> {
+        let was = self.baselines.iter().any(|(n, _)| n == name);
+        self.baselines.push((name.to_string(), baseline));
+        taken("baseline", name, was)
+    }
+
+    /// Baselines, in the order they were added.
+    pub fn baselines(&self) -> &[(String, Arc<dyn Baseline>)] {
+        &self.baselines
     }
 
     /// Adds a kind of map, so that checkpoints can hold it.

@@ -291,6 +291,25 @@ impl DataKeys {
             labels = Some(all.pick(&kept));
         }
         let has = |n: &str| opened.contains_key(n);
+        // In a cross-validation the test is a part of the training rows; what is set aside as test, as file or as share, stays unseen.
+        if let (Some(fold), Some(all)) = (cx.fold, &labels) {
+            let rest = match has("test") {
+                true => (0..rows.len() as u32).collect(),
+                false => stratified(all, 0.0, test, seed).train,
+            };
+            let (pool, pooled) = (rows.pick(&rest), all.pick(&rest));
+            let parts = fold.part(&pooled, seed);
+            let part = Part {
+                rows: pool.pick(&parts.test),
+                labels: Some(pooled.pick(&parts.test)),
+                columns: found.clone(),
+            };
+            data.splits.insert("test", part);
+            rows = pool.pick(&parts.train);
+            labels = Some(pooled.pick(&parts.train));
+            opened.remove("test");
+        }
+        let has = |n: &str| opened.contains_key(n) || data.splits.contains_key(n);
         let (want_validation, want_test) = (
             if has("validation") || sealed {
                 0.0

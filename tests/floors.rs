@@ -10,6 +10,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("tlkit-report", &[]),
         ("tlkit-hub", &["tlkit-core"]),
         ("tlkit-data", &["tlkit-core"]),
+        ("tlkit-baselines", &["tlkit-core"]),
         ("tlkit-features", &["tlkit-core", "tlkit-ops"]),
         ("tlkit-bert", &["tlkit-core", "tlkit-ops"]),
         ("tlkit-inductive", &["tlkit-core", "tlkit-ops"]),

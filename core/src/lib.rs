@@ -14,16 +14,17 @@
 //! - [`task`], [`strategy`]: the traits that a plugin implements; [`registry`]: how it is found by name
 //! - [`nn`]: parameters by name in a fixed order, stages (the unit of recording), the chain that runs them
 //! - [`data`]: tables, samples, examples, batches; labels, and the seal on those that a learner may not see
-//! - [`audit`]: what is wrong with the rows, said before training
 //! - [`cache`]: features and outputs on disk by their content; [`outside`]: a teacher
 //! - [`audit`]: what is wrong with the rows, said before training
 //! - [`train`]: the loop, optimizers, schedules, checkpoints, the gradient check
 //! - [`experiment`]: a table of runs over one recipe, each cell checked before the first runs
+//! - [`metrics`], [`evaluate`]: scores with their intervals, and what stands beside them; [`logistic`]: the solver of heads and baselines
 //! - [`random`]: randomness as a function of seed and purpose, so that nothing about it needs saving
 //!
 //! Core names no plugin, draws nothing, and knows no file format but its own.
 
 pub mod audit;
+pub mod baseline;
 pub mod cache;
 pub mod check;
 mod class_loss;
@@ -31,6 +32,7 @@ pub mod data;
 mod error;
 pub mod evaluate;
 pub mod experiment;
+pub mod logistic;
 pub mod loss;
 pub mod metrics;
 pub mod model;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::audit::Overlap;
-use crate::data::{Found, Reader, Resolve, RowForm};
+use crate::baseline::Baseline;
+use crate::data::{Fold, Found, Reader, Resolve, RowForm};
 use crate::model::{LoadMap, MapKinds};
 use crate::recipe::{Keys, Written};
 use crate::run::Directory;
@@ -32,6 +33,8 @@ pub struct Context {
     pub registry: Registry,
     /// What is known of the rows where a trained model is made again: no data file is opened then, and none is asked for.
     pub saved: Option<Arc<SavedData>>,
+    /// Which fold of the training rows is the test, in a cross-validation.
+    pub fold: Option<Fold>,
 }
 
 /// What is known of a model's rows when they are not there.
@@ -55,6 +58,7 @@ impl Context {
             checkpoint: None,
             registry: registry.clone(),
             saved: None,
+            fold: None,
         }
     }
 
@@ -156,6 +160,7 @@ pub struct Registry {
     targets: BTreeMap<String, Make<dyn TargetTask>>,
     strategies: BTreeMap<String, StrategyEntry>,
     readers: Vec<Arc<dyn Reader>>,
+    baselines: Vec<(String, Arc<dyn Baseline>)>,
     model_types: BTreeMap<String, String>,
     maps: MapKinds,
 }
@@ -212,6 +217,18 @@ impl Registry {
     /// Adds a reader of data files.
     pub fn reader(&mut self, reader: Arc<dyn Reader>) {
         self.readers.push(reader);
+    }
+
+    /// Adds a baseline. Where a recipe names none, those that suit its inputs stand beside a result in the order they were added.
+    pub fn baseline(&mut self, name: &str, baseline: Arc<dyn Baseline>) -> Result<()> {
+        let was = self.baselines.iter().any(|(n, _)| n == name);
+        self.baselines.push((name.to_string(), baseline));
+        taken("baseline", name, was)
+    }
+
+    /// Baselines, in the order they were added.
+    pub fn baselines(&self) -> &[(String, Arc<dyn Baseline>)] {
+        &self.baselines
     }
 
     /// Adds a kind of map, so that checkpoints can hold it.

@@ -30,6 +30,7 @@ mod plot;
 mod record;
 mod result;
 mod run;
+mod scores;
 pub mod statistics;
 mod style;
 mod table;

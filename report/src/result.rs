@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::run::{Run, Status};
+use crate::scores::{self, score};
 use crate::style::Style;
 use crate::table::{Align, Table};
 
@@ -30,10 +31,12 @@ pub fn result_table(run: &Run, colour: bool) -> String {
     if let Some(error) = result["error"].as_str() {
         row("error", error.replace('\n', "\n    "));
     }
-    scores(&result["metrics"]["test"], style, &mut row);
+    scores::test(&result["metrics"]["test"], style, &mut row);
+    scores::beside(result, &mut row);
     if let Some(text) = validation(result) {
         row("validation", text);
     }
+    scores::parts(result, &mut row);
     if let Some(fits) = result["fits"].as_object() {
         let list: Vec<String> = fits
             .iter()
@@ -44,7 +47,9 @@ pub fn result_table(run: &Run, colour: bool) -> String {
     if let Some(text) = cost(result) {
         row("cost", text);
     }
-    if !result["model"].is_null() {
+    if !result["folds"].is_null() {
+        row("model", "one a fold: folds/<n>/model".into());
+    } else if !result["model"].is_null() {
         row("model", run.path.join("model").display().to_string());
         row("", loadable(&result["model"]));
     }
@@ -60,37 +65,12 @@ pub fn scores_table(title: &str, metrics: &Value, colour: bool) -> String {
         let name = name.strip_prefix("test ").unwrap_or(name);
         table.row([style.faint(name), value]);
     };
-    scores(metrics, style, &mut row);
+    scores::test(metrics, style, &mut row);
     format!(
         "{}\n{}\n",
         style.strong(title),
         table.lines("  ").join("\n")
     )
-}
-
-fn scores(test: &Value, style: Style, row: &mut impl FnMut(&str, String)) {
-    if test.is_null() {
-        return;
-    }
-    let n = test["n"].as_u64().unwrap_or(0);
-    let mut accuracy = style.strong(&score(&test["accuracy"]));
-    if let (Some(low), Some(high)) = (
-        test["accuracy_interval"][0].as_f64(),
-        test["accuracy_interval"][1].as_f64(),
-    ) {
-        accuracy.push_str(&format!("  95 % interval {low:.4} to {high:.4}"));
-    }
-    row("test accuracy", format!("{accuracy}  n = {n}"));
-    for (key, name) in [
-        ("macro_f1", "macro F1"),
-        ("mcc", "MCC"),
-        ("ece", "ECE"),
-        ("loss", "loss"),
-    ] {
-        if !test[key].is_null() {
-            row(name, score(&test[key]));
-        }
-    }
 }
 
 fn validation(result: &Value) -> Option<String> {
@@ -145,12 +125,6 @@ fn loadable(model: &Value) -> String {
         (None, Some(why)) => format!("only tlkit loads it: {why}"),
         (None, None) => String::new(),
     }
-}
-
-fn score(value: &Value) -> String {
-    value
-        .as_f64()
-        .map_or_else(|| "-".to_string(), |v| format!("{v:.4}"))
 }
 
 fn number(value: &Value) -> String {

@@ -43,6 +43,25 @@ pub fn overview(recipe: &Path, checked: &Checked, overview: &Overview) -> Vec<St
         .map(|(split, _, n)| format!("{n} {split}"))
         .collect();
     table.row(["rows".to_string(), rows.join(", ")]);
+    if let Some(folds) = checked.folds {
+        table.row([
+            "folds".to_string(),
+            match folds.only {
+                None => format!(
+                    "{} runs, each tested on its part of the training rows",
+                    folds.of
+                ),
+                Some(k) => format!("part {} of {}", k + 1, folds.of),
+            },
+        ]);
+    }
+    if !checked.points.is_empty() {
+        let n = checked.points.len();
+        table.row([
+            "grid".to_string(),
+            format!("{n} points, the best on validation is the run"),
+        ]);
+    }
     if !overview.classes.is_empty() {
         table.row(["classes".to_string(), classes(&overview.classes)]);
     }

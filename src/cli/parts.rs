@@ -12,6 +12,7 @@ use super::downloads::Downloads;
 /// Every built-in plugin.
 pub fn registry() -> Result<Registry> {
     let mut registry = Registry::new();
+    tlkit_baselines::register(&mut registry)?;
     tlkit_bert::register(&mut registry)?;
     tlkit_data::register(&mut registry)?;
     tlkit_features::register(&mut registry)?;

@@ -13,6 +13,8 @@ use super::{header, output, parts, shipped};
 
 /// A checked recipe, and what was remarked on the way.
 pub struct Read {
+    /// The recipe as it is written.
+    pub written: Written,
     /// The recipe.
     pub checked: Checked,
     /// Warnings; no errors.
@@ -33,18 +35,19 @@ pub fn read(path: &Path, sets: &[String], fetch: Fetch) -> Result<Read, Failure>
     let checked =
         Checked::new(&written, &registry, &parts::resolve(fetch)).map_err(Failure::Recipe)?;
     Ok(Read {
-        checked,
         warnings: written.finish(),
+        checked,
+        written,
     })
 }
 
 /// The same, with the warnings said.
-pub fn read_aloud(path: &Path, sets: &[String], fetch: Fetch) -> Result<Checked, Failure> {
+pub fn read_aloud(path: &Path, sets: &[String], fetch: Fetch) -> Result<Read, Failure> {
     let read = read(path, sets, fetch)?;
     if !read.warnings.is_empty() {
         output::err(&read.warnings.to_text(output::colour(&std::io::stderr())));
     }
-    Ok(read.checked)
+    Ok(read)
 }
 
 /// `tlkit validate`.
@@ -127,7 +130,7 @@ fn found(checked: &Checked) -> Report {
 
 /// `tlkit explain`.
 pub fn explain(arguments: &Explain) -> Result<(), Failure> {
-    let checked = read_aloud(&arguments.recipe, &arguments.overrides.sets, Fetch::Aloud)?;
+    let checked = read_aloud(&arguments.recipe, &arguments.overrides.sets, Fetch::Aloud)?.checked;
     if arguments.summary {
         let layers = tlkit_core::run::summary(&checked)?;
         output::out(&(header::layers(&layers).join("\n") + "\n"));

@@ -22,7 +22,9 @@ pub fn run(arguments: &Run) -> Result<(), Failure> {
         true => Fetch::Silently,
         false => Fetch::Aloud,
     };
-    let checked = recipe::read_aloud(&arguments.recipe, &sets(arguments), fetch)?;
+    let recipe::Read {
+        written, checked, ..
+    } = recipe::read_aloud(&arguments.recipe, &sets(arguments), fetch)?;
     let overview = run::overview(&checked)?;
     // Built once to see that it can be; a dry run ends here, with everything checked.
     let layers = run::summary(&checked)?;
@@ -80,7 +82,12 @@ pub fn run(arguments: &Run) -> Result<(), Failure> {
         observer: progress.as_ref(),
         stop: listener.stop.clone(),
     };
-    let ended = run::execute(&checked, &around);
+    let parts = run::Again {
+        written: &written,
+        registry: &super::parts::registry()?,
+        resolve: &super::parts::resolve(fetch),
+    };
+    let ended = run::run(&checked, &parts, &around);
     progress.finish();
     drop(lock);
     match ended {

@@ -4,6 +4,7 @@
 //! - `run.rs`: what a run leaves behind and says; exit codes
 //! - `resume.rs`: Ctrl-C, SIGKILL, and going on with the same bits
 //! - `compare.rs`: experiments, comparisons, gates, imports
+//! - `folds.rs`, `tune.rs`: runs that have parts: cross-validation, grids
 //! - `place.rs`: run directories, and what is refused
 //! - `predict.rs`, `evaluate.rs`: a finished run's model on other rows
 //! - `init.rs`: a recipe from a file
@@ -14,10 +15,12 @@ mod audit;
 mod bench;
 mod compare;
 mod evaluate;
+mod folds;
 mod init;
 mod place;
 mod predict;
 mod report;
 mod resume;
 mod run;
+mod tune;
 mod verbs;

@@ -1,5 +1,6 @@
 //! `--set train.epochs=1`: one key of the recipe, written on the command line.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
@@ -41,6 +42,27 @@ pub(crate) fn apply(
     Ok(())
 }
 
+/// Puts a value that stands elsewhere in the tree at a dotted key, as a grid does; `at` is where the key is written.
+pub(crate) fn choose(
+    tree: &mut Tree,
+    key: &str,
+    at: &At,
+    value: NodeId,
+) -> Result<(), Box<Diagnostic>> {
+    let steps = names(key).ok_or_else(|| {
+        let wrong = Diagnostic::error(at.clone(), format!("`{key}` is no key of a recipe"));
+        Box::new(wrong.expected("a table and a key, like `train.learning_rate`"))
+    })?;
+    let steps: Vec<Step> = steps
+        .into_iter()
+        .map(|(name, _)| Step {
+            name,
+            at: at.clone(),
+        })
+        .collect();
+    place(tree, &steps, value)
+}
+
 /// The first `=` outside quotes.
 fn find_equals(text: &str) -> Option<usize> {
     let mut quote = None;
@@ -56,19 +78,25 @@ fn find_equals(text: &str) -> Option<usize> {
 }
 
 fn steps(source: &Arc<Source>, key: &str) -> Option<Vec<Step>> {
+    let step = |(name, span): (String, Range<usize>)| Step {
+        name,
+        at: At::new(source, span),
+    };
+    Some(names(key)?.into_iter().map(step).collect())
+}
+
+/// The names of a dotted key, and where each stands in it.
+fn names(key: &str) -> Option<Vec<(String, Range<usize>)>> {
     let line = format!("{key}=0");
     let parsed = DeTable::parse(&line).ok()?;
-    let mut steps = Vec::new();
+    let mut names = Vec::new();
     let mut table = parsed.get_ref();
     loop {
         let (name, value) = table.iter().next().filter(|_| table.len() == 1)?;
-        steps.push(Step {
-            name: name.get_ref().to_string(),
-            at: At::new(source, name.span()),
-        });
+        names.push((name.get_ref().to_string(), name.span()));
         match value.get_ref() {
             DeValue::Table(inner) => table = inner,
-            _ => return Some(steps),
+            _ => return Some(names),
         }
     }
 }

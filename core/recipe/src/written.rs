@@ -12,7 +12,8 @@ use crate::overlay::Overlay;
 use crate::record::{Path, Record, TableKind};
 use crate::shared::Shared;
 use crate::source::{At, Source};
-use crate::tree::{Tree, quote};
+use crate::tree::{Data, Tree, quote};
+use crate::value::Value;
 use crate::{set, syntax, unread};
 
 /// A recipe as it is written, with the place of every key. Clones share what was read.
@@ -127,6 +128,53 @@ impl Written {
         }
         Ok(Written {
             shared: Shared::new(tree, file, folder, false),
+        })
+    }
+
+    /// The same recipe with more `--set` on top: nothing of it is read yet.
+    ///
+    /// # Errors
+    /// A `--set` that cannot be placed.
+    pub fn with_sets(&self, sets: &[String]) -> Result<Written, Report> {
+        self.changed(|tree| {
+            for (i, set) in sets.iter().enumerate() {
+                set::apply(tree, &Source::new("--set", set, i + 1), false)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The same recipe at one point of a grid: each dotted key has the value that stands in the grid, and that value's place, so that an error
+    /// points into the grid. The table `grid` itself is gone. The values must be this recipe's.
+    ///
+    /// # Errors
+    /// A key that cannot be placed.
+    pub fn at_point(&self, grid: &str, point: &[(String, At, Value)]) -> Result<Written, Report> {
+        self.changed(|tree| {
+            let root = tree.root;
+            if let Data::Table(entries) = &mut tree.nodes[root].data {
+                entries.retain(|e| e.name != grid);
+            }
+            for (key, at, value) in point {
+                set::choose(tree, key, at, value.parts().1)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn changed(
+        &self,
+        change: impl FnOnce(&mut Tree) -> Result<(), Box<Diagnostic>>,
+    ) -> Result<Written, Report> {
+        let mut tree = self.shared.tree.clone();
+        change(&mut tree).map_err(|d| Report::new(vec![*d]))?;
+        Ok(Written {
+            shared: Shared::new(
+                tree,
+                self.shared.file.clone(),
+                self.shared.folder.clone(),
+                self.shared.blank,
+            ),
         })
     }
 

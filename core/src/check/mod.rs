@@ -4,19 +4,25 @@ mod evaluate;
 mod optimizer;
 mod read;
 mod train;
+mod tune;
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use crate::Result;
 use crate::audit::{self, Audit};
+use crate::baseline::Baseline;
 use crate::data::Resolve;
+use crate::metrics::Judge;
 use crate::model::MapKinds;
 use crate::recipe::{Report, Written};
 use crate::registry::{Kind, Registry};
 use crate::run::Given;
 use crate::strategy::{Settings, Strategy};
 use crate::task::{SourceTask, TargetTask};
+
+pub use evaluate::Folds;
+pub use tune::{MOST as MOST_POINTS, Point};
 
 /// A recipe without errors, and what it builds.
 pub struct Checked {
@@ -40,6 +46,14 @@ pub struct Checked {
     pub cache: bool,
     /// The kinds of map that a checkpoint may hold.
     pub maps: MapKinds,
+    /// How the result is judged.
+    pub judge: Judge,
+    /// What stands beside it, by name.
+    pub baselines: Vec<(String, Arc<dyn Baseline>)>,
+    /// Cross-validation, where it is asked for.
+    pub folds: Option<Folds>,
+    /// The grid that the run is chosen from; empty without `[tune]`.
+    pub points: Vec<Point>,
     /// The run's seed.
     pub seed: u64,
     /// `auto`, `cpu`, `cuda`, `cuda:1`.
@@ -65,12 +79,23 @@ impl Checked {
     ) -> std::result::Result<Checked, Box<Report>> {
         let root = written.keys();
         let checked = read::read(&root, written.folder(), registry, resolve);
+        let grid = tune::read(&root);
+        if let (Some(c), true) = (&checked, grid.is_some()) {
+            tune_needs_validation(&root, c);
+        }
         let report = written.finish();
         if report.errors() > 0 || checked.is_none() && written.is_unchecked() {
             return Err(Box::new(report));
         }
         match checked {
             Some(mut c) => {
+                if let Some(axes) = grid {
+                    c.points = tune::points(written, &axes, |point| {
+                        read::read(&point.keys(), point.folder(), registry, resolve);
+                        point.finish()
+                    })
+                    .map_err(Box::new)?;
+                }
                 let record = written.record();
                 // A branch moves on; the run is of the commit that it found.
                 let pinned = |name: &str| resolve.pinned(name).unwrap_or_else(|| name.to_string());
@@ -136,6 +161,20 @@ impl Checked {
             env!("CARGO_PKG_VERSION")
         );
         crate::hex(&sha2::Sha256::digest(text.as_bytes()))
+    }
+}
+
+/// Points of a grid are compared on validation rows.
+fn tune_needs_validation(root: &crate::recipe::Keys, c: &Checked) {
+    let reading = crate::data::Reading::new();
+    if c.target.scoring() == crate::task::Scoring::Vectors {
+        root.error(
+            root.at_key("tune"),
+            "a grid is chosen from by a score, and this task has none",
+        );
+    } else if let Ok(None) = c.target.domain("validation", &reading) {
+        root.error(root.at_key("tune"), "a grid is chosen from on validation rows, and there are none")
+            .help("name a file, `target.validation = \"...\"`, or set rows aside: `split = { validation = 0.1 }`");
     }
 }
 

@@ -10,6 +10,7 @@ use crate::data::{Found, Reading, Resolve, note_unresolved};
 use crate::recipe::Keys;
 use crate::registry::{Context, Registry};
 use crate::strategy::{Defaults, Selection, Settings};
+use crate::task::Scoring;
 
 /// Reads every table. `None` after an error was noted.
 pub(super) fn read(
@@ -18,7 +19,6 @@ pub(super) fn read(
     registry: &Registry,
     resolve: &Arc<dyn Resolve>,
 ) -> Option<Checked> {
-    root.reserved("tune", "a grid of hyper-parameters comes later");
     root.reserved("plugins", "plugins built elsewhere come later");
     for name in ["experiment", "domains"] {
         root.refuse(
@@ -79,9 +79,14 @@ pub(super) fn read(
     );
     let mut cx = Context {
         transductive,
-        overlap: evaluate::read(&root.table("evaluate")),
         ..Context::new(registry, resolve, folder)
     };
+    // Entered in the order of the grammar, which errors list them in; what the data is depends on the folds.
+    root.table("train");
+    root.table("select");
+    let folds = evaluate::folds(root, transductive);
+    cx.fold = folds.and_then(evaluate::Folds::fold);
+    cx.overlap = evaluate::overlap(root);
     // A data value, so that a copy of the recipe elsewhere still finds it.
     let checkpoint = source
         .data("checkpoint")
@@ -166,6 +171,53 @@ pub(super) fn read(
     });
     let train = Trainable::read(&root.table("train"), &defaults, rows);
     let by = selection(&root.table("select"), transductive);
+    let first = made_target.as_ref().and_then(|t| {
+        let classes = matches!(t.scoring(), Scoring::Classes(_));
+        let train = t.domain("train", &Reading::new()).ok().flatten();
+        train.filter(|d| classes && !transductive && !d.inputs.is_empty())
+    });
+    let classes = made_target
+        .as_ref()
+        .is_none_or(|t| matches!(t.scoring(), Scoring::Classes(_)));
+    if folds.is_some() && !classes {
+        let evaluate = root.table("evaluate");
+        evaluate.error(
+            evaluate.at("folds"),
+            format!("folds are of labelled rows, and `{wanted}` has none"),
+        );
+    }
+    let input = first.as_ref().and_then(|d| d.inputs.input(0).ok());
+    let none = if transductive {
+        Some("a baseline learns from labelled target rows, and these are sealed")
+    } else if !classes {
+        Some("a baseline says classes, and this task has none")
+    } else {
+        None
+    };
+    let rows_beside = evaluate::Rows {
+        first: input.as_ref(),
+        none,
+    };
+    let judged = evaluate::read(root, registry, &rows_beside);
+    if let (Some(f), Some(t), Some(d)) = (folds, &made_target, &first)
+        && f.only.is_none()
+    {
+        // What is set aside for validation is set aside anew in each fold.
+        let aside = match target.has("validation") {
+            true => None,
+            false => t.domain("validation", &Reading::new()).ok().flatten(),
+        };
+        let n = d.inputs.len() + aside.map_or(0, |v| v.inputs.len());
+        if n < f.of {
+            let evaluate = root.table("evaluate");
+            evaluate
+                .error(
+                    evaluate.at("folds"),
+                    format!("{n} rows are too few for {} folds", f.of),
+                )
+                .help("a fold needs a row at least");
+        }
+    }
     let settings = Settings {
         select: by,
         ..train.settings
@@ -181,6 +233,10 @@ pub(super) fn read(
         checkpoint_every: train.checkpoint_every,
         cache: train.cache,
         maps: registry.maps().clone(),
+        judge: judged.judge,
+        baselines: judged.baselines,
+        folds,
+        points: Vec::new(),
         seed: train.seed,
         device: train.device,
         explained: String::new(),

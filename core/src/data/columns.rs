@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::labels::Labels;
 use super::table::{Input, Samples, Table};
 use crate::{Error, Result};
 

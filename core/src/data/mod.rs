@@ -17,5 +17,5 @@ pub use keys::{DataKeys, Form, open_tables};
 pub use labels::{Domain, Labels, Reading, Sealed};
 pub use resolve::{Blob, Found, Resolve, note_unresolved};
 pub use row_form::{Found as FoundRows, Named, RowForm};
-pub use split::{Split, grouped, per_class, stratified};
+pub use split::{Fold, Split, grouped, per_class, stratified};
 pub use table::{Cache, Input, ReadOptions, Reader, Samples, Table};

@@ -39,6 +39,11 @@ impl Directory {
         Ok(())
     }
 
+    /// The run directory of a part of this run: `folds/3`, `tune/2`. `number` is from 1.
+    pub fn part(&self, of: &str, number: usize) -> Directory {
+        Directory(self.0.join(of).join(number.to_string()))
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.0

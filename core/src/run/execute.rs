@@ -9,15 +9,16 @@ use serde::Serialize;
 use super::arrange::{arranged, looked_back};
 use super::directory::{Directory, write_whole};
 use super::given::Given;
-use super::result::{Identity, RunResult, result};
+use super::result::{Identity, RunResult, Scored, result};
 use super::{saved, trained_on};
 use crate::cache::Cache;
 use crate::check::Checked;
 use crate::data::{From, Loaded};
 use crate::evaluate::{self, Prediction, Scores};
 use crate::nn::Store;
+use crate::random::Stream;
 use crate::strategy::{Selection, TargetData};
-use crate::task::Scoring;
+use crate::task::{Export, Scoring};
 use crate::train::{self, Domains, Event, Job, Observer, Stop, Stoppable};
 use crate::{Context, Error, Result};
 
@@ -33,17 +34,55 @@ pub struct Surroundings<'a> {
     pub stop: Stop,
 }
 
-/// Runs a checked recipe. On return the run directory is complete.
+/// Runs a checked recipe once, whatever it says of folds and grids. On return the run directory is complete.
 pub fn execute(c: &Checked, around: &Surroundings<'_>) -> Result<RunResult> {
+    execute_as(c, around, &Part::whole(c))
+}
+
+/// What a run is a part of.
+pub(super) struct Part<'a> {
+    /// The recipe that the directory belongs to; of a chosen point, the recipe with the grid.
+    pub of: &'a Checked,
+    /// Whether the test is opened, and `model/` written: not for a point of a grid.
+    pub test: bool,
+    /// What is known of the grid.
+    pub tuned: Option<serde_json::Value>,
+    /// Seconds spent before.
+    pub seconds: f64,
+}
+
+impl<'a> Part<'a> {
+    /// A run of its own.
+    pub fn whole(of: &'a Checked) -> Self {
+        Part {
+            of,
+            test: true,
+            tuned: None,
+            seconds: 0.0,
+        }
+    }
+}
+
+/// Makes the run directory of a recipe, and says in it what it is.
+pub(super) fn begin(c: &Checked, around: &Surroundings<'_>) -> Result<()> {
     let dir = &around.directory;
     dir.create()?;
-    let data_sha256 = &c.data_sha256();
-    let identity = c.identity();
     write_whole(&dir.recipe(), c.replayable.as_bytes())?;
     write_whole(
         &dir.identity(),
-        &pretty(&Identity::of(c, &around.name, &identity))?,
-    )?;
+        &pretty(&Identity::of(c, &around.name, &c.identity()))?,
+    )
+}
+
+/// Runs a checked recipe as a part of something.
+pub(super) fn execute_as(
+    c: &Checked,
+    around: &Surroundings<'_>,
+    part: &Part<'_>,
+) -> Result<RunResult> {
+    let dir = &around.directory;
+    begin(part.of, around)?;
+    let identity = c.identity();
     let device = Device::Cpu;
     let store = Store::new(&device, DType::F32, c.seed);
     let given = Given::read(c)?;
@@ -107,13 +146,14 @@ pub fn execute(c: &Checked, around: &Surroundings<'_>) -> Result<RunResult> {
         };
         let mut metrics = BTreeMap::new();
         if let Some(v) = &job.validation {
-            metrics.insert(
-                "validation",
-                Scores::of(&transfer.model, v, c.target.as_ref(), &store, &heeding)?,
-            );
+            let target = c.target.as_ref();
+            let scores = evaluate::judged(&transfer.model, v, target, &store, &heeding, &c.judge)?;
+            metrics.insert("validation", scores);
         }
         let mut predictions = Vec::new();
-        if let Some(test) = given.test.as_ref().filter(|_| scored) {
+        let (mut baselines, mut worth) = (Vec::new(), None);
+        if let Some(test) = given.test.as_ref().filter(|_| scored && part.test) {
+            let temperature = metrics.get("validation").and_then(Scores::temperature);
             let (scores, rows) = evaluate::test(
                 &transfer.model,
                 test,
@@ -121,54 +161,79 @@ pub fn execute(c: &Checked, around: &Surroundings<'_>) -> Result<RunResult> {
                 c.target.as_ref(),
                 &store,
                 &heeding,
+                &c.judge,
+                temperature,
             )?;
             metrics.insert("test", scores);
             predictions = rows;
+            if let TargetData::Labelled(train) = &given.target {
+                (baselines, worth) = evaluate::beside(
+                    &c.baselines,
+                    train,
+                    test,
+                    &predictions,
+                    &c.judge,
+                    Stream::new(c.seed).purpose("baselines"),
+                    &heeding,
+                )?;
+            }
         }
         write_predictions(dir, &predictions)?;
         let labels = match c.target.scoring() {
             Scoring::Classes(names) => names,
             Scoring::Tokens | Scoring::Vectors => Vec::new(),
         };
-        let model_dir = dir.model();
-        std::fs::create_dir_all(&model_dir).map_err(Error::io(&model_dir))?;
-        let export = c
-            .source
-            .export(&transfer.model, &store, &labels, &model_dir)
+        let (export, reloads) = if part.test {
+            let model_dir = dir.model();
+            std::fs::create_dir_all(&model_dir).map_err(Error::io(&model_dir))?;
+            let export = c
+                .source
+                .export(&transfer.model, &store, &labels, &model_dir)
+                .context("model/")?;
+            let reloads = saved::write(
+                c,
+                &around.name,
+                &transfer.model,
+                &store,
+                given.probe().as_ref(),
+                &model_dir,
+            )
             .context("model/")?;
-        let reloads = saved::write(
-            c,
-            &around.name,
-            &transfer.model,
-            &store,
-            given.probe().as_ref(),
-            &model_dir,
-        )
-        .context("model/")?;
+            (export, reloads)
+        } else {
+            let why = "a point of a grid leaves no model".to_string();
+            (Export::Ours { why: why.clone() }, Err(why))
+        };
         trained_on::write(&dir.trained_on(), &given.learned_from())?;
         let (layers, moved) = looked_back(c, &store)?;
         let moved = serde_json::json!({ "format": 1, "tensors": moved });
         write_whole(&dir.liveness(), &pretty(&moved)?)?;
+        // What stands beside the result says itself what it cost.
+        let beside: f64 = baselines.iter().map(|b| b.seconds).sum();
+        let scored = Scored {
+            metrics,
+            baselines,
+            worth,
+            labels,
+            layers,
+        };
         let result = result(
             c,
             around,
-            data_sha256,
-            &identity,
+            part,
             &outcome,
-            metrics,
-            labels,
-            layers,
+            scored,
             &export,
             &reloads,
             &store,
-            started.elapsed().as_secs_f64(),
+            started.elapsed().as_secs_f64() - beside,
         )?;
         write_whole(&dir.result(), &pretty(&result)?)?;
         Ok(result)
     })
 }
 
-fn pretty(value: &impl Serialize) -> Result<Vec<u8>> {
+pub(super) fn pretty(value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec_pretty(value).map_err(|e| Error::msg(e.to_string()))
 }
 

@@ -3,17 +3,22 @@
 mod arrange;
 mod directory;
 mod execute;
+mod folds;
 mod given;
+mod many;
 mod movement;
 mod result;
 mod saved;
 mod trained_on;
+mod tune;
 
 pub use arrange::{Layer, summary};
 pub use directory::{Directory, write_whole};
 pub use execute::{Surroundings, execute};
+pub use folds::summarised;
 pub(crate) use given::Given;
 pub use given::{Overview, overview, test_rows};
+pub use many::{Again, run};
 pub use movement::Movement;
 pub use result::{Identity, RunResult, weights_sha256};
 pub use saved::Saved;

@@ -6,12 +6,12 @@ use candle_core::DType;
 use serde::{Deserialize, Serialize};
 
 use super::arrange::Layer;
-use super::execute::Surroundings;
+use super::execute::{Part, Surroundings};
 use super::saved::Reloads;
 use crate::Result;
 use crate::audit::Audit;
 use crate::check::Checked;
-use crate::evaluate::Scores;
+use crate::evaluate::{Beside, Scores, Worth};
 use crate::nn::Store;
 use crate::task::Export;
 use crate::train::Outcome;
@@ -51,6 +51,15 @@ pub struct RunResult {
     pub metrics: BTreeMap<&'static str, Scores>,
     /// What was found in the rows before training.
     pub audit: Audit,
+    /// What stands beside the test scores.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub baselines: Vec<Beside>,
+    /// The result against the best of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worth: Option<Worth>,
+    /// The grid that this run was chosen from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tuned: Option<serde_json::Value>,
     /// What closed-form phases reported.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub fits: BTreeMap<String, f64>,
@@ -100,16 +109,22 @@ impl Identity {
     }
 }
 
+/// What evaluation gave.
+pub(super) struct Scored {
+    pub metrics: BTreeMap<&'static str, Scores>,
+    pub baselines: Vec<Beside>,
+    pub worth: Option<Worth>,
+    pub labels: Vec<String>,
+    pub layers: Vec<Layer>,
+}
+
 /// Puts together what is known when a run is done.
 pub(super) fn result(
     c: &Checked,
     around: &Surroundings<'_>,
-    data_sha256: &str,
-    identity: &str,
+    part: &Part<'_>,
     outcome: &Outcome,
-    metrics: BTreeMap<&'static str, Scores>,
-    labels: Vec<String>,
-    layers: Vec<Layer>,
+    scored: Scored,
     export: &Export,
     reloads: &Reloads,
     store: &Store,
@@ -133,15 +148,15 @@ pub(super) fn result(
     Ok(RunResult {
         format: 1,
         recipe: around.name.clone(),
-        recipe_sha256: crate::hex(&sha2::Sha256::digest(c.explained.as_bytes())),
-        data_sha256: data_sha256.to_string(),
-        identity: identity.to_string(),
+        recipe_sha256: crate::hex(&sha2::Sha256::digest(part.of.explained.as_bytes())),
+        data_sha256: c.data_sha256(),
+        identity: part.of.identity(),
         version: env!("CARGO_PKG_VERSION").into(),
         seed: c.seed,
         status: "done".into(),
         device: "cpu".into(),
         threads: rayon::current_num_threads(),
-        seconds: outcome.seconds.max(seconds),
+        seconds: part.seconds + outcome.seconds.max(seconds),
         peak_rss_mb: peak_rss_mb(),
         strategy: [
             ("kind", c.kind.name().to_string()),
@@ -149,14 +164,17 @@ pub(super) fn result(
         ]
         .into(),
         selection,
-        metrics,
+        metrics: scored.metrics,
         audit: c.audit()?.clone(),
+        baselines: scored.baselines,
+        worth: scored.worth,
+        tuned: part.tuned.clone(),
         fits: outcome.fits.clone(),
-        labels,
+        labels: scored.labels,
         weights_sha256: weights_sha256(store)?,
         model,
         steps: outcome.steps,
-        layers,
+        layers: scored.layers,
     })
 }
 
@@ -179,7 +197,7 @@ pub fn weights_sha256(store: &Store) -> Result<String> {
 }
 
 /// Largest resident memory so far, in MiB (Linux).
-fn peak_rss_mb() -> u64 {
+pub(super) fn peak_rss_mb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
     line.and_then(|l| l.trim().trim_end_matches(" kB").trim().parse::<u64>().ok())

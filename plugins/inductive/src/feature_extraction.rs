@@ -6,14 +6,13 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 use tlkit_core::data::From;
+use tlkit_core::logistic::{Logistic, fit_logistic};
 use tlkit_core::model::Model;
 use tlkit_core::nn::Store;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Fit, Infer, Needs, Phase, Strategy, Transfer};
 use tlkit_core::{Error, Result};
-
-use crate::logistic::{Logistic, fit_logistic};
 
 /// The strengths that are tried, of the penalty on standardised features.
 const STRENGTHS: [f64; 9] = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0];

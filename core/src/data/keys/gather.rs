@@ -13,7 +13,7 @@ use super::{DataKeys, Form, Part, samples};
 use crate::Result;
 use crate::audit::{self, Audit, Counts, Fill, Finding, Key, Overlap, Side};
 use crate::data::columns::{Rows, class_names, index};
-use crate::data::split::{Split, grouped, per_class, stratified};
+use crate::data::split::{Fold, Split, grouped, per_class, stratified};
 use crate::data::{Labels, Samples};
 use crate::recipe::{At, Keys};
 use crate::registry::Context;
@@ -52,6 +52,7 @@ pub(super) fn read(
         form,
         sealed,
         policy: cx.overlap,
+        fold: cx.fold,
         written: &written,
         index_base,
     };
@@ -64,6 +65,8 @@ struct Gather<'a> {
     /// The labels of the rows to learn from, and of the test rows, are not to be seen.
     sealed: bool,
     policy: Overlap,
+    /// The part of a cross-validation that is tested.
+    fold: Option<Fold>,
     written: &'a Written,
     /// svmlight: where the indices of all files count from.
     index_base: Option<u32>,
@@ -80,6 +83,10 @@ impl Gather<'_> {
         let mut main = sides.next()?;
         let mut others: Vec<Rowed> = sides.collect();
         let classes = self.classes(&mut main, &mut others)?;
+        // In a cross-validation a part of the training rows is the test; what was given as test stays unseen.
+        if self.fold.is_some() {
+            others.retain(|o| o.name != "test");
+        }
 
         let mut audit = Audit::default();
         let mut found: Vec<Finding> = Vec::new();
@@ -330,14 +337,39 @@ impl Gather<'_> {
         if let (Some(n), Some(labels)) = (self.written.per_class, &main.labels) {
             main = main.pick(&per_class(labels, n, asked.seed));
         }
-        let given = |name: &str| others.iter().any(|o| o.name == name);
+        let mut off = Vec::new();
+        if let (Some(fold), Some(labels)) = (self.fold, &main.labels) {
+            // What is set aside as test stays unseen.
+            let files = &self.written.files;
+            let given = files.iter().any(|(n, f)| *n == "test" && !f.is_empty());
+            let aside = match (&main.scanned.groups, given) {
+                (_, true) => None,
+                (Some(groups), _) => Some(grouped(labels, groups, 0.0, asked.test, asked.seed)),
+                (None, _) => Some(stratified(labels, 0.0, asked.test, asked.seed)),
+            };
+            if let Some(aside) = aside.filter(|_| asked.test > 0.0) {
+                main = main.pick(&aside.train);
+            }
+            let parts = match (&main.scanned.groups, &main.labels) {
+                (Some(groups), _) => fold.part_of_groups(groups, asked.seed),
+                (None, Some(labels)) => fold.part(labels, asked.seed),
+                // Folds are of labelled rows; so these were looked for above.
+                (None, None) => return None,
+            };
+            off.push(Rowed {
+                name: "test",
+                ..main.pick(&parts.test)
+            });
+            main = main.pick(&parts.train);
+        }
+        let given = |name: &str| others.iter().chain(&off).any(|o| o.name == name);
         let validation = match given("validation") || self.sealed {
             true => 0.0,
             false => asked.validation,
         };
         let test = if given("test") { 0.0 } else { asked.test };
         if validation + test <= 0.0 {
-            return Some((main, Vec::new()));
+            return self.without_overlap(main, off, audit, found);
         }
         let one = Labels {
             classes: vec![0; main.rows.len()],
@@ -348,7 +380,6 @@ impl Gather<'_> {
             Some(groups) => grouped(labels, groups, validation, test, asked.seed),
             None => stratified(labels, validation, test, asked.seed),
         };
-        let mut off = Vec::new();
         for (name, rows) in [("validation", &parts.validation), ("test", &parts.test)] {
             if !rows.is_empty() {
                 off.push(Rowed {
@@ -367,11 +398,22 @@ impl Gather<'_> {
             return None;
         }
         main = main.pick(&parts.train);
-        if !self.sealed {
-            let out = self.overlap(&main, &off, audit, found)?;
-            main = main.without(&out);
+        self.without_overlap(main, off, audit, found)
+    }
+
+    /// The rows to learn from less those that were split off a second time.
+    fn without_overlap(
+        &self,
+        main: Rowed,
+        off: Vec<Rowed>,
+        audit: &mut Audit,
+        found: &mut Vec<Finding>,
+    ) -> Option<(Rowed, Vec<Rowed>)> {
+        if self.sealed || off.is_empty() {
+            return Some((main, off));
         }
-        Some((main, off))
+        let out = self.overlap(&main, &off, audit, found)?;
+        Some((main.without(&out), off))
     }
 
     /// What was left out has left something to learn.

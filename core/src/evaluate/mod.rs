@@ -1,4 +1,9 @@
 //! Scoring. The one place where sealed labels are opened.
+//!
+//! An epoch wants a few numbers ([`Scores::of`]); the end of a run wants all of them, with intervals ([`judged`], [`test`]), and what stands
+//! beside them ([`beside`]).
+
+mod beside;
 
 use std::sync::Arc;
 
@@ -6,13 +11,15 @@ use candle_core::{DType, Tensor};
 use serde::Serialize;
 
 use crate::data::{Domain, Labels, Loaded, Prepare, Reading, Sealed};
-use crate::metrics::{Classification, softmax};
+use crate::metrics::{Classification, Judge, softmax};
 use crate::model::Model;
 use crate::nn::{Flow, Pass, Store};
 use crate::random::Stream;
 use crate::task::{Scoring, TargetTask};
 use crate::train::{EVALUATION_BATCH, Observer, predict};
 use crate::{Error, Result};
+
+pub use beside::{Beside, Worth, beside, words};
 
 /// Scores on one set of rows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -61,14 +68,10 @@ impl Scores {
     ) -> Result<Self> {
         match target.scoring() {
             Scoring::Classes(names) => {
-                let labels = rows
-                    .labels
-                    .as_ref()
-                    .ok_or_else(|| Error::msg(format!("{} has no labels", rows.name)))?;
-                let probabilities = probabilities(model, rows, store, observer)?;
+                let probabilities = softmax(&logits(model, rows, store, observer)?);
                 Ok(Scores::Classes(Classification::of(
                     &probabilities,
-                    &labels.classes,
+                    &labels(rows)?.classes,
                     names.len(),
                 )))
             }
@@ -93,6 +96,14 @@ impl Scores {
         }
     }
 
+    /// The temperature that these rows gave; `None` where no classes are predicted.
+    pub fn temperature(&self) -> Option<f64> {
+        match self {
+            Scores::Classes(c) => c.temperature(),
+            Scores::Tokens { .. } => None,
+        }
+    }
+
     /// What selection compares: a score (larger is better), and the loss that decides between equals.
     pub fn rank(&self) -> (f64, f64) {
         match self {
@@ -102,7 +113,31 @@ impl Scores {
     }
 }
 
-/// Opens the seal of the test rows, once the selection is final, and scores them.
+/// Scores a model on labelled validation rows with all detail. The temperature is fitted on them, for [`test`].
+pub fn judged(
+    model: &Model,
+    rows: &Loaded,
+    target: &dyn TargetTask,
+    store: &Store,
+    observer: &dyn Observer,
+    judge: &Judge,
+) -> Result<Scores> {
+    match target.scoring() {
+        Scoring::Classes(names) => {
+            let logits = logits(model, rows, store, observer)?;
+            Ok(Scores::Classes(Classification::judged_and_fitted(
+                &logits,
+                &labels(rows)?.classes,
+                &names,
+                judge,
+            )))
+        }
+        Scoring::Tokens => tokens(model, rows, target, store),
+        Scoring::Vectors => Err(Error::msg("vectors have no score")),
+    }
+}
+
+/// Opens the seal of the test rows, once the selection is final, and scores them. `temperature` is what validation rows gave.
 pub fn test(
     model: &Model,
     domain: &Domain<Sealed<Labels>>,
@@ -110,6 +145,8 @@ pub fn test(
     target: &dyn TargetTask,
     store: &Store,
     observer: &dyn Observer,
+    judge: &Judge,
+    temperature: Option<f64>,
 ) -> Result<(Scores, Vec<Prediction>)> {
     let rows = Loaded::unlabelled(domain, prepare.clone());
     let names = match target.scoring() {
@@ -117,14 +154,16 @@ pub fn test(
         Scoring::Vectors => return Err(Error::msg("vectors have no score")),
         Scoring::Classes(names) => names,
     };
-    let probabilities = probabilities(model, &rows, store, observer)?;
+    let logits = logits(model, &rows, store, observer)?;
     let labels = domain.labels.open(&Reading::new());
-    let scores = Scores::Classes(Classification::of(
-        &probabilities,
+    let scores = Scores::Classes(Classification::judged(
+        &logits,
         &labels.classes,
-        names.len(),
+        &names,
+        temperature,
+        judge,
     ));
-    let predictions = probabilities
+    let predictions = softmax(&logits)
         .into_iter()
         .zip(&labels.classes)
         .enumerate()
@@ -148,8 +187,23 @@ pub(crate) fn probabilities(
     store: &Store,
     observer: &dyn Observer,
 ) -> Result<Vec<Vec<f32>>> {
+    Ok(softmax(&logits(model, rows, store, observer)?))
+}
+
+fn labels(rows: &Loaded) -> Result<&Labels> {
+    rows.labels
+        .as_ref()
+        .ok_or_else(|| Error::msg(format!("{} has no labels", rows.name)))
+}
+
+fn logits(
+    model: &Model,
+    rows: &Loaded,
+    store: &Store,
+    observer: &dyn Observer,
+) -> Result<Vec<Vec<f32>>> {
     let (_, logits) = predict(model, rows, store, "evaluation", observer)?;
-    Ok(softmax(&logits.to_dtype(DType::F32)?.to_vec2::<f32>()?))
+    Ok(logits.to_dtype(DType::F32)?.to_vec2::<f32>()?)
 }
 
 /// The mean loss over masked positions; masks are drawn by a stream of their own, the same at every epoch.

@@ -1,0 +1,185 @@
+//! Baselines beside a result, and whether it was worth it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::Prediction;
+use crate::baseline::Baseline;
+use crate::data::{Domain, Labels, Reading, Sealed};
+use crate::metrics::{Classification, Interval, Judge, argmax, paired};
+use crate::random::Stream;
+use crate::train::{Event, Observer};
+use crate::{Context, Error, Result};
+
+/// A baseline's scores on the test rows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Beside {
+    /// As the recipe names it.
+    pub name: String,
+    /// What it is.
+    pub words: String,
+    /// On the test rows.
+    pub test: Classification,
+    /// To learn and to predict.
+    pub seconds: f64,
+}
+
+/// The result against the best of the baselines, on the same rows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Worth {
+    /// The baseline.
+    pub against: String,
+    /// Accuracy of the model less that of the baseline.
+    pub difference: f64,
+    /// Of the difference: Newcombe's for paired proportions.
+    pub interval: Interval,
+    /// Exact McNemar, two-sided.
+    pub p: f64,
+    /// Rows that only the model has right, and rows that only the baseline has.
+    pub only: (usize, usize),
+    /// A sentence.
+    pub words: String,
+}
+
+/// Fits the baselines on the training rows and scores them on the test rows.
+pub fn beside(
+    baselines: &[(String, Arc<dyn Baseline>)],
+    train: &Domain<Labels>,
+    test: &Domain<Sealed<Labels>>,
+    predictions: &[Prediction],
+    judge: &Judge,
+    random: Stream,
+    observer: &dyn Observer,
+) -> Result<(Vec<Beside>, Option<Worth>)> {
+    let labels = test.labels.open(&Reading::new());
+    let ours: Vec<bool> = predictions
+        .iter()
+        .map(|p| p.label == p.prediction)
+        .collect();
+    let mut all = Vec::new();
+    let mut best: Option<(usize, Vec<bool>)> = None;
+    for (name, baseline) in baselines {
+        if observer.stopping() {
+            return Err(Error::Stopped { step: 0 });
+        }
+        observer.event(&Event::Note(&format!("baseline {name}")));
+        let began = Instant::now();
+        let doing = || format!("the baseline `{name}`");
+        let fitted = baseline
+            .fit(train, random.purpose(name), observer)
+            .context(doing())?;
+        let logits = fitted.logits(test.inputs.as_ref()).context(doing())?;
+        let seconds = began.elapsed().as_secs_f64();
+        let scores = Classification::judged(&logits, &labels.classes, &labels.names, None, judge);
+        let right: Vec<bool> = logits
+            .iter()
+            .zip(&labels.classes)
+            .map(|(l, &t)| argmax(l).0 == t as usize)
+            .collect();
+        // The best on these very rows, the first among equals: whoever chooses so flatters the baseline, not the model.
+        let accuracy = |b: &Beside| b.test.accuracy;
+        if best
+            .as_ref()
+            .is_none_or(|(i, _)| scores.accuracy > accuracy(&all[*i]))
+        {
+            best = Some((all.len(), right));
+        }
+        all.push(Beside {
+            name: name.clone(),
+            words: fitted.words(),
+            test: scores,
+            seconds,
+        });
+    }
+    let worth = best
+        .filter(|_| ours.len() == labels.classes.len())
+        .map(|(i, right)| worth(&all[i].name, &ours, &right, judge.level));
+    Ok((all, worth))
+}
+
+fn worth(against: &str, ours: &[bool], theirs: &[bool], level: f64) -> Worth {
+    let pair = paired(ours, theirs, level);
+    Worth {
+        against: against.to_string(),
+        difference: pair.difference,
+        interval: pair.interval,
+        p: pair.p,
+        only: (pair.first_only, pair.second_only),
+        words: words(
+            against,
+            pair.difference,
+            pair.interval,
+            pair.differs(level),
+            level,
+            &format!("on these {} rows", pair.n),
+        ),
+    }
+}
+
+/// "this model is 3.1 points better than tf-idf (95 %: 0.4 to 5.8)"; not distinguishable where it is not. `on` says on what.
+pub fn words(
+    against: &str,
+    difference: f64,
+    interval: Interval,
+    differs: bool,
+    level: f64,
+    on: &str,
+) -> String {
+    let percent = 100.0 * level;
+    let (low, high) = (100.0 * interval.0, 100.0 * interval.1);
+    let points = 100.0 * difference;
+    if !differs {
+        return format!(
+            "this model and {against} are not distinguishable {on} ({points:+.1} points, {percent} %: {low:.1} to {high:.1})"
+        );
+    }
+    if difference > 0.0 {
+        format!(
+            "this model is {points:.1} points better than {against} ({percent} %: {low:.1} to {high:.1})"
+        )
+    } else {
+        format!(
+            "this model is {:.1} points worse than {against} ({percent} %: {:.1} to {:.1})",
+            -points, -high, -low
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_verdicts_in_words() {
+        let say = |d, i, differs| words("tf-idf", d, i, differs, 0.95, "on these 300 rows");
+        assert_eq!(
+            say(0.031, (0.004, 0.058), true),
+            "this model is 3.1 points better than tf-idf (95 %: 0.4 to 5.8)"
+        );
+        assert_eq!(
+            say(-0.031, (-0.058, -0.004), true),
+            "this model is 3.1 points worse than tf-idf (95 %: 0.4 to 5.8)"
+        );
+        assert_eq!(
+            say(0.012, (-0.021, 0.045), false),
+            "this model and tf-idf are not distinguishable on these 300 rows (+1.2 points, 95 %: -2.1 to 4.5)"
+        );
+    }
+
+    #[test]
+    fn the_words_follow_the_rows() {
+        let rows = |right: usize, n: usize| (0..n).map(|i| i < right).collect::<Vec<bool>>();
+        let better = worth("majority", &rows(180, 200), &rows(100, 200), 0.95);
+        assert_eq!(better.only, (80, 0));
+        assert!(
+            better.words.starts_with("this model is 40.0 points better"),
+            "{}",
+            better.words
+        );
+        let same = worth("majority", &rows(101, 200), &rows(100, 200), 0.95);
+        assert!(same.words.contains("not distinguishable"), "{}", same.words);
+        assert!((same.p - 1.0).abs() < 1e-12, "{}", same.p);
+    }
+}

@@ -1,0 +1,141 @@
+//! Intervals: Wilson's for proportions, percentiles of a bootstrap, and the corrected t of folds that share rows.
+
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+
+/// Low and high end.
+pub type Interval = (f64, f64);
+
+/// How many standard deviations either side hold `level` of a normal distribution: 1.96 for 0.95.
+pub fn normal_quantile(level: f64) -> f64 {
+    Normal::standard().inverse_cdf(0.5 + level / 2.0)
+}
+
+/// Wilson's score interval for a proportion (Wilson 1927); `z` = 1.96 for 95 %.
+pub fn wilson(right: usize, n: usize, z: f64) -> Interval {
+    if n == 0 {
+        return (0.0, 1.0);
+    }
+    let (n, p) = (n as f64, right as f64 / n as f64);
+    let middle = p + z * z / (2.0 * n);
+    let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + z * z / n;
+    (
+        ((middle - half) / scale).max(0.0),
+        ((middle + half) / scale).min(1.0),
+    )
+}
+
+/// The percentile interval of bootstrap replicates (Efron 1979), ends interpolated between order statistics. `None` where there are
+/// no replicates, or all are alike: a bootstrap sees no errors that did not happen, and an interval without width would say otherwise.
+pub fn percentile(mut replicates: Vec<f64>, level: f64) -> Option<Interval> {
+    replicates.retain(|v| v.is_finite());
+    replicates.sort_by(f64::total_cmp);
+    let (low, high) = (*replicates.first()?, *replicates.last()?);
+    if low == high {
+        return None;
+    }
+    let at = |q: f64| {
+        let place = q * (replicates.len() - 1) as f64;
+        let (i, part) = (place.floor() as usize, place.fract());
+        let next = replicates[(i + 1).min(replicates.len() - 1)];
+        replicates[i] + part * (next - replicates[i])
+    };
+    let tail = (1.0 - level) / 2.0;
+    Some((at(tail), at(1.0 - tail)))
+}
+
+/// A score over the folds of a cross-validation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// Mean over folds.
+    pub mean: f64,
+    /// Standard deviation over folds (n - 1).
+    pub deviation: f64,
+    /// The corrected resampled t interval of the mean.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub interval: Option<Interval>,
+    /// Two-sided p of a mean of 0, by the same t; for differences.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub p: Option<f64>,
+    /// By fold.
+    pub values: Vec<f64>,
+}
+
+/// Mean over folds with the corrected resampled t interval (Nadeau & Bengio 2003): folds share training rows, so the variance of their mean
+/// is not `s^2 / k` but `(1 / k + test / train) s^2`, with k - 1 degrees of freedom. `test_over_train` is the ratio of the rows of a fold to
+/// those it was trained on: `1 / (k - 1)`. No interval of fewer than two folds, or of folds that are all alike.
+pub fn corrected_t(values: Vec<f64>, test_over_train: f64, level: f64) -> Spread {
+    let k = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / k.max(1.0);
+    let square: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    let deviation = if values.len() > 1 {
+        (square / (k - 1.0)).sqrt()
+    } else {
+        0.0
+    };
+    let mut spread = Spread {
+        mean,
+        deviation,
+        interval: None,
+        p: None,
+        values,
+    };
+    if let Ok(t) = StudentsT::new(0.0, 1.0, k - 1.0) {
+        let error = (1.0 / k + test_over_train).sqrt() * deviation;
+        let half = t.inverse_cdf(0.5 + level / 2.0) * error;
+        // Folds that are all alike say nothing of how far others would be.
+        spread.interval = (error > 0.0).then_some((mean - half, mean + half));
+        spread.p = Some(match (error > 0.0, mean == 0.0) {
+            (true, _) => 2.0 * t.cdf(-(mean / error).abs()),
+            (false, true) => 1.0,
+            (false, false) => 0.0,
+        });
+    }
+    spread
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wilson_is_inside_zero_and_one_and_matches_a_table() {
+        let (lo, hi) = wilson(8, 10, normal_quantile(0.95));
+        assert!(
+            (lo - 0.490_2).abs() < 1e-3 && (hi - 0.943_3).abs() < 1e-3,
+            "{lo} {hi}"
+        );
+        assert_eq!(wilson(0, 10, 1.96).0, 0.0);
+        assert_eq!(wilson(0, 0, 1.96), (0.0, 1.0));
+        assert!((normal_quantile(0.95) - 1.959_963_984_540_054).abs() < 1e-9);
+    }
+
+    #[test]
+    fn percentiles_are_order_statistics_and_none_without_width() {
+        let to_100: Vec<f64> = (0..=100).rev().map(f64::from).collect();
+        let (lo, hi) = percentile(to_100, 0.95).unwrap();
+        assert!(
+            (lo - 2.5).abs() < 1e-9 && (hi - 97.5).abs() < 1e-9,
+            "{lo} {hi}"
+        );
+        assert_eq!(percentile(vec![1.0; 50], 0.95), None);
+        assert_eq!(percentile(vec![], 0.95), None);
+    }
+
+    #[test]
+    fn the_corrected_t_is_what_a_hand_computes() {
+        // Five folds: deviation 0.0158114, t(4) at 0.975 = 2.776445, factor sqrt(1/5 + 1/4).
+        let s = corrected_t(vec![0.80, 0.82, 0.84, 0.81, 0.83], 0.25, 0.95);
+        let half = 2.776_445 * 0.45f64.sqrt() * 0.015_811_388;
+        let (lo, hi) = s.interval.unwrap();
+        assert!((s.mean - 0.82).abs() < 1e-12 && (s.deviation - 0.015_811_388).abs() < 1e-8);
+        assert!(
+            (lo - 0.82 + half).abs() < 1e-6 && (hi - 0.82 - half).abs() < 1e-6,
+            "{lo} {hi}"
+        );
+        assert_eq!(corrected_t(vec![0.5], 0.25, 0.95).interval, None);
+        let alike = corrected_t(vec![0.0, 0.0], 1.0, 0.95);
+        assert_eq!((alike.interval, alike.p), (None, Some(1.0)));
+    }
+}

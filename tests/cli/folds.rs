@@ -1,0 +1,140 @@
+//! Cross-validation: `[evaluate] folds`.
+
+use std::collections::BTreeSet;
+
+use crate::bench::{Bench, ended, wait_for};
+
+const FOLDS: &[&str] = &["--set", "evaluate.folds=4"];
+
+fn run<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["run", "small.toml", "--out", out], FOLDS, more].concat()
+}
+
+#[test]
+fn each_row_is_tested_once_and_the_result_says_how_sure_the_mean_is() {
+    let bench = Bench::new();
+    bench.write(
+        "small.toml",
+        &crate::bench::RECIPE.replace(", test = 0.3", ""),
+    );
+    let done = bench.tlkit(&run("r", &[])).code(0);
+    assert!(done.err.contains("fold 2 of 4"), "{}", done.err);
+    assert!(done.out.contains("worth it?"), "{}", done.out);
+    let result = bench.json("r/result.json");
+    assert_eq!(result["status"], "done");
+    assert_eq!(result["folds"]["k"], 4);
+    let test = &result["metrics"]["test"];
+    // 200 rows, none set aside as test; a tenth of those learned from decides within each fold.
+    assert_eq!(test["n"], 200);
+    let number = |v: &serde_json::Value| v.as_f64().expect("a number");
+    let values = result["folds"]["metrics"]["accuracy"]["values"]
+        .as_array()
+        .unwrap();
+    let mean = values.iter().map(number).sum::<f64>() / 4.0;
+    assert!((number(&test["accuracy"]) - mean).abs() < 1e-12);
+    assert!(
+        number(&test["accuracy_interval"][0]) < mean
+            && mean < number(&test["accuracy_interval"][1])
+    );
+    assert!(
+        result["worth"]["words"]
+            .as_str()
+            .is_some_and(|w| w.contains("folds") || w.contains("better"))
+    );
+    let mut ids = BTreeSet::new();
+    for line in bench.read("r/predictions.jsonl").lines() {
+        let row: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        assert!(
+            ids.insert(row["id"].as_str().unwrap().to_string()),
+            "twice: {line}"
+        );
+    }
+    assert_eq!(ids.len(), 200);
+    // A fold's own recipe runs alone, with the same bits.
+    bench
+        .tlkit(&["run", "r/folds/3/recipe.toml", "--out", "alone"])
+        .code(0);
+    assert_eq!(
+        bench.json("r/folds/3/result.json")["weights_sha256"],
+        bench.json("alone/result.json")["weights_sha256"]
+    );
+}
+
+#[test]
+fn a_test_that_is_set_aside_stays_unseen() {
+    let bench = Bench::new();
+    bench.tlkit(&run("r", &[])).code(0);
+    // Of 200 rows three tenths are set aside; the folds share the rest.
+    assert_eq!(bench.json("r/result.json")["metrics"]["test"]["n"], 140);
+    bench.write("other.csv", &crate::bench::rows(50));
+    let said = bench
+        .tlkit(&[
+            "validate",
+            "small.toml",
+            "--set",
+            "evaluate.folds=4",
+            "--set",
+            "target.test=other.csv",
+        ])
+        .code(0);
+    assert!(
+        said.err.contains("neither learned from nor tested on"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn killed_in_the_third_fold_it_goes_on_there_and_ends_alike() {
+    let bench = Bench::new();
+    let long = &[
+        "--set",
+        "train.epochs=60",
+        "--set",
+        "train.checkpoint_every=1",
+    ];
+    bench.tlkit(&run("whole", long)).code(0);
+    for (out, signal) in [("killed", "-KILL"), ("stopped", "-INT")] {
+        let child = bench.start(&run(out, long));
+        wait_for(&bench.path(&format!("{out}/folds/3")), 20);
+        let kill = std::process::Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status();
+        assert!(kill.expect("`kill` is there").success());
+        let end = ended(child);
+        if signal == "-INT" {
+            let end = end.code(130);
+            assert!(
+                end.err.contains("--set evaluate.folds=4")
+                    && end.err.contains("--out stopped --resume"),
+                "{}",
+                end.err
+            );
+        }
+        assert!(!bench.path(&format!("{out}/result.json")).exists());
+        let first = bench.path(&format!("{out}/folds/1/result.json"));
+        let written = || {
+            std::fs::metadata(&first)
+                .and_then(|m| m.modified())
+                .unwrap()
+        };
+        let before = written();
+        let again = bench
+            .tlkit(&[run(out, long), vec!["--resume"]].concat())
+            .code(0);
+        assert!(
+            again.err.contains("fold 1 of 4: finished before"),
+            "{}",
+            again.err
+        );
+        assert_eq!(before, written(), "a finished fold was run again");
+        for file in ["predictions.jsonl", "folds/3/metrics.jsonl"] {
+            assert_eq!(
+                bench.read(&format!("whole/{file}")),
+                bench.read(&format!("{out}/{file}"))
+            );
+        }
+        let accuracy = |r: &str| bench.json(&format!("{r}/result.json"))["metrics"].clone();
+        assert_eq!(accuracy("whole"), accuracy(out));
+    }
+}

@@ -13,6 +13,7 @@
 //! `tlkit-report`'s.
 
 mod cells;
+mod domains;
 mod method;
 mod plan;
 mod read;

@@ -135,9 +135,7 @@ pub(super) fn read(root: &Keys, registry: &Registry, rows: &Rows<'_>) -> Evaluat
         .help("of every interval")
         .read();
     let baselines = baselines(&evaluate, registry, rows);
-    for (key, why) in [("worth", "verdicts come with `tlkit compare`")] {
-        evaluate.reserved(key, why);
-    }
+    evaluate.reserved("worth", "verdicts come with `tlkit compare`");
     Evaluate {
         judge: Judge {
             level,

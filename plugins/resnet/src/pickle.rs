@@ -328,7 +328,7 @@ impl<'a> Machine<'a> {
         let Value::Dict(dict) = *self.last()? else {
             return Err("its pickle sets an item of what is no dictionary".into());
         };
-        if values.len() % 2 != 0 {
+        if !values.len().is_multiple_of(2) {
             return Err("its pickle sets a key without a value".into());
         }
         self.count(values.len())?;

@@ -113,14 +113,14 @@ impl Experiment {
         };
         let all: Vec<usize> = (0..e.pairs.len().max(1)).collect();
         let mut rows: Vec<Row> = e.arms.iter().map(|arm| e.row(arm)).collect();
-        for i in 0..rows.len() {
-            rows[i].reference = e.arms.iter().any(|a| a.reference == Some(i));
+        for (i, row) in rows.iter_mut().enumerate() {
+            row.reference = e.arms.iter().any(|a| a.reference == Some(i));
             let Some(r) = e.arms[i].reference else {
                 continue;
             };
-            rows[i].difference = e.difference(i, r, &all);
+            row.difference = e.difference(i, r, &all);
             if e.pairs.len() > 1 {
-                for (p, cell) in rows[i].pairs.iter_mut().enumerate() {
+                for (p, cell) in row.pairs.iter_mut().enumerate() {
                     cell.difference = e.difference(i, r, &[p]);
                 }
             }

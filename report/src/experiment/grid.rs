@@ -242,9 +242,10 @@ impl Comparison {
                         .count(),
                     "row"
                 ),
-                match self.worth {
-                    w if w == 0.01 => "1 point".to_string(),
-                    w => format!("{} points", points(w)),
+                if self.worth == 0.01 {
+                    "1 point".to_string()
+                } else {
+                    format!("{} points", points(self.worth))
                 }
             ),
         ]

@@ -89,7 +89,8 @@ fn gradients_match_finite_differences_in_double() {
             for param in store.select(&Select::name(name)) {
                 let values = param.detached().flatten_all().unwrap();
                 let values = values.to_vec1::<f64>().unwrap();
-                let grad = grads.get(param.name()).expect(param.name());
+                let grad = grads.get(param.name());
+                let grad = grad.unwrap_or_else(|| panic!("no gradient: {}", param.name()));
                 let grad = grad.flatten_all().unwrap().to_vec1::<f64>().unwrap();
                 let steepest = (0..grad.len())
                     .max_by(|&a, &b| grad[a].abs().total_cmp(&grad[b].abs()))

@@ -48,11 +48,11 @@ fn make(megabytes: usize, path: &Path) -> Result<()> {
 fn read(file: &str, header: bool) -> Result<()> {
     let mut registry = Registry::new();
     tlkit_data::register(&mut registry)?;
-    let ends = |e: &&str| file.ends_with(&format!(".{e}"));
+    let ends = |e: &str| file.ends_with(&format!(".{e}"));
     let reader = registry
         .readers()
         .iter()
-        .find(|r| r.extensions().iter().any(|e| ends(&e)));
+        .find(|r| r.extensions().iter().any(|e| ends(e)));
     let reader = reader.ok_or_else(|| Error::msg(format!("{file}: no reader for this ending")))?;
     let options = ReadOptions {
         header,

@@ -52,7 +52,7 @@ fn rows_on_disk_stay_there() {
             }
         }
     }
-    assert!(length > 2 * 40 << 20);
+    assert!(length > (2 * 40) << 20);
     let grown = resident().unwrap_or(before).saturating_sub(before);
     println!("{size} KiB of rows, {grown} KiB more memory");
     assert!(grown * 4 < size, "{grown} KiB more for {size} KiB of rows");

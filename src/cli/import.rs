@@ -269,11 +269,11 @@ fn open(path: &Path) -> Result<Arc<dyn Table>, Failure> {
         return Err(Failure::Wrong(format!("{name}: there is no such file")));
     }
     let registry = parts::registry()?;
-    let ends = |e: &&str| name.to_lowercase().ends_with(&format!(".{e}"));
+    let ends = |e: &str| name.to_lowercase().ends_with(&format!(".{e}"));
     let reader = registry
         .readers()
         .iter()
-        .find(|r| r.extensions().iter().any(|e| ends(&e)));
+        .find(|r| r.extensions().iter().any(|e| ends(e)));
     let Some(reader) = reader else {
         let all: Vec<&str> = registry
             .readers()

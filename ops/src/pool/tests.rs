@@ -45,12 +45,18 @@ fn values_and_gradients_agree_with_the_reference() {
                 assert_close("mean", &average_forward(&x, &window).unwrap(), &exact, 1e-5);
             }
             let f = |t: &[Tensor]| max_pool(&t[0], &window);
-            graphs_agree("max_pool", &[x.clone()], 1e-5, f, f);
+            graphs_agree("max_pool", std::slice::from_ref(&x), 1e-5, f, f);
             let f = |t: &[Tensor]| average_pool(&t[0], &window);
-            graphs_agree("average_pool", &[x.clone()], 1e-5, f, f);
+            graphs_agree("average_pool", std::slice::from_ref(&x), 1e-5, f, f);
             for size in [(1, 1), (2, 3), (7, 7)] {
                 let f = |t: &[Tensor]| adaptive_average_pool(&t[0], size);
-                graphs_agree("adaptive_average_pool", &[x.clone()], 1e-5, f, f);
+                graphs_agree(
+                    "adaptive_average_pool",
+                    std::slice::from_ref(&x),
+                    1e-5,
+                    f,
+                    f,
+                );
             }
         }
     }
@@ -110,8 +116,12 @@ fn the_gradient_of_equal_maxima_goes_to_the_first() {
 fn the_reference_passes_finite_differences() {
     let x = normal("x", &[2, 5, 4, 2]);
     for window in windows() {
-        finite_differences("max", &[x.clone()], |t| max_pool(&t[0], &window));
-        finite_differences("mean", &[x.clone()], |t| average_pool(&t[0], &window));
+        finite_differences("max", std::slice::from_ref(&x), |t| {
+            max_pool(&t[0], &window)
+        });
+        finite_differences("mean", std::slice::from_ref(&x), |t| {
+            average_pool(&t[0], &window)
+        });
     }
     finite_differences("adaptive", &[x], |t| adaptive_average_pool(&t[0], (3, 3)));
 }

@@ -176,6 +176,10 @@ fn the_page_on_your_own_csv_works() {
     };
     let rows: String = (0..40).map(more).collect();
     bench.write("reviews.csv", &format!("{}\n{rows}", shown.join("\n")));
+    bench
+        .tlkit(&["init", "reviews.csv", "--out", "guessed.toml"])
+        .code(0);
+    bench.tlkit(&["validate", "guessed.toml"]).code(0);
     bench.tlkit(&["validate", "reviews.toml"]).code(0);
     let dry = bench.tlkit(&["run", "reviews.toml", "--dry-run"]).code(0);
     assert!(dry.err.contains("2: negative, positive"), "{}", dry.err);
@@ -193,5 +197,5 @@ fn the_page_on_your_own_csv_works() {
         serde_json::json!(["negative", "positive"])
     );
     let commands = page.lines().filter(|l| l.starts_with("    tlkit ")).count();
-    assert_eq!(commands, 3);
+    assert_eq!(commands, 4);
 }

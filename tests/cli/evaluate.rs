@@ -106,7 +106,7 @@ fn labels_must_be_classes_of_the_run() {
     let ended = bench.tlkit(&["evaluate", "small", "other.csv"]).code(2);
     assert!(
         ended.err.contains(
-            "other.csv:3: the label `perhaps` is no class of this run; its classes are no, yes"
+            "other.csv:3:25: the label `perhaps` is no class of this run; its classes are no, yes"
         ),
         "{}",
         ended.err

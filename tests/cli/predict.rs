@@ -338,10 +338,8 @@ fn what_cannot_be_answered_is_said() {
 #[test]
 fn a_model_that_predicts_no_classes_says_so() {
     let bench = Bench::new();
-    bench.write(
-        "passages.txt",
-        &"many words of a passage that is long enough\n".repeat(30),
-    );
+    let passage = |i: usize| format!("many words of passage {i}, which is long enough\n");
+    bench.write("passages.txt", &(0..30).map(passage).collect::<String>());
     bench.write(
         "mlm.toml",
         &format!(

@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn a_group_is_never_on_two_sides() {
         // 400 rows, 60 customers of unequal size, a third of the rows positive.
-        let groups: Vec<u32> = (0..400u32).map(|i| (i * i + 7 * i) % 60).collect();
+        let groups: Vec<u32> = (0..400u32).map(|i| (i * 9).isqrt()).collect();
         let labels = Labels {
             classes: (0..400).map(|i| u32::from(i % 3 == 0)).collect(),
             names: vec!["a".into(), "b".into()].into(),

@@ -14,6 +14,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("tlkit-features", &["tlkit-core", "tlkit-ops"]),
         ("tlkit-bert", &["tlkit-core", "tlkit-ops"]),
         ("tlkit-inductive", &["tlkit-core", "tlkit-ops"]),
+        ("tlkit-resnet", &["tlkit-core", "tlkit-ops"]),
     ]
     .into()
 }

@@ -10,7 +10,7 @@ use super::{Card, FILE, MORE, WEIGHTS};
 use crate::data::{Domain, Found, FoundRows, Labels, Loaded, Prepare, Resolve, RowForm, Samples};
 use crate::evaluate::{Scores, probabilities};
 use crate::model::{MapKinds, Model};
-use crate::nn::{Store, Weights};
+use crate::nn::{Stage, Store, Weights};
 use crate::recipe::Written;
 use crate::registry::{Context, Registry, SavedData};
 use crate::strategy::State;
@@ -259,7 +259,11 @@ pub(super) fn build(
     let scope = store.scope("model");
     let encoder = source.fresh_encoder(&scope)?;
     let width = encoder.width();
-    let head = target.head(&scope, source, width, card.frozen)?;
+    let mut head = target.head(&scope, source, width, card.frozen)?;
+    // A strategy may end the network earlier: neighbours vote on the features themselves.
+    let kept = |s: &Arc<dyn Stage>| card.stages.iter().any(|n| n == s.name());
+    head.stages.retain(kept);
+    head.pool = head.pool.min(head.stages.len());
     let mut model = Model::new(encoder, head);
     let saved = store
         .saved()

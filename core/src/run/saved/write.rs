@@ -79,8 +79,12 @@ pub(in crate::run) fn write(
 
 /// Everything but tensors.
 fn describe(c: &Checked, model: &Model, card: &mut Card) -> Reloads {
-    let Scoring::Classes(classes) = c.target.scoring() else {
-        return Err("the run predicts hidden tokens, and not classes of rows".into());
+    let classes = match c.target.scoring() {
+        Scoring::Classes(classes) => classes,
+        Scoring::Tokens => {
+            return Err("the run predicts hidden tokens, and not classes of rows".into());
+        }
+        Scoring::Vectors => return Err("the run makes vectors, and not classes of rows".into()),
     };
     let table = |name: &str| -> Map<String, Value> {
         let values = c.values[name].as_object().cloned().unwrap_or_default();

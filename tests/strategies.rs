@@ -152,21 +152,24 @@ fn a_run_that_has_not_finished_is_no_teacher_and_classes_must_agree() {
         "{said}"
     );
 
-    let rows: String = (0..40)
-        .map(|i| format!("film number {i}\t{}\n", ["good", "bad"][i % 2]))
-        .collect();
-    std::fs::write(dir.path().join("other.tsv"), format!("text\tlabel\n{rows}")).expect("written");
+    for what in ["film", "play", "book"] {
+        let rows: String = (0..40)
+            .map(|i| format!("{what} number {i}\t{}\n", ["good", "bad"][i % 2]))
+            .collect();
+        let file = dir.path().join(format!("{what}.tsv"));
+        std::fs::write(file, format!("text\tlabel\n{rows}")).expect("written");
+    }
     let plain = recipe(dir.path(), "method = \"fine-tune\"");
     run(&plain, &dir.path().join("large"), &cache, &[]);
-    let other = format!("target.train={}", dir.path().join("other.tsv").display());
+    let other = format!("target.train={}", dir.path().join("film.tsv").display());
     let taught = "method = \"distill\"\nteacher = \"large\"";
     let said = refused(
         taught,
         &[
             &other,
             "target.per_class=10",
-            "target.validation=other.tsv",
-            "target.test=other.tsv",
+            "target.validation=play.tsv",
+            "target.test=book.tsv",
         ],
     );
     assert!(

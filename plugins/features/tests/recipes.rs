@@ -60,7 +60,7 @@ fn a_word_among_the_numbers_is_an_error_at_its_line() {
     std::fs::write(dir.path().join("test.csv"), "x,label\n1,a\n").unwrap();
     let error = check(dir.path(), "csv", &[]).err().expect("an error");
     assert!(
-        error.contains("train.csv:3: `n/a` is not a number"),
+        error.contains("train.csv:3:1: `n/a` is not a number"),
         "{error}"
     );
 }

@@ -150,7 +150,7 @@ fn the_model_is_written_with_its_shape_and_every_weight() {
     let result = go(&checked, &to, At::Never).unwrap();
     assert_eq!(
         result.model,
-        serde_json::json!({ "loadable_by": null, "why": "no other library has this network" })
+        serde_json::json!({ "loadable_by": null, "why": "no other library has this network", "reloads": true })
     );
     let text = std::fs::read_to_string(to.join("model/config.json")).unwrap();
     let config: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -208,7 +208,10 @@ fn same(
     }
     let Some(probe) = probe else { return Ok(()) };
     let rows = Loaded::unlabelled(probe, c.source.prepare()?);
-    let old = probabilities(model, &rows, store, &Silent)?;
+    // All of the network, and nothing of the probe in the cache.
+    let mut whole = model.clone();
+    whole.freeze(None);
+    let old = probabilities(&whole, &rows, store, &Silent)?;
     let new = probabilities(&made, &rows, &again, &Silent)?;
     let bits = |rows: Vec<Vec<f32>>| -> Vec<u32> {
         rows.into_iter().flatten().map(f32::to_bits).collect()

@@ -73,6 +73,14 @@ fn sentence(s: &Source<'_>) -> Option<Markup> {
             span.faint { ", 95 % interval " (percent(low)) " to " (percent(high)) }
         }
         "."
-        @if let Some(words) = s.result["worth"]["words"].as_str() { " " (words) }
+        @if let Some(words) = s.result["worth"]["words"].as_str() { " " (capital(words)) "." }
+    })
+}
+
+/// With a capital letter: words of a table stand in a text here.
+fn capital(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
     })
 }

@@ -19,7 +19,12 @@ fn main() -> io::Result<()> {
             .display()
             .to_string()
             .replace('\\', "/");
-        let _ = writeln!(text, "    ({name:?}, include_str!({path:?})),");
+        // From the package's folder, not from the root: a tree that was moved takes its build outputs along.
+        let below = format!("/recipes/{name}.toml");
+        let _ = writeln!(
+            text,
+            "    ({name:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {below:?}))),"
+        );
     }
     text.push_str("]\n");
     let out = env::var("OUT_DIR").map_err(io::Error::other)?;

@@ -45,7 +45,11 @@ fn walk(folder: &Path, name: &str, tables: &mut String, folders: &mut String) ->
             walk(&path, &full, tables, folders)?;
             continue;
         }
-        let include = format!("include_bytes!({:?})", path.canonicalize()?);
+        // From the package's folder, not from the root: a tree that was moved takes its build outputs along.
+        let include = format!(
+            "include_bytes!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {:?}))",
+            format!("/../assets/{full}")
+        );
         let to = match full.strip_suffix(".tsv") {
             _ if checkpoint => writeln!(files, "        ({own:?}, {include}),"),
             Some(table) => writeln!(tables, "    ({table:?}, {include}),"),

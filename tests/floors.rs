@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
     [
         ("tlkit-recipe", &[] as &[&str]),
+        ("tlkit-image", &[]),
         ("tlkit-ops", &[]),
         ("tlkit-core", &["tlkit-recipe", "tlkit-ops"]),
         ("tlkit-report", &[]),
         ("tlkit-hub", &["tlkit-core"]),
-        ("tlkit-data", &["tlkit-core"]),
+        ("tlkit-data", &["tlkit-core", "tlkit-image"]),
         ("tlkit-baselines", &["tlkit-core"]),
         ("tlkit-features", &["tlkit-core", "tlkit-ops"]),
         ("tlkit-bert", &["tlkit-core", "tlkit-ops"]),
         ("tlkit-inductive", &["tlkit-core", "tlkit-ops"]),
-        ("tlkit-resnet", &["tlkit-core", "tlkit-ops"]),
+        ("tlkit-transductive", &["tlkit-core", "tlkit-ops"]),
+        ("tlkit-resnet", &["tlkit-core", "tlkit-ops", "tlkit-image"]),
     ]
     .into()
 }

@@ -46,6 +46,7 @@ pub(in crate::run) fn write(
     model: &Model,
     store: &Store,
     probe: Option<&Domain<()>>,
+    temperature: Option<f64>,
     folder: &Path,
 ) -> Result<Reloads> {
     let mut card = Card {
@@ -61,6 +62,8 @@ pub(in crate::run) fn write(
         frozen: c.strategy.needs().frozen,
         stages: Vec::new(),
         maps: Vec::new(),
+        temperature,
+        level: c.judge.level,
     };
     // What an earlier attempt left would be taken for ours.
     let _ = std::fs::remove_file(folder.join(MORE));

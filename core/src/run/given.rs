@@ -9,6 +9,7 @@ use crate::audit::Audit;
 use crate::check::Checked;
 use crate::data::{Domain, Input, Labels, Reading, Samples, Sealed};
 use crate::registry::Kind;
+use crate::run::Picks;
 use crate::strategy::TargetData;
 use crate::task::Scoring;
 
@@ -127,12 +128,32 @@ impl Given {
                 .domain("unlabelled", &reading)?
                 .map_or(TargetData::None, |d| TargetData::Unlabelled(d.seal())),
         };
-        Ok(Given {
+        let all = Given {
             target,
             source: c.source.domain(&reading)?,
             validation: c.target.domain("validation", &reading)?,
             test: c.target.domain("test", &reading)?.map(Domain::seal),
+        };
+        Ok(match &c.small {
+            Some(picks) => all.small(picks),
+            None => all,
         })
+    }
+
+    fn small(self, picks: &Picks) -> Self {
+        let labelled = |rows, domain: Option<_>| domain.map(|d| Picks::labelled(rows, d));
+        Given {
+            target: match self.target {
+                TargetData::Labelled(d) => TargetData::Labelled(Picks::labelled(&picks.target, d)),
+                TargetData::Unlabelled(d) => {
+                    TargetData::Unlabelled(Picks::sealed(&picks.target, d))
+                }
+                TargetData::None => TargetData::None,
+            },
+            source: labelled(&picks.source, self.source),
+            validation: labelled(&picks.validation, self.validation),
+            test: self.test.map(|d| Picks::sealed(&picks.test, d)),
+        }
     }
 
     /// The target's inputs by split.

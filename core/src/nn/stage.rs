@@ -99,7 +99,8 @@ impl Flow {
 }
 
 /// How batch normalisation behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum NormMode {
     /// The stored statistics; they do not change.
     #[default]
@@ -108,6 +109,30 @@ pub enum NormMode {
     Train,
     /// The batch's statistics at prediction too.
     Adapt,
+}
+
+impl NormMode {
+    /// As a recipe writes them.
+    pub const NAMES: [&'static str; 3] = ["frozen", "train", "adapt"];
+
+    /// By its name.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "frozen" => NormMode::Frozen,
+            "train" => NormMode::Train,
+            "adapt" => NormMode::Adapt,
+            _ => return None,
+        })
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            NormMode::Frozen => "frozen",
+            NormMode::Train => "train",
+            NormMode::Adapt => "adapt",
+        }
+    }
 }
 
 /// How a pass is made.

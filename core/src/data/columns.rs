@@ -204,6 +204,39 @@ impl Samples for Texts {
     }
 }
 
+/// Images, from a column of encoded files.
+pub struct Images {
+    /// The rows.
+    pub rows: Rows,
+    /// The images' column.
+    pub column: usize,
+}
+
+impl Samples for Images {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn id(&self, row: usize) -> String {
+        self.rows.id(row)
+    }
+
+    fn place(&self, row: usize) -> String {
+        self.rows.place(row)
+    }
+
+    fn input(&self, row: usize) -> Result<Input<'_>> {
+        match self.rows.cell(row, self.column)? {
+            image @ Input::Image(_) => Ok(image),
+            other => Err(self.rows.wrong(
+                row,
+                self.column,
+                format!("expected an image, found {}", other.kind()),
+            )),
+        }
+    }
+}
+
 /// Feature vectors: a column of vectors (svmlight), or several columns of numbers (CSV).
 pub struct Features {
     /// The rows.

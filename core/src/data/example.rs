@@ -16,6 +16,8 @@ pub enum Field {
     Ids(Vec<u32>),
     /// Numbers.
     Floats(Vec<f32>),
+    /// Bytes: pixels.
+    Bytes(Vec<u8>),
 }
 
 /// A prepared example: named fields.
@@ -52,6 +54,7 @@ impl Example {
         let of = |f: &Field| match f {
             Field::Ids(v) => v.len() * 4,
             Field::Floats(v) => v.len() * 4,
+            Field::Bytes(v) => v.len(),
         };
         // A tree's node holds eleven entries, used or not.
         600 + self.fields.values().map(of).sum::<usize>()
@@ -72,6 +75,14 @@ impl Example {
     pub fn ids(&self, name: &str) -> &[u32] {
         match self.fields.get(name) {
             Some(Field::Ids(v)) => v,
+            _ => &[],
+        }
+    }
+
+    /// Bytes by name; empty when absent.
+    pub fn raw(&self, name: &str) -> &[u8] {
+        match self.fields.get(name) {
+            Some(Field::Bytes(v)) => v,
             _ => &[],
         }
     }
@@ -107,6 +118,10 @@ pub trait Prepare: Send + Sync {
     fn views(&self) -> &[View];
     /// The longest input, in tokens, where there is a limit; longer ones are cut.
     fn limit(&self) -> Option<usize> {
+        None
+    }
+    /// What every example is grouped by, where all are alike: then none is prepared only to see how long it is.
+    fn length(&self) -> Option<usize> {
         None
     }
     /// The plain view of an input. A pure function.

@@ -10,7 +10,7 @@ mod row_form;
 mod split;
 mod table;
 
-pub use columns::{Features, Rows, Texts};
+pub use columns::{Features, Images, Rows, Texts};
 pub use example::{Example, Field, Prepare, View};
 pub use feed::{Cursor, Feed, From, Loaded, Sampler};
 pub use keys::{DataKeys, Form, open_tables};

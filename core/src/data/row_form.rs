@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::columns::{Features, Rows, Texts};
+use super::columns::{Features, Images, Rows, Texts};
 use super::keys::Form;
 use super::table::{ReadOptions, Samples, Table};
 use crate::recipe::Column;
@@ -143,7 +143,7 @@ impl RowForm {
                 .text
                 .as_deref()
                 .and_then(at)
-                .or_else(|| at("text"))
+                .or_else(|| at(if self.form == Form::Image { "image" } else { "text" }))
                 .or_else(rest)
                 .ok_or_else(|| {
                     let was = self.text.as_deref().unwrap_or("text");
@@ -154,11 +154,17 @@ impl RowForm {
                 })?,
         };
         Ok(Found {
-            inputs: Arc::new(Texts {
-                rows: rows.clone(),
-                text,
-                pair,
-            }),
+            inputs: match self.form {
+                Form::Image => Arc::new(Images {
+                    rows: rows.clone(),
+                    column: text,
+                }),
+                _ => Arc::new(Texts {
+                    rows: rows.clone(),
+                    text,
+                    pair,
+                }),
+            },
             rows,
             label,
         })

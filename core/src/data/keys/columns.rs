@@ -29,7 +29,15 @@ impl ColumnKeys {
             label: (None, keys.here()),
             header: true,
         };
-        if form != Form::Features {
+        if form == Form::Image {
+            columns.text = (
+                keys.column("image")
+                    .help("the images' column")
+                    .unset("`image`, or the only one that is not the label")
+                    .optional(),
+                keys.at("image"),
+            );
+        } else if form != Form::Features {
             columns.text = (
                 keys.column("text")
                     .help("the text's column")
@@ -97,7 +105,8 @@ impl ColumnKeys {
             return Some(out);
         }
         if text.is_none() {
-            text = there.iter().position(|c| c == "text");
+            let usual = if form == Form::Image { "image" } else { "text" };
+            text = there.iter().position(|c| c == usual);
         }
         if text.is_none() {
             let rest: Vec<usize> = (0..there.len())

@@ -481,6 +481,7 @@ impl Gather<'_> {
             inputs: inputs.as_ref(),
             noun: match self.form {
                 Form::Features => "features",
+                Form::Image => "image",
                 Form::Text | Form::PlainText => "text",
             },
         })

@@ -16,7 +16,7 @@ mod written;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::columns::{Features, Rows, Texts};
+use super::columns::{Features, Images, Rows, Texts};
 use super::labels::{Domain, Labels};
 use super::row_form::RowForm;
 use super::table::Samples;
@@ -38,6 +38,8 @@ pub enum Form {
     Text,
     /// `text` alone: the task makes its own targets.
     PlainText,
+    /// `image`, and `label`.
+    Image,
     /// Every column that is not the label.
     Features,
 }
@@ -196,6 +198,10 @@ fn samples(form: Form, rows: &Rows, columns: &Columns) -> Arc<dyn Samples> {
         Form::Features => Arc::new(Features {
             rows: rows.clone(),
             columns: columns.features.clone(),
+        }),
+        Form::Image => Arc::new(Images {
+            rows: rows.clone(),
+            column: columns.text,
         }),
         Form::Text | Form::PlainText => Arc::new(Texts {
             rows: rows.clone(),

@@ -64,13 +64,19 @@ pub fn resize(
     interpolation: Interpolation,
 ) -> Pixels {
     let (width, height) = (width.max(1), height.max(1));
-    let wide = match width == pixels.width {
-        true => pixels.clone(),
-        false => rows(pixels, &weights(pixels.width, width, interpolation)),
+    let wide = |p: &Pixels| match width == p.width {
+        true => p.clone(),
+        false => rows(p, &weights(p.width, width, interpolation)),
     };
-    match height == pixels.height {
-        true => wide,
-        false => columns(&wide, &weights(pixels.height, height, interpolation)),
+    let high = |p: &Pixels| match height == p.height {
+        true => p.clone(),
+        false => columns(p, &weights(p.height, height, interpolation)),
+    };
+    // Rows first, but where they grow and the columns shrink: less work, and what Pillow does since version 13. (Before, it took rows first always;
+    // where proportions are kept, as in every transform here, there is no difference.)
+    match width > pixels.width && height < pixels.height {
+        true => wide(&high(pixels)),
+        false => high(&wide(pixels)),
     }
 }
 

@@ -106,9 +106,12 @@ impl Rows {
         Error::msg(format!("{}: {what}", self.tables[t].place_of(r, column)))
     }
 
-    /// The row's number in its file, from 0; with several files the file's number goes before it.
+    /// The row's own name, or its number in its file, from 0; with several files the file's number goes before it.
     pub fn id(&self, row: usize) -> String {
         let (t, r) = self.locate(row);
+        if let Some(own) = self.tables[t].id(r) {
+            return own;
+        }
         if self.tables.len() == 1 {
             r.to_string()
         } else {
@@ -201,39 +204,6 @@ impl Samples for Texts {
             None => Input::Text(text),
             Some(pair) => Input::Pair(text, self.rows.text(row, pair)?),
         })
-    }
-}
-
-/// Images, from a column of encoded files.
-pub struct Images {
-    /// The rows.
-    pub rows: Rows,
-    /// The images' column.
-    pub column: usize,
-}
-
-impl Samples for Images {
-    fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn id(&self, row: usize) -> String {
-        self.rows.id(row)
-    }
-
-    fn place(&self, row: usize) -> String {
-        self.rows.place(row)
-    }
-
-    fn input(&self, row: usize) -> Result<Input<'_>> {
-        match self.rows.cell(row, self.column)? {
-            image @ Input::Image(_) => Ok(image),
-            other => Err(self.rows.wrong(
-                row,
-                self.column,
-                format!("expected an image, found {}", other.kind()),
-            )),
-        }
     }
 }
 

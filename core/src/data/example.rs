@@ -16,7 +16,7 @@ pub enum Field {
     Ids(Vec<u32>),
     /// Numbers.
     Floats(Vec<f32>),
-    /// Bytes: pixels.
+    /// Bytes: pixels, which take a quarter of the memory of numbers. What they mean as numbers is settled in [`Prepare::collate`].
     Bytes(Vec<u8>),
 }
 
@@ -79,18 +79,18 @@ impl Example {
         }
     }
 
-    /// Bytes by name; empty when absent.
-    pub fn raw(&self, name: &str) -> &[u8] {
-        match self.fields.get(name) {
-            Some(Field::Bytes(v)) => v,
-            _ => &[],
-        }
-    }
-
     /// Numbers by name; empty when absent.
     pub fn floats(&self, name: &str) -> &[f32] {
         match self.fields.get(name) {
             Some(Field::Floats(v)) => v,
+            _ => &[],
+        }
+    }
+
+    /// Bytes by name; empty when absent.
+    pub fn raw(&self, name: &str) -> &[u8] {
+        match self.fields.get(name) {
+            Some(Field::Bytes(v)) => v,
             _ => &[],
         }
     }
@@ -111,6 +111,11 @@ pub enum View {
 }
 
 /// Turns inputs into examples and examples into batches.
+///
+/// Three steps, each done where it costs least. [`Prepare::example`] is done once a row: it decodes, tokenises, resizes, and what it makes is kept
+/// between epochs as far as memory is meant to go. [`Prepare::view`] is done each time a row is drawn, on any thread: it changes the
+/// kept example at random. So the plain example must hold whatever views are made from. An image's holds the plain view as bytes and, where views are cut from the
+/// original, that too, reduced (`tlkit_image::bounded`). [`Prepare::collate`] makes tensors, and numbers of bytes.
 pub trait Prepare: Send + Sync {
     /// Part of the feature cache's key: a text that changes whenever the outcome does.
     fn digest(&self) -> String;

@@ -146,6 +146,8 @@ pub struct Pass {
     pub random: Stream,
     /// Whether the gradient of the stage's input is wanted (something below it trains). Set by the chain.
     pub input_gradient: bool,
+    /// Whether somebody may ask for gradients through what [`Stage::forward`] gives. Where a chain only runs, nobody does.
+    pub graph: bool,
     /// Batch norm.
     pub norm: NormMode,
     /// What the operands of a stage's large products are rounded to, forward and on the way back. Everything else stays f32.
@@ -160,6 +162,7 @@ impl Pass {
             step: 0,
             random: Stream::new(0),
             input_gradient: false,
+            graph: true,
             norm: NormMode::Frozen,
             precision: Precision::F32,
         }
@@ -172,6 +175,7 @@ impl Pass {
             step,
             random,
             input_gradient: true,
+            graph: true,
             norm: NormMode::Frozen,
             precision: Precision::F32,
         }

@@ -23,7 +23,7 @@ pub struct ImageClassification {
 impl ImageClassification {
     /// From the keys of `[target]`.
     pub fn make(keys: &Keys, cx: &Context) -> Option<Box<dyn TargetTask>> {
-        let data = DataKeys::target(keys, cx, Form::Image);
+        let data = DataKeys::target(keys, cx, Form::Images);
         let layers = keys
             .values("head")
             .help("the layers behind the encoder: \"global-average-pool\", \"global-max-pool\" or \"flatten\", then {dense = 128, activation = \"relu\"}, {dropout = 0.5}, \"classifier\"")

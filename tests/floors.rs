@@ -24,13 +24,14 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
 }
 
 /// Crates that only one room may name.
-const HEAVY: [(&str, &str); 7] = [
+const HEAVY: [(&str, &str); 8] = [
     ("tokenizers", "tlkit-bert"),
     ("csv-core", "tlkit-data"),
     ("parquet", "tlkit-data"),
     ("lzma-rust2", "tlkit-data"),
     ("clap", "tlkit"),
     ("ureq", "tlkit-hub"),
+    ("image", "tlkit-image"),
     ("maud", "tlkit-report"),
 ];
 

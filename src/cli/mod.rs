@@ -18,6 +18,7 @@ mod place;
 mod plan;
 mod predict;
 mod progress;
+mod rank;
 mod recipe;
 mod reference;
 mod report;
@@ -62,6 +63,7 @@ fn dispatch(verb: Verb) -> Result<(), Failure> {
         Verb::Validate(v) => recipe::validate(&v),
         Verb::Explain(e) => recipe::explain(&e),
         Verb::Plan(p) => plan::plan(&p),
+        Verb::Rank(r) => rank::rank(&r),
         Verb::Compare(c) => compare::compare(&c),
         Verb::Import(i) => import::import(&i),
         Verb::Schema { markdown } => schema::print(markdown),

@@ -16,6 +16,8 @@ pub enum Field {
     Ids(Vec<u32>),
     /// Numbers.
     Floats(Vec<f32>),
+    /// Bytes: pixels, which take a quarter of the memory of numbers. What they mean as numbers is settled in [`Prepare::collate`].
+    Bytes(Vec<u8>),
 }
 
 /// A prepared example: named fields.
@@ -52,6 +54,7 @@ impl Example {
         let of = |f: &Field| match f {
             Field::Ids(v) => v.len() * 4,
             Field::Floats(v) => v.len() * 4,
+            Field::Bytes(v) => v.len(),
         };
         // A tree's node holds eleven entries, used or not.
         600 + self.fields.values().map(of).sum::<usize>()
@@ -83,6 +86,14 @@ impl Example {
             _ => &[],
         }
     }
+
+    /// Bytes by name; empty when absent.
+    pub fn raw(&self, name: &str) -> &[u8] {
+        match self.fields.get(name) {
+            Some(Field::Bytes(v)) => v,
+            _ => &[],
+        }
+    }
 }
 
 /// How a sample is looked at.
@@ -100,6 +111,11 @@ pub enum View {
 }
 
 /// Turns inputs into examples and examples into batches.
+///
+/// Three steps, each done where it costs least. [`Prepare::example`] is done once a row: it decodes, tokenises, resizes, and what it makes is kept
+/// between epochs as far as memory is meant to go. [`Prepare::view`] is done each time a row is drawn, on any thread: it changes the
+/// kept example at random. So the plain example must hold whatever views are made from. An image's holds the plain view as bytes and, where views are cut from the
+/// original, that too, reduced (`tlkit_image::bounded`). [`Prepare::collate`] makes tensors, and numbers of bytes.
 pub trait Prepare: Send + Sync {
     /// Part of the feature cache's key: a text that changes whenever the outcome does.
     fn digest(&self) -> String;
@@ -107,6 +123,10 @@ pub trait Prepare: Send + Sync {
     fn views(&self) -> &[View];
     /// The longest input, in tokens, where there is a limit; longer ones are cut.
     fn limit(&self) -> Option<usize> {
+        None
+    }
+    /// What every example is grouped by, where all are alike: then none is prepared only to see how long it is.
+    fn length(&self) -> Option<usize> {
         None
     }
     /// The plain view of an input. A pure function.

@@ -152,6 +152,9 @@ impl Loaded {
 
     /// What one row is grouped by.
     fn length(&self, row: u32) -> Result<usize> {
+        if let Some(alike) = self.prepare.length() {
+            return Ok(alike);
+        }
         match self.lengths[row as usize].load(Ordering::Relaxed) {
             0 => Ok(self.example(row)?.length()),
             known => Ok(known as usize - 1),
@@ -172,6 +175,9 @@ impl Loaded {
     /// Learns every row's length, on all threads, and keeps what is prepared on the way. (Rows are independent, so the number
     /// of threads changes nothing.)
     pub fn warm(&self) -> Result<()> {
+        if self.prepare.length().is_some() {
+            return Ok(());
+        }
         (0..self.len() as u32)
             .into_par_iter()
             .try_for_each(|row| self.length(row).map(drop))
@@ -265,7 +271,8 @@ impl Loaded {
                 )?)),
             }
         };
-        rows.iter().map(|&r| one(r)).collect()
+        // Each is a function of its row alone, so threads change nothing.
+        rows.par_iter().map(|&r| one(r)).collect()
     }
 
     /// Examples as a batch.

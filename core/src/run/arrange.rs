@@ -49,9 +49,10 @@ pub(super) fn arranged<T>(
         Scoring::Classes(names) => names.len(),
         Scoring::Tokens | Scoring::Vectors => 0,
     };
-    let model = Model::new(encoder, head);
+    let mut model = Model::new(encoder, head);
+    model.norm = c.norm;
     if let Some(finished) = finished {
-        saved::take(finished, &model, store)?;
+        saved::take(c.source.as_ref(), finished, &model, store)?;
     }
     let mut transfer = Transfer {
         source: c.source.as_ref(),

@@ -3,6 +3,7 @@
 mod arrange;
 mod directory;
 mod execute;
+mod features;
 mod folds;
 mod given;
 mod many;
@@ -16,6 +17,7 @@ mod tune;
 pub use arrange::{Layer, summary};
 pub use directory::{Directory, write_whole};
 pub use execute::{Surroundings, execute};
+pub use features::features;
 pub use folds::summarised;
 pub(crate) use given::Given;
 pub use given::{Overview, overview, test_rows};

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 
-use tlkit_core::data::{self, Form, Named, RowForm, Samples, open_tables};
+use tlkit_core::data::{self, Form, Named, RowForm, Samples, open_rows};
 use tlkit_core::recipe::Column;
 use tlkit_core::registry::{Context, Registry};
 use tlkit_core::run::Saved;
@@ -60,6 +60,7 @@ impl Input {
         let named = Named {
             text: arguments.column.as_deref().map(column),
             pair: arguments.pair.as_deref().map(column),
+            image: arguments.column.as_deref().map(column),
             label: None,
         };
         match arguments.file.as_deref() {
@@ -149,8 +150,7 @@ pub fn open(
         })
     };
     let cx = Context::new(registry, &parts::resolve(Fetch::Aloud), Path::new("."));
-    let tables = open_tables(&cx, file, &form.options()).map_err(wrong)?;
-    form.find(tables, named).map_err(wrong)
+    open_rows(&cx, file, form, named).map_err(wrong)
 }
 
 /// A column as a person writes it: a number counts from 1.

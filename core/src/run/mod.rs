@@ -24,5 +24,6 @@ pub use movement::Movement;
 pub(crate) use rehearse::Picks;
 pub use rehearse::{Cost, Course, Extent, Forecast, rehearse};
 pub use result::{Identity, RunResult, weights_sha256};
+pub(crate) use saved::FinishedRun;
 pub use saved::Saved;
 pub use trained_on::trained_on;

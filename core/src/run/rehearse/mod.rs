@@ -194,6 +194,7 @@ struct Whole {
     source: Option<Arc<Loaded>>,
     target: Option<Arc<Loaded>>,
     validation: Option<Arc<Loaded>>,
+    validates_source: bool,
     test: Option<Arc<Loaded>>,
     courses: Vec<Course>,
     /// Rows of the largest batch.
@@ -217,7 +218,12 @@ impl Whole {
                 TargetData::Unlabelled(d) => Some(load(d, &prepare)?),
                 TargetData::None => None,
             },
-            validation: each(&given.validation)?,
+            // What each epoch is looked at by.
+            validation: match &given.source_validation {
+                Some(d) => Some(load(d, &prepare)?),
+                None => each(&given.validation)?,
+            },
+            validates_source: given.source_validation.is_some(),
             test: given.test.as_ref().map(|d| load(d, &prepare)).transpose()?,
             courses: Vec::new(),
             batch: c.settings.batch_size,
@@ -294,6 +300,7 @@ impl Whole {
             target: pick(&self.target, BATCHES * self.batch)?,
             validation: pick(&self.validation, ROWS)?,
             test: pick(&self.test, ROWS)?,
+            validates_source: self.validates_source,
         })
     }
 }

@@ -12,6 +12,8 @@ pub(crate) struct Picks {
     pub target: Option<Vec<u32>>,
     pub validation: Option<Vec<u32>>,
     pub test: Option<Vec<u32>>,
+    /// Whether `validation` are rows of the source domain.
+    pub validates_source: bool,
 }
 
 impl Picks {

@@ -25,6 +25,9 @@ use crate::task::{Export, Scoring};
 use crate::train::{self, Deciding, Domains, Event, Job, Observer, Stop, Stoppable};
 use crate::{Context, Error, Result};
 
+/// The method that adapts nothing, and that every adaptation is compared with.
+pub(crate) const SOURCE_ONLY: &str = "source-only";
+
 /// Around a run.
 pub struct Surroundings<'a> {
     /// The run directory; made when it is not there.
@@ -141,6 +144,8 @@ pub(super) fn execute_as(
             validated: if transductive { "source" } else { "validation" },
             deciding,
             trained: c.source.finished().is_some(),
+            // Of what is no adaptation there is no before.
+            before: transductive && part.test && c.method != SOURCE_ONLY,
             observer: around.observer,
             stop: around.stop.clone(),
             checkpoint: Some(dir.checkpoint()),
@@ -174,7 +179,7 @@ pub(super) fn execute_as(
             metrics.insert("validation", scores);
         }
         let mut predictions = Vec::new();
-        let (mut baselines, mut worth) = (Vec::new(), None);
+        let (mut baselines, mut worth, mut baseline) = (Vec::new(), None, None);
         let temperature = metrics.get("validation").and_then(Scores::temperature);
         if let Some(test) = given.test.as_ref().filter(|_| scored && part.test) {
             let (scores, rows) = evaluate::test(
@@ -189,6 +194,11 @@ pub(super) fn execute_as(
             )?;
             metrics.insert("test", scores);
             predictions = rows;
+            if let Some(logits) = &outcome.before {
+                let (scores, against) = evaluate::before(logits, test, &predictions, &c.judge);
+                baseline = Some(serde_json::json!({ "source_only": { "test": scores } }));
+                worth = Some(against);
+            }
             if let (TargetData::Labelled(train), false) = (&given.target, transductive) {
                 (baselines, worth) = evaluate::beside(
                     &c.baselines,
@@ -237,6 +247,7 @@ pub(super) fn execute_as(
         let scored = Scored {
             metrics,
             baselines,
+            baseline,
             worth,
             labels,
             layers,

@@ -15,6 +15,7 @@ mod tune;
 
 pub use arrange::{Layer, summary};
 pub use directory::{Directory, write_whole};
+pub(crate) use execute::SOURCE_ONLY;
 pub use execute::{Surroundings, execute};
 pub use folds::summarised;
 pub(crate) use given::Given;

@@ -125,6 +125,14 @@ pub trait Prepare: Send + Sync {
     fn limit(&self) -> Option<usize> {
         None
     }
+    /// The length of every example, where all have one: then no row is prepared to learn its length.
+    fn fixed_length(&self) -> Option<usize> {
+        None
+    }
+    /// Whether preparing a row is worth another thread, and worth being done before the row is asked for: decoding is, counting tokens is not.
+    fn slow(&self) -> bool {
+        false
+    }
     /// The plain view of an input. A pure function.
     fn example(&self, input: &Input<'_>) -> Result<Example>;
     /// Another view. `random` is a function of seed, row and epoch. The default knows the plain view only.

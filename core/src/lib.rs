@@ -13,6 +13,7 @@
 //! Where to look:
 //! - [`task`], [`strategy`]: the traits that a plugin implements; [`registry`]: how it is found by name
 //! - [`nn`]: parameters by name in a fixed order, stages (the unit of recording), the chain that runs them
+//! - [`head`]: heads that a recipe lists layer by layer
 //! - [`data`]: tables, samples, examples, batches; labels, and the seal on those that a learner may not see
 //! - [`cache`]: features and outputs on disk by their content; [`outside`]: a teacher
 //! - [`audit`]: what is wrong with the rows, said before training
@@ -32,6 +33,7 @@ pub mod data;
 mod error;
 pub mod evaluate;
 pub mod experiment;
+pub mod head;
 pub mod logistic;
 pub mod loss;
 pub mod metrics;

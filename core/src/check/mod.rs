@@ -15,6 +15,7 @@ use crate::baseline::Baseline;
 use crate::data::Resolve;
 use crate::metrics::Judge;
 use crate::model::MapKinds;
+use crate::nn::NormMode;
 use crate::recipe::{Report, Written};
 use crate::registry::{Kind, Registry};
 use crate::run::Given;
@@ -36,6 +37,8 @@ pub struct Checked {
     pub kind: Kind,
     /// The strategy's name.
     pub method: String,
+    /// How batch norm behaves.
+    pub norm: NormMode,
     /// `[train]`.
     pub settings: Settings,
     /// Ends each phase early.

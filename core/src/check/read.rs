@@ -9,8 +9,9 @@ use crate::Error;
 use crate::data::{Found, Reading, Resolve, note_unresolved};
 use crate::recipe::Keys;
 use crate::registry::{Context, Registry};
-use crate::strategy::{Defaults, Selection, Settings};
-use crate::task::Scoring;
+use crate::nn::NormMode;
+use crate::strategy::{Defaults, Needs, Selection, Settings};
+use crate::task::{Scoring, SourceTask};
 
 /// Reads every table. `None` after an error was noted.
 pub(super) fn read(
@@ -157,11 +158,32 @@ pub(super) fn read(
     {
         source.error(source.at("task"), e.to_string());
     }
+    let input = made_target.as_ref().and_then(|t| {
+        let split = if transductive { "unlabelled" } else { "train" };
+        let domain = t.domain(split, &Reading::new()).ok().flatten()?;
+        let input = domain.inputs.input(0).ok()?;
+        Some(input.kind().to_string())
+    });
+    if let (Some(s), Some(t)) = (&made_source, &made_target) {
+        match (s.reads(), &input) {
+            (Some(wanted), Some(kind)) if wanted != kind => {
+                source.error(
+                    source.at("task"),
+                    format!("this source reads {wanted}, and a row of the target is {kind}"),
+                );
+            }
+            _ => t.fits(&target, s.as_ref()),
+        }
+    }
     let made_strategy = entry.and_then(|e| (e.make)(&strategy, &cx));
+    let needs = made_strategy.as_ref().map(|s| s.needs()).unwrap_or_default();
+    let norm = batch_norm(&strategy, made_source.as_deref(), &needs);
 
-    let defaults = made_source
-        .as_ref()
-        .map_or_else(Defaults::plain, |s| s.defaults());
+    let defaults = match &made_source {
+        Some(s) if needs.scratch => s.scratch_defaults(),
+        Some(s) => s.defaults(),
+        None => Defaults::plain(),
+    };
     let rows = made_target.as_ref().and_then(|t| {
         let split = if transductive { "unlabelled" } else { "train" };
         t.domain(split, &Reading::new())
@@ -228,6 +250,7 @@ pub(super) fn read(
         strategy: made_strategy?,
         kind: entry?.kind,
         method,
+        norm,
         settings,
         max_steps: train.max_steps,
         checkpoint_every: train.checkpoint_every,
@@ -245,6 +268,33 @@ pub(super) fn read(
         located: serde_json::Value::Null,
         audited: Default::default(),
     })
+}
+
+/// `strategy.batch_norm`, where the network has any.
+fn batch_norm(strategy: &Keys, source: Option<&dyn SourceTask>, needs: &Needs) -> NormMode {
+    let usual = match source {
+        // What was not built cannot be asked; the key is known all the same.
+        None => Some(NormMode::Frozen),
+        Some(source) => source.batch_norm(needs.scratch),
+    };
+    let Some(usual) = usual else {
+        strategy
+            .refuse("batch_norm", "this network has no batch norm")
+            .help("leave it out");
+        return NormMode::Frozen;
+    };
+    let (usual, why) = match (needs.frozen, usual) {
+        (true, _) => (NormMode::Frozen, "the encoder is frozen"),
+        (_, NormMode::Frozen) => (usual, "the statistics belong to the weights"),
+        _ => (usual, "fresh weights have no statistics yet"),
+    };
+    let name = strategy
+        .string("batch_norm")
+        .one_of(NormMode::NAMES)
+        .default(usual.name(), why)
+        .help("statistics of batch norms: `frozen`, the stored ones, which stay; `train`, the batch's while training, but not in frozen stages; `adapt`, the batch's at prediction too")
+        .read();
+    NormMode::named(&name).unwrap_or(usual)
 }
 
 /// `[select]`: which epoch is kept.

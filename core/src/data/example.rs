@@ -126,7 +126,7 @@ pub trait Prepare: Send + Sync {
         None
     }
     /// The length of every example, where all have one: then no row is prepared to learn its length.
-    fn fixed_length(&self) -> Option<usize> {
+    fn length(&self) -> Option<usize> {
         None
     }
     /// Whether preparing a row is worth another thread, and worth being done before the row is asked for: decoding is, counting tokens is not.

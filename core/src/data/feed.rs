@@ -157,7 +157,7 @@ impl Loaded {
 
     /// What one row is grouped by.
     fn length(&self, row: u32) -> Result<usize> {
-        if let Some(all) = self.prepare.fixed_length() {
+        if let Some(all) = self.prepare.length() {
             return Ok(all);
         }
         match self.lengths[row as usize].load(Ordering::Relaxed) {
@@ -169,7 +169,7 @@ impl Loaded {
     /// Learns every row's length, on all threads, and keeps what is prepared on the way. (Rows are independent, so the number
     /// of threads changes nothing.)
     pub fn warm(&self) -> Result<()> {
-        if self.prepare.fixed_length().is_some() {
+        if self.prepare.length().is_some() {
             return Ok(());
         }
         (0..self.len() as u32)
@@ -412,7 +412,7 @@ mod tests {
             &[View::Plain, View::Weak]
         }
 
-        fn fixed_length(&self) -> Option<usize> {
+        fn length(&self) -> Option<usize> {
             Some(1)
         }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::data::{Domain, Labels, Loaded, Prepare, Reading, Sealed};
 use crate::metrics::{Classification, Judge, softmax};
 use crate::model::Model;
-use crate::nn::{Flow, Pass, Store};
+use crate::nn::{Flow, Store};
 use crate::random::Stream;
 use crate::task::{Scoring, TargetTask};
 use crate::train::{EVALUATION_BATCH, Observer, predict};
@@ -219,7 +219,7 @@ fn tokens(model: &Model, rows: &Loaded, target: &dyn TargetTask, store: &Store) 
                 0,
                 chain.stages().len(),
                 Flow::start(&batch),
-                &Pass::evaluation(),
+                &model.evaluation(),
             )?
             .hidden;
         let targets = batch.want("targets")?;

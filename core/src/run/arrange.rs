@@ -52,7 +52,11 @@ pub(super) fn arranged<T>(
         source: c.source.as_ref(),
         target: c.target.as_ref(),
         store,
-        model: Model::new(encoder, head),
+        model: {
+            let mut model = Model::new(encoder, head);
+            model.norm = c.norm;
+            model
+        },
         others: BTreeMap::new(),
         heads: BTreeMap::new(),
         classes,

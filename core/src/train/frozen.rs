@@ -168,7 +168,7 @@ fn pooled(transfer: &Transfer<'_>) -> Option<usize> {
     let model = &transfer.model;
     let first = model.encoder.stages().len() + model.head.pool;
     let weighty = |s: &Arc<dyn crate::nn::Stage>| !s.params().is_empty();
-    let usual = transfer.store.dtype() == DType::F32 && model.norm == NormMode::Frozen;
+    let usual = transfer.store.dtype() == DType::F32 && model.norm != NormMode::Adapt;
     (usual && model.chain().stages()[..first].iter().any(weighty)).then_some(first)
 }
 
@@ -222,7 +222,7 @@ pub(crate) fn predict(
     rows.chunks(super::infer::EVALUATION_BATCH)
         .map(|rows| {
             let x = prefix.flow(model.chain(), loaded, rows, store, observer)?;
-            model.predict_from(prefix.first, x, &Pass::evaluation())
+            model.predict_from(prefix.first, x, &model.evaluation())
         })
         .collect()
 }

@@ -10,7 +10,7 @@ use super::frozen;
 use crate::cache::{Cache, Rows};
 use crate::data::{From, Labels, Loaded};
 use crate::model::Model;
-use crate::nn::{Pass, Store};
+use crate::nn::Store;
 use crate::outside::Outside;
 use crate::random::Stream;
 use crate::strategy::Infer;
@@ -76,7 +76,7 @@ pub fn predict(
         if observer.stopping() {
             return Err(Error::Stopped { step: 0 });
         }
-        let (f, l) = model.predict(&batch, &Pass::evaluation())?;
+        let (f, l) = model.predict(&batch, &model.evaluation())?;
         features.push(f);
         logits.push(l);
         order.extend(rows);

@@ -30,7 +30,7 @@ impl Rows<'_> {
         sink: &mut Sink,
         network: &dyn Fn(&Arc<Batch>) -> Result<Tensor>,
     ) -> Result<()> {
-        let length = |row: u32| match self.prepare.fixed_length() {
+        let length = |row: u32| match self.prepare.length() {
             Some(all) => Ok((all, row)),
             None => Ok(((self.example)(row)?.length(), row)),
         };

@@ -144,7 +144,10 @@ impl Loaded {
             return Ok(e.clone());
         }
         let input = self.inputs.input(row as usize)?;
-        let made = Arc::new(self.prepare.example(&input)?);
+        // Readers say where; what prepares does not know.
+        let made = self.prepare.example(&input);
+        let place = |e| crate::Error::msg(format!("{}: {e}", self.inputs.place(row as usize)));
+        let made = Arc::new(made.map_err(place)?);
         let length = u32::try_from(made.length()).unwrap_or(u32::MAX);
         self.lengths[row as usize].store(length.saturating_add(1), Ordering::Relaxed);
         let bytes = made.bytes();
@@ -459,34 +462,42 @@ mod tests {
         let random = Stream::new(5);
         let go = |ahead: usize, threads: usize| -> Result<Vec<Vec<Arc<Example>>>> {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            pool.map_err(|e| crate::Error::msg(e.to_string()))?.install(|| {
-                let rows = load();
-                let mut all = Vec::new();
-                for step in 0..batches.len() {
-                    let next = batches[step..].iter().take(ahead + 1);
-                    let next: Vec<_> = next.map(|b| (*b, View::Weak, random)).collect();
-                    if ahead > 0 {
-                        rows.expect(&next);
-                        assert!(rows.ahead.len() <= 8 * (ahead + 1) + threads);
+            pool.map_err(|e| crate::Error::msg(e.to_string()))?
+                .install(|| {
+                    let rows = load();
+                    let mut all = Vec::new();
+                    for step in 0..batches.len() {
+                        let next = batches[step..].iter().take(ahead + 1);
+                        let next: Vec<_> = next.map(|b| (*b, View::Weak, random)).collect();
+                        if ahead > 0 {
+                            rows.expect(&next);
+                            assert!(rows.ahead.len() <= 8 * (ahead + 1) + threads);
+                        }
+                        all.push(rows.examples(batches[step], View::Weak, random)?);
+                        // A second time, as a repeated update asks.
+                        let again = rows.examples(batches[step], View::Weak, random)?;
+                        assert_eq!(again, all[step]);
                     }
-                    all.push(rows.examples(batches[step], View::Weak, random)?);
-                    // A second time, as a repeated update asks.
-                    let again = rows.examples(batches[step], View::Weak, random)?;
-                    assert_eq!(again, all[step]);
-                }
-                Ok(all)
-            })
+                    Ok(all)
+                })
         };
         let plain = go(0, 1)?;
         for (ahead, threads) in [(1, 1), (2, 1), (2, 4), (3, 8)] {
-            assert_eq!(go(ahead, threads)?, plain, "{ahead} ahead, {threads} threads");
+            assert_eq!(
+                go(ahead, threads)?,
+                plain,
+                "{ahead} ahead, {threads} threads"
+            );
         }
         // An error comes to the one who asks, not to the one who was ahead.
         let rows = load();
         let bad: Vec<u32> = vec![0, 11, 12];
         rows.expect(&[(&bad, View::Weak, random)]);
         let error = rows.examples(&bad, View::Weak, random).err();
-        assert_eq!(error.map(|e| e.to_string()).as_deref(), Some("a row of 13"));
+        assert_eq!(
+            error.map(|e| e.to_string()).as_deref(),
+            Some("11: a row of 13")
+        );
         Ok(())
     }
 

@@ -85,7 +85,11 @@ impl Reader for Drawn {
     fn open(&self, name: &str, blob: &Blob, _: &ReadOptions) -> Result<Arc<dyn Table>> {
         let text = blob.text(name)?;
         let words: Vec<&str> = text.split_whitespace().collect();
-        let (kind, n, seed) = (words[0], words[1].parse().unwrap(), words[2].parse().unwrap());
+        let (kind, n, seed) = (
+            words[0],
+            words[1].parse().unwrap(),
+            words[2].parse().unwrap(),
+        );
         let one = |i: usize| {
             let picture = draw(kind, i % 3, Stream::new(seed).purpose(kind).at(i as u64));
             (bmp(&picture), format!("{kind}-{}", i % 3))
@@ -102,7 +106,9 @@ impl Reader for Drawn {
 pub fn pictures(path: &Path) -> Arc<dyn Table> {
     let name = path.display().to_string();
     let blob = Blob::Path(path.to_path_buf());
-    Drawn.open(&name, &blob, &ReadOptions::default()).expect("a table")
+    Drawn
+        .open(&name, &blob, &ReadOptions::default())
+        .expect("a table")
 }
 
 /// Files of this machine.
@@ -163,7 +169,9 @@ pub struct Ran {
 
 impl Ran {
     pub fn accuracy(&self) -> f64 {
-        self.result["metrics"]["test"]["accuracy"].as_f64().expect("a test")
+        self.result["metrics"]["test"]["accuracy"]
+            .as_f64()
+            .expect("a test")
     }
 
     pub fn weights(&self) -> Vec<u8> {
@@ -171,7 +179,12 @@ impl Ran {
     }
 }
 
-pub fn run_watched(folder: &Path, name: &str, recipe: &str, observer: &dyn Observer) -> Result<Ran> {
+pub fn run_watched(
+    folder: &Path,
+    name: &str,
+    recipe: &str,
+    observer: &dyn Observer,
+) -> Result<Ran> {
     let checked = check(folder, recipe).unwrap_or_else(|r| panic!("{}", r.to_text(false)));
     let directory = folder.join(name);
     let around = Surroundings {

@@ -125,9 +125,13 @@ pub trait Prepare: Send + Sync {
     fn limit(&self) -> Option<usize> {
         None
     }
-    /// What every example is grouped by, where all are alike: then none is prepared only to see how long it is.
+    /// The length of every example, where all have one: then no row is prepared to learn its length.
     fn length(&self) -> Option<usize> {
         None
+    }
+    /// Whether preparing a row is worth another thread, and worth being done before the row is asked for: decoding is, counting tokens is not.
+    fn slow(&self) -> bool {
+        false
     }
     /// The plain view of an input. A pure function.
     fn example(&self, input: &Input<'_>) -> Result<Example>;

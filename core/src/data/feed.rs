@@ -1,11 +1,13 @@
 //! What a phase is fed: prepared rows of a domain, in batches whose order is a function of seed and epoch.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
+use super::ahead::Ahead;
 use super::example::{Example, Prepare, View};
 use super::labels::{Domain, Labels};
 use super::table::Samples;
@@ -75,6 +77,8 @@ pub struct Loaded {
     order: Mutex<Option<(OrderKey, Arc<Vec<Vec<u32>>>)>>,
     /// What a frozen network made of every row, and which state of it that was.
     frozen: Mutex<Option<(u64, Arc<Rows>)>>,
+    /// Rows of the next batches, where preparing them takes long.
+    ahead: Ahead,
 }
 
 type OrderKey = (u64, u64, usize, u8, bool);
@@ -114,6 +118,7 @@ impl Loaded {
             lengths,
             order: Mutex::default(),
             frozen: Mutex::default(),
+            ahead: Ahead::default(),
         }
     }
 
@@ -152,8 +157,8 @@ impl Loaded {
 
     /// What one row is grouped by.
     fn length(&self, row: u32) -> Result<usize> {
-        if let Some(alike) = self.prepare.length() {
-            return Ok(alike);
+        if let Some(all) = self.prepare.length() {
+            return Ok(all);
         }
         match self.lengths[row as usize].load(Ordering::Relaxed) {
             0 => Ok(self.example(row)?.length()),
@@ -249,19 +254,50 @@ impl Loaded {
 
     /// A view of some rows as examples. `random` is the stream of this feed and epoch.
     pub fn examples(&self, rows: &[u32], view: View, random: Stream) -> Result<Vec<Arc<Example>>> {
-        let one = |row: u32| -> Result<Arc<Example>> {
-            let plain = self.example(row)?;
-            match view {
-                View::Plain => Ok(plain),
-                _ => Ok(Arc::new(self.prepare.view(
-                    &plain,
-                    view,
-                    random.purpose("view").at(row.into()),
-                )?)),
-            }
+        if !self.prepare.slow() {
+            return rows.iter().map(|&r| self.seen(r, view, random)).collect();
+        }
+        let one = |&row: &u32| {
+            let key = (random.key(), view, row);
+            self.ahead.take(key, || self.seen(row, view, random))
         };
-        // Each is a function of its row alone, so threads change nothing.
-        rows.par_iter().map(|&r| one(r)).collect()
+        // All results, so that of several errors the first row's is said.
+        let all: Vec<Result<Arc<Example>>> = rows.par_iter().map(one).collect();
+        all.into_iter().collect()
+    }
+
+    /// One view of one row.
+    fn seen(&self, row: u32, view: View, random: Stream) -> Result<Arc<Example>> {
+        let plain = self.example(row)?;
+        match view {
+            View::Plain => Ok(plain),
+            _ => Ok(Arc::new(self.prepare.view(
+                &plain,
+                view,
+                random.purpose("view").at(row.into()),
+            )?)),
+        }
+    }
+
+    /// Says which rows will be asked for next, those asked for now among them: other threads prepare them meanwhile. What was said before and is not among them
+    /// is forgotten, so that no more is held than is said. Does nothing where preparing is quick.
+    pub fn expect(self: &Arc<Self>, next: &[(&[u32], View, Stream)]) {
+        if !self.prepare.slow() {
+            return;
+        }
+        let mut wanted = BTreeMap::new();
+        for &(rows, view, random) in next {
+            for &row in rows {
+                wanted.insert((random.key(), view, row), random);
+            }
+        }
+        for key in self.ahead.want(&wanted.keys().copied().collect()) {
+            let (loaded, random) = (self.clone(), wanted[&key]);
+            rayon::spawn_fifo(move || {
+                let (_, view, row) = key;
+                loaded.ahead.begin(key, || loaded.seen(row, view, random));
+            });
+        }
     }
 
     /// Examples as a batch.
@@ -362,6 +398,96 @@ mod tests {
             let n = examples.len();
             Ok(Batch::new(n, Tensor::new(vec![0u32; n], device)?))
         }
+    }
+
+    /// A view is the row's length and a draw; now and then it takes long.
+    struct Slow;
+
+    impl Prepare for Slow {
+        fn digest(&self) -> String {
+            "slow".into()
+        }
+
+        fn views(&self) -> &[View] {
+            &[View::Plain, View::Weak]
+        }
+
+        fn length(&self) -> Option<usize> {
+            Some(1)
+        }
+
+        fn slow(&self) -> bool {
+            true
+        }
+
+        fn example(&self, input: &Input<'_>) -> Result<Example> {
+            let Input::Text(t) = input else {
+                unreachable!("texts only")
+            };
+            match t.len() {
+                13 => Err(crate::Error::msg("a row of 13")),
+                n => Ok(Example::new(1).with("input", Field::Bytes(vec![n as u8]))),
+            }
+        }
+
+        fn view(&self, plain: &Example, _: View, random: Stream) -> Result<Example> {
+            if random.uniform(1) < 0.1 {
+                std::thread::yield_now();
+            }
+            let draw = (random.uniform(0) * 256.0) as u8;
+            let bytes = [plain.raw("input"), &[draw]].concat();
+            Ok(Example::new(1).with("input", Field::Bytes(bytes)))
+        }
+
+        fn collate(&self, examples: &[&Example], device: &Device) -> Result<Batch> {
+            let n = examples.len();
+            Ok(Batch::new(n, Tensor::new(vec![0u32; n], device)?))
+        }
+    }
+
+    #[test]
+    fn rows_prepared_ahead_are_the_same_and_no_more_than_was_said() -> Result<()> {
+        let domain = Domain {
+            name: "rows".into(),
+            inputs: Arc::new(Counting(60)),
+            labels: (),
+        };
+        let load = || Arc::new(Loaded::unlabelled(&domain, Arc::new(Slow)));
+        // Rows of 13 letters fail.
+        let good: Vec<u32> = (0..60).filter(|r| 1 + r * 7 % 13 != 13).collect();
+        let batches: Vec<&[u32]> = good.chunks(8).collect();
+        let random = Stream::new(5);
+        let go = |ahead: usize, threads: usize| -> Result<Vec<Vec<Arc<Example>>>> {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.map_err(|e| crate::Error::msg(e.to_string()))?.install(|| {
+                let rows = load();
+                let mut all = Vec::new();
+                for step in 0..batches.len() {
+                    let next = batches[step..].iter().take(ahead + 1);
+                    let next: Vec<_> = next.map(|b| (*b, View::Weak, random)).collect();
+                    if ahead > 0 {
+                        rows.expect(&next);
+                        assert!(rows.ahead.len() <= 8 * (ahead + 1) + threads);
+                    }
+                    all.push(rows.examples(batches[step], View::Weak, random)?);
+                    // A second time, as a repeated update asks.
+                    let again = rows.examples(batches[step], View::Weak, random)?;
+                    assert_eq!(again, all[step]);
+                }
+                Ok(all)
+            })
+        };
+        let plain = go(0, 1)?;
+        for (ahead, threads) in [(1, 1), (2, 1), (2, 4), (3, 8)] {
+            assert_eq!(go(ahead, threads)?, plain, "{ahead} ahead, {threads} threads");
+        }
+        // An error comes to the one who asks, not to the one who was ahead.
+        let rows = load();
+        let bad: Vec<u32> = vec![0, 11, 12];
+        rows.expect(&[(&bad, View::Weak, random)]);
+        let error = rows.examples(&bad, View::Weak, random).err();
+        assert_eq!(error.map(|e| e.to_string()).as_deref(), Some("a row of 13"));
+        Ok(())
     }
 
     #[test]

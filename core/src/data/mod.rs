@@ -1,5 +1,6 @@
 //! Data: who reads, who prepares, who may see labels.
 
+mod ahead;
 mod columns;
 mod example;
 mod feed;

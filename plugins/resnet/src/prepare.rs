@@ -73,6 +73,10 @@ impl Prepare for ImagePrepare {
         Some(1)
     }
 
+    fn slow(&self) -> bool {
+        true
+    }
+
     fn example(&self, input: &Input<'_>) -> Result<Example> {
         let Input::Image(bytes) = input else {
             return Err(Error::msg(format!(

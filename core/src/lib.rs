@@ -20,6 +20,7 @@
 //! - [`train`]: the loop, optimizers, schedules, checkpoints, the gradient check
 //! - [`experiment`]: a table of runs over one recipe, each cell checked before the first runs
 //! - [`metrics`], [`evaluate`]: scores with their intervals, and what stands beside them; [`logistic`]: the solver of heads and baselines
+//! - [`rank`]: which source to carry over, without training
 //! - [`random`]: randomness as a function of seed and purpose, so that nothing about it needs saving
 //!
 //! Core names no plugin, draws nothing, and knows no file format but its own.
@@ -41,6 +42,7 @@ pub mod model;
 pub mod nn;
 pub mod outside;
 pub mod random;
+pub mod rank;
 pub mod registry;
 pub mod run;
 pub mod strategy;

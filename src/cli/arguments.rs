@@ -44,6 +44,8 @@ pub enum Verb {
     Validate(Validate),
     /// Prints the complete recipe: every default, and where it comes from.
     Explain(Explain),
+    /// Says which of several sources to carry over, from features and labels, without training.
+    Rank(Rank),
     /// Runs an experiment (a table of runs), or compares runs: differences, how sure they are, and a verdict.
     Compare(Compare),
     /// Puts predictions that were made elsewhere into an experiment's table.
@@ -403,6 +405,29 @@ pub struct Explain {
     /// The model instead: stages, shapes, parameters, what trains.
     #[arg(long)]
     pub summary: bool,
+}
+
+/// `tlkit rank`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tlkit rank recipes/scenes.toml --sources builtin:resnet-mini,runs/mine/model
+  tlkit rank my.toml --sources hf:timm/resnet18.a1_in1k,hf:timm/resnet50.a1_in1k
+  tlkit rank my.toml --sources a,b --json        for scripts")]
+pub struct Rank {
+    /// The recipe, whose target's training rows are looked at.
+    pub recipe: PathBuf,
+    /// Checkpoints to take the place of `source.checkpoint`, separated by commas.
+    ///
+    /// Each makes features of the training rows, once: they are kept in the cache, where a run of the recipe finds them. The sources are then
+    /// ordered by LogME, and the H-score stands beside it. How sure the order is, is tried on 20 halves of the rows.
+    #[arg(long, required = true, value_delimiter = ',', value_name = "A,B,..")]
+    pub sources: Vec<String>,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Prints JSON on standard output.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `tlkit report`.

@@ -17,6 +17,7 @@ mod parts;
 mod place;
 mod predict;
 mod progress;
+mod rank;
 mod recipe;
 mod reference;
 mod report;
@@ -60,6 +61,7 @@ fn dispatch(verb: Verb) -> Result<(), Failure> {
         Verb::Evaluate(e) => evaluate::evaluate(&e),
         Verb::Validate(v) => recipe::validate(&v),
         Verb::Explain(e) => recipe::explain(&e),
+        Verb::Rank(r) => rank::rank(&r),
         Verb::Compare(c) => compare::compare(&c),
         Verb::Import(i) => import::import(&i),
         Verb::Schema { markdown } => schema::print(markdown),

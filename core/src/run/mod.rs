@@ -3,6 +3,7 @@
 mod arrange;
 mod directory;
 mod execute;
+mod features;
 mod folds;
 mod given;
 mod many;
@@ -14,6 +15,7 @@ mod trained_on;
 mod tune;
 
 pub use arrange::{Layer, summary};
+pub use features::features;
 pub use directory::{Directory, write_whole};
 pub use execute::{Surroundings, execute};
 pub use folds::summarised;

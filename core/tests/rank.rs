@@ -9,7 +9,9 @@ fn features(rows: usize, width: usize) -> Labelled {
         (0.7 * x + 1.3 * y + 0.11 * x * y).sin() + own
     };
     Labelled {
-        features: (0..rows * width).map(|k| value(k / width, k % width)).collect(),
+        features: (0..rows * width)
+            .map(|k| value(k / width, k % width))
+            .collect(),
         width,
         labels: (0..rows as u32).map(|i| i % 3).collect(),
         classes: 3,

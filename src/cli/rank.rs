@@ -42,9 +42,15 @@ pub fn rank(arguments: &Rank) -> Result<(), Failure> {
         if let Some(first) = same.replace(checked.data_sha256())
             && first != checked.data_sha256()
         {
-            return Err(Failure::Wrong(format!("{name} reads other rows than the sources before it")));
+            return Err(Failure::Wrong(format!(
+                "{name} reads other rows than the sources before it"
+            )));
         }
-        let cache = if checked.cache { Cache::of_the_user() } else { None };
+        let cache = if checked.cache {
+            Cache::of_the_user()
+        } else {
+            None
+        };
         let progress = Progress::new(arguments.json);
         let (data, labels) = run::features(&checked, cache.as_ref(), &progress)?;
         progress.finish();
@@ -60,7 +66,10 @@ pub fn rank(arguments: &Rank) -> Result<(), Failure> {
             width,
             log_me: log_me(&data),
             h_score: h_score(&data),
-            halves: parts.par_iter().map(|rows| log_me(&data.pick(rows))).collect(),
+            halves: parts
+                .par_iter()
+                .map(|rows| log_me(&data.pick(rows)))
+                .collect(),
         });
     }
     all.sort_by(|a, b| b.log_me.total_cmp(&a.log_me));
@@ -76,7 +85,13 @@ pub fn rank(arguments: &Rank) -> Result<(), Failure> {
         output::out(&format!("{json:#}\n"));
         return Ok(());
     }
-    let mut table = Table::new(&[Align::Left, Align::Right, Align::Right, Align::Right, Align::Right]);
+    let mut table = Table::new(&[
+        Align::Left,
+        Align::Right,
+        Align::Right,
+        Align::Right,
+        Align::Right,
+    ]);
     table.row(["source", "features", "LogME", "H-score", "best on halves"]);
     for s in &all {
         let first = (0..HALVES)
@@ -94,7 +109,10 @@ pub fn rank(arguments: &Rank) -> Result<(), Failure> {
         true => format!("{rows} of {of} training rows, drawn once"),
         false => format!("{of} training rows"),
     };
-    output::out(&format!("{}\n\n{said}\n({looked}; nothing was trained)\n", table.lines("").join("\n")));
+    output::out(&format!(
+        "{}\n\n{said}\n({looked}; nothing was trained)\n",
+        table.lines("").join("\n")
+    ));
     Ok(())
 }
 
@@ -150,10 +168,15 @@ mod tests {
             text,
             "take a: its LogME is 0.2000 above that of b, and above it on 20 of 20 halves of the rows; the H-score agrees"
         );
-        let mixed: Vec<f64> = (0..20).map(|i| if i % 2 == 0 { 0.5 } else { 0.1 }).collect();
+        let mixed: Vec<f64> = (0..20)
+            .map(|i| if i % 2 == 0 { 0.5 } else { 0.1 })
+            .collect();
         let (a, b) = (scored("a", 1.0, &mixed), scored("b", 2.0, &[0.2; 20]));
         let text = verdict(&[a, b]);
-        assert!(text.contains("not distinguishable") && text.contains("ahead on 10 of 20"), "{text}");
+        assert!(
+            text.contains("not distinguishable") && text.contains("ahead on 10 of 20"),
+            "{text}"
+        );
         assert!(text.ends_with("the H-score prefers another"), "{text}");
     }
 }

@@ -7,9 +7,9 @@ use super::train::Trainable;
 use super::{Checked, evaluate};
 use crate::Error;
 use crate::data::{Found, Reading, Resolve, note_unresolved};
+use crate::nn::NormMode;
 use crate::recipe::Keys;
 use crate::registry::{Context, Registry};
-use crate::nn::NormMode;
 use crate::strategy::{Defaults, Needs, Selection, Settings};
 use crate::task::{Scoring, SourceTask};
 
@@ -176,7 +176,10 @@ pub(super) fn read(
         }
     }
     let made_strategy = entry.and_then(|e| (e.make)(&strategy, &cx));
-    let needs = made_strategy.as_ref().map(|s| s.needs()).unwrap_or_default();
+    let needs = made_strategy
+        .as_ref()
+        .map(|s| s.needs())
+        .unwrap_or_default();
     let norm = batch_norm(&strategy, made_source.as_deref(), &needs);
 
     let defaults = match &made_source {

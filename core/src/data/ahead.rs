@@ -59,7 +59,11 @@ impl Ahead {
     }
 
     /// The row, prepared here where nobody else has. An error is not kept: who asks makes it anew and gets it.
-    pub fn take(&self, key: Key, make: impl FnOnce() -> Result<Arc<Example>>) -> Result<Arc<Example>> {
+    pub fn take(
+        &self,
+        key: Key,
+        make: impl FnOnce() -> Result<Arc<Example>>,
+    ) -> Result<Arc<Example>> {
         let mut rows = self.rows();
         loop {
             match rows.get_mut(&key) {

@@ -459,27 +459,32 @@ mod tests {
         let random = Stream::new(5);
         let go = |ahead: usize, threads: usize| -> Result<Vec<Vec<Arc<Example>>>> {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            pool.map_err(|e| crate::Error::msg(e.to_string()))?.install(|| {
-                let rows = load();
-                let mut all = Vec::new();
-                for step in 0..batches.len() {
-                    let next = batches[step..].iter().take(ahead + 1);
-                    let next: Vec<_> = next.map(|b| (*b, View::Weak, random)).collect();
-                    if ahead > 0 {
-                        rows.expect(&next);
-                        assert!(rows.ahead.len() <= 8 * (ahead + 1) + threads);
+            pool.map_err(|e| crate::Error::msg(e.to_string()))?
+                .install(|| {
+                    let rows = load();
+                    let mut all = Vec::new();
+                    for step in 0..batches.len() {
+                        let next = batches[step..].iter().take(ahead + 1);
+                        let next: Vec<_> = next.map(|b| (*b, View::Weak, random)).collect();
+                        if ahead > 0 {
+                            rows.expect(&next);
+                            assert!(rows.ahead.len() <= 8 * (ahead + 1) + threads);
+                        }
+                        all.push(rows.examples(batches[step], View::Weak, random)?);
+                        // A second time, as a repeated update asks.
+                        let again = rows.examples(batches[step], View::Weak, random)?;
+                        assert_eq!(again, all[step]);
                     }
-                    all.push(rows.examples(batches[step], View::Weak, random)?);
-                    // A second time, as a repeated update asks.
-                    let again = rows.examples(batches[step], View::Weak, random)?;
-                    assert_eq!(again, all[step]);
-                }
-                Ok(all)
-            })
+                    Ok(all)
+                })
         };
         let plain = go(0, 1)?;
         for (ahead, threads) in [(1, 1), (2, 1), (2, 4), (3, 8)] {
-            assert_eq!(go(ahead, threads)?, plain, "{ahead} ahead, {threads} threads");
+            assert_eq!(
+                go(ahead, threads)?,
+                plain,
+                "{ahead} ahead, {threads} threads"
+            );
         }
         // An error comes to the one who asks, not to the one who was ahead.
         let rows = load();

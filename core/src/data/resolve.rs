@@ -65,7 +65,9 @@ impl Found {
     pub fn model_type(&self) -> Option<String> {
         let text = self.file("config.json")?.text("config.json").ok()?;
         let json: serde_json::Value = serde_json::from_str(&text).ok()?;
-        let said = json["model_type"].as_str().or(json["architecture"].as_str());
+        let said = json["model_type"]
+            .as_str()
+            .or(json["architecture"].as_str());
         said.map(str::to_string)
     }
 }

@@ -27,7 +27,9 @@ pub(super) fn symmetric(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
         }
         for (i, x) in v.iter().enumerate() {
             let row = &mut z[(k + 1 + i) * n..][..n];
-            row.iter_mut().zip(&sums).for_each(|(r, s)| *r -= 2.0 * x * s);
+            row.iter_mut()
+                .zip(&sums)
+                .for_each(|(r, s)| *r -= 2.0 * x * s);
         }
     }
     let mut d: Vec<f64> = (0..n).map(|i| a[i * n + i]).collect();

@@ -112,7 +112,9 @@ pub fn log_me(data: &Labelled) -> f64 {
     let (n, width) = (data.rows(), data.width);
     let indicator = |c: usize| -> Vec<f64> {
         let labels = data.labels.iter();
-        labels.map(|&l| f64::from(u8::from(l as usize == c))).collect()
+        labels
+            .map(|&l| f64::from(u8::from(l as usize == c)))
+            .collect()
     };
     let targets: Vec<Vec<f64>> = (0..data.classes).map(indicator).collect();
     let spectrum = spectrum(&data.features, n, width, &targets);
@@ -165,7 +167,9 @@ pub fn h_score(data: &Labelled) -> f64 {
     let mut x = data.features.clone();
     let mut mean = vec![0.0; width];
     for row in x.chunks_exact(width) {
-        mean.iter_mut().zip(row).for_each(|(m, v)| *m += v / n as f64);
+        mean.iter_mut()
+            .zip(row)
+            .for_each(|(m, v)| *m += v / n as f64);
     }
     for row in x.chunks_exact_mut(width) {
         row.iter_mut().zip(&mean).for_each(|(v, m)| *v -= m);
@@ -174,7 +178,9 @@ pub fn h_score(data: &Labelled) -> f64 {
     let counts: Vec<usize> = (0..data.classes).map(share).collect();
     let indicator = |c: usize| -> Vec<f64> {
         let labels = data.labels.iter();
-        labels.map(|&l| f64::from(u8::from(l as usize == c))).collect()
+        labels
+            .map(|&l| f64::from(u8::from(l as usize == c)))
+            .collect()
     };
     let targets: Vec<Vec<f64>> = (0..data.classes).map(indicator).collect();
     let spectrum = spectrum(&x, n, width, &targets);
@@ -189,7 +195,11 @@ pub fn h_score(data: &Labelled) -> f64 {
         .map(|r| r.iter().map(|v| v * v).sum::<f64>().powi(2))
         .sum();
     let spread = (fourth / rows - squares) / rows;
-    let a = if far > 0.0 { (spread / far).clamp(0.0, 1.0) } else { 1.0 };
+    let a = if far > 0.0 {
+        (spread / far).clamp(0.0, 1.0)
+    } else {
+        1.0
+    };
     let mut score = 0.0;
     for (s, products) in &spectrum {
         let value = s / rows;
@@ -213,7 +223,12 @@ pub fn halves(labels: &Labels, times: usize, random: Stream) -> Vec<Vec<u32>> {
         let mut rows = Vec::new();
         for (c, all) in by_class.iter().enumerate() {
             let order = random.at(t as u64).at(c as u64).permutation(all.len());
-            rows.extend(order.iter().take(all.len().div_ceil(2)).map(|&i| all[i as usize]));
+            rows.extend(
+                order
+                    .iter()
+                    .take(all.len().div_ceil(2))
+                    .map(|&i| all[i as usize]),
+            );
         }
         rows.sort_unstable();
         rows

@@ -14,9 +14,9 @@ mod trained_on;
 mod tune;
 
 pub use arrange::{Layer, summary};
-pub use features::features;
 pub use directory::{Directory, write_whole};
 pub use execute::{Surroundings, execute};
+pub use features::features;
 pub use folds::summarised;
 pub(crate) use given::Given;
 pub use given::{Overview, overview, test_rows};

@@ -152,7 +152,8 @@ impl Checkpoint {
             .or_else(|| {
                 let size = json.get("size")?;
                 let sides = ["shortest_edge", "height"];
-                size.as_u64().or_else(|| sides.iter().find_map(|k| size.get(k)?.as_u64()))
+                size.as_u64()
+                    .or_else(|| sides.iter().find_map(|k| size.get(k)?.as_u64()))
             });
         if let Some(side) = side.filter(|s| (1..=4096).contains(s)) {
             self.size = side as usize;
@@ -177,7 +178,9 @@ impl Checkpoint {
         }
         let names = ["labels", "label_names"].iter().find_map(|k| {
             let list = pretrained.get(k).or_else(|| json.get(k))?.as_array()?;
-            list.iter().map(|v| v.as_str().map(str::to_string)).collect::<Option<Vec<String>>>()
+            list.iter()
+                .map(|v| v.as_str().map(str::to_string))
+                .collect::<Option<Vec<String>>>()
         });
         let by_number = || {
             let map = json.get("id2label")?.as_object()?;
@@ -198,7 +201,10 @@ fn finite(file: &str, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
         if !tensor.dtype().is_float() {
             continue;
         }
-        let values = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+        let values = tensor
+            .flatten_all()?
+            .to_dtype(DType::F32)?
+            .to_vec1::<f32>()?;
         let bad = values.iter().filter(|v| !v.is_finite()).count();
         if bad > 0 {
             return Err(Error::msg(format!(

@@ -83,7 +83,14 @@ impl TargetTask for ImageClassification {
         let classes = self.data.classes().len();
         match &self.layers {
             Some(l) => head::build(scope, source, pooling, l.layers(), width, classes),
-            None => head::build(scope, source, pooling, [Layer::Classifier].iter(), width, classes),
+            None => head::build(
+                scope,
+                source,
+                pooling,
+                [Layer::Classifier].iter(),
+                width,
+                classes,
+            ),
         }
     }
 

@@ -38,7 +38,8 @@ pub(crate) fn write(
     let timm = architecture.name().filter(|_| architecture.is_timms());
     let mapped = model.maps().len() + model.adjust().len() > 0;
     let export = if mapped {
-        let why = "the strategy left maps on features or logits, which timm does not have".to_string();
+        let why =
+            "the strategy left maps on features or logits, which timm does not have".to_string();
         Export::Ours { why }
     } else if model.norm == NormMode::Adapt {
         let why = "its batch norms use each batch's statistics at prediction".to_string();
@@ -53,7 +54,10 @@ pub(crate) fn write(
         let why = format!("no other library has {}", architecture.words());
         Export::Ours { why }
     } else {
-        let why = format!("timm has no such network with the head {}", names.join(", "));
+        let why = format!(
+            "timm has no such network with the head {}",
+            names.join(", ")
+        );
         Export::Ours { why }
     };
     let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();

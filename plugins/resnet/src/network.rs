@@ -114,7 +114,8 @@ impl Architecture {
     pub fn shapes(&self, side: usize) -> Option<Vec<(String, Vec<usize>)>> {
         // PyTorch's: with enough padding a stride of two halves upwards, without padding windows have to fit.
         let half = |s: usize| s.div_ceil(2);
-        let valid = |s: usize, kernel: usize, stride: usize| Some((s.checked_sub(kernel)?) / stride + 1);
+        let valid =
+            |s: usize, kernel: usize, stride: usize| Some((s.checked_sub(kernel)?) / stride + 1);
         let map = |name: String, s: usize, c: usize| (name, vec![s, s, c]);
         let mut out = Vec::new();
         if side == 0 {
@@ -174,7 +175,9 @@ impl Architecture {
     /// The same network up to a stage; the names of the stages where it could end, where that is none of them.
     pub fn until(&self, stage: &str) -> std::result::Result<Self, Vec<String>> {
         let ends: Vec<String> = match self {
-            Architecture::Resnet { blocks, .. } => (1..=blocks.len()).map(|i| format!("layer{i}")).collect(),
+            Architecture::Resnet { blocks, .. } => {
+                (1..=blocks.len()).map(|i| format!("layer{i}")).collect()
+            }
             Architecture::Cifar { .. } => vec!["layer3".into()],
             Architecture::Vgg { dense: true, .. } => vec!["block5".into(), "fc7".into()],
             Architecture::Vgg { dense: false, .. } => vec!["block5".into()],
@@ -246,16 +249,18 @@ impl Architecture {
         if let Some(name) = self.name() {
             return name.to_string();
         }
-        let whole = Self::NAMES.into_iter().find(|n| {
-            Self::named(n).is_some_and(|whole| self.is_part_of(&whole))
-        });
+        let whole = Self::NAMES
+            .into_iter()
+            .find(|n| Self::named(n).is_some_and(|whole| self.is_part_of(&whole)));
         match (self, whole) {
             (Architecture::Resnet { blocks, .. }, Some(name)) => {
                 format!("{name} up to layer{}", blocks.len())
             }
             (Architecture::Vgg { .. }, Some(name)) => format!("{name} without its dense layers"),
             (Architecture::Cifar { blocks, width }, _) => {
-                format!("a ResNet for small images with {blocks} blocks a layer, {width} channels wide")
+                format!(
+                    "a ResNet for small images with {blocks} blocks a layer, {width} channels wide"
+                )
             }
             (Architecture::Resnet { blocks, .. }, None) => {
                 format!("a ResNet with {blocks:?} blocks")
@@ -376,7 +381,9 @@ impl Network {
     /// The same for images of one side, so that the summary shows how large each stage's output is.
     pub fn sized(scope: &Scope<'_>, architecture: &Architecture, side: usize) -> Result<Self> {
         let shapes = architecture.shapes(side).ok_or_else(|| {
-            refuse(format!("images of {side} pixels are too small for this network"))
+            refuse(format!(
+                "images of {side} pixels are too small for this network"
+            ))
         })?;
         let mut network = Self::new(scope, architecture)?;
         for (stage, (name, shape)) in network.stages.iter_mut().zip(&shapes) {

@@ -158,10 +158,13 @@ fn transform(keys: &Keys, architecture: &Architecture, c: Option<&Checkpoint>) -
     let size = keys
         .usize("image_size")
         .range(8..=1024)
-        .default(c.map_or(architecture.size(), |c| c.size), match c {
-            Some(c) if c.configured.is_some() => c.origin(),
-            _ => "what the architecture was made for".into(),
-        })
+        .default(
+            c.map_or(architecture.size(), |c| c.size),
+            match c {
+                Some(c) if c.configured.is_some() => c.origin(),
+                _ => "what the architecture was made for".into(),
+            },
+        )
         .help("height and width of the images, in pixels")
         .read();
     let crop = match c {
@@ -183,7 +186,11 @@ fn transform(keys: &Keys, architecture: &Architecture, c: Option<&Checkpoint>) -
         .read();
     if resize < size {
         keys.error(
-            keys.at(if keys.has("resize") { "resize" } else { "image_size" }),
+            keys.at(if keys.has("resize") {
+                "resize"
+            } else {
+                "image_size"
+            }),
             format!("images are resized to {resize} pixels, and {size} are to be cut out of them"),
         )
         .help("`resize` is at least `image_size`");
@@ -192,7 +199,8 @@ fn transform(keys: &Keys, architecture: &Architecture, c: Option<&Checkpoint>) -
         .string("interpolation")
         .one_of(Interpolation::NAMES)
         .default(
-            c.map_or(Interpolation::Bilinear, |c| c.interpolation).name(),
+            c.map_or(Interpolation::Bilinear, |c| c.interpolation)
+                .name(),
             origin.clone(),
         )
         .help("how images are resized")
@@ -265,7 +273,11 @@ impl SourceTask for ImageSource {
                 weight_decay: 5e-4,
             },
             // Without batch norm larger rates blow up.
-            learning_rate: if self.architecture.has_batch_norm() { 0.05 } else { 0.01 },
+            learning_rate: if self.architecture.has_batch_norm() {
+                0.05
+            } else {
+                0.01
+            },
             head_multiple: 1.0,
             schedule: "cosine",
             warmup: 0.05,
@@ -331,12 +343,7 @@ impl SourceTask for ImageSource {
         Ok(Arc::new(self.network(&scope.fresh())?))
     }
 
-    fn pooling(
-        &self,
-        _: &Scope<'_>,
-        choice: Option<&str>,
-        _: bool,
-    ) -> Result<Vec<Arc<dyn Stage>>> {
+    fn pooling(&self, _: &Scope<'_>, choice: Option<&str>, _: bool) -> Result<Vec<Arc<dyn Stage>>> {
         let name = choice.unwrap_or(POOLINGS[0]);
         let width = self.pooled(name).unwrap_or_else(|| self.width());
         Ok(self.architecture.pooling(name, width))
@@ -358,7 +365,10 @@ impl SourceTask for ImageSource {
             return Ok(None);
         }
         let weights = Arc::new(Weights::from_tensors(&c.name, c.own(scope.prefix())));
-        let own = scope.clone().with_weights(weights.clone()).sub("classifier");
+        let own = scope
+            .clone()
+            .with_weights(weights.clone())
+            .sub("classifier");
         let linear = tlkit_core::nn::Linear::new(&own, self.width(), c.classes, 0.0)?;
         let missing = weights.report().missing;
         if !missing.is_empty() {
@@ -384,7 +394,14 @@ impl SourceTask for ImageSource {
     }
 
     fn export(&self, model: &Model, store: &Store, labels: &[String], to: &Path) -> Result<Export> {
-        crate::export::write(&self.architecture, &self.transform, model, store, labels, to)
+        crate::export::write(
+            &self.architecture,
+            &self.transform,
+            model,
+            store,
+            labels,
+            to,
+        )
     }
 
     fn saved(&self, keys: &mut serde_json::Map<String, serde_json::Value>) {

@@ -58,7 +58,11 @@ fn killed_between_checkpoints_it_ends_with_the_same_bits() {
             .status()
             .expect("it runs");
         assert!(!status.success(), "it died");
-        assert!(dir.path().join("killed/checkpoint/state.safetensors").exists());
+        assert!(
+            dir.path()
+                .join("killed/checkpoint/state.safetensors")
+                .exists()
+        );
         assert!(!dir.path().join("killed/result.json").exists());
     }
     let resumed = run(dir.path(), "killed", &trained());
@@ -67,7 +71,8 @@ fn killed_between_checkpoints_it_ends_with_the_same_bits() {
     let tensors = |bytes: &[u8]| {
         candle_core::safetensors::load_buffer(bytes, &candle_core::Device::Cpu).expect("tensors")
     };
-    let before = std::fs::read(dir.path().join("stripes/model/model.safetensors")).expect("weights");
+    let before =
+        std::fs::read(dir.path().join("stripes/model/model.safetensors")).expect("weights");
     let (before, after) = (tensors(&before), tensors(&whole.weights()));
     let same = |name: &str| {
         let flat = |t: &candle_core::Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();

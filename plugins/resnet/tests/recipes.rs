@@ -42,7 +42,10 @@ fn layers(folder: &Path, recipe: &str) -> Vec<(String, String, usize, usize)> {
 fn heads_of_the_tutorials_are_built_and_summed_up() {
     let dir = folder();
     let head = r#"head = ["global-average-pool", { dense = 1024, activation = "relu" }, { dropout = 0.5 }, "classifier"]"#;
-    let rows = layers(dir.path(), &scratch("architecture = \"resnet18\"", head, SCRATCH));
+    let rows = layers(
+        dir.path(),
+        &scratch("architecture = \"resnet18\"", head, SCRATCH),
+    );
     let shown: Vec<(&str, &str)> = rows.iter().map(|r| (r.0.as_str(), r.1.as_str())).collect();
     assert_eq!(
         shown,
@@ -62,7 +65,10 @@ fn heads_of_the_tutorials_are_built_and_summed_up() {
     let head = r#"head = ["flatten", { dense = 16 }, "classifier"]"#;
     let strategy = "method = \"fine-tune\"\ntrain_from = \"head\"";
     let rows = layers(dir.path(), &scratch(VGG, head, strategy));
-    assert_eq!((rows[5].0.as_str(), rows[5].1.as_str()), ("flatten", "(512)"));
+    assert_eq!(
+        (rows[5].0.as_str(), rows[5].1.as_str()),
+        ("flatten", "(512)")
+    );
     assert_eq!(rows[4].1, "(1, 1, 512)");
     let trains: usize = rows.iter().map(|r| r.3).sum();
     assert_eq!(trains, 512 * 16 + 16 + 16 * 3 + 3);
@@ -90,7 +96,10 @@ fn a_layer_that_does_not_fit_shows_both_shapes_at_its_line() {
         "{said}"
     );
     assert!(said.contains("recipe.toml:9:9"), "{said}");
-    assert!(said.contains("global-average-pool, global-max-pool, flatten"), "{said}");
+    assert!(
+        said.contains("global-average-pool, global-max-pool, flatten"),
+        "{said}"
+    );
     let said = wrong(
         dir.path(),
         &scratch(
@@ -107,7 +116,11 @@ fn a_layer_that_does_not_fit_shows_both_shapes_at_its_line() {
     );
     let said = wrong(
         dir.path(),
-        &scratch("architecture = \"resnet18\"", "head = [\"classifier\"]", SCRATCH),
+        &scratch(
+            "architecture = \"resnet18\"",
+            "head = [\"classifier\"]",
+            SCRATCH,
+        ),
     );
     assert!(
         said.contains("`classifier` takes (n), and the encoder gives (7, 7, 512)"),
@@ -115,7 +128,11 @@ fn a_layer_that_does_not_fit_shows_both_shapes_at_its_line() {
     );
     let said = wrong(
         dir.path(),
-        &scratch("architecture = \"vgg16\"", "head = [\"flatten\", \"classifier\"]", SCRATCH),
+        &scratch(
+            "architecture = \"vgg16\"",
+            "head = [\"flatten\", \"classifier\"]",
+            SCRATCH,
+        ),
     );
     assert!(said.contains("and the encoder gives (4096)"), "{said}");
 }
@@ -186,7 +203,11 @@ fn defaults_are_the_familys_and_say_where_they_come_from() {
     ] {
         assert!(tuned.contains(line), "{line}\n{tuned}");
     }
-    let fresh = explained(&scratch("architecture = \"resnet18\"", "", "method = \"fine-tune\""));
+    let fresh = explained(&scratch(
+        "architecture = \"resnet18\"",
+        "",
+        "method = \"fine-tune\"",
+    ));
     for line in [
         "batch_norm = \"train\"",
         "fresh weights have no statistics yet",
@@ -227,7 +248,8 @@ fn bad_checkpoints_say_what_is_wrong_with_them() {
     // Another network's.
     let text = said(&bytes, "architecture = \"resnet50\"");
     assert!(
-        text.contains("the checkpoint is of another network") && text.contains("this is cifar_resnet20"),
+        text.contains("the checkpoint is of another network")
+            && text.contains("this is cifar_resnet20"),
         "{text}"
     );
     // Not a number, in the middle of a tensor.
@@ -253,12 +275,16 @@ fn bad_checkpoints_say_what_is_wrong_with_them() {
     fs::write(&bad, safetensors::serialize(&tensors, None).unwrap()).unwrap();
     let checked = check(dir.path(), &recipe("")).unwrap();
     let text = summary(&checked).err().unwrap().to_string();
-    assert!(text.contains("missing") && text.contains("layer2.1.bn1.weight"), "{text}");
+    assert!(
+        text.contains("missing") && text.contains("layer2.1.bn1.weight"),
+        "{text}"
+    );
     // Text that calls itself weights.
     let text = said(b"these are no weights", "");
     assert!(text.contains("neither a whole safetensors file"), "{text}");
     // Of no image network at all.
-    let t = candle_core::Tensor::zeros(2, candle_core::DType::F32, &candle_core::Device::Cpu).unwrap();
+    let t =
+        candle_core::Tensor::zeros(2, candle_core::DType::F32, &candle_core::Device::Cpu).unwrap();
     let other = [("encoder.layer.0.attention.self.query.weight".to_string(), t)];
     let text = said(&safetensors::serialize(other, None).unwrap(), "");
     assert!(text.contains("not a ResNet, VGG or Inception v3"), "{text}");

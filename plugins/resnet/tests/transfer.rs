@@ -10,7 +10,12 @@ use tlkit_core::run::Saved;
 const STRATEGIES: &[(&str, &str, &str, f64)] = &[
     ("frozen", "method = \"feature-extraction\"", "", 0.8),
     ("knn", "method = \"knn\"", "", 0.6),
-    ("fine-tune", "method = \"fine-tune\"", "epochs = 12\nlearning_rate = 0.01", 0.8),
+    (
+        "fine-tune",
+        "method = \"fine-tune\"",
+        "epochs = 12\nlearning_rate = 0.01",
+        0.8,
+    ),
     (
         "norms-train",
         "method = \"fine-tune\"\nbatch_norm = \"train\"",
@@ -41,7 +46,12 @@ const STRATEGIES: &[(&str, &str, &str, f64)] = &[
         "epochs = 12\nlearning_rate = 0.02",
         0.7,
     ),
-    ("l2-sp", "method = \"l2-sp\"", "epochs = 12\nlearning_rate = 0.01", 0.8),
+    (
+        "l2-sp",
+        "method = \"l2-sp\"",
+        "epochs = 12\nlearning_rate = 0.01",
+        0.8,
+    ),
     ("scratch", "method = \"from-scratch\"", "epochs = 4", 0.3),
 ];
 

@@ -5,20 +5,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tlkit_core::data::{Blob, Found, Input, ReadOptions, Reader, Resolve, Table};
+use tlkit_core::data::{Blob, Found, Input, Look, Pictures, ReadOptions, Reader, Resolve, Table};
 use tlkit_core::random::Stream;
 use tlkit_core::recipe::{Report, Written};
 use tlkit_core::registry::Registry;
 use tlkit_core::run::{Directory, Surroundings, execute};
 use tlkit_core::train::{Observer, Silent, Stop};
 use tlkit_core::{Checked, Error, Result};
-use tlkit_image::{Pixels, bmp};
+use tlkit_image::{Limits, Pixels, bmp, decode};
 
 /// The side of every picture.
 pub const SIDE: usize = 12;
 
 /// What the pictures of a file show: `stripes` (lying, standing, chequered) or `slants` (to one side, to the other, spots).
-struct Pictures {
+struct Drawings {
     columns: Vec<String>,
     rows: Vec<(Vec<u8>, String)>,
     name: String,
@@ -52,7 +52,7 @@ fn draw(kind: &str, class: usize, random: Stream) -> Pixels {
     Pixels::new(SIDE, SIDE, rgb).expect("of this size")
 }
 
-impl Table for Pictures {
+impl Table for Drawings {
     fn columns(&self) -> &[String] {
         &self.columns
     }
@@ -85,12 +85,16 @@ impl Reader for Drawn {
     fn open(&self, name: &str, blob: &Blob, _: &ReadOptions) -> Result<Arc<dyn Table>> {
         let text = blob.text(name)?;
         let words: Vec<&str> = text.split_whitespace().collect();
-        let (kind, n, seed) = (words[0], words[1].parse().unwrap(), words[2].parse().unwrap());
+        let (kind, n, seed) = (
+            words[0],
+            words[1].parse().unwrap(),
+            words[2].parse().unwrap(),
+        );
         let one = |i: usize| {
             let picture = draw(kind, i % 3, Stream::new(seed).purpose(kind).at(i as u64));
             (bmp(&picture), format!("{kind}-{}", i % 3))
         };
-        Ok(Arc::new(Pictures {
+        Ok(Arc::new(Drawings {
             columns: vec!["image".into(), "label".into()],
             rows: (0..n).map(one).collect(),
             name: name.to_string(),
@@ -102,7 +106,9 @@ impl Reader for Drawn {
 pub fn pictures(path: &Path) -> Arc<dyn Table> {
     let name = path.display().to_string();
     let blob = Blob::Path(path.to_path_buf());
-    Drawn.open(&name, &blob, &ReadOptions::default()).expect("a table")
+    Drawn
+        .open(&name, &blob, &ReadOptions::default())
+        .expect("a table")
 }
 
 /// Files of this machine.
@@ -119,11 +125,36 @@ impl Resolve for Local {
     }
 }
 
+/// Opens what is drawn here.
+struct Opened;
+
+impl Pictures for Opened {
+    fn look(&self, bytes: &[u8]) -> std::result::Result<Look, String> {
+        let pixels = decode(bytes, &Limits::default()).map_err(|e| e.to_string())?;
+        Ok(Look {
+            width: pixels.width as u32,
+            height: pixels.height as u32,
+            grey: pixels.is_grey(),
+            // Pictures of one class are meant to be alike.
+            likeness: None,
+        })
+    }
+
+    fn near(&self) -> u32 {
+        0
+    }
+
+    fn thumbnail(&self, _: &[u8], _: usize) -> Option<Vec<u8>> {
+        None
+    }
+}
+
 pub fn registry() -> Registry {
     let mut registry = Registry::new();
     tlkit_resnet::register(&mut registry).expect("registered once");
     tlkit_inductive::register(&mut registry).expect("registered once");
     registry.reader(Arc::new(Drawn));
+    registry.set_pictures(Arc::new(Opened));
     registry
 }
 
@@ -163,7 +194,9 @@ pub struct Ran {
 
 impl Ran {
     pub fn accuracy(&self) -> f64 {
-        self.result["metrics"]["test"]["accuracy"].as_f64().expect("a test")
+        self.result["metrics"]["test"]["accuracy"]
+            .as_f64()
+            .expect("a test")
     }
 
     pub fn weights(&self) -> Vec<u8> {
@@ -171,7 +204,12 @@ impl Ran {
     }
 }
 
-pub fn run_watched(folder: &Path, name: &str, recipe: &str, observer: &dyn Observer) -> Result<Ran> {
+pub fn run_watched(
+    folder: &Path,
+    name: &str,
+    recipe: &str,
+    observer: &dyn Observer,
+) -> Result<Ran> {
     let checked = check(folder, recipe).unwrap_or_else(|r| panic!("{}", r.to_text(false)));
     let directory = folder.join(name);
     let around = Surroundings {

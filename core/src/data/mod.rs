@@ -1,5 +1,6 @@
 //! Data: who reads, who prepares, who may see labels.
 
+mod ahead;
 mod columns;
 mod example;
 mod feed;
@@ -15,6 +16,7 @@ mod table;
 pub use columns::{Features, Rows, Texts};
 pub use example::{Example, Field, Prepare, View};
 pub use feed::{Cursor, Feed, From, Loaded, Sampler};
+pub(crate) use feed::{OTHER, SHARE};
 pub use keys::{DataKeys, Form, open_rows, open_tables};
 pub use labels::{Domain, Labels, Reading, Sealed};
 pub(crate) use picked::Pick;

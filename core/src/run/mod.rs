@@ -11,6 +11,7 @@ mod movement;
 mod rehearse;
 mod result;
 mod saved;
+mod thumbnails;
 mod trained_on;
 mod tune;
 

@@ -23,6 +23,8 @@ use crate::{Error, Result};
 
 /// Steps after the warm-up at which every trainable tensor must have moved.
 const SETTLE: u64 = 10;
+/// Batches that are prepared while one is trained on.
+const AHEAD: u64 = 2;
 
 /// A feed as it is drawn from.
 struct Source {
@@ -283,8 +285,42 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         Ok(drawn)
     }
 
+    /// Other threads prepare the rows of this batch and of the next ones, as far as this epoch goes.
+    fn expect(&self) {
+        // Behind a border rows are numbers that are looked up.
+        if self.transfer.model.frozen().is_some() {
+            return;
+        }
+        let step = self.run.position.step;
+        let mut done: Vec<&Arc<Loaded>> = Vec::new();
+        for from in &self.feeds {
+            if done.iter().any(|d| Arc::ptr_eq(d, &from.loaded)) {
+                continue;
+            }
+            done.push(&from.loaded);
+            let mut next = Vec::new();
+            // Two feeds may draw from one domain.
+            for (feed, other) in self.train.feeds.iter().zip(&self.feeds) {
+                if !Arc::ptr_eq(&other.loaded, &from.loaded) {
+                    continue;
+                }
+                for later in step..self.total.min(step + 1 + AHEAD) {
+                    let at = Cursor::after(later, other.per_epoch);
+                    if at.epoch != other.current.0 {
+                        break;
+                    }
+                    let rows = other.current.1[at.batch].as_slice();
+                    let random = other.random.at(at.epoch);
+                    next.extend(feed.views.iter().map(|&view| (rows, view, random)));
+                }
+            }
+            from.loaded.expect(&next);
+        }
+    }
+
     fn step(&mut self) -> Result<()> {
         let drawn = self.draw()?;
+        self.expect();
         let step = self.run.position.step;
         let rows = drawn.first().map_or(1, |d| d.rows.len());
         let mut shown = 0.0;

@@ -5,20 +5,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tlkit_core::data::{Blob, Found, Input, ReadOptions, Reader, Resolve, Table};
+use tlkit_core::data::{Blob, Found, Input, Look, Pictures, ReadOptions, Reader, Resolve, Table};
 use tlkit_core::random::Stream;
 use tlkit_core::recipe::{Report, Written};
 use tlkit_core::registry::Registry;
 use tlkit_core::run::{Directory, Surroundings, execute};
 use tlkit_core::train::{Observer, Silent, Stop};
 use tlkit_core::{Checked, Error, Result};
-use tlkit_image::{Pixels, bmp};
+use tlkit_image::{Limits, Pixels, bmp, decode};
 
 /// The side of every picture.
 pub const SIDE: usize = 12;
 
 /// What the pictures of a file show: `stripes` (lying, standing, chequered) or `slants` (to one side, to the other, spots).
-struct Pictures {
+struct Drawings {
     columns: Vec<String>,
     rows: Vec<(Vec<u8>, String)>,
     name: String,
@@ -52,7 +52,7 @@ fn draw(kind: &str, class: usize, random: Stream) -> Pixels {
     Pixels::new(SIDE, SIDE, rgb).expect("of this size")
 }
 
-impl Table for Pictures {
+impl Table for Drawings {
     fn columns(&self) -> &[String] {
         &self.columns
     }
@@ -94,7 +94,7 @@ impl Reader for Drawn {
             let picture = draw(kind, i % 3, Stream::new(seed).purpose(kind).at(i as u64));
             (bmp(&picture), format!("{kind}-{}", i % 3))
         };
-        Ok(Arc::new(Pictures {
+        Ok(Arc::new(Drawings {
             columns: vec!["image".into(), "label".into()],
             rows: (0..n).map(one).collect(),
             name: name.to_string(),
@@ -125,11 +125,36 @@ impl Resolve for Local {
     }
 }
 
+/// Opens what is drawn here.
+struct Opened;
+
+impl Pictures for Opened {
+    fn look(&self, bytes: &[u8]) -> std::result::Result<Look, String> {
+        let pixels = decode(bytes, &Limits::default()).map_err(|e| e.to_string())?;
+        Ok(Look {
+            width: pixels.width as u32,
+            height: pixels.height as u32,
+            grey: pixels.is_grey(),
+            // Pictures of one class are meant to be alike.
+            likeness: None,
+        })
+    }
+
+    fn near(&self) -> u32 {
+        0
+    }
+
+    fn thumbnail(&self, _: &[u8], _: usize) -> Option<Vec<u8>> {
+        None
+    }
+}
+
 pub fn registry() -> Registry {
     let mut registry = Registry::new();
     tlkit_resnet::register(&mut registry).expect("registered once");
     tlkit_inductive::register(&mut registry).expect("registered once");
     registry.reader(Arc::new(Drawn));
+    registry.set_pictures(Arc::new(Opened));
     registry
 }
 

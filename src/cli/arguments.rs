@@ -293,7 +293,9 @@ pub enum Format {
 Examples:
   tlkit predict latest --text \"Third year of daily use and still sharp.\"
   tlkit predict sentiment new.csv --out answers.csv
-  cut -f2 reviews.tsv | tlkit predict sentiment - --format jsonl")]
+  cut -f2 reviews.tsv | tlkit predict sentiment - --format jsonl
+  tlkit predict latest cat.jpg --top 3
+  tlkit predict latest holiday/ 'more/*.png' --out answers.csv")]
 pub struct Predict {
     /// A recipe's name (its newest run), `latest`, the beginning of an id, or a path.
     ///
@@ -303,9 +305,10 @@ pub struct Predict {
     ///
     /// A file is read as a recipe's data is: by its ending, columns by name. The text's column is the run's own; one named `text`,
     /// or the only one besides the label, will do. A `.txt` has a row a line. On standard input and in `--text` two texts
-    /// are separated by a tab, numbers by commas. Blank lines are skipped.
-    #[arg(conflicts_with = "text")]
-    pub file: Option<String>,
+    /// are separated by a tab, numbers by commas. Blank lines are skipped. A model of images takes images, folders with images in them at
+    /// any depth, and patterns (`*`, `?`), as many as are named; or one table; on standard input a path a line.
+    #[arg(conflicts_with = "text", value_name = "FILE")]
+    pub files: Vec<String>,
     /// A row of its own instead of a file; may be repeated.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub text: Vec<String>,

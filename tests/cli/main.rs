@@ -7,6 +7,7 @@
 //! - `folds.rs`, `tune.rs`: runs that have parts: cross-validation, grids
 //! - `place.rs`: run directories, and what is refused
 //! - `predict.rs`, `evaluate.rs`: a finished run's model on other rows
+//! - `images.rs`: photographs, from a folder to a report
 //! - `init.rs`: a recipe from a file
 //! - `report.rs`: the page of a run, and what stands out in it
 //! - `verbs.rs`: validate, explain, schema, recipes, runs, completions, help
@@ -16,6 +17,7 @@ mod bench;
 mod compare;
 mod evaluate;
 mod folds;
+mod images;
 mod init;
 mod place;
 mod predict;

@@ -20,6 +20,7 @@
 //!    memory of numbers), and what predictions are made from.
 //! 3. [`Augment::view`] makes another view of it. Only a random resized crop needs more than the plain view: for it [`bounded`] keeps the original at
 //!    most twice as large as the network's input. Kept examples hold both.
+//!    [`mixup`] and [`cutmix`] make one image of two.
 //! 4. [`Transform::normalise`] makes numbers of bytes, when a batch is put together.
 //!
 //! Steps 1 to 3 run on any thread in any order and give the same bytes: they are functions of the file and of the numbers passed in.
@@ -36,6 +37,7 @@ mod encode;
 mod geometry;
 mod jpeg;
 mod likeness;
+mod mix;
 mod pixels;
 mod randaugment;
 mod resize;
@@ -46,6 +48,7 @@ pub use colour::Jitter;
 pub use decode::{DecodeError, Limits, decode, size};
 pub use encode::{bmp, square, thumbnail};
 pub use likeness::{NEAR, likeness};
+pub use mix::{beta, cutmix, mixup};
 pub use pixels::Pixels;
 pub use randaugment::RandAugment;
 pub use resize::{Interpolation, resize};

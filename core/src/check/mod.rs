@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use crate::Result;
 use crate::audit::{self, Audit};
 use crate::baseline::Baseline;
-use crate::data::Resolve;
+use crate::data::{Pictures, Resolve};
 use crate::metrics::Judge;
 use crate::model::MapKinds;
 use crate::nn::NormMode;
@@ -49,6 +49,8 @@ pub struct Checked {
     pub cache: bool,
     /// The kinds of map that a checkpoint may hold.
     pub maps: MapKinds,
+    /// Who opens images.
+    pub pictures: Option<Arc<dyn Pictures>>,
     /// How the result is judged.
     pub judge: Judge,
     /// What stands beside it, by name.

@@ -259,6 +259,7 @@ pub(super) fn read(
         checkpoint_every: train.checkpoint_every,
         cache: train.cache,
         maps: registry.maps().clone(),
+        pictures: registry.pictures().cloned(),
         judge: judged.judge,
         baselines: judged.baselines,
         folds,

@@ -108,6 +108,17 @@ pub enum View {
     Strong,
     /// With tokens masked out, and the masked ones as targets.
     Masked,
+    /// A weak view, blended with one of another row; so are the labels.
+    Mixup,
+    /// A weak view with a part of one of another row in it; labels by area.
+    Cutmix,
+}
+
+impl View {
+    /// Whether it is made of two rows.
+    pub fn is_mixed(self) -> bool {
+        matches!(self, View::Mixup | View::Cutmix)
+    }
 }
 
 /// Turns inputs into examples and examples into batches.
@@ -146,6 +157,21 @@ pub trait Prepare: Send + Sync {
                 )))
             }
         }
+    }
+    /// One view of two rows, and the share of it that is the first's. Both are weak views; `view` says how they are mixed.
+    ///
+    /// A row is mixed with another one that its own stream draws from the whole domain, and not with a neighbour in its batch: so neither the size of
+    /// the batch nor how it is cut into pieces changes what is seen. The share rides along to the loss ([`crate::ClassLoss::of`]).
+    fn mix(
+        &self,
+        _one: &Example,
+        _other: &Example,
+        view: View,
+        _random: Stream,
+    ) -> Result<(Example, f64)> {
+        Err(crate::Error::msg(format!(
+            "this input has no {view:?} view"
+        )))
     }
     /// Several examples as one batch, padded to the longest among them.
     fn collate(&self, examples: &[&Example], device: &Device) -> Result<Batch>;

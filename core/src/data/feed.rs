@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::ahead::Ahead;
-use super::example::{Example, Prepare, View};
+use super::example::{Example, Field, Prepare, View};
 use super::labels::{Domain, Labels};
 use super::table::Samples;
 use crate::Result;
@@ -54,6 +54,10 @@ pub struct Feed {
     /// Drop a last batch that is not full (batch norm in training mode wants it).
     pub drop_last: bool,
 }
+
+/// Of a mixed row: the label of the other one, and the share of the first. Fields of an example, `(rows,)` in a batch.
+pub(crate) const OTHER: &str = "mixed.label";
+pub(crate) const SHARE: &str = "mixed.share";
 
 /// Bytes of prepared rows that a domain keeps.
 const KEPT: usize = 256 << 20;
@@ -144,7 +148,10 @@ impl Loaded {
             return Ok(e.clone());
         }
         let input = self.inputs.input(row as usize)?;
-        let made = Arc::new(self.prepare.example(&input)?);
+        // Readers say where; what prepares does not know.
+        let made = self.prepare.example(&input);
+        let place = |e| crate::Error::msg(format!("{}: {e}", self.inputs.place(row as usize)));
+        let made = Arc::new(made.map_err(place)?);
         let length = u32::try_from(made.length()).unwrap_or(u32::MAX);
         self.lengths[row as usize].store(length.saturating_add(1), Ordering::Relaxed);
         let bytes = made.bytes();
@@ -268,6 +275,9 @@ impl Loaded {
 
     /// One view of one row.
     fn seen(&self, row: u32, view: View, random: Stream) -> Result<Arc<Example>> {
+        if view.is_mixed() {
+            return self.mixed(row, view, random).map(Arc::new);
+        }
         let plain = self.example(row)?;
         match view {
             View::Plain => Ok(plain),
@@ -277,6 +287,30 @@ impl Loaded {
                 random.purpose("view").at(row.into()),
             )?)),
         }
+    }
+
+    /// A row mixed with another one, whose label and share it carries.
+    fn mixed(&self, row: u32, view: View, random: Stream) -> Result<Example> {
+        let labels = self.labels.as_ref().ok_or_else(|| {
+            crate::Error::msg(format!(
+                "{}: rows are mixed with their labels, and these have none that training may see",
+                self.name
+            ))
+        })?;
+        let random = random.purpose("mix").at(row.into());
+        let partner = random.purpose("partner").below(0, self.len() as u64) as u32;
+        let weak = |row: u32, purpose: &str| {
+            let plain = self.example(row)?;
+            self.prepare
+                .view(&plain, View::Weak, random.purpose(purpose))
+        };
+        let (one, other) = (weak(row, "one")?, weak(partner, "other")?);
+        let (mixed, share) = self
+            .prepare
+            .mix(&one, &other, view, random.purpose("share"))?;
+        Ok(mixed
+            .with(OTHER, Field::Ids(vec![labels.classes[partner as usize]]))
+            .with(SHARE, Field::Floats(vec![share as f32])))
     }
 
     /// Says which rows will be asked for next, those asked for now among them: other threads prepare them meanwhile. What was said before and is not among them
@@ -303,7 +337,20 @@ impl Loaded {
     /// Examples as a batch.
     pub fn collate(&self, examples: &[Arc<Example>], device: &Device) -> Result<Batch> {
         let refs: Vec<&Example> = examples.iter().map(AsRef::as_ref).collect();
-        self.prepare.collate(&refs, device)
+        let batch = self.prepare.collate(&refs, device)?;
+        let others: Vec<u32> = refs.iter().flat_map(|e| e.ids(OTHER)).copied().collect();
+        if others.is_empty() {
+            return Ok(batch);
+        }
+        let shares: Vec<f32> = refs.iter().flat_map(|e| e.floats(SHARE)).copied().collect();
+        if others.len() != refs.len() || shares.len() != refs.len() {
+            return Err(crate::Error::msg(
+                "a batch of rows of which some are mixed and some are not",
+            ));
+        }
+        Ok(batch
+            .with(OTHER, Tensor::new(others, device)?)
+            .with(SHARE, Tensor::new(shares, device)?))
     }
 
     /// Rows of numbers for this domain, made once for each `id`.
@@ -357,7 +404,7 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Field, Input};
+    use crate::data::Input;
 
     struct Counting(usize);
 
@@ -439,10 +486,53 @@ mod tests {
             Ok(Example::new(1).with("input", Field::Bytes(bytes)))
         }
 
+        fn mix(&self, a: &Example, b: &Example, _: View, random: Stream) -> Result<(Example, f64)> {
+            let bytes = [a.raw("input"), b.raw("input")].concat();
+            let mixed = Example::new(1).with("input", Field::Bytes(bytes));
+            Ok((mixed, random.uniform(0)))
+        }
+
         fn collate(&self, examples: &[&Example], device: &Device) -> Result<Batch> {
             let n = examples.len();
             Ok(Batch::new(n, Tensor::new(vec![0u32; n], device)?))
         }
+    }
+
+    #[test]
+    fn a_row_is_mixed_with_another_whatever_batch_it_is_in() -> Result<()> {
+        let classes: Vec<u32> = (0..11).collect();
+        let domain = Domain {
+            name: "rows".into(),
+            inputs: Arc::new(Counting(11)),
+            labels: Labels {
+                classes,
+                names: Arc::new((0..11).map(|c| c.to_string()).collect()),
+            },
+        };
+        let rows = Arc::new(Loaded::labelled(&domain, Arc::new(Slow)));
+        let random = Stream::new(1);
+        let go = |rows_of: &[u32]| rows.examples(rows_of, View::Mixup, random);
+        let all = go(&[0, 1, 2, 3, 4, 5])?;
+        assert_eq!(all, [go(&[0, 1])?, go(&[2, 3, 4, 5])?].concat());
+        let batch = rows.collate(&all, &Device::Cpu)?;
+        let others = batch.want(OTHER)?.to_vec1::<u32>()?;
+        let shares = batch.want(SHARE)?.to_vec1::<f32>()?;
+        for ((example, other), share) in all.iter().zip(&others).zip(&shares) {
+            // A view is the length and a draw; the other's label is its row, and a row's length is a function of it.
+            assert_eq!(example.raw("input")[2] as u32, 1 + other * 7 % 13);
+            assert!((0.0..1.0).contains(share));
+        }
+        assert!(others.iter().any(|o| *o != others[0]), "{others:?}");
+        // Another epoch, another partner; and none without labels.
+        let later = rows.examples(&[0, 1, 2, 3, 4, 5], View::Mixup, Stream::new(2))?;
+        assert_ne!(all, later);
+        let blind = Loaded::unlabelled(&domain, Arc::new(Slow));
+        let error = blind.examples(&[0], View::Mixup, random).err();
+        assert!(error.is_some_and(|e| e.to_string().contains("none that training may see")));
+        // Plain rows carry nothing.
+        let plain = rows.collate(&rows.examples(&[0, 1], View::Plain, random)?, &Device::Cpu)?;
+        assert!(plain.get(OTHER).is_none());
+        Ok(())
     }
 
     #[test]
@@ -491,7 +581,10 @@ mod tests {
         let bad: Vec<u32> = vec![0, 11, 12];
         rows.expect(&[(&bad, View::Weak, random)]);
         let error = rows.examples(&bad, View::Weak, random).err();
-        assert_eq!(error.map(|e| e.to_string()).as_deref(), Some("a row of 13"));
+        assert_eq!(
+            error.map(|e| e.to_string()).as_deref(),
+            Some("11: a row of 13")
+        );
         Ok(())
     }
 

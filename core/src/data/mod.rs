@@ -15,6 +15,7 @@ mod table;
 pub use columns::{Features, Rows, Texts};
 pub use example::{Example, Field, Prepare, View};
 pub use feed::{Cursor, Feed, From, Loaded, Sampler};
+pub(crate) use feed::{OTHER, SHARE};
 pub use keys::{DataKeys, Form, open_rows, open_tables};
 pub use labels::{Domain, Labels, Reading, Sealed};
 pub use pictures::{Images, Look, Pictures};

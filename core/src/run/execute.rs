@@ -10,7 +10,7 @@ use super::arrange::{arranged, looked_back};
 use super::directory::{Directory, write_whole};
 use super::given::Given;
 use super::result::{Identity, RunResult, Scored, result};
-use super::{saved, trained_on};
+use super::{saved, thumbnails, trained_on};
 use crate::cache::Cache;
 use crate::check::Checked;
 use crate::data::{From, Loaded};
@@ -179,6 +179,10 @@ pub(super) fn execute_as(
             }
         }
         write_predictions(dir, &predictions)?;
+        if let Some(test) = &given.test {
+            let pictures = c.pictures.as_deref();
+            thumbnails::write(dir, test.inputs.as_ref(), &predictions, pictures)?;
+        }
         let labels = match c.target.scoring() {
             Scoring::Classes(names) => names,
             Scoring::Tokens | Scoring::Vectors => Vec::new(),

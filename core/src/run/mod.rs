@@ -10,6 +10,7 @@ mod many;
 mod movement;
 mod result;
 mod saved;
+mod thumbnails;
 mod trained_on;
 mod tune;
 

@@ -40,7 +40,7 @@ impl Reader for Folder {
             return Err(Error::msg(format!("{name}: not a folder")));
         };
         let (folders, loose) = entries(path)?;
-        let loose: Vec<PathBuf> = loose.into_iter().filter(|f| is_image(f)).collect();
+        let loose: Vec<PathBuf> = loose.into_iter().filter(|f| is_picture(f)).collect();
         let mut rows: Vec<(PathBuf, u32)> = Vec::new();
         let mut classes = Vec::new();
         for folder in &folders {
@@ -169,14 +169,27 @@ impl Table for Files {
 
     fn place(&self, row: usize) -> String {
         match self.inside(row) {
-            inside if inside.is_empty() => self.name.clone(),
+            inside if self.name.is_empty() => inside,
             inside => format!("{}/{inside}", self.name),
         }
     }
 }
 
+/// Every image in a folder and the folders in it, sorted. Those of kinds that are not read are among them.
+pub fn pictures_under(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    collect(folder, &mut files, 0)?;
+    files.sort();
+    Ok(files)
+}
+
+/// These files as rows with the one column `image`.
+pub fn pictures(files: Vec<PathBuf>) -> Arc<dyn Table> {
+    Arc::new(Files::new("", Path::new(""), files, None))
+}
+
 /// Whether a file is an image by its name, read or not.
-fn is_image(path: &Path) -> bool {
+pub fn is_picture(path: &Path) -> bool {
     let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
     ending.is_some_and(|e| READ.contains(&e.as_str()) || NOT_READ.contains(&e.as_str()))
 }
@@ -209,7 +222,7 @@ fn collect(folder: &Path, into: &mut Vec<PathBuf>, depth: usize) -> Result<()> {
         )));
     }
     let (folders, files) = entries(folder)?;
-    into.extend(files.into_iter().filter(|f| is_image(f)));
+    into.extend(files.into_iter().filter(|f| is_picture(f)));
     folders.iter().try_for_each(|f| collect(f, into, depth + 1))
 }
 

@@ -74,7 +74,7 @@ mod unpack;
 
 pub use csv::Csv;
 pub use drawn::Drawn;
-pub use folder::Folder;
+pub use folder::{Folder, is_picture, pictures, pictures_under};
 pub use idx::Idx;
 pub use json::JsonLines;
 pub use lines::Lines;

@@ -35,9 +35,9 @@ impl ImageClassification {
         };
         let augment = keys
             .string("augment")
-            .one_of(["none", "weak", "strong"])
+            .one_of(["none", "weak", "strong", "mixup", "cutmix"])
             .default("none", "each image as it is")
-            .help("views to train on: `weak` cuts and mirrors at random, `strong` also changes colours and erases")
+            .help("views to train on: `weak` cuts and mirrors at random, `strong` also changes colours and erases; `mixup` blends a weak view with one of another image, `cutmix` puts a part of one into it, and labels are mixed alike")
             .read();
         let loss = ClassLossKeys::read(keys);
         let data = data?;
@@ -48,6 +48,8 @@ impl ImageClassification {
             view: match augment.as_str() {
                 "weak" => View::Weak,
                 "strong" => View::Strong,
+                "mixup" => View::Mixup,
+                "cutmix" => View::Cutmix,
                 _ => View::Plain,
             },
             loss,
@@ -94,12 +96,12 @@ impl TargetTask for ImageClassification {
         }
     }
 
-    fn loss(&self, logits: &Tensor, labels: Option<&Tensor>, _: &Batch) -> Result<Tensor> {
-        self.loss.loss(logits, labels)
+    fn loss(&self, logits: &Tensor, labels: Option<&Tensor>, batch: &Batch) -> Result<Tensor> {
+        self.loss.of(logits, labels, batch)
     }
 
     fn mass(&self, labels: Option<&Tensor>, batch: &Batch) -> Result<f64> {
-        self.loss.mass(labels, batch.rows())
+        self.loss.mass_of(labels, batch)
     }
 
     fn plain_loss(&self) -> bool {

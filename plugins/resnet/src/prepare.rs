@@ -5,7 +5,13 @@ use tlkit_core::data::{Example, Field, Input, Prepare, View};
 use tlkit_core::nn::Batch;
 use tlkit_core::random::Stream;
 use tlkit_core::{Error, Result};
-use tlkit_image::{Augment, Cut, Limits, Pixels, RandAugment, Transform, decode};
+use tlkit_image::{
+    Augment, Cut, Limits, Pixels, RandAugment, Transform, beta, cutmix, decode, mixup,
+};
+
+/// The shape of the shares' distribution, as torchvision trains its second ImageNet weights.
+const MIXUP: f64 = 0.2;
+const CUTMIX: f64 = 1.0;
 
 /// Preparation of images by a checkpoint's transform.
 ///
@@ -66,7 +72,13 @@ impl Prepare for ImagePrepare {
     }
 
     fn views(&self) -> &[View] {
-        &[View::Plain, View::Weak, View::Strong]
+        &[
+            View::Plain,
+            View::Weak,
+            View::Strong,
+            View::Mixup,
+            View::Cutmix,
+        ]
     }
 
     fn length(&self) -> Option<usize> {
@@ -94,6 +106,9 @@ impl Prepare for ImagePrepare {
             View::Weak => &self.weak,
             View::Strong => &self.strong,
             View::Masked => return Err(Error::msg("images have no masked view")),
+            View::Mixup | View::Cutmix => {
+                return Err(Error::msg("two images are mixed, and this is one"));
+            }
         };
         let whole = pixels(plain)?;
         let mut drawn = 0;
@@ -108,6 +123,32 @@ impl Prepare for ImagePrepare {
             self.transform.middle(),
             &mut draw,
         )))
+    }
+
+    fn mix(
+        &self,
+        one: &Example,
+        other: &Example,
+        view: View,
+        random: Stream,
+    ) -> Result<(Example, f64)> {
+        let (one, other) = (pixels(one)?, pixels(other)?);
+        let mut drawn = 0;
+        let mut draw = || {
+            drawn += 1;
+            random.uniform(drawn)
+        };
+        Ok(match view {
+            View::Cutmix => {
+                let share = beta(CUTMIX, &mut draw);
+                let (mixed, share) = cutmix(&one, &other, share, &mut draw);
+                (example(mixed), share)
+            }
+            _ => {
+                let share = beta(MIXUP, &mut draw);
+                (example(mixup(&one, &other, share)), share)
+            }
+        })
     }
 
     fn collate(&self, examples: &[&Example], device: &Device) -> Result<Batch> {

@@ -46,6 +46,8 @@ pub enum Verb {
     Explain(Explain),
     /// Says which of several sources to carry over, from features and labels, without training.
     Rank(Rank),
+    /// Says what a run will take, time, memory and disk, from a few measured steps.
+    Plan(Plan),
     /// Runs an experiment (a table of runs), or compares runs: differences, how sure they are, and a verdict.
     Compare(Compare),
     /// Puts predictions that were made elsewhere into an experiment's table.
@@ -426,6 +428,26 @@ pub struct Rank {
     #[command(flatten)]
     pub overrides: Overrides,
     /// Prints JSON on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tlkit plan`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tlkit plan my.toml
+  tlkit plan my.toml --set train.batch_size=64")]
+pub struct Plan {
+    /// The recipe.
+    ///
+    /// It is run in small: a few rows of each split, the shortest and the longest among them, two epochs of three batches. What
+    /// that took is scaled to the whole by the tokens that each part works through. Nothing is kept; features that are cached
+    /// already make the run faster than said, and so does early stopping.
+    pub recipe: PathBuf,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Every number as JSON.
     #[arg(long)]
     pub json: bool,
 }

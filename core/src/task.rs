@@ -49,7 +49,7 @@ pub trait SourceTask: Send + Sync {
     }
     /// How batch norm behaves in this family where nothing else is said, `fresh` for weights that start from nothing; `None` where the network has
     /// none.
-    fn batch_norm(&self, _fresh: bool) -> Option<NormMode> {
+    fn norm_mode(&self, _fresh: bool) -> Option<NormMode> {
         None
     }
     /// The shape of an example's output before pooling, `[7, 7, 512]`; `None` where it differs from input to input.
@@ -99,6 +99,10 @@ pub trait SourceTask: Send + Sync {
     /// the scope `model`, in a scope of its own.
     fn pretext(&self, _name: &str, _scope: &Scope<'_>) -> Result<Option<Pretext>> {
         Ok(None)
+    }
+    /// Whether the network has batch norm whose statistics mean something: what `adabn` and `tent` change.
+    fn batch_norm(&self) -> bool {
+        self.norm_mode(false).is_some()
     }
     /// The view of the inputs that such a task is learned on, and its loss; `None` where this family does not have it.
     fn pretext_loss(&self, _name: &str) -> Option<(View, PretextLoss)> {

@@ -319,7 +319,7 @@ fn batch_norm(strategy: &Keys, source: Option<&dyn SourceTask>, needs: &Needs) -
     let usual = match source {
         // What was not built cannot be asked; the key is known all the same.
         None => Some(NormMode::Frozen),
-        Some(source) => source.batch_norm(needs.scratch),
+        Some(source) => source.norm_mode(needs.scratch),
     };
     let Some(usual) = usual else {
         strategy

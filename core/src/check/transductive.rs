@@ -100,7 +100,7 @@ pub(super) fn meet(
             .also(source_keys.here(), "neither `train` nor `run` here")
             .help("under [source] write `train = \"FILE\"`, labelled rows to learn the task from first, or `run = \"FOLDER\"`, a finished run");
     }
-    if needs.batch_norm && source.batch_norm(false).is_none() {
+    if needs.batch_norm && !source.batch_norm() {
         strategy
             .error(at(), format!("`{method}` adapts the statistics of batch norm, and this network has none"))
             .help("a network without batch norm, or with one that is folded into its weights, has nothing that it could change; `shot` needs no batch norm");

@@ -138,7 +138,7 @@ impl SourceTask for FeaturesSource {
     }
 
     /// A network with fresh weights has no statistics to keep.
-    fn batch_norm(&self, _fresh: bool) -> Option<NormMode> {
+    fn norm_mode(&self, _fresh: bool) -> Option<NormMode> {
         self.shape.batch_norm.then_some(NormMode::Train)
     }
 

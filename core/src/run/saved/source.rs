@@ -189,8 +189,12 @@ impl SourceTask for FinishedRun {
         self.inner.reads()
     }
 
-    fn batch_norm(&self, fresh: bool) -> Option<NormMode> {
-        self.inner.batch_norm(fresh)
+    fn batch_norm(&self) -> bool {
+        self.inner.batch_norm()
+    }
+
+    fn norm_mode(&self, fresh: bool) -> Option<NormMode> {
+        self.inner.norm_mode(fresh)
     }
 
     fn shape(&self) -> Option<Vec<usize>> {

@@ -44,10 +44,10 @@ pub enum Verb {
     Validate(Validate),
     /// Prints the complete recipe: every default, and where it comes from.
     Explain(Explain),
-    /// Says which of several sources to carry over, from features and labels, without training.
-    Rank(Rank),
     /// Says what a run will take, time, memory and disk, from a few measured steps.
     Plan(Plan),
+    /// Says which of several sources to carry over, from features and labels, without training.
+    Rank(Rank),
     /// Runs an experiment (a table of runs), or compares runs: differences, how sure they are, and a verdict.
     Compare(Compare),
     /// Puts predictions that were made elsewhere into an experiment's table.
@@ -409,6 +409,26 @@ pub struct Explain {
     pub summary: bool,
 }
 
+/// `tlkit plan`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tlkit plan my.toml
+  tlkit plan my.toml --set train.batch_size=64")]
+pub struct Plan {
+    /// The recipe.
+    ///
+    /// It is run in small: a few rows of each split, the shortest and the longest among them, two epochs of three batches. What
+    /// that took is scaled to the whole by the tokens that each part works through. Nothing is kept; features that are cached
+    /// already make the run faster than said, and so does early stopping.
+    pub recipe: PathBuf,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Every number as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `tlkit rank`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -428,26 +448,6 @@ pub struct Rank {
     #[command(flatten)]
     pub overrides: Overrides,
     /// Prints JSON on standard output.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `tlkit plan`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  tlkit plan my.toml
-  tlkit plan my.toml --set train.batch_size=64")]
-pub struct Plan {
-    /// The recipe.
-    ///
-    /// It is run in small: a few rows of each split, the shortest and the longest among them, two epochs of three batches. What
-    /// that took is scaled to the whole by the tokens that each part works through. Nothing is kept; features that are cached
-    /// already make the run faster than said, and so does early stopping.
-    pub recipe: PathBuf,
-    #[command(flatten)]
-    pub overrides: Overrides,
-    /// Every number as JSON.
     #[arg(long)]
     pub json: bool,
 }

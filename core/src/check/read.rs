@@ -224,16 +224,16 @@ pub(super) fn read(
         rows,
         transductive || root.is_blank(),
     );
-    let asked = made_strategy.is_some().then_some(&needs);
     let by = select::read(
         &root.table("select"),
         transductive,
-        asked,
+        made_strategy.as_ref().map(|_| &needs),
         made_target.as_deref(),
     );
-    if let (true, Some(needs), Some(s), Some(t)) = (transductive, asked, &made_source, &made_target)
+    if let (true, Some(_), Some(s), Some(t)) =
+        (transductive, &made_strategy, &made_source, &made_target)
     {
-        transductive::meet(&strategy, &source, &method, needs, s.as_ref(), t.as_ref());
+        transductive::meet(&strategy, &source, &method, &needs, s.as_ref(), t.as_ref());
     }
     let first = made_target.as_ref().and_then(|t| {
         let classes = matches!(t.scoring(), Scoring::Classes(_));

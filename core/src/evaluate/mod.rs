@@ -19,7 +19,7 @@ use crate::task::{Scoring, TargetTask};
 use crate::train::{EVALUATION_BATCH, Observer, predict};
 use crate::{Error, Result};
 
-pub use beside::{Beside, Worth, beside, words};
+pub use beside::{Beside, Worth, before, beside, words};
 
 /// Scores on one set of rows.
 #[derive(Clone, Debug, PartialEq, Serialize)]

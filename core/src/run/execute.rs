@@ -25,6 +25,9 @@ use crate::task::{Export, Scoring};
 use crate::train::{self, Deciding, Domains, Event, Job, Observer, Stop, Stoppable};
 use crate::{Context, Error, Result};
 
+/// The method that adapts nothing, and that every adaptation is compared with.
+pub(crate) const SOURCE_ONLY: &str = "source-only";
+
 /// Around a run.
 pub struct Surroundings<'a> {
     /// The run directory; made when it is not there.
@@ -120,6 +123,10 @@ pub(super) fn execute_as(
         let deciding = transductive
             .then(|| deciding(c, &given, &prepare))
             .flatten();
+        // Which classes are how frequent is counted on rows that were not learned from.
+        if let Some(rows) = given.source_validation.as_ref() {
+            domains = domains.with(From::Validation, labelled(rows));
+        }
         // What has no labels to be scored by is scored by the strategy's own loss.
         if let Some(rows) = given.validation.as_ref().filter(|_| !scored) {
             let rows = Loaded::unlabelled(rows, prepare.clone());
@@ -137,6 +144,8 @@ pub(super) fn execute_as(
             validated: if transductive { "source" } else { "validation" },
             deciding,
             trained: c.source.finished().is_some(),
+            // Of what is no adaptation there is no before.
+            before: transductive && part.test && c.method != SOURCE_ONLY,
             observer: around.observer,
             stop: around.stop.clone(),
             checkpoint: Some(dir.checkpoint()),
@@ -170,7 +179,7 @@ pub(super) fn execute_as(
             metrics.insert("validation", scores);
         }
         let mut predictions = Vec::new();
-        let (mut baselines, mut worth) = (Vec::new(), None);
+        let (mut baselines, mut worth, mut baseline) = (Vec::new(), None, None);
         let temperature = metrics.get("validation").and_then(Scores::temperature);
         if let Some(test) = given.test.as_ref().filter(|_| scored && part.test) {
             let (scores, rows) = evaluate::test(
@@ -185,6 +194,11 @@ pub(super) fn execute_as(
             )?;
             metrics.insert("test", scores);
             predictions = rows;
+            if let Some(logits) = &outcome.before {
+                let (scores, against) = evaluate::before(logits, test, &predictions, &c.judge);
+                baseline = Some(serde_json::json!({ "source_only": { "test": scores } }));
+                worth = Some(against);
+            }
             if let (TargetData::Labelled(train), false) = (&given.target, transductive) {
                 (baselines, worth) = evaluate::beside(
                     &c.baselines,
@@ -237,6 +251,7 @@ pub(super) fn execute_as(
         let scored = Scored {
             metrics,
             baselines,
+            baseline,
             worth,
             labels,
             layers,

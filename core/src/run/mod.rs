@@ -17,6 +17,7 @@ mod tune;
 
 pub use arrange::{Layer, summary};
 pub use directory::{Directory, write_whole};
+pub(crate) use execute::SOURCE_ONLY;
 pub use execute::{Surroundings, execute};
 pub use features::features;
 pub use folds::summarised;

@@ -64,10 +64,10 @@ pub(super) fn read(keys: &Keys, cx: &Context, form: Form) -> Option<DataKeys> {
         sealed: cx.transductive,
         policy: cx.overlap,
         fold: cx.fold,
-        pictures: cx.registry.pictures().filter(|_| form == Form::Images),
         target: &target,
         source: source.as_ref(),
         classes: cx.classes.clone(),
+        pictures: cx.registry.pictures().filter(|_| form == Form::Images),
         index_base,
     };
     gather.all(opened)
@@ -81,13 +81,13 @@ struct Gather<'a> {
     policy: Overlap,
     /// The part of a cross-validation that is tested.
     fold: Option<Fold>,
-    /// Who opens images, where rows are images.
-    pictures: Option<&'a Arc<dyn Pictures>>,
     target: &'a Written,
     /// The labelled source domain's keys.
     source: Option<&'a Written>,
     /// The classes, where a finished run brings them.
     classes: Option<Arc<Vec<String>>>,
+    /// Who opens images, where rows are images.
+    pictures: Option<&'a Arc<dyn Pictures>>,
     /// svmlight: where the indices of all files count from.
     index_base: Option<u32>,
 }
@@ -270,6 +270,11 @@ impl Gather<'_> {
         })
     }
 
+    /// Whether nobody may see the labels of a split yet.
+    fn is_sealed(&self, name: &str) -> bool {
+        self.sealed && matches!(name, "unlabelled" | "test")
+    }
+
     /// Leaves out images that cannot be read, where the recipe says so; else they stop it.
     fn without_broken(
         &self,
@@ -283,11 +288,7 @@ impl Gather<'_> {
         }
         let (some, all) = (broken.len(), side.rows.len());
         let title = format!("{some} of {all} images of `{}` cannot be read", side.name);
-        let written = match side.name.starts_with("source") {
-            true => self.source.unwrap_or(self.target),
-            false => self.target,
-        };
-        if !written.skip_broken || some == all {
+        if !self.written(side.name).skip_broken || some == all {
             let mut error = self.keys.error(self.at(side.name), title);
             for (_, why) in broken.iter().take(LISTED) {
                 error = error.note(why.clone());
@@ -322,7 +323,7 @@ impl Gather<'_> {
             let others: Vec<audit::Others<'_>> = parts
                 .iter()
                 .skip(i + 1)
-                .filter(|other| !(self.sealed && i == 0 && other.name == "test"))
+                .filter(|other| !(part.name == "unlabelled" && other.name == "test"))
                 .filter_map(|other| {
                     Some(audit::Others {
                         name: other.name,
@@ -336,11 +337,6 @@ impl Gather<'_> {
             );
         }
         Ok(found)
-    }
-
-    /// Whether nobody may see the labels of a split yet.
-    fn is_sealed(&self, name: &str) -> bool {
-        self.sealed && matches!(name, "unlabelled" | "test")
     }
 
     /// No two splits hold the same rows.

@@ -100,8 +100,7 @@ pub(super) fn open(
                 Form::Images => referred(table, columns.input, &file.blob),
                 _ => table,
             });
-        let rows = rows.collect();
-        let rows = noted(keys, &here, Rows::new(rows))?;
+        let rows = noted(keys, &here, Rows::new(rows.collect()))?;
         if rows.is_empty() {
             keys.error(here, format!("`{split}` has no rows"));
             return None;

@@ -140,9 +140,9 @@ impl Written {
             domain,
             limit,
             per_class,
+            split: Split::read(&keys.table("split"), main),
             skip_broken,
             scene_size,
-            split: Split::read(&keys.table("split"), main),
         }
     }
 

@@ -7,13 +7,13 @@ use serde_json::{Map, Value};
 
 use super::Card;
 use super::open::{card, tasks, weights};
-use crate::data::Prepare;
+use crate::data::{Prepare, View};
 use crate::model::Model;
 use crate::nn::{NormMode, Scope, Stage, Store, Weights};
 use crate::registry::Registry;
 use crate::run::Directory;
-use crate::strategy::{Defaults, Objective};
-use crate::task::{Encoder, Export, Finished, SourceTask};
+use crate::strategy::Defaults;
+use crate::task::{Encoder, Export, Finished, Pretext, PretextLoss, SourceTask};
 use crate::{Error, Result};
 
 /// The model of a finished run (`source.run`).
@@ -80,13 +80,17 @@ impl FinishedRun {
 fn digest(folder: &Path) -> Result<String> {
     use sha2::Digest;
     let mut sha = sha2::Sha256::new();
-    for file in ["model.safetensors", super::MORE, super::FILE] {
-        let path = folder.join(file);
-        match std::fs::read(&path) {
-            Ok(bytes) => sha.update(&bytes),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(Error::io(&path)(e)),
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
+        let path = entry.map_err(Error::io(folder))?.path();
+        let weights = path.extension().is_some_and(|e| e == "safetensors");
+        if weights || path.file_name().is_some_and(|n| n == super::FILE) {
+            files.push(path);
         }
+    }
+    files.sort();
+    for path in files {
+        sha.update(std::fs::read(&path).map_err(Error::io(&path))?);
         sha.update([0]);
     }
     Ok(format!("run {}", crate::hex(&sha.finalize())))
@@ -213,8 +217,12 @@ impl SourceTask for FinishedRun {
         self.inner.head_init()
     }
 
-    fn pretext(&self, name: &str) -> Option<Box<dyn Objective>> {
-        self.inner.pretext(name)
+    fn pretext(&self, name: &str, scope: &Scope<'_>) -> Result<Option<Pretext>> {
+        self.inner.pretext(name, scope)
+    }
+
+    fn pretext_loss(&self, name: &str) -> Option<(View, PretextLoss)> {
+        self.inner.pretext_loss(name)
     }
 
     fn export(&self, model: &Model, store: &Store, labels: &[String], to: &Path) -> Result<Export> {

@@ -21,7 +21,11 @@ fn picture(class: usize, seed: usize) -> Vec<u8> {
             let along = if class == 0 { y } else { x };
             let on = (along + seed) % 8 < 4;
             let shade = ((seed * 37 + x * (seed % 5) + y * (seed % 3)) % 90) as u8;
-            out.extend(if on { [200 - shade, 60, shade] } else { [30, shade, 180] });
+            out.extend(if on {
+                [200 - shade, 60, shade]
+            } else {
+                [30, shade, 180]
+            });
         }
     }
     out
@@ -81,16 +85,30 @@ fn a_folder_of_images_is_learned_shown_and_predicted() {
     let id = predictions[0]["id"].as_str().expect("an id");
     assert!(id.starts_with("lying/") && id.ends_with(".bmp"), "{id}");
     let report = text("report.html");
-    assert!(report.contains("src=\"data:image/jpeg;base64,/9j/"), "no image in it");
+    assert!(
+        report.contains("src=\"data:image/jpeg;base64,/9j/"),
+        "no image in it"
+    );
     assert!(report.len() < 600_000, "{}", report.len());
 
     // One image, several, a folder, a pattern, paths on standard input.
     let one = bench
-        .tlkit(&["predict", "photos", "photos/lying/00.bmp", "--format", "jsonl", "--top", "1"])
+        .tlkit(&[
+            "predict",
+            "photos",
+            "photos/lying/00.bmp",
+            "--format",
+            "jsonl",
+            "--top",
+            "1",
+        ])
         .code(0);
     let one = lines(&one.out);
     assert_eq!(one[0]["id"], "photos/lying/00.bmp");
-    assert_eq!(one[0]["probabilities"].as_object().map(|o| o.len()), Some(1));
+    assert_eq!(
+        one[0]["probabilities"].as_object().map(|o| o.len()),
+        Some(1)
+    );
     let count = |arguments: &[&str]| {
         let all = [&["predict", "photos", "--format", "jsonl"], arguments].concat();
         lines(&bench.tlkit(&all).code(0).out).len()
@@ -110,7 +128,9 @@ fn a_folder_of_images_is_learned_shown_and_predicted() {
     refused(&["photos/note.jpg"], "photos/note.jpg: not an image: text");
     // With labels: the folder that it was trained on, which is said.
     std::fs::remove_file(bench.path("photos/note.jpg")).expect("there");
-    let judged = bench.tlkit(&["evaluate", "photos", "photos", "--json"]).code(0);
+    let judged = bench
+        .tlkit(&["evaluate", "photos", "photos", "--json"])
+        .code(0);
     let judged: Value = serde_json::from_str(&judged.out).expect("JSON");
     assert_eq!(judged["metrics"]["n"], 40);
 }
@@ -128,11 +148,21 @@ fn what_cannot_be_read_is_named_before_anything_is_trained() {
         assert!(ended.err.contains(words), "{}\nhas no: {words}", ended.err);
     }
     let skipped = bench
-        .tlkit(&["run", "photos.toml", "--set", "target.skip_broken=true", "--dry-run"])
+        .tlkit(&[
+            "run",
+            "photos.toml",
+            "--set",
+            "target.skip_broken=true",
+            "--dry-run",
+        ])
         .code(0);
     assert!(
-        skipped.err.contains("1 image of train cannot be read and is left out")
-            || skipped.out.contains("1 image of train cannot be read and is left out"),
+        skipped
+            .err
+            .contains("1 image of train cannot be read and is left out")
+            || skipped
+                .out
+                .contains("1 image of train cannot be read and is left out"),
         "{}{}",
         skipped.out,
         skipped.err

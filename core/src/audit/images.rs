@@ -161,8 +161,8 @@ pub(crate) fn single(side: &Side<'_>) -> Result<Option<Finding>> {
     side.find("single", Level::Warning, &rows, words).map(Some)
 }
 
-/// How large the images are, and how many of them are grey; a warning where some are too small to show anything.
-pub(crate) fn looks(side: &Side<'_>, looks: &[Look]) -> Result<Vec<Finding>> {
+/// How large the images are, and how many of them are grey, of the rows to learn from (`main`); a warning where some are too small to show anything.
+pub(crate) fn looks(side: &Side<'_>, looks: &[Look], main: bool) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
     let short = |l: &Look| l.width.min(l.height);
     let small: Vec<u32> = (0u32..)
@@ -200,9 +200,11 @@ pub(crate) fn looks(side: &Side<'_>, looks: &[Look]) -> Result<Vec<Finding>> {
         };
         words.push_str(&format!("; {share}"));
     }
-    let mut size = side.find("size", Level::Note, &[], words)?;
-    size.count = looks.len();
-    found.push(size);
+    if main {
+        let mut size = side.find("size", Level::Note, &[], words)?;
+        size.count = looks.len();
+        found.push(size);
+    }
     if !small.is_empty() {
         let words = format!(
             "{} of {} {} fewer than {SMALL} pixels on a side",

@@ -533,7 +533,11 @@ impl Gather<'_> {
             found.extend(audit::balance(side)?);
             if let Some(looks) = &part.scanned.looks {
                 found.extend(audit::single(side)?);
-                found.extend(audit::looks(side, looks)?);
+                found.extend(audit::looks(
+                    side,
+                    looks,
+                    part.name == self.written.files[0].0,
+                )?);
             }
             Ok(found)
         })

@@ -18,7 +18,7 @@ pub use feed::{Cursor, Feed, From, Loaded, Sampler};
 pub(crate) use feed::{OTHER, SHARE};
 pub use keys::{DataKeys, Form, open_rows, open_tables};
 pub use labels::{Domain, Labels, Reading, Sealed};
-pub use pictures::{Images, Look, Pictures};
+pub use pictures::{Images, Likeness, Look, Pictures};
 pub use resolve::{Blob, Found, Resolve, note_unresolved};
 pub use row_form::{Found as FoundRows, Named, RowForm};
 pub use split::{Fold, Split, grouped, per_class, stratified};

@@ -14,7 +14,7 @@ use crate::Result;
 use crate::audit::{self, Audit, Counts, Fill, Finding, Key, Overlap, Side};
 use crate::data::columns::{Rows, class_names, index};
 use crate::data::split::{Fold, Split, grouped, per_class, stratified};
-use crate::data::{Labels, Pictures, Samples};
+use crate::data::{Labels, Likeness, Pictures, Samples};
 use crate::recipe::{At, Keys};
 use crate::registry::Context;
 
@@ -229,7 +229,7 @@ impl Gather<'_> {
         let Some(pictures) = self.pictures else {
             return Ok(Vec::new());
         };
-        let near = pictures.near();
+        let near = |a: &Likeness, b: &Likeness| pictures.near(a, b);
         let mut found = Vec::new();
         for (i, part) in parts.iter().enumerate() {
             let Some(looks) = &part.scanned.looks else {
@@ -249,7 +249,7 @@ impl Gather<'_> {
                 })
                 .collect();
             found.extend(
-                self.with_side(part, |side| audit::near_copies(side, looks, &others, near))?,
+                self.with_side(part, |side| audit::near_copies(side, looks, &others, &near))?,
             );
         }
         Ok(found)

@@ -7,6 +7,8 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("tlkit-recipe", &[] as &[&str]),
         ("tlkit-image", &[]),
         ("tlkit-ops", &[]),
+        ("tlkit-abi", &[]),
+        ("tlkit-plugin", &["tlkit-abi"]),
         ("tlkit-core", &["tlkit-recipe", "tlkit-ops"]),
         ("tlkit-report", &[]),
         ("tlkit-hub", &["tlkit-core"]),

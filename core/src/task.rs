@@ -1,17 +1,17 @@
 //! Source task and target task: what is known already, and what is to be learned.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::Tensor;
 
 use crate::Result;
 use crate::audit::Audit;
-use crate::data::{Domain, Labels, Prepare, Reading, RowForm};
+use crate::data::{Domain, Labels, Prepare, Reading, RowForm, View};
 use crate::model::Model;
 use crate::nn::{Batch, NormMode, Scope, Stage, Store, Weights};
 use crate::recipe::Keys;
-use crate::strategy::{Defaults, Objective};
+use crate::strategy::Defaults;
 
 /// The part that is carried over: inputs to features, in ordered stages from input to output.
 pub trait Encoder: Send + Sync {
@@ -49,7 +49,7 @@ pub trait SourceTask: Send + Sync {
     }
     /// How batch norm behaves in this family where nothing else is said, `fresh` for weights that start from nothing; `None` where the network has
     /// none.
-    fn batch_norm(&self, _fresh: bool) -> Option<NormMode> {
+    fn norm_mode(&self, _fresh: bool) -> Option<NormMode> {
         None
     }
     /// The shape of an example's output before pooling, `[7, 7, 512]`; `None` where it differs from input to input.
@@ -91,12 +91,21 @@ pub trait SourceTask: Send + Sync {
     fn head_init(&self) -> f64 {
         0.02
     }
-    /// The labelled source domain, for transductive runs.
-    fn domain(&self, _: &Reading) -> Result<Option<Domain<Labels>>> {
+    /// The trained model that this source is, where it is one (`source.run`): its weights are put in by name, head and all.
+    fn finished(&self) -> Option<&Finished> {
+        None
+    }
+    /// A further task of this family by name (`mlm`), so that a strategy never names a plugin: its head on the encoder that was made under
+    /// the scope `model`, in a scope of its own.
+    fn pretext(&self, _name: &str, _scope: &Scope<'_>) -> Result<Option<Pretext>> {
         Ok(None)
     }
-    /// A further objective of this family by name (`mlm`), so that a strategy never names a plugin.
-    fn pretext(&self, _name: &str) -> Option<Box<dyn Objective>> {
+    /// Whether the network has batch norm whose statistics mean something: what `adabn` and `tent` change.
+    fn batch_norm(&self) -> bool {
+        self.norm_mode(false).is_some()
+    }
+    /// The view of the inputs that such a task is learned on, and its loss; `None` where this family does not have it.
+    fn pretext_loss(&self, _name: &str) -> Option<(View, PretextLoss)> {
         None
     }
     /// Writes the model in the layout that other libraries of this family read.
@@ -123,6 +132,26 @@ pub trait SourceTask: Send + Sync {
     }
     /// What identifies the weights it starts from: a digest, part of a run's identity.
     fn digest(&self) -> String;
+}
+
+/// A further task of a source's family.
+pub struct Pretext {
+    /// On the encoder.
+    pub head: Head,
+}
+
+/// The loss of logits `(targets, ..)` at what a batch brings of its own.
+pub type PretextLoss = Arc<dyn Fn(&Tensor, &Batch) -> Result<Tensor> + Send + Sync>;
+
+/// A trained model as a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Its folder, `model/` of a run.
+    pub folder: PathBuf,
+    /// Whether its head was made for an encoder that does not train.
+    pub frozen: bool,
+    /// Its stages, input to output.
+    pub stages: Vec<String>,
 }
 
 /// Whether others can load what was exported.
@@ -153,7 +182,7 @@ pub enum Scoring {
 
 /// What is wanted: data, head, loss, metrics.
 pub trait TargetTask: Send + Sync {
-    /// A split's inputs and labels: `train`, `unlabelled`, `validation`, `test`. Core audits and seals.
+    /// A split's inputs and labels, by the names of [`crate::data::DataKeys::target`]. Core audits and seals.
     fn domain(&self, split: &str, _: &Reading) -> Result<Option<Domain<Labels>>>;
     /// What a row is made of, so that the trained model can be given others. `None` where rows of a file are not what it takes.
     fn row_form(&self) -> Result<Option<RowForm>> {
@@ -193,7 +222,7 @@ pub trait TargetTask: Send + Sync {
         None
     }
     /// The view of the inputs that is trained on.
-    fn view(&self) -> crate::data::View {
-        crate::data::View::Plain
+    fn view(&self) -> View {
+        View::Plain
     }
 }

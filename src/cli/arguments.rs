@@ -44,6 +44,8 @@ pub enum Verb {
     Validate(Validate),
     /// Prints the complete recipe: every default, and where it comes from.
     Explain(Explain),
+    /// Says what a run will take, time, memory and disk, from a few measured steps.
+    Plan(Plan),
     /// Says which of several sources to carry over, from features and labels, without training.
     Rank(Rank),
     /// Runs an experiment (a table of runs), or compares runs: differences, how sure they are, and a verdict.
@@ -405,6 +407,26 @@ pub struct Explain {
     /// The model instead: stages, shapes, parameters, what trains.
     #[arg(long)]
     pub summary: bool,
+}
+
+/// `tlkit plan`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tlkit plan my.toml
+  tlkit plan my.toml --set train.batch_size=64")]
+pub struct Plan {
+    /// The recipe.
+    ///
+    /// It is run in small: a few rows of each split, the shortest and the longest among them, two epochs of three batches. What
+    /// that took is scaled to the whole by the tokens that each part works through. Nothing is kept; features that are cached
+    /// already make the run faster than said, and so does early stopping.
+    pub recipe: PathBuf,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Every number as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `tlkit rank`.

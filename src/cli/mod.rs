@@ -15,6 +15,7 @@ mod init;
 mod output;
 mod parts;
 mod place;
+mod plan;
 mod predict;
 mod progress;
 mod rank;
@@ -61,6 +62,7 @@ fn dispatch(verb: Verb) -> Result<(), Failure> {
         Verb::Evaluate(e) => evaluate::evaluate(&e),
         Verb::Validate(v) => recipe::validate(&v),
         Verb::Explain(e) => recipe::explain(&e),
+        Verb::Plan(p) => plan::plan(&p),
         Verb::Rank(r) => rank::rank(&r),
         Verb::Compare(c) => compare::compare(&c),
         Verb::Import(i) => import::import(&i),

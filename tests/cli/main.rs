@@ -5,6 +5,7 @@
 //! - `resume.rs`: Ctrl-C, SIGKILL, and going on with the same bits
 //! - `compare.rs`: experiments, comparisons, gates, imports
 //! - `folds.rs`, `tune.rs`: runs that have parts: cross-validation, grids
+//! - `plan.rs`: what a run will take, before it runs
 //! - `place.rs`: run directories, and what is refused
 //! - `predict.rs`, `evaluate.rs`: a finished run's model on other rows
 //! - `images.rs`: photographs, from a folder to a report
@@ -20,6 +21,7 @@ mod folds;
 mod images;
 mod init;
 mod place;
+mod plan;
 mod predict;
 mod report;
 mod resume;

@@ -3,7 +3,9 @@
 mod evaluate;
 mod optimizer;
 mod read;
+mod select;
 mod train;
+mod transductive;
 mod tune;
 
 use std::path::Path;
@@ -18,7 +20,7 @@ use crate::model::MapKinds;
 use crate::nn::NormMode;
 use crate::recipe::{Report, Written};
 use crate::registry::{Kind, Registry};
-use crate::run::Given;
+use crate::run::{Given, Picks};
 use crate::strategy::{Settings, Strategy};
 use crate::task::{SourceTask, TargetTask};
 
@@ -72,6 +74,8 @@ pub struct Checked {
     /// The same of [`Checked::replayable`].
     pub located: serde_json::Value,
     audited: OnceLock<Audit>,
+    /// Only these rows are there: a run in small, to know what the whole takes.
+    pub(crate) small: Option<Arc<Picks>>,
 }
 
 impl Checked {
@@ -185,7 +189,8 @@ fn tune_needs_validation(root: &crate::recipe::Keys, c: &Checked) {
 
 /// A path or data value of a recipe in `folder`, for a copy of it elsewhere.
 fn absolute(name: &str, folder: &Path) -> String {
-    if name.starts_with("builtin:") || name.starts_with("hf:") {
+    // `target.test = "unlabelled"` is no path.
+    if name.starts_with("builtin:") || name.starts_with("hf:") || name == "unlabelled" {
         return name.to_string();
     }
     let path = folder.join(name);

@@ -25,7 +25,8 @@ pub enum From {
     Target,
     /// The inputs that are tested on, without labels.
     TargetTest,
-    /// The inputs of the rows that decide which epoch is kept, where an objective scores them itself. No feed draws from them.
+    /// The inputs of the rows that decide which epoch is kept, where an objective scores them itself; in a transductive run labelled rows of the
+    /// source that are not learned from. No feed draws from them.
     Validation,
 }
 
@@ -171,6 +172,17 @@ impl Loaded {
             0 => Ok(self.example(row)?.length()),
             known => Ok(known as usize - 1),
         }
+    }
+
+    /// The tokens that some rows hold, and those that they take as one batch: all as long as the longest.
+    pub(crate) fn tokens(&self, rows: &[u32]) -> Result<(u64, u64)> {
+        let (mut own, mut longest) = (0, 0);
+        for &row in rows {
+            let length = self.length(row)? as u64;
+            own += length;
+            longest = longest.max(length);
+        }
+        Ok((own, longest * rows.len() as u64))
     }
 
     /// Learns every row's length, on all threads, and keeps what is prepared on the way. (Rows are independent, so the number

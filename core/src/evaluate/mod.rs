@@ -19,7 +19,7 @@ use crate::task::{Scoring, TargetTask};
 use crate::train::{EVALUATION_BATCH, Observer, predict};
 use crate::{Error, Result};
 
-pub use beside::{Beside, Worth, beside, words};
+pub use beside::{Beside, Worth, before, beside, words};
 
 /// Scores on one set of rows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -137,6 +137,32 @@ pub fn judged(
     }
 }
 
+/// Scores a model on labelled rows with all detail, at a temperature that other rows gave.
+pub fn scored(
+    model: &Model,
+    rows: &Loaded,
+    target: &dyn TargetTask,
+    store: &Store,
+    observer: &dyn Observer,
+    judge: &Judge,
+    temperature: Option<f64>,
+) -> Result<Scores> {
+    match target.scoring() {
+        Scoring::Classes(names) => {
+            let logits = logits(model, rows, store, observer)?;
+            Ok(Scores::Classes(Classification::judged(
+                &logits,
+                &labels(rows)?.classes,
+                &names,
+                temperature,
+                judge,
+            )))
+        }
+        Scoring::Tokens => tokens(model, rows, target, store),
+        Scoring::Vectors => Err(Error::msg("vectors have no score")),
+    }
+}
+
 /// Opens the seal of the test rows, once the selection is final, and scores them. `temperature` is what validation rows gave.
 pub fn test(
     model: &Model,
@@ -178,6 +204,16 @@ pub fn test(
         })
         .collect::<Result<_>>()?;
     Ok((scores, predictions))
+}
+
+/// Opens the seal of the test rows before the selection is final: the run is an oracle's, and marked.
+pub(crate) fn opened(domain: &Domain<Sealed<Labels>>, prepare: Arc<dyn Prepare>) -> Loaded {
+    let open = Domain {
+        name: domain.name.clone(),
+        inputs: domain.inputs.clone(),
+        labels: domain.labels.open(&Reading::new()).clone(),
+    };
+    Loaded::labelled(&open, prepare)
 }
 
 /// The probabilities of every row, by class.

@@ -7,9 +7,11 @@ use serde::Serialize;
 use crate::Result;
 use crate::audit::Audit;
 use crate::check::Checked;
-use crate::data::{Domain, Input, Labels, Reading, Samples, Sealed};
+use crate::data::{Domain, Input, Labels, Pick, Reading, Samples, Sealed};
+use crate::random::Stream;
 use crate::registry::Kind;
-use crate::strategy::TargetData;
+use crate::run::Picks;
+use crate::strategy::{Selection, TargetData};
 use crate::task::Scoring;
 
 /// What a checked recipe works on, for a header.
@@ -30,10 +32,16 @@ pub fn overview(c: &Checked) -> Result<Overview> {
     if let Some(d) = &given.source {
         rows.push(("source", d.name.clone(), d.inputs.len()));
     }
+    if let Some(d) = &given.source_validation {
+        rows.push(("source-validation", d.name.clone(), d.inputs.len()));
+    }
     match &given.target {
         TargetData::Labelled(d) => rows.push(("train", d.name.clone(), d.inputs.len())),
         TargetData::Unlabelled(d) => rows.push(("unlabelled", d.name.clone(), d.inputs.len())),
         TargetData::None => {}
+    }
+    if let Some(d) = &given.watched {
+        rows.push(("held out", d.name.clone(), d.inputs.len()));
     }
     if let Some(d) = &given.validation {
         rows.push(("validation", d.name.clone(), d.inputs.len()));
@@ -84,6 +92,10 @@ pub fn test_rows(c: &Checked) -> Result<Option<Vec<String>>> {
 pub(crate) struct Given {
     pub target: TargetData,
     pub source: Option<Domain<Labels>>,
+    /// Labelled rows of the source that are not learned from.
+    pub source_validation: Option<Domain<Labels>>,
+    /// Target rows that are not adapted on, for a selector to look at; none where there are too few rows to set some aside.
+    pub watched: Option<Domain<()>>,
     pub validation: Option<Domain<Labels>>,
     pub test: Option<Domain<Sealed<Labels>>>,
 }
@@ -92,6 +104,7 @@ impl Given {
     /// The inputs of every domain that weights are learned from.
     pub fn learned_from(&self) -> Vec<&dyn Samples> {
         let source = self.source.as_ref().map(|d| d.inputs.as_ref());
+        // (What is held out for the selector has decided the epoch and no weight.)
         let target = match &self.target {
             TargetData::Labelled(d) => Some(d.inputs.as_ref()),
             TargetData::Unlabelled(d) => Some(d.inputs.as_ref()),
@@ -108,36 +121,96 @@ impl Given {
             (None, TargetData::Unlabelled(d)) => d.unlabelled(),
             (None, TargetData::None) => return None,
         };
-        let first = First(all.inputs.clone());
-        Some(Domain {
-            inputs: Arc::new(first),
-            ..all
-        })
+        Some(all.first(PROBE))
     }
 
     pub fn read(c: &Checked) -> Result<Self> {
         let reading = Reading::new();
+        let needs = c.strategy.needs();
+        let transductive = c.kind == Kind::Transductive;
+        let mut watched = None;
         let target = match c.kind {
             Kind::Inductive => c
                 .target
                 .domain("train", &reading)?
                 .map_or(TargetData::None, TargetData::Labelled),
-            Kind::Transductive => c
+            // An oracle's ceiling, marked as one.
+            Kind::Transductive if needs.target_labels => c
                 .target
-                .domain("unlabelled", &reading)?
-                .map_or(TargetData::None, |d| TargetData::Unlabelled(d.seal())),
+                .domain("target-labels", &reading)?
+                .map_or(TargetData::None, TargetData::Labelled),
+            Kind::Transductive => match c.target.domain("unlabelled", &reading)? {
+                None => TargetData::None,
+                Some(all) => {
+                    let rows = all.inputs.len();
+                    let aside = rows / HELD_OUT;
+                    let chooses = matches!(c.settings.select, Selection::LabelFree(_));
+                    match chooses && aside >= LEAST_HELD_OUT {
+                        false => TargetData::Unlabelled(all.seal()),
+                        true => {
+                            // Not by the run's seed: all seeds of an experiment adapt on the same rows.
+                            let order = Stream::new(0).purpose("held out").permutation(rows);
+                            let (out, kept) = order.split_at(aside);
+                            let sorted = |rows: &[u32]| {
+                                let mut rows = rows.to_vec();
+                                rows.sort_unstable();
+                                rows
+                            };
+                            watched = Some(all.unlabelled().picked(&sorted(out)));
+                            TargetData::Unlabelled(all.seal().picked(&sorted(kept)))
+                        }
+                    }
+                }
+            },
         };
-        Ok(Given {
+        let of_source = |split: &str| match transductive {
+            true => c.target.domain(split, &reading),
+            false => Ok(None),
+        };
+        let (source, source_validation) = match needs.closed_form {
+            true => (of_source("source-all")?, None),
+            false => (of_source("source")?, of_source("source-validation")?),
+        };
+        let all = Given {
             target,
-            source: c.source.domain(&reading)?,
+            source,
+            source_validation,
+            watched,
             validation: c.target.domain("validation", &reading)?,
             test: c.target.domain("test", &reading)?.map(Domain::seal),
+        };
+        Ok(match &c.small {
+            Some(picks) => all.small(picks),
+            None => all,
         })
+    }
+
+    /// Few rows of everything: what is not picked from is cut short.
+    fn small(self, picks: &Picks) -> Self {
+        fn few<L: Pick>(rows: &Option<Vec<u32>>, domain: Domain<L>) -> Domain<L> {
+            match rows {
+                Some(rows) => domain.picked(rows),
+                None => domain.first(Picks::OTHERS),
+            }
+        }
+        Given {
+            target: match self.target {
+                TargetData::Labelled(d) => TargetData::Labelled(few(&picks.target, d)),
+                TargetData::Unlabelled(d) => TargetData::Unlabelled(few(&picks.target, d)),
+                TargetData::None => TargetData::None,
+            },
+            source: self.source.map(|d| few(&picks.source, d)),
+            source_validation: self.source_validation.map(|d| few(&None, d)),
+            watched: self.watched.map(|d| few(&None, d)),
+            validation: self.validation.map(|d| few(&picks.validation, d)),
+            test: self.test.map(|d| few(&picks.test, d)),
+        }
     }
 
     /// The target's inputs by split.
     pub fn inputs(&self) -> Vec<(&'static str, Arc<dyn Samples>)> {
         let mut all = Vec::new();
+        all.extend(self.source.iter().map(|d| ("source", d.inputs.clone())));
         match &self.target {
             TargetData::Labelled(d) => all.push(("train", d.inputs.clone())),
             TargetData::Unlabelled(d) => all.push(("unlabelled", d.inputs.clone())),
@@ -153,19 +226,9 @@ impl Given {
     }
 }
 
-/// The first rows of a domain.
-struct First(Arc<dyn Samples>);
-
-impl Samples for First {
-    fn len(&self) -> usize {
-        self.0.len().min(8)
-    }
-
-    fn id(&self, row: usize) -> String {
-        self.0.id(row)
-    }
-
-    fn input(&self, row: usize) -> Result<Input<'_>> {
-        self.0.input(row)
-    }
-}
+/// Rows of a probe.
+const PROBE: usize = 8;
+/// One row of so many is held out of the adaptation, for the selector.
+const HELD_OUT: usize = 10;
+/// Where that gives fewer rows, the selector looks at those that are adapted on: a score of a handful of rows is noise.
+const LEAST_HELD_OUT: usize = 50;

@@ -13,6 +13,8 @@ use crate::audit::Audit;
 use crate::check::Checked;
 use crate::evaluate::{Beside, Scores, Worth};
 use crate::nn::Store;
+use crate::registry::Kind;
+use crate::strategy::Selection;
 use crate::task::Export;
 use crate::train::Outcome;
 
@@ -54,7 +56,10 @@ pub struct RunResult {
     /// What stands beside the test scores.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub baselines: Vec<Beside>,
-    /// The result against the best of them.
+    /// The source model before it was adapted, on the same test rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<serde_json::Value>,
+    /// The result against the best of them; of an adaptation, against the source model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worth: Option<Worth>,
     /// The grid that this run was chosen from.
@@ -113,6 +118,7 @@ impl Identity {
 pub(super) struct Scored {
     pub metrics: BTreeMap<&'static str, Scores>,
     pub baselines: Vec<Beside>,
+    pub baseline: Option<serde_json::Value>,
     pub worth: Option<Worth>,
     pub labels: Vec<String>,
     pub layers: Vec<Layer>,
@@ -139,12 +145,7 @@ pub(super) fn result(
     if let Err(why) = reloads {
         model["reloads_why"] = why.as_str().into();
     }
-    let selection = match &outcome.chosen {
-        Some(best) => {
-            serde_json::json!({ "by": "validation", "epoch": best.epoch, "oracle": false })
-        }
-        None => serde_json::json!({ "by": "last", "epoch": null, "oracle": false }),
-    };
+    let selection = selection(c, outcome);
     Ok(RunResult {
         format: 1,
         recipe: around.name.clone(),
@@ -167,6 +168,7 @@ pub(super) fn result(
         metrics: scored.metrics,
         audit: c.audit()?.clone(),
         baselines: scored.baselines,
+        baseline: scored.baseline,
         worth: scored.worth,
         tuned: part.tuned.clone(),
         fits: outcome.fits.clone(),
@@ -176,6 +178,39 @@ pub(super) fn result(
         steps: outcome.steps,
         layers: scored.layers,
     })
+}
+
+/// By what the epoch was chosen, and whether that saw the target's labels.
+fn selection(c: &Checked, outcome: &Outcome) -> serde_json::Value {
+    if c.kind == Kind::Inductive {
+        return match &outcome.chosen {
+            Some(best) => {
+                serde_json::json!({ "by": "validation", "epoch": best.epoch, "oracle": false })
+            }
+            None => serde_json::json!({ "by": "last", "epoch": null, "oracle": false }),
+        };
+    }
+    let by = &c.settings.select;
+    let rows = |split: &str| c.target.domain(split, &crate::data::Reading::new());
+    let name = match by {
+        Selection::TargetValidation => {
+            let n = rows("validation").ok().flatten();
+            format!("target validation ({})", n.map_or(0, |d| d.inputs.len()))
+        }
+        other => other.name().to_string(),
+    };
+    // The epoch of the source phase is not what was chosen.
+    let epoch = outcome.chosen.filter(|_| *by != Selection::Last);
+    let mut selection = serde_json::json!({
+        "by": name,
+        "epoch": epoch.map(|b| b.epoch),
+        "oracle": *by == Selection::Oracle || c.strategy.needs().target_labels,
+    });
+    if matches!(by, Selection::LabelFree(_)) {
+        selection["collapsed_epochs"] = outcome.collapsed.clone().into();
+        selection["without_labels"] = outcome.signs.clone().into();
+    }
+    selection
 }
 
 /// A hash of every parameter's bits, by name in order.

@@ -16,6 +16,7 @@ use crate::data::Loaded;
 use crate::model::MapKinds;
 use crate::nn::{Select, Store};
 use crate::random::Stream;
+use crate::select::{LabelFree, Look};
 use crate::strategy::{Phase, State, Transfer};
 use crate::{Error, Result};
 
@@ -27,8 +28,16 @@ pub struct Job<'a> {
     pub seed: u64,
     /// The domains that training may look at.
     pub domains: Domains,
-    /// Labelled rows that decide.
+    /// Labelled rows that each epoch is scored on, and that decide where nothing else does.
     pub validation: Option<Loaded>,
+    /// What the curves call them: `validation`, or `source` where they are of the source domain.
+    pub validated: &'static str,
+    /// Transductive: what decides which epoch of an adaptation is kept.
+    pub deciding: Option<Deciding>,
+    /// Whether the model knows the task before the first phase, so that it is a candidate itself.
+    pub trained: bool,
+    /// Whether what the source model says of the test inputs is to be kept, to compare the adaptation with.
+    pub before: bool,
     /// Hears what happens.
     pub observer: &'a dyn Observer,
     /// Asks to stop.
@@ -47,6 +56,23 @@ pub struct Job<'a> {
     pub cache: Option<Cache>,
 }
 
+/// What decides which epoch of an adaptation is kept.
+// There is one of it in a run.
+#[allow(clippy::large_enum_variant)]
+pub enum Deciding {
+    /// Labelled target rows: an explicit choice, or an oracle's.
+    Labelled(Loaded),
+    /// A score that looks at no label of the target.
+    LabelFree {
+        /// Which.
+        by: LabelFree,
+        /// What the method brings down itself.
+        minimises: Vec<LabelFree>,
+        /// The rows that it looks at.
+        look: Box<Look>,
+    },
+}
+
 /// What came of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
@@ -58,10 +84,18 @@ pub struct Outcome {
     pub seconds: f64,
     /// What closed-form phases reported.
     pub fits: BTreeMap<String, f64>,
+    /// Epochs of the last phase that had collapsed, where a selector looked for it.
+    pub collapsed: Vec<u64>,
+    /// What can be said of the adaptation without labels of the target, where a selector looked.
+    pub signs: Option<String>,
+    /// What the source model said of the test inputs before it was adapted: logits `(rows, classes)`.
+    pub before: Option<Vec<Vec<f32>>>,
     /// Whether it went on from a checkpoint, and at which step.
     pub resumed_at: Option<u64>,
 }
 
+/// The tensor of a checkpoint that holds what the source model said of the test inputs.
+const SOURCE_SAYS: &str = "source_says";
 /// How often a checkpoint is written when the recipe does not say.
 const INTERVAL: Duration = Duration::from_secs(30);
 
@@ -73,6 +107,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
             ..Position::default()
         },
         best: BTreeMap::new(),
+        source_says: None,
         started: Instant::now(),
         written: Instant::now(),
         before: 0.0,
@@ -95,6 +130,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
             .filter_map(|(k, t)| Some((k.strip_prefix("best/")?.to_string(), t.clone())))
             .collect();
         state.before = position.seconds;
+        state.source_says = tensors.get(SOURCE_SAYS).cloned();
         resumed_at = Some(position.total_steps);
         state.position = position;
         saved = tensors;
@@ -160,6 +196,8 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
             lines: state.position.lines,
             fits: std::mem::take(&mut state.position.fits),
             chosen: state.position.best.or(state.position.chosen),
+            collapsed: std::mem::take(&mut state.position.collapsed),
+            signs: state.position.signs.take(),
             ..Position::default()
         };
         state.best.clear();
@@ -170,6 +208,12 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
         steps: state.position.total_steps,
         seconds: state.seconds(),
         fits: state.position.fits,
+        collapsed: state.position.collapsed,
+        signs: state.position.signs,
+        before: match &state.source_says {
+            Some(t) => Some(t.to_vec2()?),
+            None => None,
+        },
         resumed_at,
     })
 }
@@ -179,6 +223,8 @@ pub(crate) struct Runner {
     pub position: Position,
     /// The weights of the best epoch of this phase.
     pub best: BTreeMap<String, Tensor>,
+    /// What the source model said of the test inputs.
+    pub source_says: Option<Tensor>,
     started: Instant,
     written: Instant,
     before: f64,
@@ -220,6 +266,9 @@ impl Runner {
         }
         for p in transfer.store.all() {
             tensors.insert(format!("param/{}", p.name()), p.detached());
+        }
+        if let Some(t) = &self.source_says {
+            tensors.insert(SOURCE_SAYS.to_string(), t.clone());
         }
         for (name, t) in &self.best {
             tensors.insert(format!("best/{name}"), t.clone());

@@ -12,7 +12,9 @@ use tlkit_core::data::{
 };
 use tlkit_core::metrics::Classification;
 use tlkit_core::model::{MapKinds, Model};
-use tlkit_core::nn::{Activation, Batch, Dense, Linear, Scope, Select, Stage, Store, Weights};
+use tlkit_core::nn::{
+    Activation, Batch, Dense, Linear, NormMode, Scope, Select, Stage, Store, Weights,
+};
 use tlkit_core::random::Stream;
 use tlkit_core::strategy::*;
 use tlkit_core::task::{Encoder, Export, Head, Scoring, SourceTask, TargetTask};
@@ -44,6 +46,8 @@ pub struct World {
     pub first: MakeStage,
     /// Kinds of map that checkpoints may hold.
     pub maps: MapKinds,
+    /// How batch norm behaves while training, where the first stage has one.
+    pub norm: NormMode,
 }
 
 impl World {
@@ -56,6 +60,7 @@ impl World {
             weights: None,
             first: |scope| dense(scope, "first", INPUTS, 16, Activation::Relu),
             maps: MapKinds::default(),
+            norm: NormMode::default(),
         }
     }
 
@@ -200,9 +205,6 @@ impl SourceTask for World {
         let stages = vec![dense(&scope, "classifier", WIDTH, 2, Activation::None)?];
         let names = vec!["left".into(), "right".into()];
         Ok(Some((Head { stages, pool: 0 }, names)))
-    }
-    fn domain(&self, _: &Reading) -> Result<Option<Domain<Labels>>> {
-        Ok(Some(self.source()))
     }
     fn export(&self, _: &Model, _: &Store, _: &[String], _: &std::path::Path) -> Result<Export> {
         Ok(Export::Ours {
@@ -355,11 +357,13 @@ pub fn train(world: &World, strategy: &dyn Strategy, setup: &Setup) -> Result<Tr
     let scope = store.scope("model");
     let encoder = world.encoder(&scope)?;
     let head = world.head(&scope, world, WIDTH, false)?;
+    let mut model = Model::new(encoder, head);
+    model.norm = world.norm;
     let mut transfer = Transfer {
         source: world,
         target: world,
         store: &store,
-        model: Model::new(encoder, head),
+        model,
         others: Default::default(),
         heads: Default::default(),
         classes: 2,
@@ -385,6 +389,10 @@ pub fn train(world: &World, strategy: &dyn Strategy, setup: &Setup) -> Result<Tr
             let rows = world.points("validation", 100, [0.0; 2]);
             Loaded::labelled(&rows, prepare.clone())
         }),
+        validated: "validation",
+        deciding: None,
+        trained: false,
+        before: false,
         observer: &observer,
         stop: Stop::default(),
         checkpoint: setup.dir.as_ref().map(|d| d.join("state.safetensors")),
@@ -411,6 +419,7 @@ pub fn train(world: &World, strategy: &dyn Strategy, setup: &Setup) -> Result<Tr
 fn settings(epochs: u64) -> Settings {
     Settings {
         until: Until::Epochs(epochs),
+        source_until: Until::Epochs(epochs),
         batch_size: 32,
         micro_batch: 32,
         learning_rate: 0.01,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tlkit_core::data::Prepare;
 use tlkit_core::model::Model;
-use tlkit_core::nn::{Activation, Scope, Stage, Store};
+use tlkit_core::nn::{Activation, NormMode, Scope, Stage, Store};
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::Defaults;
@@ -50,6 +50,11 @@ impl FeaturesSource {
             .default(0.0, "none")
             .help("share of each hidden layer's values dropped while training")
             .read();
+        let batch_norm = keys
+            .bool("batch_norm")
+            .default(false, "vectors of a few numbers need none")
+            .help("batch norm before each activation, which `adabn` and `tent` adapt")
+            .read();
         if cx.checkpoint.is_some() {
             keys.error(
                 keys.at("checkpoint"),
@@ -66,6 +71,7 @@ impl FeaturesSource {
             hidden: hidden.into_iter().map(|w| w as usize).collect(),
             activation: Activation::parse(&activation)?,
             dropout,
+            batch_norm,
         };
         Some(Box::new(FeaturesSource { shape }))
     }
@@ -129,6 +135,11 @@ impl SourceTask for FeaturesSource {
                 "`features` has nothing to pool; leave out `pooling = \"{name}\"`"
             ))),
         }
+    }
+
+    /// A network with fresh weights has no statistics to keep.
+    fn norm_mode(&self, _fresh: bool) -> Option<NormMode> {
+        self.shape.batch_norm.then_some(NormMode::Train)
     }
 
     /// As wide as the features ask for: logits of a new classifier have a deviation of about 1.

@@ -290,7 +290,7 @@ impl SourceTask for ImageSource {
         Some("an image")
     }
 
-    fn batch_norm(&self, fresh: bool) -> Option<NormMode> {
+    fn norm_mode(&self, fresh: bool) -> Option<NormMode> {
         let fresh = fresh || self.checkpoint.is_none();
         self.architecture.has_batch_norm().then_some(match fresh {
             true => NormMode::Train,

@@ -8,31 +8,31 @@ use tlkit_core::data::Named;
 use tlkit_core::run::Saved;
 
 const STRATEGIES: &[(&str, &str, &str, f64)] = &[
-    ("frozen", "method = \"feature-extraction\"", "", 0.8),
-    ("knn", "method = \"knn\"", "", 0.6),
+    ("frozen", "method = \"feature-extraction\"", "", 0.6),
+    ("knn", "method = \"knn\"", "", 0.5),
     (
         "fine-tune",
         "method = \"fine-tune\"",
         "epochs = 12\nlearning_rate = 0.01",
-        0.8,
+        0.6,
     ),
     (
         "norms-train",
         "method = \"fine-tune\"\nbatch_norm = \"train\"",
         "epochs = 12\nlearning_rate = 0.01",
-        0.8,
+        0.6,
     ),
     (
         "norms-adapt",
         "method = \"fine-tune\"\nbatch_norm = \"adapt\"",
         "epochs = 12\nlearning_rate = 0.01",
-        0.8,
+        0.6,
     ),
     (
         "from-layer3",
         "method = \"fine-tune\"\ntrain_from = \"layer3\"",
         "epochs = 12\nlearning_rate = 0.01",
-        0.7,
+        0.6,
     ),
     (
         "head-alone",
@@ -44,15 +44,15 @@ const STRATEGIES: &[(&str, &str, &str, f64)] = &[
         "gradual-unfreeze",
         "method = \"gradual-unfreeze\"\nbatch_norm = \"train\"",
         "epochs = 12\nlearning_rate = 0.02",
-        0.7,
+        0.6,
     ),
     (
         "l2-sp",
         "method = \"l2-sp\"",
         "epochs = 12\nlearning_rate = 0.01",
-        0.8,
+        0.6,
     ),
-    ("scratch", "method = \"from-scratch\"", "epochs = 4", 0.3),
+    ("scratch", "method = \"from-scratch\"", "epochs = 4", 0.2),
 ];
 
 #[test]
@@ -87,4 +87,19 @@ fn every_strategy_learns_and_its_model_comes_back() {
     for (name, accuracy, least) in reached {
         assert!(accuracy >= least, "{name}: {accuracy}");
     }
+}
+
+/// Cross-validation on images: each row is tested once, by a model that has not seen it.
+#[test]
+fn folds_of_images() {
+    let dir = folder();
+    source(dir.path());
+    let recipe = recipe("", "method = \"feature-extraction\"", "")
+        .replace("test = \"slants-test.drawn\"", "")
+        + "\n[evaluate]\nfolds = 3\nbaselines = []\n";
+    let ran = run(dir.path(), "folds", &recipe);
+    assert_eq!(ran.result["metrics"]["test"]["n"], 48);
+    let interval = &ran.result["metrics"]["test"]["accuracy_interval"];
+    println!("{:.3}, {interval}", ran.accuracy());
+    assert!(ran.accuracy() > 0.5, "{}", ran.accuracy());
 }

@@ -10,17 +10,25 @@
 //! [`Saved::open`] reads the header of the weights and then each tensor straight into its place; it opens no data and hashes nothing.
 
 mod open;
+mod source;
 mod write;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::data::RowForm;
+use crate::metrics::Judge;
 use crate::nn::NormMode;
 use crate::train::SavedMap;
 
 pub use open::Saved;
+pub(crate) use source::FinishedRun;
+pub(super) use source::take;
 pub(super) use write::{Reloads, write};
+
+fn usual_level() -> f64 {
+    Judge::default().level
+}
 
 /// The file.
 pub(crate) const FILE: &str = "tlkit.json";
@@ -70,4 +78,10 @@ pub(crate) struct Card {
     /// Maps of features, then those of logits.
     #[serde(default)]
     maps: Vec<SavedMap>,
+    /// What the logits are divided by before probabilities are taken at their word: fitted on the run's validation rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    /// How sure the run's intervals are.
+    #[serde(default = "usual_level")]
+    level: f64,
 }

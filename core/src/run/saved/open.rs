@@ -8,7 +8,8 @@ use candle_core::{DType, Device};
 use super::write::blob;
 use super::{Card, FILE, MORE};
 use crate::data::{Domain, Found, FoundRows, Labels, Loaded, Prepare, Resolve, RowForm, Samples};
-use crate::evaluate::{Scores, probabilities};
+use crate::evaluate::{self, Scores, probabilities};
+use crate::metrics::Judge;
 use crate::model::{MapKinds, Model};
 use crate::nn::{Stage, Store, Weights};
 use crate::recipe::Written;
@@ -31,6 +32,8 @@ pub struct Saved {
     prepare: Arc<dyn Prepare>,
     target: Box<dyn TargetTask>,
     store: Store,
+    temperature: Option<f64>,
+    judge: Judge,
 }
 
 /// Nothing but the folder itself.
@@ -61,29 +64,7 @@ impl Saved {
     /// tensors are missing.
     pub fn open(folder: &Path, registry: &Registry) -> Result<Saved> {
         let path = folder.join(FILE);
-        let bytes = std::fs::read(&path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Error::msg(format!(
-                "{} has no {FILE}, which tlkit needs to load a model; run the recipe again",
-                folder.display()
-            )),
-            _ => Error::io(&path)(e),
-        })?;
-        let card: Card = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::msg(format!("{}: {e}", path.display())))?;
-        if card.format != 1 {
-            return Err(Error::msg(format!(
-                "{}: format {}, and this tlkit reads format 1; use the version that wrote it, {}",
-                path.display(),
-                card.format,
-                card.version
-            )));
-        }
-        if let Some(why) = &card.refused {
-            return Err(Error::msg(format!(
-                "the model in {} cannot be loaded: {why}",
-                folder.display()
-            )));
-        }
+        let card = card(folder)?;
         let rows = card
             .rows
             .clone()
@@ -108,6 +89,11 @@ impl Saved {
             prepare,
             target,
             store,
+            temperature: card.temperature,
+            judge: Judge {
+                level: card.level,
+                ..Judge::default()
+            },
         })
     }
 
@@ -161,20 +147,55 @@ impl Saved {
         Ok(Loaded::labelled(&domain, self.prepare.clone()))
     }
 
-    /// Scores the model on labelled rows, as a run scores its test rows.
+    /// Scores the model on labelled rows as the run scored its test rows: with intervals, and with the temperature that its
+    /// validation rows gave.
     pub fn scores(&self, rows: &Loaded, observer: &dyn Observer) -> Result<Scores> {
-        Scores::of(
+        evaluate::scored(
             &self.model,
             rows,
             self.target.as_ref(),
             &self.store,
             observer,
+            &self.judge,
+            self.temperature,
         )
     }
 }
 
+/// Reads the card of a folder.
+///
+/// # Errors
+/// There is none; it was written by a newer tlkit; its strategy changed the network in a way that cannot be made again.
+pub(super) fn card(folder: &Path) -> Result<Card> {
+    let path = folder.join(FILE);
+    let bytes = std::fs::read(&path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Error::msg(format!(
+            "{} has no {FILE}, which tlkit needs to load a model; run the recipe again",
+            folder.display()
+        )),
+        _ => Error::io(&path)(e),
+    })?;
+    let card: Card = serde_json::from_slice(&bytes)
+        .map_err(|e| Error::msg(format!("{}: {e}", path.display())))?;
+    if card.format != 1 {
+        return Err(Error::msg(format!(
+            "{}: format {}, and this tlkit reads format 1; use the version that wrote it, {}",
+            path.display(),
+            card.format,
+            card.version
+        )));
+    }
+    if let Some(why) = &card.refused {
+        return Err(Error::msg(format!(
+            "the model in {} cannot be loaded: {why}",
+            folder.display()
+        )));
+    }
+    Ok(card)
+}
+
 /// Source and target task by the keys of the card.
-fn tasks(
+pub(super) fn tasks(
     folder: &Path,
     registry: &Registry,
     card: &Card,

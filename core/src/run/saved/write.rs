@@ -46,6 +46,7 @@ pub(in crate::run) fn write(
     model: &Model,
     store: &Store,
     probe: Option<&Domain<()>>,
+    temperature: Option<f64>,
     folder: &Path,
 ) -> Result<Reloads> {
     let mut card = Card {
@@ -58,10 +59,15 @@ pub(in crate::run) fn write(
         target: Map::new(),
         classes: Vec::new(),
         rows: None,
-        frozen: c.strategy.needs().frozen,
+        frozen: match c.source.finished() {
+            Some(finished) => finished.frozen,
+            None => c.strategy.needs().frozen,
+        },
         stages: Vec::new(),
         batch_norm: NormMode::Frozen,
         maps: Vec::new(),
+        temperature,
+        level: c.judge.level,
     };
     // What an earlier attempt left would be taken for ours.
     let _ = std::fs::remove_file(folder.join(MORE));

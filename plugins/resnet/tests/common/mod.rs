@@ -11,7 +11,7 @@ use tlkit_core::data::{
 use tlkit_core::random::Stream;
 use tlkit_core::recipe::{Report, Written};
 use tlkit_core::registry::Registry;
-use tlkit_core::run::{Directory, Surroundings, execute};
+use tlkit_core::run::{self, Again, Directory, Surroundings};
 use tlkit_core::train::{Observer, Silent, Stop};
 use tlkit_core::{Checked, Error, Result};
 use tlkit_image::{Limits, Pixels, bmp, decode};
@@ -212,7 +212,12 @@ pub fn run_watched(
     recipe: &str,
     observer: &dyn Observer,
 ) -> Result<Ran> {
-    let checked = check(folder, recipe).unwrap_or_else(|r| panic!("{}", r.to_text(false)));
+    let at = folder.join("recipe.toml").display().to_string();
+    let written =
+        Written::parse(&at, recipe, &[]).unwrap_or_else(|r| panic!("{}", r.to_text(false)));
+    let (registry, resolve): (_, Arc<dyn Resolve>) = (registry(), Arc::new(Local));
+    let checked = Checked::new(&written, &registry, &resolve)
+        .unwrap_or_else(|r| panic!("{}", r.to_text(false)));
     let directory = folder.join(name);
     let around = Surroundings {
         directory: Directory::at(&directory),
@@ -220,7 +225,12 @@ pub fn run_watched(
         observer,
         stop: Stop::default(),
     };
-    execute(&checked, &around)?;
+    let again = Again {
+        written: &written,
+        registry: &registry,
+        resolve: &resolve,
+    };
+    run::run(&checked, &again, &around)?;
     let text = std::fs::read(directory.join("result.json")).expect("a result");
     Ok(Ran {
         directory,

@@ -633,17 +633,14 @@ impl Gather<'_> {
             found.extend(audit::duplicates(side)?);
             found.extend(audit::conflicts(side)?);
             found.extend(audit::empty(side)?);
-            if part.name == self.written(part.name).main() {
+            let main = part.name == self.written(part.name).main();
+            if main {
                 found.extend(audit::labels_by_case(side)?);
             }
             found.extend(audit::balance(side)?);
             if let Some(looks) = &part.scanned.looks {
                 found.extend(audit::single(side)?);
-                found.extend(audit::looks(
-                    side,
-                    looks,
-                    part.name == self.written.files[0].0,
-                )?);
+                found.extend(audit::looks(side, looks, main)?);
             }
             Ok(found)
         })

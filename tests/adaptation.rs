@@ -114,7 +114,7 @@ fn an_experiment_over_pairs_of_domains() {
         for (p, (part, rows)) in ["labelled", "test"].iter().zip([120usize, 80]).enumerate() {
             let row = |i: usize| {
                 let x = ((i * 37 + d * 11 + p * 7) % 100) as f64 / 100.0 + 0.003 * p as f64;
-                let side = if i % 2 == 0 { -1.0 } else { 1.0 };
+                let side = [-1.0, 1.0][i % 2];
                 let label = ["no", "yes"][i % 2];
                 format!(
                     "{},{},{label}\n",

@@ -59,7 +59,7 @@ pub struct Job<'a> {
 /// What decides which epoch of an adaptation is kept.
 pub enum Deciding {
     /// Labelled target rows: an explicit choice, or an oracle's.
-    Labelled(Loaded),
+    Labelled(Box<Loaded>),
     /// A score that looks at no label of the target.
     LabelFree {
         /// Which.

@@ -38,7 +38,7 @@ fn registry() -> Registry {
 fn rows(n: usize, seed: u64, by: [f32; 2], flip: bool) -> String {
     let noise = Stream::new(seed).purpose("rows").normals(2 * n);
     let row = |i: usize| {
-        let side = if i % 2 == 0 { -2.0 } else { 2.0 };
+        let side = [-2.0, 2.0][i % 2];
         let name = ["left", "right"][(i + usize::from(flip)) % 2];
         let (x, y) = (
             side + 0.4 * noise[2 * i] + by[0],

@@ -61,7 +61,7 @@ pub struct Job<'a> {
 #[allow(clippy::large_enum_variant)]
 pub enum Deciding {
     /// Labelled target rows: an explicit choice, or an oracle's.
-    Labelled(Loaded),
+    Labelled(Box<Loaded>),
     /// A score that looks at no label of the target.
     LabelFree {
         /// Which.

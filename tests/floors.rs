@@ -22,7 +22,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
 }
 
 /// Crates that only one room may name.
-const HEAVY: [(&str, &str); 7] = [
+const HEAVY: [(&str, &str); 8] = [
     ("tokenizers", "tlkit-bert"),
     ("csv-core", "tlkit-data"),
     ("parquet", "tlkit-data"),
@@ -30,6 +30,7 @@ const HEAVY: [(&str, &str); 7] = [
     ("clap", "tlkit"),
     ("ureq", "tlkit-hub"),
     ("maud", "tlkit-report"),
+    ("nalgebra", "tlkit-transductive"),
 ];
 
 #[test]

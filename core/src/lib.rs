@@ -36,6 +36,7 @@ pub mod logistic;
 pub mod loss;
 pub mod metrics;
 pub mod model;
+pub mod neighbours;
 pub mod nn;
 pub mod outside;
 pub mod random;

@@ -64,14 +64,15 @@ impl Map for Affine {
 /// Makes a map from what [`Map::save`] gave.
 pub type LoadMap = Arc<dyn Fn(&State) -> Result<Arc<dyn Map>> + Send + Sync>;
 
-/// The kinds of map that a checkpoint may hold, by name. By default `affine` alone; a plugin adds its own to the registry.
+/// The kinds of map that a checkpoint may hold, by name. By default those of core, `affine` and `knn`; a plugin adds its own to the registry.
 #[derive(Clone)]
 pub struct MapKinds(BTreeMap<String, LoadMap>);
 
 impl Default for MapKinds {
     fn default() -> Self {
         let affine: LoadMap = Arc::new(Affine::load);
-        MapKinds([("affine".to_string(), affine)].into())
+        let knn: LoadMap = Arc::new(crate::neighbours::Neighbours::load);
+        MapKinds([("affine".to_string(), affine), ("knn".to_string(), knn)].into())
     }
 }
 

@@ -1,9 +1,229 @@
-//! Closed-form adaptation of features: nothing is trained by gradients.
+//! Closed-form adaptation of features: nothing is trained by gradients, and a run takes seconds.
+//!
+//! Each method brings the source's and the target's features together, then a head ([`heads`]) is fitted on the source's aligned rows and answers on the
+//! target's. The encoder is frozen and its features are cached, so twelve methods on twelve pairs of any encoder cost one pass over the data.
+//!
+//! | method | what is brought together | paper |
+//! |---|---|---|
+//! | `source-head` | nothing: the head alone, beside which the others are read | |
+//! | `coral` | covariances | Sun et al. 2016 |
+//! | `linear-ot` | means and covariances, with least effort | Flamary et al. 2019 |
+//! | `subspace-alignment` | principal directions | Fernando et al. 2013 |
+//! | `gfk` | principal subspaces, along the way between them | Gong et al. 2012 |
+//! | `tca` | means, in few directions | Pan et al. 2011 |
+//! | `jda` | means of all rows and of each class | Long et al. 2013 |
+//! | `ot` | rows, by a transport plan | Courty et al. 2017 |
+//!
+//! A method that moves the source leaves the target's rows as they are; one that moves both leaves a map for target rows, which a saved model keeps. New target
+//! rows go through that map, also where the paper speaks of the given rows alone.
 
-use tlkit_core::Result;
-use tlkit_core::registry::Registry;
+mod align;
+mod components;
+mod coral;
+mod gfk;
+#[cfg(test)]
+mod golden;
+mod heads;
+mod jda;
+mod linear_ot;
+mod matrix;
+mod ot;
+mod subspace_alignment;
+mod svm;
+mod tca;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tlkit_core::data::From;
+use tlkit_core::model::Model;
+use tlkit_core::nn::Store;
+use tlkit_core::recipe::Keys;
+use tlkit_core::registry::{Context, Kind, Registry};
+use tlkit_core::strategy::{Fit, Infer, Needs, Phase, Strategy, Transfer};
+use tlkit_core::{Error, Result};
+
+use align::{Align, Aligned, Pair};
+use heads::Head;
+use matrix::{Mat, of};
+
+/// A closed-form method as a strategy.
+struct Shallow {
+    name: &'static str,
+    align: Arc<dyn Align>,
+    head: Head,
+}
+
+impl Strategy for Shallow {
+    fn needs(&self) -> Needs {
+        Needs {
+            source_data: true,
+            frozen: true,
+            ..Needs::default()
+        }
+    }
+
+    /// The head of this strategy takes the place of the classifier.
+    fn arrange(&self, transfer: &mut Transfer<'_>) -> Result<()> {
+        if transfer.classes == 0 {
+            return Err(Error::msg(format!(
+                "strategy.method: {} answers with a class, and this target task has none",
+                self.name
+            )));
+        }
+        if !transfer.target.plain_loss() {
+            return Err(Error::msg(format!(
+                "strategy.method: the heads of {} weigh all rows alike; take out class_weights and label_smoothing",
+                self.name
+            )));
+        }
+        let head = &transfer.model.head;
+        let (stages, pool) = (head.stages[..head.pool].to_vec(), head.pool);
+        let encoder = transfer.model.encoder.clone();
+        transfer.model = Model::new(encoder, tlkit_core::task::Head { stages, pool });
+        Ok(())
+    }
+
+    fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
+        Ok(vec![Phase::Fit {
+            name: self.name.into(),
+            fit: Box::new(Fitting {
+                align: self.align.clone(),
+                head: self.head.clone(),
+                classes: transfer.classes,
+            }),
+        }])
+    }
+}
+
+struct Fitting {
+    align: Arc<dyn Align>,
+    head: Head,
+    classes: usize,
+}
+
+impl Fit for Fitting {
+    fn fit(
+        &mut self,
+        infer: &mut dyn Infer,
+        model: &mut Model,
+        _: &Store,
+    ) -> Result<BTreeMap<String, f64>> {
+        let source = of(&infer.features(From::Source)?)?;
+        let target = of(&infer.features(From::Target)?)?;
+        let labels = infer.labels(From::Source)?.classes;
+        let random = infer.random("closed form");
+        let aligned = self.align.align(&Pair {
+            source: &source,
+            labels: &labels,
+            classes: self.classes,
+            target: &target,
+            head: &self.head,
+            random,
+        })?;
+        finite(&aligned.source)?;
+        let fitted = self
+            .head
+            .fit(&aligned.source, &labels, self.classes, random)?;
+        let mut report = aligned.report;
+        report.extend(fitted.report);
+        if let Some(map) = aligned.map {
+            model.add_map(map);
+        }
+        model.add_adjust(fitted.map);
+        Ok(report)
+    }
+}
+
+fn finite(x: &Mat) -> Result<()> {
+    match x.iter().all(|v| v.is_finite()) {
+        true => Ok(()),
+        false => Err(Error::msg(
+            "the aligned features are not finite; scale the features, or give a larger `regularisation`",
+        )),
+    }
+}
+
+/// Nothing is aligned.
+struct Nothing;
+
+impl Align for Nothing {
+    fn align(&self, pair: &Pair<'_>) -> Result<Aligned> {
+        Ok(Aligned::source_moved(pair.source.clone(), pair.target))
+    }
+}
+
+type Read = fn(&Keys) -> Arc<dyn Align>;
+
+/// Method, line of help, default head and why, how it is read.
+const METHODS: [(&str, &str, &str, &str, Read); 8] = [
+    (
+        "source-head",
+        "a closed-form head on the source's features, nothing adapted",
+        "logistic",
+        "the usual one on frozen features",
+        |_| Arc::new(Nothing),
+    ),
+    (
+        "coral",
+        "give the source's features the target's covariance",
+        "svm",
+        "Sun et al. 2016",
+        |keys| Arc::new(coral::Coral::read(keys)),
+    ),
+    (
+        "linear-ot",
+        "move the source's mean and covariance to the target's with least effort",
+        "logistic",
+        "the usual one on frozen features",
+        |keys| Arc::new(linear_ot::LinearOt::read(keys)),
+    ),
+    (
+        "subspace-alignment",
+        "turn the source's principal directions into the target's",
+        "1-nn",
+        "Fernando et al. 2013",
+        |keys| Arc::new(subspace_alignment::SubspaceAlignment::read(keys)),
+    ),
+    (
+        "gfk",
+        "distances averaged over the subspaces between source and target",
+        "1-nn",
+        "Gong et al. 2012",
+        |keys| Arc::new(gfk::Gfk::read(keys)),
+    ),
+    (
+        "tca",
+        "few directions in which the domains' means lie together",
+        "1-nn",
+        "Long et al. 2013",
+        |keys| Arc::new(tca::Tca::read(keys)),
+    ),
+    (
+        "jda",
+        "few directions in which the means of each class lie together, the target's classes guessed",
+        "1-nn",
+        "Long et al. 2013",
+        |keys| Arc::new(jda::Jda::read(keys)),
+    ),
+    (
+        "ot",
+        "carry each source row to the target rows that a transport plan gives it",
+        "logistic",
+        "the usual one on frozen features",
+        |keys| Arc::new(ot::Ot::read(keys)),
+    ),
+];
 
 /// Adds them to a registry.
-pub(crate) fn register(_: &mut Registry) -> Result<()> {
-    Ok(())
+pub(crate) fn register(registry: &mut Registry) -> Result<()> {
+    for (name, about, head, origin, read) in METHODS {
+        let make = move |keys: &Keys, _: &Context| -> Option<Box<dyn Strategy>> {
+            let align = read(keys);
+            let head = Head::read(keys, head, origin);
+            (!keys.is_blank()).then(|| Box::new(Shallow { name, align, head }) as Box<dyn Strategy>)
+        };
+        registry.strategy(name, Kind::Transductive, about, Arc::new(make))?;
+    }
+    registry.map("rbf-kernel", Arc::new(components::Kernel::load))
 }

@@ -6,9 +6,13 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
     [
         ("tlkit-recipe", &[] as &[&str]),
         ("tlkit-image", &[]),
+        ("tlkit-statistics", &[]),
         ("tlkit-ops", &[]),
-        ("tlkit-core", &["tlkit-recipe", "tlkit-ops"]),
-        ("tlkit-report", &[]),
+        (
+            "tlkit-core",
+            &["tlkit-recipe", "tlkit-ops", "tlkit-statistics"],
+        ),
+        ("tlkit-report", &["tlkit-statistics"]),
         ("tlkit-hub", &["tlkit-core"]),
         ("tlkit-data", &["tlkit-core", "tlkit-image"]),
         ("tlkit-baselines", &["tlkit-core"]),

@@ -6,7 +6,8 @@ use super::bootstrap::{Draws, draw, mean_area, ranked};
 use super::calibration::{Reliability, ece, reliability, scaled, temperature};
 use super::classification::Classification;
 use super::counts::Counts;
-use super::interval::{Interval, normal_quantile, percentile, wilson};
+use super::interval::percentile;
+use tlkit_statistics::{Interval, normal_quantile, wilson};
 use super::softmax;
 use crate::random::Stream;
 

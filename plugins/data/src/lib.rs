@@ -7,6 +7,8 @@
 //! | `.jsonl`, `.ndjson`, `.json` | JSON Lines: an object a line | the keys |
 //! | `.parquet` | Parquet, packed by snappy, gzip or zstd or not at all; columns of lists are left out | its own |
 //! | `.svmlight`, `.libsvm`, `.svm` | `label index:value index:value ...`, absent values are 0 | `label`, `features` |
+//! | `.npy` | a NumPy array, a row a vector; no labels | `features` |
+//! | `.npz` | several by name: of two dimensions a vector a row, of one dimension a value a row (`np.savez("rows.npz", features=x, label=y)`) | the arrays' names |
 //! | `.txt` | a text a line; blank lines are skipped | `text` |
 //!
 //! Text files may be packed: `.csv.gz`, `.csv.xz`. Text is UTF-8, with or without a byte-order mark. Where `header = false` in the
@@ -33,7 +35,7 @@
 //! is made by one pass that checks every row, and kept in the cache folder: `$TLKIT_CACHE`, or `tlkit` in the user's (`~/.cache`
 //! on Linux). It belongs to a path, a size and a time of change; a file that changed is read anew. Packed and Parquet files are
 //! unpacked into the same place, once. A cached file appears whole or not at all, and where the folder cannot be written memory
-//! serves instead. (svmlight is held in memory whatever its size: its values that are not zero.)
+//! serves instead. (svmlight is held in memory whatever its size: its values that are not zero; so are NumPy arrays.)
 //!
 //! # Adding a format
 //!
@@ -51,6 +53,7 @@ mod format;
 pub mod guess;
 mod json;
 mod lines;
+mod numpy;
 mod open;
 mod parquet;
 mod read_at;
@@ -66,6 +69,7 @@ mod unpack;
 pub use csv::Csv;
 pub use json::JsonLines;
 pub use lines::Lines;
+pub use numpy::NumPy;
 pub use parquet::Parquet;
 pub use svmlight::SvmLight;
 pub use tsv::Tsv;
@@ -78,5 +82,6 @@ pub fn register(registry: &mut Registry) -> Result<()> {
     registry.reader(Arc::new(Parquet));
     registry.reader(Arc::new(SvmLight));
     registry.reader(Arc::new(Lines));
+    registry.reader(Arc::new(NumPy));
     Ok(())
 }

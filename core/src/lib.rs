@@ -19,6 +19,7 @@
 //! - [`train`]: the loop, optimizers, schedules, checkpoints, the gradient check
 //! - [`experiment`]: a table of runs over one recipe, each cell checked before the first runs
 //! - [`metrics`], [`evaluate`]: scores with their intervals, and what stands beside them; [`logistic`]: the solver of heads and baselines
+//! - [`select`]: choosing an epoch without labels of the target
 //! - [`random`]: randomness as a function of seed and purpose, so that nothing about it needs saving
 //!
 //! Core names no plugin, draws nothing, and knows no file format but its own.
@@ -42,6 +43,7 @@ pub mod outside;
 pub mod random;
 pub mod registry;
 pub mod run;
+pub mod select;
 pub mod strategy;
 pub mod task;
 pub mod train;

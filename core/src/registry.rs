@@ -25,6 +25,10 @@ pub struct Context {
     pub folder: PathBuf,
     /// Whether the target's labels are sealed.
     pub transductive: bool,
+    /// `[source]`, where a labelled source domain may stand in it: in a transductive recipe.
+    pub source_keys: Option<Keys>,
+    /// The classes, where a finished run is the source.
+    pub classes: Option<Arc<Vec<String>>>,
     /// What becomes of training rows that are also rows to judge by.
     pub overlap: Overlap,
     /// The network that `source.checkpoint` stands for, when it was found.
@@ -54,6 +58,8 @@ impl Context {
             readers: registry.readers().to_vec(),
             folder: folder.to_path_buf(),
             transductive: false,
+            source_keys: None,
+            classes: None,
             overlap: Overlap::default(),
             checkpoint: None,
             registry: registry.clone(),

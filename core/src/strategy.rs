@@ -14,6 +14,7 @@ use crate::model::Model;
 use crate::nn::{Batch, Scope, Select, Store, Taps};
 use crate::outside::Outside;
 use crate::random::Stream;
+use crate::select::LabelFree;
 use crate::task::{Head, SourceTask, TargetTask};
 use crate::train::{OptimizerSpec, Schedule};
 use crate::{Error, Result};
@@ -102,6 +103,8 @@ impl Transfer<'_> {
 pub struct Settings {
     /// How long.
     pub until: Until,
+    /// Transductive: how long the source is learned first; no epochs leave that phase out.
+    pub source_until: Until,
     /// Rows an optimizer step.
     pub batch_size: usize,
     /// Rows a pass; gradients accumulate to `batch_size`.
@@ -142,8 +145,27 @@ pub enum Until {
 pub enum Selection {
     /// The last.
     Last,
-    /// The best on labelled validation rows.
+    /// The best on labelled validation rows; in a transductive run on those of the source domain.
     Validation,
+    /// Transductive: the best on labelled rows of the target, an explicit choice.
+    TargetValidation,
+    /// Transductive: the best on the test rows themselves. Marked in every table.
+    Oracle,
+    /// Transductive: the best by a score that looks at no label of the target ([`crate::select`]).
+    LabelFree(LabelFree),
+}
+
+impl Selection {
+    /// As a recipe writes it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Selection::Last => "last",
+            Selection::Validation => "validation",
+            Selection::TargetValidation => "target-validation",
+            Selection::Oracle => "oracle",
+            Selection::LabelFree(score) => score.name(),
+        }
+    }
 }
 
 /// What a strategy asks for, checked before anything is loaded.
@@ -151,6 +173,18 @@ pub enum Selection {
 pub struct Needs {
     /// The labelled source domain.
     pub source_data: bool,
+    /// A model that knows the task: the labelled source domain to learn it from, or a finished run.
+    pub trained: bool,
+    /// The target's labels: the run is an oracle's, and marked.
+    pub target_labels: bool,
+    /// Batch norm with statistics of its own.
+    pub batch_norm: bool,
+    /// A further objective of the source's family: `mlm`.
+    pub pretext: Option<&'static str>,
+    /// Closed form: nothing is chosen between, so no row is set aside to choose by.
+    pub closed_form: bool,
+    /// Label-free scores that it minimises itself, which are no evidence for it.
+    pub minimises: Vec<LabelFree>,
     /// The encoder stays as it is, so its pooling need not be one that trains.
     pub frozen: bool,
     /// Fresh weights instead of the checkpoint's.
@@ -305,6 +339,10 @@ pub trait Objective: Send {
     /// where it is least is kept.
     fn validate(&mut self, _infer: &mut dyn Infer) -> Result<Option<(String, f64)>> {
         Ok(None)
+    }
+    /// For the curves of an epoch that has ended, besides the terms: a discriminator's accuracy, a coefficient.
+    fn curves(&mut self) -> Vec<(String, f64)> {
+        Vec::new()
     }
     /// After the optimizer's step: a mean teacher, a queue.
     fn after_step(&mut self, _store: &Store) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Source task and target task: what is known already, and what is to be learned.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::Tensor;
@@ -69,9 +69,13 @@ pub trait SourceTask: Send + Sync {
     fn head_init(&self) -> f64 {
         0.02
     }
-    /// The labelled source domain, for transductive runs.
-    fn domain(&self, _: &Reading) -> Result<Option<Domain<Labels>>> {
-        Ok(None)
+    /// The trained model that this source is, where it is one (`source.run`): its weights are put in by name, head and all.
+    fn finished(&self) -> Option<&Finished> {
+        None
+    }
+    /// Whether the network has batch norm whose statistics mean something: what `adabn` and `tent` change.
+    fn batch_norm(&self) -> bool {
+        false
     }
     /// A further objective of this family by name (`mlm`), so that a strategy never names a plugin.
     fn pretext(&self, _name: &str) -> Option<Box<dyn Objective>> {
@@ -89,6 +93,17 @@ pub trait SourceTask: Send + Sync {
     }
     /// What identifies the weights it starts from: a digest, part of a run's identity.
     fn digest(&self) -> String;
+}
+
+/// A trained model as a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Its folder, `model/` of a run.
+    pub folder: PathBuf,
+    /// Whether its head was made for an encoder that does not train.
+    pub frozen: bool,
+    /// Its stages, input to output.
+    pub stages: Vec<String>,
 }
 
 /// Whether others can load what was exported.
@@ -119,7 +134,7 @@ pub enum Scoring {
 
 /// What is wanted: data, head, loss, metrics.
 pub trait TargetTask: Send + Sync {
-    /// A split's inputs and labels: `train`, `unlabelled`, `validation`, `test`. Core audits and seals.
+    /// A split's inputs and labels, by the names of [`crate::data::DataKeys::target`]. Core audits and seals.
     fn domain(&self, split: &str, _: &Reading) -> Result<Option<Domain<Labels>>>;
     /// What a row is made of, so that the trained model can be given others. `None` where rows of a file are not what it takes.
     fn row_form(&self) -> Result<Option<RowForm>> {

@@ -3,7 +3,9 @@
 mod evaluate;
 mod optimizer;
 mod read;
+mod select;
 mod train;
+mod transductive;
 mod tune;
 
 use std::path::Path;
@@ -180,7 +182,8 @@ fn tune_needs_validation(root: &crate::recipe::Keys, c: &Checked) {
 
 /// A path or data value of a recipe in `folder`, for a copy of it elsewhere.
 fn absolute(name: &str, folder: &Path) -> String {
-    if name.starts_with("builtin:") || name.starts_with("hf:") {
+    // `target.test = "unlabelled"` is no path.
+    if name.starts_with("builtin:") || name.starts_with("hf:") || name == "unlabelled" {
         return name.to_string();
     }
     let path = folder.join(name);

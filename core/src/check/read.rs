@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::train::Trainable;
-use super::{Checked, evaluate};
+use super::{Checked, evaluate, select, transductive};
 use crate::Error;
 use crate::data::{Found, Reading, Resolve, note_unresolved};
 use crate::recipe::Keys;
 use crate::registry::{Context, Registry};
-use crate::strategy::{Defaults, Selection, Settings};
-use crate::task::Scoring;
+use crate::strategy::{Defaults, Settings};
+use crate::task::{Scoring, SourceTask};
 
 /// Reads every table. `None` after an error was noted.
 pub(super) fn read(
@@ -73,10 +73,6 @@ pub(super) fn read(
             ));
     }
 
-    source.reserved(
-        "run",
-        "a finished run as source comes with domain adaptation",
-    );
     let mut cx = Context {
         transductive,
         ..Context::new(registry, resolve, folder)
@@ -87,6 +83,11 @@ pub(super) fn read(
     let folds = evaluate::folds(root, transductive);
     cx.fold = folds.and_then(evaluate::Folds::fold);
     cx.overlap = evaluate::overlap(root);
+    let run = transductive::run(&source, &mut cx);
+    match transductive || root.is_blank() {
+        true => cx.source_keys = Some(source.clone()),
+        false => transductive::refuse(&source),
+    }
     // A data value, so that a copy of the recipe elsewhere still finds it.
     let checkpoint = source
         .data("checkpoint")
@@ -99,6 +100,15 @@ pub(super) fn read(
         .unset("none: the source task makes its own network")
         .optional()
         .and_then(|names| Some(names.into_iter().next()?.0));
+    if checkpoint.is_some() && source.has("run") {
+        source.conflict(
+            &[
+                (source.at("checkpoint"), "the weights to start from"),
+                (source.at("run"), "and a whole model"),
+            ],
+            "a source is a checkpoint or a finished run",
+        );
+    }
     let mut unchecked = false;
     if let Some(name) = &checkpoint {
         match resolve.resolve(name, folder) {
@@ -118,7 +128,15 @@ pub(super) fn read(
         .string("task")
         .one_of(registry.sources().keys())
         .help("what kind of network is carried over");
-    let task = match (&inferred, checkpoint.is_some() && cx.checkpoint.is_none()) {
+    let of_run = run.as_ref().map(|r| r.task().to_string());
+    let task = match (
+        &inferred,
+        checkpoint.is_some() && cx.checkpoint.is_none() || source.has("run"),
+    ) {
+        _ if of_run.is_some() => Some(
+            task.default(of_run.unwrap_or_default(), "from the run")
+                .read(),
+        ),
         (Some(name), _) => Some(
             task.default(name.clone(), "from the checkpoint's config.json")
                 .read(),
@@ -126,9 +144,12 @@ pub(super) fn read(
         (None, true) => task.optional(),
         (None, false) => Some(task.example("bert").required()),
     };
-    let mut made_source = task
-        .and_then(|t| registry.sources().get(&t).cloned())
-        .and_then(|make| make(&source, &cx));
+    let mut made_source = match run {
+        Some(run) => Some(Box::new(run) as Box<dyn SourceTask>),
+        None => task
+            .and_then(|t| registry.sources().get(&t).cloned())
+            .and_then(|make| make(&source, &cx)),
+    };
 
     let wanted = target
         .string("task")
@@ -163,14 +184,33 @@ pub(super) fn read(
         .as_ref()
         .map_or_else(Defaults::plain, |s| s.defaults());
     let rows = made_target.as_ref().and_then(|t| {
-        let split = if transductive { "unlabelled" } else { "train" };
-        t.domain(split, &Reading::new())
-            .ok()
-            .flatten()
-            .map(|d| d.inputs.len())
+        let rows = |split: &str| {
+            let domain = t.domain(split, &Reading::new()).ok().flatten();
+            domain.map(|d| d.inputs.len())
+        };
+        match transductive {
+            true => rows("source").max(rows("unlabelled")),
+            false => rows("train"),
+        }
     });
-    let train = Trainable::read(&root.table("train"), &defaults, rows);
-    let by = selection(&root.table("select"), transductive);
+    let train = Trainable::read(
+        &root.table("train"),
+        &defaults,
+        rows,
+        transductive || root.is_blank(),
+    );
+    let needs = made_strategy.as_ref().map(|s| s.needs());
+    let by = select::read(
+        &root.table("select"),
+        transductive,
+        needs.as_ref(),
+        made_target.as_deref(),
+    );
+    if let (true, Some(needs), Some(s), Some(t)) =
+        (transductive, &needs, &made_source, &made_target)
+    {
+        transductive::meet(&strategy, &source, &method, needs, s.as_ref(), t.as_ref());
+    }
     let first = made_target.as_ref().and_then(|t| {
         let classes = matches!(t.scoring(), Scoring::Classes(_));
         let train = t.domain("train", &Reading::new()).ok().flatten();
@@ -245,27 +285,4 @@ pub(super) fn read(
         located: serde_json::Value::Null,
         audited: Default::default(),
     })
-}
-
-/// `[select]`: which epoch is kept.
-fn selection(select: &Keys, transductive: bool) -> Selection {
-    select.describe("which epoch is kept");
-    let choices = if transductive {
-        ["last"].as_slice()
-    } else {
-        ["validation", "last"].as_slice()
-    };
-    let by = select
-        .string("by")
-        .one_of(choices)
-        .default(
-            choices[0],
-            "the best on rows set aside; the last where there are none",
-        )
-        .help("what decides which epoch is kept")
-        .read();
-    match by.as_str() {
-        "validation" => Selection::Validation,
-        _ => Selection::Last,
-    }
 }

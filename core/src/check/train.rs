@@ -18,7 +18,8 @@ pub(super) struct Trainable {
 }
 
 impl Trainable {
-    pub fn read(keys: &Keys, d: &Defaults, rows: Option<usize>) -> Self {
+    /// `rows` are those of an epoch.
+    pub fn read(keys: &Keys, d: &Defaults, rows: Option<usize>, transductive: bool) -> Self {
         keys.describe("how it is trained");
         let family = d.family.as_str();
         let seed = keys
@@ -65,6 +66,12 @@ impl Trainable {
             .help("passes over the training rows")
             .known_as(&["epoch", "num_epochs", "num_train_epochs"])
             .read();
+        let source_epochs = transductive.then(|| {
+            keys.usize("source_epochs")
+                .default(epochs, "as many as adapt")
+                .help("transductive: passes over the source rows before adaptation; 0 leaves them out")
+                .read()
+        });
         let max_steps = keys
             .u64("max_steps")
             .range(1..)
@@ -155,6 +162,7 @@ impl Trainable {
             .read();
         let settings = Settings {
             until: Until::Epochs(epochs as u64),
+            source_until: Until::Epochs(source_epochs.unwrap_or_default() as u64),
             batch_size,
             micro_batch,
             learning_rate,

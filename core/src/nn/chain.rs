@@ -206,6 +206,23 @@ impl Recording {
         self.steps.is_empty()
     }
 
+    /// Whether the gradient at some tap is other than zero.
+    pub fn moved_by(&self, grads: &GradStore) -> Result<bool> {
+        for leaf in self.steps.iter().filter_map(|s| s.leaf.as_ref()) {
+            if let Some(g) = grads.get(leaf)
+                && g.abs()?
+                    .flatten_all()?
+                    .max(0)?
+                    .to_dtype(candle_core::DType::F64)?
+                    .to_scalar::<f64>()?
+                    > 0.0
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Whether the loss's graph says anything about a tap.
     pub fn touched(&self, grads: &GradStore) -> bool {
         self.steps.iter().any(|s| {

@@ -7,6 +7,7 @@ use candle_core::{DType, Device};
 use serde::Serialize;
 
 use super::movement::{Movement, movement};
+use super::saved;
 use crate::Result;
 use crate::check::Checked;
 use crate::model::Model;
@@ -41,18 +42,22 @@ pub(super) fn arranged<T>(
         c.source.encoder(&scope)?
     };
     let width = encoder.width();
-    let head = c
-        .target
-        .head(&scope, c.source.as_ref(), width, needs.frozen)?;
+    let finished = c.source.finished();
+    let frozen = finished.map_or(needs.frozen, |f| f.frozen);
+    let head = c.target.head(&scope, c.source.as_ref(), width, frozen)?;
     let classes = match c.target.scoring() {
         Scoring::Classes(names) => names.len(),
         Scoring::Tokens | Scoring::Vectors => 0,
     };
+    let model = Model::new(encoder, head);
+    if let Some(finished) = finished {
+        saved::take(finished, &model, store)?;
+    }
     let mut transfer = Transfer {
         source: c.source.as_ref(),
         target: c.target.as_ref(),
         store,
-        model: Model::new(encoder, head),
+        model,
         others: BTreeMap::new(),
         heads: BTreeMap::new(),
         classes,

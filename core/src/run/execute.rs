@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::Arc;
 
 use candle_core::{DType, Device};
 use serde::Serialize;
@@ -13,13 +14,15 @@ use super::result::{Identity, RunResult, Scored, result};
 use super::{saved, trained_on};
 use crate::cache::Cache;
 use crate::check::Checked;
-use crate::data::{From, Loaded};
+use crate::data::{Domain, From, Labels, Loaded, Prepare};
 use crate::evaluate::{self, Prediction, Scores};
 use crate::nn::Store;
 use crate::random::Stream;
+use crate::registry::Kind;
+use crate::select::Look;
 use crate::strategy::{Selection, TargetData};
 use crate::task::{Export, Scoring};
-use crate::train::{self, Domains, Event, Job, Observer, Stop, Stoppable};
+use crate::train::{self, Deciding, Domains, Event, Job, Observer, Stop, Stoppable};
 use crate::{Context, Error, Result};
 
 /// Around a run.
@@ -106,17 +109,21 @@ pub(super) fn execute_as(
             domains = domains.with(From::TargetTest, Loaded::unlabelled(test, prepare.clone()));
         }
         let scored = c.target.scoring() != Scoring::Vectors;
-        let validation = given
-            .validation
-            .as_ref()
-            .filter(|_| scored)
-            .map(|d| Loaded::labelled(d, prepare.clone()));
+        let transductive = c.kind == Kind::Transductive;
+        let labelled = |d: &Domain<Labels>| Loaded::labelled(d, prepare.clone());
+        // In a transductive run the source has the rows that training is looked at by.
+        let validation = match transductive {
+            true => &given.source_validation,
+            false => &given.validation,
+        };
+        let validation = validation.as_ref().filter(|_| scored).map(labelled);
+        let deciding = transductive.then(|| deciding(c, &given, &prepare)).flatten();
         // What has no labels to be scored by is scored by the strategy's own loss.
         if let Some(rows) = given.validation.as_ref().filter(|_| !scored) {
             let rows = Loaded::unlabelled(rows, prepare.clone());
             domains = domains.with(From::Validation, rows);
         }
-        if given.validation.is_none() {
+        if given.validation.is_none() && !transductive {
             transfer.settings.select = Selection::Last;
         }
         let phases = c.strategy.phases(transfer)?;
@@ -125,6 +132,9 @@ pub(super) fn execute_as(
             seed: c.seed,
             domains,
             validation,
+            validated: if transductive { "source" } else { "validation" },
+            deciding,
+            trained: c.source.finished().is_some(),
             observer: around.observer,
             stop: around.stop.clone(),
             checkpoint: Some(dir.checkpoint()),
@@ -145,7 +155,11 @@ pub(super) fn execute_as(
             stop: &around.stop,
         };
         let mut metrics = BTreeMap::new();
-        if let Some(v) = &job.validation {
+        let validation = match transductive {
+            true => given.validation.as_ref().map(labelled),
+            false => None,
+        };
+        if let Some(v) = validation.as_ref().or(job.validation.as_ref().filter(|_| !transductive)) {
             let target = c.target.as_ref();
             let scores = evaluate::judged(&transfer.model, v, target, &store, &heeding, &c.judge)?;
             metrics.insert("validation", scores);
@@ -166,7 +180,7 @@ pub(super) fn execute_as(
             )?;
             metrics.insert("test", scores);
             predictions = rows;
-            if let TargetData::Labelled(train) = &given.target {
+            if let (TargetData::Labelled(train), false) = (&given.target, transductive) {
                 (baselines, worth) = evaluate::beside(
                     &c.baselines,
                     train,
@@ -231,6 +245,36 @@ pub(super) fn execute_as(
         write_whole(&dir.result(), &pretty(&result)?)?;
         Ok(result)
     })
+}
+
+/// What decides which epoch of an adaptation is kept.
+fn deciding(c: &Checked, given: &Given, prepare: &Arc<dyn Prepare>) -> Option<Deciding> {
+    let labelled = |d: &Domain<Labels>| Loaded::labelled(d, prepare.clone());
+    match c.settings.select {
+        Selection::Last | Selection::Validation => None,
+        Selection::TargetValidation => given.validation.as_ref().map(labelled).map(Deciding::Labelled),
+        Selection::Oracle => {
+            let test = given.test.as_ref()?;
+            Some(Deciding::Labelled(evaluate::opened(test, prepare.clone())))
+        }
+        Selection::LabelFree(by) => {
+            let target = match (&given.watched, &given.target) {
+                (Some(d), _) => Loaded::unlabelled(d, prepare.clone()),
+                (None, TargetData::Unlabelled(d)) => Loaded::unlabelled(d, prepare.clone()),
+                (None, TargetData::Labelled(d)) => Loaded::unlabelled(d, prepare.clone()),
+                (None, TargetData::None) => return None,
+            };
+            let source = given.source_validation.as_ref().or(given.source.as_ref());
+            Some(Deciding::LabelFree {
+                by,
+                minimises: c.strategy.needs().minimises,
+                look: Box::new(Look {
+                    source: source.map(labelled),
+                    target,
+                }),
+            })
+        }
+    }
 }
 
 pub(super) fn pretty(value: &impl Serialize) -> Result<Vec<u8>> {

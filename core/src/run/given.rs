@@ -8,8 +8,9 @@ use crate::Result;
 use crate::audit::Audit;
 use crate::check::Checked;
 use crate::data::{Domain, Input, Labels, Reading, Samples, Sealed};
+use crate::random::Stream;
 use crate::registry::Kind;
-use crate::strategy::TargetData;
+use crate::strategy::{Selection, TargetData};
 use crate::task::Scoring;
 
 /// What a checked recipe works on, for a header.
@@ -30,10 +31,16 @@ pub fn overview(c: &Checked) -> Result<Overview> {
     if let Some(d) = &given.source {
         rows.push(("source", d.name.clone(), d.inputs.len()));
     }
+    if let Some(d) = &given.source_validation {
+        rows.push(("source-validation", d.name.clone(), d.inputs.len()));
+    }
     match &given.target {
         TargetData::Labelled(d) => rows.push(("train", d.name.clone(), d.inputs.len())),
         TargetData::Unlabelled(d) => rows.push(("unlabelled", d.name.clone(), d.inputs.len())),
         TargetData::None => {}
+    }
+    if let Some(d) = &given.watched {
+        rows.push(("held out", d.name.clone(), d.inputs.len()));
     }
     if let Some(d) = &given.validation {
         rows.push(("validation", d.name.clone(), d.inputs.len()));
@@ -84,6 +91,10 @@ pub fn test_rows(c: &Checked) -> Result<Option<Vec<String>>> {
 pub(crate) struct Given {
     pub target: TargetData,
     pub source: Option<Domain<Labels>>,
+    /// Labelled rows of the source that are not learned from.
+    pub source_validation: Option<Domain<Labels>>,
+    /// Target rows that are not adapted on, for a selector to look at; none where there are too few rows to set some aside.
+    pub watched: Option<Domain<()>>,
     pub validation: Option<Domain<Labels>>,
     pub test: Option<Domain<Sealed<Labels>>>,
 }
@@ -92,6 +103,7 @@ impl Given {
     /// The inputs of every domain that weights are learned from.
     pub fn learned_from(&self) -> Vec<&dyn Samples> {
         let source = self.source.as_ref().map(|d| d.inputs.as_ref());
+        // (What is held out for the selector has decided the epoch and no weight.)
         let target = match &self.target {
             TargetData::Labelled(d) => Some(d.inputs.as_ref()),
             TargetData::Unlabelled(d) => Some(d.inputs.as_ref()),
@@ -117,19 +129,63 @@ impl Given {
 
     pub fn read(c: &Checked) -> Result<Self> {
         let reading = Reading::new();
+        let needs = c.strategy.needs();
+        let transductive = c.kind == Kind::Transductive;
+        let mut watched = None;
         let target = match c.kind {
             Kind::Inductive => c
                 .target
                 .domain("train", &reading)?
                 .map_or(TargetData::None, TargetData::Labelled),
-            Kind::Transductive => c
+            // An oracle's ceiling, marked as one.
+            Kind::Transductive if needs.target_labels => c
                 .target
-                .domain("unlabelled", &reading)?
-                .map_or(TargetData::None, |d| TargetData::Unlabelled(d.seal())),
+                .domain("target-labels", &reading)?
+                .map_or(TargetData::None, TargetData::Labelled),
+            Kind::Transductive => match c.target.domain("unlabelled", &reading)? {
+                None => TargetData::None,
+                Some(all) => {
+                    let rows = all.inputs.len();
+                    let aside = rows / HELD_OUT;
+                    let chooses = matches!(c.settings.select, Selection::LabelFree(_));
+                    match chooses && aside >= LEAST_HELD_OUT {
+                        false => TargetData::Unlabelled(all.seal()),
+                        true => {
+                            // Not by the run's seed: all seeds of an experiment adapt on the same rows.
+                            let order = Stream::new(0).purpose("held out").permutation(rows);
+                            let (out, kept) = order.split_at(aside);
+                            let cut = |rows: &[u32]| {
+                                let mut rows = rows.to_vec();
+                                rows.sort_unstable();
+                                Domain {
+                                    name: all.name.clone(),
+                                    labels: all.labels.pick(&rows),
+                                    inputs: Arc::new(Picked {
+                                        of: all.inputs.clone(),
+                                        rows,
+                                    }),
+                                }
+                            };
+                            watched = Some(cut(out).unlabelled());
+                            TargetData::Unlabelled(cut(kept).seal())
+                        }
+                    }
+                }
+            },
+        };
+        let of_source = |split: &str| match transductive {
+            true => c.target.domain(split, &reading),
+            false => Ok(None),
+        };
+        let (source, source_validation) = match needs.closed_form {
+            true => (of_source("source-all")?, None),
+            false => (of_source("source")?, of_source("source-validation")?),
         };
         Ok(Given {
             target,
-            source: c.source.domain(&reading)?,
+            source,
+            source_validation,
+            watched,
             validation: c.target.domain("validation", &reading)?,
             test: c.target.domain("test", &reading)?.map(Domain::seal),
         })
@@ -138,6 +194,7 @@ impl Given {
     /// The target's inputs by split.
     pub fn inputs(&self) -> Vec<(&'static str, Arc<dyn Samples>)> {
         let mut all = Vec::new();
+        all.extend(self.source.iter().map(|d| ("source", d.inputs.clone())));
         match &self.target {
             TargetData::Labelled(d) => all.push(("train", d.inputs.clone())),
             TargetData::Unlabelled(d) => all.push(("unlabelled", d.inputs.clone())),
@@ -150,6 +207,31 @@ impl Given {
         );
         all.extend(self.test.iter().map(|d| ("test", d.inputs.clone())));
         all
+    }
+}
+
+/// One row of so many is held out of the adaptation, for the selector.
+const HELD_OUT: usize = 10;
+/// Where that gives fewer rows, the selector looks at those that are adapted on: a score of a handful of rows is noise.
+const LEAST_HELD_OUT: usize = 50;
+
+/// Some rows of a domain.
+struct Picked {
+    of: Arc<dyn Samples>,
+    rows: Vec<u32>,
+}
+
+impl Samples for Picked {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn id(&self, row: usize) -> String {
+        self.of.id(self.rows[row] as usize)
+    }
+
+    fn input(&self, row: usize) -> Result<Input<'_>> {
+        self.of.input(self.rows[row] as usize)
     }
 }
 

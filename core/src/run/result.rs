@@ -13,6 +13,8 @@ use crate::audit::Audit;
 use crate::check::Checked;
 use crate::evaluate::{Beside, Scores, Worth};
 use crate::nn::Store;
+use crate::registry::Kind;
+use crate::strategy::Selection;
 use crate::task::Export;
 use crate::train::Outcome;
 
@@ -139,12 +141,7 @@ pub(super) fn result(
     if let Err(why) = reloads {
         model["reloads_why"] = why.as_str().into();
     }
-    let selection = match &outcome.chosen {
-        Some(best) => {
-            serde_json::json!({ "by": "validation", "epoch": best.epoch, "oracle": false })
-        }
-        None => serde_json::json!({ "by": "last", "epoch": null, "oracle": false }),
-    };
+    let selection = selection(c, outcome);
     Ok(RunResult {
         format: 1,
         recipe: around.name.clone(),
@@ -176,6 +173,38 @@ pub(super) fn result(
         steps: outcome.steps,
         layers: scored.layers,
     })
+}
+
+/// By what the epoch was chosen, and whether that saw the target's labels.
+fn selection(c: &Checked, outcome: &Outcome) -> serde_json::Value {
+    if c.kind == Kind::Inductive {
+        return match &outcome.chosen {
+            Some(best) => {
+                serde_json::json!({ "by": "validation", "epoch": best.epoch, "oracle": false })
+            }
+            None => serde_json::json!({ "by": "last", "epoch": null, "oracle": false }),
+        };
+    }
+    let by = &c.settings.select;
+    let rows = |split: &str| c.target.domain(split, &crate::data::Reading::new());
+    let name = match by {
+        Selection::TargetValidation => {
+            let n = rows("validation").ok().flatten();
+            format!("target validation ({})", n.map_or(0, |d| d.inputs.len()))
+        }
+        other => other.name().to_string(),
+    };
+    // The epoch of the source phase is not what was chosen.
+    let epoch = outcome.chosen.filter(|_| *by != Selection::Last);
+    let mut selection = serde_json::json!({
+        "by": name,
+        "epoch": epoch.map(|b| b.epoch),
+        "oracle": *by == Selection::Oracle || c.strategy.needs().target_labels,
+    });
+    if matches!(by, Selection::LabelFree(_)) {
+        selection["collapsed_epochs"] = outcome.collapsed.clone().into();
+    }
+    selection
 }
 
 /// A hash of every parameter's bits, by name in order.

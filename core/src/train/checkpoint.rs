@@ -7,6 +7,7 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::run::write_whole;
+use crate::select::Reference;
 use crate::{Error, Result};
 
 /// Where a run stands; with the tensors, all of its state. (Samplers, dropout and augmentation are functions of seed, epoch and
@@ -46,6 +47,15 @@ pub struct Position {
     pub maps: Vec<SavedMap>,
     /// The selections of finished phases.
     pub chosen: Option<Best>,
+    /// The model before this phase, which a collapse is measured by.
+    #[serde(default)]
+    pub reference: Option<Reference>,
+    /// Epochs that had collapsed.
+    #[serde(default)]
+    pub collapsed: Vec<u64>,
+    /// Terms whose gradient has been other than zero, until the movement check is done.
+    #[serde(default)]
+    pub alive: Vec<String>,
 }
 
 /// A map that a closed-form phase made; its tensors stand in the file.

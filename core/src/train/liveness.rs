@@ -59,6 +59,41 @@ pub(crate) fn reaches(update: &str, terms: &[Term], recordings: &[Recording]) ->
     Ok(())
 }
 
+/// The terms that have a gradient other than zero at some tap of the model. (A discriminator that ends in a softmax over one unit has a
+/// gradient everywhere, and it is zero.)
+pub(crate) fn alive<'t>(
+    terms: impl Iterator<Item = &'t Term>,
+    recordings: &[Recording],
+) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for term in terms.filter(|t| t.reaches_model) {
+        let grads = term.value.backward()?;
+        for recording in recordings {
+            if recording.moved_by(&grads)? {
+                names.push(term.name.clone());
+                break;
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// An error for terms that have had no gradient but zero since the phase began.
+pub(crate) fn none_dead(update: &str, dead: &[String], recordings: &[Recording]) -> Result<()> {
+    if dead.is_empty() || recordings.iter().all(Recording::is_empty) {
+        return Ok(());
+    }
+    let names: Vec<&str> = dead
+        .iter()
+        .map(|n| n.split_once('/').map_or(n.as_str(), |(_, name)| name))
+        .collect();
+    let text = format!(
+        "update `{update}`: after the warm-up the gradient of {} is still zero everywhere in the model, so it does nothing",
+        names.join(", ")
+    );
+    Err(found(text, &[]))
+}
+
 /// A fingerprint of each parameter's bits, to see what moved.
 pub(crate) fn fingerprints(params: &[Param]) -> Result<BTreeMap<String, u64>> {
     params

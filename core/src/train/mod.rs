@@ -18,5 +18,5 @@ pub use checkpoint::{Best, Place, Position, SavedMap};
 pub use event::{Event, Observer, Silent, Stop, Stoppable};
 pub use infer::{Domains, EVALUATION_BATCH, predict};
 pub use optimizer::{Optimizer, OptimizerSpec, rate_groups};
-pub use run::{Job, Outcome, run};
+pub use run::{Deciding, Job, Outcome, run};
 pub use schedule::{Schedule, Shape};

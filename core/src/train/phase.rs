@@ -10,13 +10,14 @@ use super::checkpoint::Best;
 use super::event::{Event, Stoppable};
 use super::infer::Passes;
 use super::optimizer::Optimizer;
-use super::run::{Job, Runner};
+use super::run::{Deciding, Job, Runner};
 use super::step::{Drawn, Models, StepState};
 use super::{check, frozen, liveness, record};
 use crate::data::{Cursor, Loaded};
 use crate::evaluate::Scores;
 use crate::nn::{Gradients, Param, Pass, Select};
 use crate::random::Stream;
+use crate::select::{Choice, LabelFree, Reference};
 use crate::strategy::{Selection, State, Train, Transfer, Until};
 use crate::{Error, Result};
 
@@ -147,6 +148,10 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         if done < self.total {
             self.begin()?;
         }
+        // The model as it is before the adaptation is a candidate, and what a collapse is measured by.
+        if done == 0 && self.decides() && (self.index > 0 || self.job.trained) {
+            self.candidate(0)?;
+        }
         while self.run.position.step < self.total {
             if self.run.position.step.is_multiple_of(self.per_epoch) {
                 self.begin_epoch()?;
@@ -183,7 +188,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                 self.checkpoint()?;
             }
         }
-        if self.train.select == Selection::Validation && self.run.position.best.is_some() {
+        if self.train.select != Selection::Last && self.run.position.best.is_some() {
             for p in self.transfer.store.all() {
                 if let Some(t) = self.run.best.get(p.name()) {
                     p.var().set(t)?;
@@ -328,6 +333,8 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         let (mut means, mut mass): (BTreeMap<String, f64>, f64) = Default::default();
         let mut loss = 0.0;
         let single = pieces.len() == 1;
+        let settled = self.settled();
+        let settling = step < settled && self.total >= settled;
         for (k, piece) in pieces.into_iter().enumerate() {
             let piece_rows = piece.first().map_or(1.0, |d| d.rows.len() as f64);
             let pass = Pass {
@@ -395,6 +402,24 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             if step == 0 && k == 0 {
                 liveness::reaches(&update.name, &terms, &state.recordings.borrow())?;
             }
+            if settling && k == 0 {
+                let dead = |term: &&crate::strategy::Term| {
+                    let name = format!("{u}/{}", term.name);
+                    !self.run.position.alive.contains(&name)
+                };
+                let waiting = terms.iter().filter(dead);
+                let alive = liveness::alive(waiting, &state.recordings.borrow())?;
+                let alive = alive.into_iter().map(|name| format!("{u}/{name}"));
+                self.run.position.alive.extend(alive);
+                if step + 1 == settled {
+                    let names: Vec<String> = (terms.iter())
+                        .filter(|t| t.reaches_model && t.weight != 0.0)
+                        .map(|t| format!("{u}/{}", t.name))
+                        .filter(|n| !self.run.position.alive.contains(n))
+                        .collect();
+                    liveness::none_dead(&update.name, &names, &state.recordings.borrow())?;
+                }
+            }
             let grads = sum.backward()?;
             let mut here = Gradients::default();
             for recording in state.recordings.into_inner().into_iter().rev() {
@@ -439,21 +464,20 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
 
     /// After the warm-up every trainable tensor must have moved.
     fn movement(&mut self) -> Result<()> {
-        let warm = self
-            .train
-            .updates
-            .iter()
-            .flat_map(|u| &u.groups)
-            .map(|g| g.schedule.warmup_steps(self.total))
-            .max()
-            .unwrap_or(0);
-        if self.run.position.step != warm + SETTLE {
+        if self.run.position.step != self.settled() {
             return Ok(());
         }
         match self.run.position.fingerprints.take() {
             Some(before) => liveness::moved(&before, &self.trainable()),
             None => Ok(()),
         }
+    }
+
+    /// The step after which everything must have moved.
+    fn settled(&self) -> u64 {
+        let groups = self.train.updates.iter().flat_map(|u| &u.groups);
+        let warm = groups.map(|g| g.schedule.warmup_steps(self.total)).max();
+        warm.unwrap_or(0) + SETTLE
     }
 
     fn end_epoch(&mut self) -> Result<()> {
@@ -478,7 +502,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             Some(rows) => {
                 let scores = Scores::of(&t.model, rows, t.target, t.store, self.job.observer)?;
                 for (name, value) in scores.values() {
-                    values.insert(format!("validation_{name}"), value);
+                    values.insert(format!("{}_{name}", self.job.validated), value);
                 }
                 Some(scores.rank())
             }
@@ -500,19 +524,19 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                 })
             }
         };
-        let position = &mut self.run.position;
-        if let Some((score, loss)) = rank
+        for update in &mut self.train.updates {
+            for (name, value) in update.objective.curves() {
+                values.insert(name, value);
+            }
+        }
+        if self.decides() {
+            let (of, kept) = self.candidate(epoch)?;
+            values.extend(of);
+            best = kept;
+        } else if let Some((score, loss)) = rank
             && self.train.select == Selection::Validation
         {
-            best = position.best.is_none_or(|b| b.beaten_by(score, loss));
-            if best {
-                position.best = Some(Best { epoch, score, loss });
-                position.waited = 0;
-                let copy = |p: &Param| Ok((p.name().to_string(), p.detached().copy()?));
-                self.run.best = t.store.all().iter().map(copy).collect::<Result<_>>()?;
-            } else {
-                position.waited += 1;
-            }
+            best = self.keep_if_best(epoch, score, loss)?;
         }
         let mut line = serde_json::json!({ "phase": self.train.name, "epoch": epoch, "step": self.run.position.step });
         for (k, v) in &values {
@@ -526,6 +550,77 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             best,
         });
         Ok(())
+    }
+
+    /// Whether this phase's epochs are chosen between by what decides over an adaptation.
+    fn decides(&self) -> bool {
+        self.job.deciding.is_some()
+            && !matches!(self.train.select, Selection::Last | Selection::Validation)
+    }
+
+    /// Scores the model as it is and keeps it if none before was better. What it was scored by, and whether it was kept.
+    fn candidate(&mut self, epoch: u64) -> Result<(BTreeMap<String, f64>, bool)> {
+        let t = &self.transfer;
+        let mut values = BTreeMap::new();
+        let (score, loss) = match &self.job.deciding {
+            None => return Ok((values, false)),
+            Some(Deciding::Labelled(rows)) => {
+                let scores = Scores::of(&t.model, rows, t.target, t.store, self.job.observer)?;
+                let rank = scores.rank();
+                values.insert("target_accuracy".to_string(), rank.0);
+                rank
+            }
+            Some(Deciding::LabelFree {
+                by,
+                minimises,
+                look,
+            }) => {
+                let seen = look.see(&t.model, t.store, self.job.observer)?;
+                let position = &mut self.run.position;
+                if epoch == 0 {
+                    position.reference = Some(Reference::of(&seen));
+                }
+                let choice = Choice::of(&seen, *by, minimises, position.reference.as_ref());
+                if choice.collapsed {
+                    position.collapsed.push(epoch);
+                }
+                for (name, value) in &choice.scores {
+                    values.insert(format!("score_{}", name.name()), *value);
+                }
+                values.insert("effective_classes".into(), seen.effective_classes());
+                if *by == LabelFree::Auto && !choice.collapsed {
+                    values.insert("score_auto".into(), choice.rank);
+                }
+                (choice.rank, 0.0)
+            }
+        };
+        let best = self.keep_if_best(epoch, score, loss)?;
+        if epoch == 0 {
+            let mut line =
+                serde_json::json!({ "phase": self.train.name, "epoch": 0, "step": 0 });
+            for (k, v) in &values {
+                line[k] = serde_json::json!(v);
+            }
+            self.job.record(&line)?;
+            self.run.position.lines += 1;
+        }
+        Ok((values, best))
+    }
+
+    /// Copies the weights if no epoch before was better.
+    fn keep_if_best(&mut self, epoch: u64, score: f64, loss: f64) -> Result<bool> {
+        let position = &mut self.run.position;
+        let best = position.best.is_none_or(|b| b.beaten_by(score, loss));
+        if best {
+            position.best = Some(Best { epoch, score, loss });
+            position.waited = 0;
+            let copy = |p: &Param| Ok((p.name().to_string(), p.detached().copy()?));
+            let all = self.transfer.store.all();
+            self.run.best = all.iter().map(copy).collect::<Result<_>>()?;
+        } else {
+            position.waited += 1;
+        }
+        Ok(best)
     }
 
     fn checkpoint(&mut self) -> Result<()> {

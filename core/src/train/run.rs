@@ -16,6 +16,7 @@ use crate::data::Loaded;
 use crate::model::MapKinds;
 use crate::nn::{Select, Store};
 use crate::random::Stream;
+use crate::select::{LabelFree, Look};
 use crate::strategy::{Phase, State, Transfer};
 use crate::{Error, Result};
 
@@ -27,8 +28,14 @@ pub struct Job<'a> {
     pub seed: u64,
     /// The domains that training may look at.
     pub domains: Domains,
-    /// Labelled rows that decide.
+    /// Labelled rows that each epoch is scored on, and that decide where nothing else does.
     pub validation: Option<Loaded>,
+    /// What the curves call them: `validation`, or `source` where they are of the source domain.
+    pub validated: &'static str,
+    /// Transductive: what decides which epoch of an adaptation is kept.
+    pub deciding: Option<Deciding>,
+    /// Whether the model knows the task before the first phase, so that it is a candidate itself.
+    pub trained: bool,
     /// Hears what happens.
     pub observer: &'a dyn Observer,
     /// Asks to stop.
@@ -47,6 +54,21 @@ pub struct Job<'a> {
     pub cache: Option<Cache>,
 }
 
+/// What decides which epoch of an adaptation is kept.
+pub enum Deciding {
+    /// Labelled target rows: an explicit choice, or an oracle's.
+    Labelled(Loaded),
+    /// A score that looks at no label of the target.
+    LabelFree {
+        /// Which.
+        by: LabelFree,
+        /// What the method brings down itself.
+        minimises: Vec<LabelFree>,
+        /// The rows that it looks at.
+        look: Box<Look>,
+    },
+}
+
 /// What came of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
@@ -58,6 +80,8 @@ pub struct Outcome {
     pub seconds: f64,
     /// What closed-form phases reported.
     pub fits: BTreeMap<String, f64>,
+    /// Epochs of the last phase that had collapsed, where a selector looked for it.
+    pub collapsed: Vec<u64>,
     /// Whether it went on from a checkpoint, and at which step.
     pub resumed_at: Option<u64>,
 }
@@ -160,6 +184,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
             lines: state.position.lines,
             fits: std::mem::take(&mut state.position.fits),
             chosen: state.position.best.or(state.position.chosen),
+            collapsed: std::mem::take(&mut state.position.collapsed),
             ..Position::default()
         };
         state.best.clear();
@@ -170,6 +195,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
         steps: state.position.total_steps,
         seconds: state.seconds(),
         fits: state.position.fits,
+        collapsed: state.position.collapsed,
         resumed_at,
     })
 }

@@ -201,9 +201,6 @@ impl SourceTask for World {
         let names = vec!["left".into(), "right".into()];
         Ok(Some((Head { stages, pool: 0 }, names)))
     }
-    fn domain(&self, _: &Reading) -> Result<Option<Domain<Labels>>> {
-        Ok(Some(self.source()))
-    }
     fn export(&self, _: &Model, _: &Store, _: &[String], _: &std::path::Path) -> Result<Export> {
         Ok(Export::Ours {
             why: "a test".into(),
@@ -385,6 +382,9 @@ pub fn train(world: &World, strategy: &dyn Strategy, setup: &Setup) -> Result<Tr
             let rows = world.points("validation", 100, [0.0; 2]);
             Loaded::labelled(&rows, prepare.clone())
         }),
+        validated: "validation",
+        deciding: None,
+        trained: false,
         observer: &observer,
         stop: Stop::default(),
         checkpoint: setup.dir.as_ref().map(|d| d.join("state.safetensors")),
@@ -411,6 +411,7 @@ pub fn train(world: &World, strategy: &dyn Strategy, setup: &Setup) -> Result<Tr
 fn settings(epochs: u64) -> Settings {
     Settings {
         until: Until::Epochs(epochs),
+        source_until: Until::Epochs(epochs),
         batch_size: 32,
         micro_batch: 32,
         learning_rate: 0.01,

@@ -64,8 +64,25 @@ impl ColumnKeys {
         columns
     }
 
+    /// What these do not say is as in another table: the source domain's columns are the target's.
+    pub fn or(mut self, keys: &Keys, other: &ColumnKeys) -> Self {
+        for (mine, theirs) in [
+            (&mut self.text, &other.text),
+            (&mut self.pair, &other.pair),
+            (&mut self.label, &other.label),
+        ] {
+            if mine.0.is_none() {
+                *mine = theirs.clone();
+            }
+        }
+        if !keys.has("header") {
+            self.header = other.header;
+        }
+        self
+    }
+
     /// The columns of a table; an error at the key that names one that is not there. `besides`: a column that is
-    /// neither text nor feature, `split.group`.
+    /// neither text nor feature, `split.group`. `labelled`: whether there must be labels.
     pub fn find(
         &self,
         keys: &Keys,
@@ -73,17 +90,23 @@ impl ColumnKeys {
         at: &At,
         form: Form,
         besides: Option<usize>,
+        labelled: bool,
     ) -> Option<Columns> {
         let there = table.columns();
+        // Sealed rows may come without any labels.
+        let absent = matches!(&self.label.0, Some(Column::Name(n)) if !there.contains(n));
         let mut out = Columns {
-            label: named(keys, table, at, &self.label)?,
+            label: match absent && !labelled {
+                true => None,
+                false => named(keys, table, at, &self.label)?,
+            },
             pair: named(keys, table, at, &self.pair)?,
             ..Columns::default()
         };
         let mut text = named(keys, table, at, &self.text)?;
         if form != Form::PlainText && out.label.is_none() {
             out.label = there.iter().position(|c| c == "label");
-            if out.label.is_none() {
+            if out.label.is_none() && labelled {
                 keys.error(at.clone(), "which column is the label?")
                     .label(listed(table))
                     .help("name it: `label = \"...\"`, or its number where `header = false`");

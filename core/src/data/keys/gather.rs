@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::columns::Columns;
 use super::open::{Opened, noted, open};
 use super::scan::{Scanned, scan};
-use super::written::Written;
+use super::written::{INDUCTIVE, SEALED, SOURCE, Written};
 use super::{DataKeys, Form, Part, samples};
 use crate::Result;
 use crate::audit::{self, Audit, Counts, Fill, Finding, Key, Overlap, Side};
@@ -27,33 +27,43 @@ struct Rowed {
     labels: Option<Labels>,
 }
 
-/// Reads the data keys of a table. `None` after an error was noted, or on a blank recipe.
-pub(super) fn read(
-    keys: &Keys,
-    cx: &Context,
-    form: Form,
-    names: &[&'static str],
-) -> Option<DataKeys> {
-    let written = Written::read(keys, form, names);
+/// Reads the data keys of a recipe. `None` after an error was noted, or on a blank recipe.
+pub(super) fn read(keys: &Keys, cx: &Context, form: Form) -> Option<DataKeys> {
+    let names = match cx.transductive {
+        true => SEALED,
+        false => INDUCTIVE,
+    };
+    let target = Written::read(keys, form, names, true);
+    let source = cx.source_keys.as_ref().map(|s| {
+        let mut written = Written::read(s, form, SOURCE, false);
+        written.columns = written.columns.or(s, &target.columns);
+        written
+    });
     if keys.is_blank() {
         return None;
     }
-    let (opened, index_base) = open(keys, cx, form, &written)?;
+    let mut tables: Vec<&Written> = source.iter().collect();
+    tables.push(&target);
+    let (opened, index_base) = open(keys, cx, form, &tables)?;
     // Said where the shares were read.
-    if written.split.validation + written.split.test >= 1.0 {
+    if tables
+        .iter()
+        .any(|t| t.split.validation + t.split.test >= 1.0)
+    {
         return None;
     }
-    if !opened.iter().any(|(name, _)| *name == names[0]) {
+    if !opened.iter().any(|(name, _)| *name == target.main()) {
         return None;
     }
-    let sealed = names[0] == "unlabelled";
     let gather = Gather {
         keys,
         form,
-        sealed,
+        sealed: cx.transductive,
         policy: cx.overlap,
         fold: cx.fold,
-        written: &written,
+        target: &target,
+        source: source.as_ref(),
+        classes: cx.classes.clone(),
         index_base,
     };
     gather.all(opened)
@@ -62,39 +72,61 @@ pub(super) fn read(
 struct Gather<'a> {
     keys: &'a Keys,
     form: Form,
-    /// The labels of the rows to learn from, and of the test rows, are not to be seen.
+    /// The labels of the target's rows to learn from, and of its test rows, are not to be seen.
     sealed: bool,
     policy: Overlap,
     /// The part of a cross-validation that is tested.
     fold: Option<Fold>,
-    written: &'a Written,
+    target: &'a Written,
+    /// The labelled source domain's keys.
+    source: Option<&'a Written>,
+    /// The classes, where a finished run brings them.
+    classes: Option<Arc<Vec<String>>>,
     /// svmlight: where the indices of all files count from.
     index_base: Option<u32>,
+}
+
+/// The rows of one domain: those to learn from, and the others.
+struct Group<'a> {
+    written: &'a Written,
+    main: Rowed,
+    others: Vec<Rowed>,
 }
 
 impl Gather<'_> {
     fn all(&self, opened: Vec<(&'static str, Opened)>) -> Option<DataKeys> {
         let mut sides = Vec::new();
         for (name, part) in opened {
-            sides.push(self.scan(name, part, sides.is_empty())?);
+            sides.push(self.scan(name, part)?);
         }
         self.differ(&sides)?;
-        let mut sides = sides.into_iter();
-        let mut main = sides.next()?;
-        let mut others: Vec<Rowed> = sides.collect();
-        let classes = self.classes(&mut main, &mut others)?;
+        let (of_source, of_target): (Vec<Rowed>, Vec<Rowed>) =
+            sides.into_iter().partition(|s| s.name.starts_with("source"));
+        let mut source = self.source.and_then(|w| Group::of(w, of_source));
+        let mut target = Group::of(self.target, of_target)?;
+        let classes = self.classes(source.as_mut(), &mut target)?;
         // In a cross-validation a part of the training rows is the test; what was given as test stays unseen.
         if self.fold.is_some() {
-            others.retain(|o| o.name != "test");
+            target.others.retain(|o| o.name != "test");
         }
 
         let mut audit = Audit::default();
         let mut found: Vec<Finding> = Vec::new();
-        let main = self.leave_out(main, &others, &mut audit, &mut found)?;
-        let (main, split_off) = self.split(main, &others, &mut audit, &mut found)?;
-        self.still_two_classes(&main, &classes)?;
-        others.extend(split_off);
-        let mut parts: Vec<Rowed> = std::iter::once(main).chain(others).collect();
+        let mut parts: Vec<Rowed> = Vec::new();
+        let mut whole = None;
+        for group in source.into_iter().chain([target]) {
+            let written = group.written;
+            let (group, all) = self.arranged(group, &classes, &mut audit, &mut found)?;
+            if written.tests_adapted {
+                parts.push(Rowed {
+                    name: "test",
+                    ..group.main.pick(&all_rows(&group.main))
+                });
+            }
+            whole = whole.or(all);
+            parts.push(group.main);
+            parts.extend(group.others);
+        }
         for part in &parts {
             found.extend(self.noted(part.name, self.findings(part))?);
             audit.rows.insert(part.name, part.rows.len());
@@ -103,12 +135,13 @@ impl Gather<'_> {
                 audit.classes.insert(part.name, Counts(counts.collect()));
             }
         }
-        found.extend(self.noted(parts[0].name, self.judged_twice(&parts))?);
+        found.extend(self.noted(self.target.main(), self.judged_twice(&parts))?);
         audit.add(found);
 
         // From here on nothing is found any more: the labels of sealed test rows are read, for the scores.
         let classes = self.open_sealed(&mut parts, classes)?;
         let digest = digest(&parts);
+        parts.extend(whole);
         let splits = parts.into_iter().map(|p| {
             let part = Part {
                 rows: p.rows,
@@ -117,25 +150,68 @@ impl Gather<'_> {
             };
             (p.name, part)
         });
+        let domain = |w: &Written| w.domain.clone().unwrap_or_else(|| stem(&w.files[0].1));
         Some(DataKeys {
             splits: splits.collect(),
             classes,
             form: self.form,
-            domain: self
-                .written
-                .domain
-                .clone()
-                .unwrap_or_else(|| stem(&self.written.files[0].1)),
+            domain: domain(self.target),
+            source: self.source.map(domain).unwrap_or_default(),
             digest,
-            header: self.written.columns.header,
+            header: self.target.columns.header,
             index_base: self.index_base,
             saved: None,
             audit,
         })
     }
 
+    /// A domain's rows as the run uses them; and, of a source, all that are labelled, for methods that set nothing aside.
+    fn arranged<'w>(
+        &self,
+        group: Group<'w>,
+        classes: &[String],
+        audit: &mut Audit,
+        found: &mut Vec<Finding>,
+    ) -> Option<(Group<'w>, Option<Rowed>)> {
+        let Group {
+            written,
+            main,
+            mut others,
+        } = group;
+        let source = main.name == "source";
+        let main = self.leave_out(main, &others, audit, found)?;
+        let whole = source.then(|| {
+            let main = match (written.per_class, &main.labels) {
+                (Some(n), Some(labels)) => main.pick(&per_class(labels, n, written.split.seed)),
+                _ => main.pick(&all_rows(&main)),
+            };
+            Rowed {
+                name: "source-all",
+                ..main
+            }
+        });
+        let (main, split_off) = self.split(written, main, &others, audit, found)?;
+        self.still_two_classes(&main, classes)?;
+        others.extend(split_off);
+        let group = Group {
+            written,
+            main,
+            others,
+        };
+        Some((group, whole))
+    }
+
     fn at(&self, name: &str) -> At {
-        self.keys.at(name)
+        let source = self.source.and_then(|s| s.at(name));
+        source
+            .or_else(|| self.target.at(name))
+            .unwrap_or_else(|| self.keys.at(name))
+    }
+
+    /// The keys of the table that a split stands in.
+    fn written(&self, name: &str) -> &Written {
+        let source = self.source.filter(|s| s.at(name).is_some());
+        source.unwrap_or(self.target)
     }
 
     fn noted<T>(&self, name: &str, result: Result<T>) -> Option<T> {
@@ -143,12 +219,14 @@ impl Gather<'_> {
     }
 
     /// Reads every row of a split once.
-    fn scan(&self, name: &'static str, part: Opened, main: bool) -> Option<Rowed> {
+    fn scan(&self, name: &'static str, part: Opened) -> Option<Rowed> {
+        let written = self.written(name);
+        let main = written.main() == name;
         let mut rows = part.rows;
-        if let (Some(n), true) = (self.written.limit, main) {
+        if let (Some(n), true) = (written.limit, main) {
             rows = rows.pick(&(0..rows.len().min(n) as u32).collect::<Vec<_>>());
         }
-        let sealed = self.sealed && name != "validation";
+        let sealed = self.is_sealed(name);
         let label = part
             .columns
             .label
@@ -175,6 +253,11 @@ impl Gather<'_> {
         })
     }
 
+    /// Whether nobody may see the labels of a split yet.
+    fn is_sealed(&self, name: &str) -> bool {
+        self.sealed && matches!(name, "unlabelled" | "test")
+    }
+
     /// No two splits hold the same rows.
     fn differ(&self, sides: &[Rowed]) -> Option<()> {
         let sorted = |side: &Rowed| {
@@ -185,7 +268,7 @@ impl Gather<'_> {
         let mut right = Some(());
         for (i, one) in sides.iter().enumerate() {
             for other in &sides[i + 1..] {
-                let custom = self.sealed && i == 0 && other.name == "test";
+                let custom = self.is_sealed(one.name) && other.name == "test";
                 if custom || one.rows.len() != other.rows.len() || sorted(one) != sorted(other) {
                     continue;
                 }
@@ -198,40 +281,54 @@ impl Gather<'_> {
                         ],
                         format!("`{}` and `{}` hold the same rows", one.name, other.name),
                     )
-                    .help("a model that has seen the rows it is judged on looks better than it is: give other rows, or leave the key out and write `split = { test = 0.2 }`");
+                    .help(match one.name.starts_with("source") && !other.name.starts_with("source") {
+                        true => "from a domain to itself there is nothing to carry over: give the target's rows",
+                        false => "a model that has seen the rows it is judged on looks better than it is: give other rows, or leave the key out and write `split = { test = 0.2 }`",
+                    });
                 right = None;
             }
         }
         right
     }
 
-    /// The classes, by the rows to learn from; each side's labels by them.
-    fn classes(&self, main: &mut Rowed, others: &mut [Rowed]) -> Option<Arc<Vec<String>>> {
-        let mut classes: Arc<Vec<String>> = Arc::default();
-        if main.scanned.labels.is_some() {
-            classes = main.scanned.classes();
+    /// The classes, by the labelled rows to learn from; each side's labels by them.
+    fn classes<'g>(
+        &self,
+        source: Option<&mut Group<'g>>,
+        target: &mut Group<'g>,
+    ) -> Option<Arc<Vec<String>>> {
+        let mut classes: Arc<Vec<String>> = self.classes.clone().unwrap_or_default();
+        let first = match &source {
+            Some(source) => &source.main,
+            None => &target.main,
+        };
+        if first.scanned.labels.is_some() && classes.is_empty() {
+            classes = first.scanned.classes();
             if classes.len() < 2 {
                 let what = classes.first().cloned().unwrap_or_default();
                 self.keys
                     .error(
-                        self.at(main.name),
+                        self.at(first.name),
                         format!("every row has the label `{what}`"),
                     )
                     .help("a classifier needs two classes; is `label` the right column?");
                 return None;
             }
         }
-        for side in std::iter::once(main).chain(others) {
-            if classes.is_empty() && side.scanned.labels.is_some() {
-                classes = side.scanned.classes();
-            }
-            side.labels = match side.scanned.labels(&classes) {
-                Ok(labels) => labels,
-                Err((row, label)) => {
-                    self.unknown(side, row, &label, &classes);
-                    return None;
+        let groups = source.into_iter().chain([target]);
+        for group in groups {
+            for side in std::iter::once(&mut group.main).chain(&mut group.others) {
+                if classes.is_empty() && side.scanned.labels.is_some() {
+                    classes = side.scanned.classes();
                 }
-            };
+                side.labels = match side.scanned.labels(&classes) {
+                    Ok(labels) => labels,
+                    Err((row, label)) => {
+                        self.unknown(side, row, &label, &classes);
+                        return None;
+                    }
+                };
+            }
         }
         Some(classes)
     }
@@ -266,7 +363,7 @@ impl Gather<'_> {
             found.extend(self.noted(main.name, said)?);
         }
         // The rows adapted on may be those tested on: their labels are sealed.
-        if !self.sealed {
+        if !self.is_sealed(main.name) {
             out.extend(self.overlap(&main, others, audit, found)?);
         }
         out.sort_unstable();
@@ -327,20 +424,21 @@ impl Gather<'_> {
     /// `per_class`, and the parts that are split off where no file is given.
     fn split(
         &self,
+        written: &Written,
         main: Rowed,
         others: &[Rowed],
         audit: &mut Audit,
         found: &mut Vec<Finding>,
     ) -> Option<(Rowed, Vec<Rowed>)> {
-        let asked = &self.written.split;
+        let asked = &written.split;
         let mut main = main;
-        if let (Some(n), Some(labels)) = (self.written.per_class, &main.labels) {
+        if let (Some(n), Some(labels)) = (written.per_class, &main.labels) {
             main = main.pick(&per_class(labels, n, asked.seed));
         }
         let mut off = Vec::new();
         if let (Some(fold), Some(labels)) = (self.fold, &main.labels) {
             // What is set aside as test stays unseen.
-            let files = &self.written.files;
+            let files = &written.files;
             let given = files.iter().any(|(n, f)| *n == "test" && !f.is_empty());
             let aside = match (&main.scanned.groups, given) {
                 (_, true) => None,
@@ -363,11 +461,18 @@ impl Gather<'_> {
             main = main.pick(&parts.train);
         }
         let given = |name: &str| others.iter().chain(&off).any(|o| o.name == name);
-        let validation = match given("validation") || self.sealed {
+        let aside = match main.name {
+            "source" => "source-validation",
+            _ => "validation",
+        };
+        let validation = match given(aside) || self.is_sealed(main.name) {
             true => 0.0,
             false => asked.validation,
         };
-        let test = if given("test") { 0.0 } else { asked.test };
+        let test = match given("test") || written.tests_adapted {
+            true => 0.0,
+            false => asked.test,
+        };
         if validation + test <= 0.0 {
             return self.without_overlap(main, off, audit, found);
         }
@@ -380,7 +485,7 @@ impl Gather<'_> {
             Some(groups) => grouped(labels, groups, validation, test, asked.seed),
             None => stratified(labels, validation, test, asked.seed),
         };
-        for (name, rows) in [("validation", &parts.validation), ("test", &parts.test)] {
+        for (name, rows) in [(aside, &parts.validation), ("test", &parts.test)] {
             if !rows.is_empty() {
                 off.push(Rowed {
                     name,
@@ -409,7 +514,7 @@ impl Gather<'_> {
         audit: &mut Audit,
         found: &mut Vec<Finding>,
     ) -> Option<(Rowed, Vec<Rowed>)> {
-        if self.sealed || off.is_empty() {
+        if self.is_sealed(main.name) || off.is_empty() {
             return Some((main, off));
         }
         let out = self.overlap(&main, &off, audit, found)?;
@@ -447,7 +552,7 @@ impl Gather<'_> {
             found.extend(audit::duplicates(side)?);
             found.extend(audit::conflicts(side)?);
             found.extend(audit::empty(side)?);
-            if part.name == self.written.files[0].0 {
+            if part.name == self.written(part.name).main() {
                 found.extend(audit::labels_by_case(side)?);
             }
             found.extend(audit::balance(side)?);
@@ -498,7 +603,10 @@ impl Gather<'_> {
         }
         for part in parts.iter_mut().filter(|p| p.name == "test") {
             let Some(column) = part.columns.label else {
-                continue;
+                self.keys
+                    .error(self.at(part.name), "rows without labels cannot be tested on")
+                    .help("`target.label` names their column; or leave `test` out");
+                return None;
             };
             let names = self.noted(part.name, part.rows.names(column))?;
             if classes.is_empty() {
@@ -514,6 +622,24 @@ impl Gather<'_> {
         }
         Some(classes)
     }
+}
+
+impl<'a> Group<'a> {
+    /// Rows of one table; `None` where it has none to learn from.
+    fn of(written: &'a Written, sides: Vec<Rowed>) -> Option<Self> {
+        let mut others = sides;
+        let main = others.iter().position(|s| s.name == written.main())?;
+        let main = others.remove(main);
+        Some(Group {
+            written,
+            main,
+            others,
+        })
+    }
+}
+
+fn all_rows(of: &Rowed) -> Vec<u32> {
+    (0..of.rows.len() as u32).collect()
 }
 
 impl Rowed {

@@ -48,6 +48,7 @@ pub struct DataKeys {
     classes: Arc<Vec<String>>,
     form: Form,
     domain: String,
+    source: String,
     digest: String,
     header: bool,
     index_base: Option<u32>,
@@ -64,15 +65,15 @@ struct Part {
 }
 
 impl DataKeys {
-    /// Reads `[target]`'s data keys. `None` after an error was noted, or on a blank recipe.
+    /// Reads `[target]`'s data keys and, where the target's labels are sealed, those of the labelled source domain that stand in `[source]`
+    /// ([`Context::source_keys`]). `None` after an error was noted, or on a blank recipe.
+    ///
+    /// The splits: `train`, `validation` and `test`; in a transductive recipe `source`, `source-validation`, `source-all` (both of them),
+    /// `unlabelled`, `validation`, `test`, and `target-labels`: the rows of `unlabelled` with their labels, where they have any.
     pub fn target(keys: &Keys, cx: &Context, form: Form) -> Option<DataKeys> {
         if let Some(saved) = &cx.saved {
             return Some(Self::of_saved(saved, form));
         }
-        let names: &[&'static str] = match cx.transductive {
-            true => &["unlabelled", "validation", "test"],
-            false => &["train", "validation", "test"],
-        };
         if cx.transductive {
             let said = "the target's labels are sealed in a transductive recipe";
             if keys.has("train") {
@@ -88,15 +89,7 @@ impl DataKeys {
             )
             .help("write `train`, or `kind = \"transductive\"` to adapt without labels");
         }
-        gather::read(keys, cx, form, names)
-    }
-
-    /// Reads `[source]`'s data keys.
-    pub fn source(keys: &Keys, cx: &Context, form: Form) -> Option<DataKeys> {
-        if let Some(saved) = &cx.saved {
-            return Some(Self::of_saved(saved, form));
-        }
-        gather::read(keys, cx, form, &["train", "validation"])
+        gather::read(keys, cx, form)
     }
 
     /// No rows, and what is known of them: for a model that is made again.
@@ -106,6 +99,7 @@ impl DataKeys {
             classes: saved.classes.clone(),
             form,
             domain: String::new(),
+            source: String::new(),
             digest: String::new(),
             header: saved.rows.header,
             index_base: saved.rows.index_base,
@@ -151,7 +145,7 @@ impl DataKeys {
         if let Some(saved) = &self.saved {
             return Ok(saved.clone());
         }
-        let first = ["train", "unlabelled"]
+        let first = ["train", "unlabelled"] // the target's
             .iter()
             .find_map(|n| self.splits.get(n));
         let part = first.ok_or_else(|| Error::msg("no data"))?;
@@ -177,13 +171,27 @@ impl DataKeys {
 
     /// One split as a domain; rows without labels get class 0 of none.
     pub fn domain(&self, split: &str) -> Option<Domain<Labels>> {
-        let part = self.splits.get(split)?;
-        let labels = part.labels.clone().unwrap_or_else(|| Labels {
+        let part = match split {
+            "target-labels" => self.splits.get("unlabelled")?,
+            _ => self.splits.get(split)?,
+        };
+        let labels = match split {
+            // Read when they are asked for, and not before.
+            "target-labels" => {
+                let names = part.rows.names(part.columns.label?).ok()?;
+                Some(super::columns::index(&names, &self.classes).ok()?)
+            }
+            _ => part.labels.clone(),
+        };
+        let labels = labels.unwrap_or_else(|| Labels {
             classes: vec![0; part.rows.len()],
             names: self.classes.clone(),
         });
         Some(Domain {
-            name: self.domain.clone(),
+            name: match split.starts_with("source") {
+                true => self.source.clone(),
+                false => self.domain.clone(),
+            },
             inputs: samples(self.form, &part.rows, &part.columns),
             labels,
         })

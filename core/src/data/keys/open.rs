@@ -21,33 +21,37 @@ pub(super) struct Opened {
     pub group: Option<usize>,
 }
 
-/// Opens every split's files, in the order of the keys; and where the indices of svmlight count from. `None` after an error was noted.
+/// Opens every split's files, table by table, in the order of the keys; and where the indices of svmlight count from. `None` after an
+/// error was noted.
 pub(super) fn open(
     keys: &Keys,
     cx: &Context,
     form: Form,
-    written: &Written,
+    tables: &[&Written],
 ) -> Option<(Vec<(&'static str, Opened)>, Option<u32>)> {
-    let main = written.files[0].0;
-    let found = find_all(keys, cx, written)?;
+    let found = find_all(keys, cx, tables)?;
     let range = match form {
         Form::Features => index_range(&found),
         _ => None,
     };
-    let options = ReadOptions {
-        header: written.columns.header,
-        min_width: range.map_or(0, |(_, width)| width),
-        index_base: range.map(|(base, _)| base),
-        ..ReadOptions::default()
-    };
     // The width of the vectors and their columns' names, from the first file.
-    let mut alike: Option<(usize, Vec<String>)> = None;
+    let mut alike: Option<(&str, (usize, Vec<String>))> = None;
     let mut opened = Vec::new();
     let mut shut = false;
     for (split, files) in &found {
         if files.is_empty() {
             continue;
         }
+        let Some((written, here)) = tables.iter().find_map(|t| Some((*t, t.at(split)?))) else {
+            continue;
+        };
+        let main = written.main();
+        let options = ReadOptions {
+            header: written.columns.header,
+            min_width: range.map_or(0, |(_, width)| width),
+            index_base: range.map(|(base, _)| base),
+            ..ReadOptions::default()
+        };
         let mut tables: Vec<(Arc<dyn Table>, At)> = Vec::new();
         for file in files {
             let table = file.reader.open(&file.name, &file.blob, &options);
@@ -70,7 +74,10 @@ pub(super) fn open(
                 }
                 _ => named(keys, table, at, &written.split.group)?,
             };
-            resolved.push((written.columns.find(keys, table, at, form, group)?, group));
+            let labelled = *split != "unlabelled";
+            let columns = &written.columns;
+            let columns = columns.find(keys, table, at, form, group, labelled)?;
+            resolved.push((columns, group));
         }
         if resolved.windows(2).any(|w| w[0] != w[1]) {
             keys.error(
@@ -83,9 +90,9 @@ pub(super) fn open(
         let (columns, group) = resolved.into_iter().next()?;
         let there = tables[0].0.columns().to_vec();
         let rows = tables.into_iter().map(|(t, _)| t).collect();
-        let rows = noted(keys, &keys.at(split), Rows::new(rows))?;
+        let rows = noted(keys, &here, Rows::new(rows))?;
         if rows.is_empty() {
-            keys.error(keys.at(split), format!("`{split}` has no rows"));
+            keys.error(here, format!("`{split}` has no rows"));
             return None;
         }
         if form == Form::Features {
@@ -94,13 +101,13 @@ pub(super) fn open(
                 columns: columns.features.clone(),
             };
             let names = columns.features.iter().map(|&c| there[c].clone()).collect();
-            let this = (noted(keys, &keys.at(split), f.width())?, names);
+            let this = (noted(keys, &here, f.width())?, names);
             match &alike {
-                None => alike = Some(this),
-                Some(first) if *first != this => {
+                None => alike = Some((split, this)),
+                Some((first, is)) if *is != this => {
                     keys.error(
-                        keys.at(split),
-                        format!("`{split}` does not have the columns of `{main}`"),
+                        here,
+                        format!("`{split}` does not have the columns of `{first}`"),
                     )
                     .help("give every file the same features, in one order");
                     return None;
@@ -118,7 +125,7 @@ pub(super) fn open(
     if shut {
         return None;
     }
-    Some((opened, options.index_base))
+    Some((opened, range.map(|(base, _)| base)))
 }
 
 /// One file of a recipe, and who reads it.
@@ -133,12 +140,12 @@ struct File<'c> {
 fn find_all<'c>(
     keys: &Keys,
     cx: &'c Context,
-    written: &Written,
+    tables: &[&Written],
 ) -> Option<Vec<(&'static str, Vec<File<'c>>)>> {
     let mut all: Vec<(&'static str, Vec<File<'c>>)> = Vec::new();
     let mut seen: Vec<(PathBuf, &'static str, At)> = Vec::new();
     let mut wrong = false;
-    for (split, values) in &written.files {
+    for (split, values) in tables.iter().flat_map(|t| &t.files) {
         let mut files = Vec::new();
         for (value, at) in values {
             let found = match find(cx, value) {

@@ -4,10 +4,35 @@ use super::Form;
 use super::columns::ColumnKeys;
 use crate::recipe::{At, Column, Keys};
 
-/// The data keys as written.
+/// The value of `target.test` that means the rows adapted on: the custom on small benchmarks, marked in every table.
+pub(super) const ADAPTED_ON: &str = "unlabelled";
+
+/// Splits and the keys that name them, the rows to learn from first.
+pub(super) type Names = [(&'static str, &'static str)];
+
+/// Of an inductive target.
+pub(super) const INDUCTIVE: &Names = &[
+    ("train", "train"),
+    ("validation", "validation"),
+    ("test", "test"),
+];
+/// Of a transductive target.
+pub(super) const SEALED: &Names = &[
+    ("unlabelled", "unlabelled"),
+    ("validation", "validation"),
+    ("test", "test"),
+];
+/// Of a labelled source domain.
+pub(super) const SOURCE: &Names = &[("source", "train"), ("source-validation", "validation")];
+
+/// The data keys of a table as written.
 pub(super) struct Written {
     /// Split by split, the rows to learn from first: names of data, each with its place.
     pub files: Vec<(&'static str, Vec<(String, At)>)>,
+    /// Where each split's key is, or would be.
+    places: Vec<(&'static str, At)>,
+    /// Whether the rows adapted on are those tested on.
+    pub tests_adapted: bool,
     pub columns: ColumnKeys,
     pub domain: Option<String>,
     pub limit: Option<usize>,
@@ -24,32 +49,47 @@ pub(super) struct Split {
 }
 
 impl Written {
-    pub fn read(keys: &Keys, form: Form, names: &[&'static str]) -> Written {
-        let main = names[0];
+    /// `needed`: the rows to learn from must be named.
+    pub fn read(keys: &Keys, form: Form, names: &Names, needed: bool) -> Written {
+        let (main, main_key) = names[0];
         let help = |n: &str| match n {
             "train" => "labelled rows to learn from",
             "unlabelled" => "rows to adapt on; their labels are never read",
             "validation" => "labelled rows that decide which epoch is kept",
+            "source" => "labelled rows of the source domain, with `kind = \"transductive\"`",
+            "source-validation" => "labelled rows of the source domain that are not learned from",
             _ => "rows to report on",
         };
-        let mut files = Vec::new();
-        for &name in names {
-            let key = keys
-                .data(name)
+        let unset = |n: &str| match (n, main) {
+            ("validation", "unlabelled") => "none: which epoch is kept is decided without labels",
+            ("validation", _) => "a tenth of the training rows",
+            ("source", _) => "none",
+            ("source-validation", _) => "a tenth of `train`",
+            _ => "no test",
+        };
+        let (mut files, mut places) = (Vec::new(), Vec::new());
+        let mut tests_adapted = false;
+        for &(name, key) in names {
+            let read = keys
+                .data(key)
                 .help(help(name))
                 .example("builtin:reviews/films/train");
-            let values = match name == main {
-                true => key.required(),
-                false => key
-                    .unset(if name == "validation" {
-                        "a tenth of the training rows"
-                    } else {
-                        "no test"
-                    })
-                    .optional()
-                    .unwrap_or_default(),
+            let mut values = match name == main && needed {
+                true => read.required(),
+                false => read.unset(unset(name)).optional().unwrap_or_default(),
             };
+            if main == "unlabelled" && values.iter().any(|(v, _)| v == ADAPTED_ON) {
+                match (name, values.len()) {
+                    ("test", 1) => tests_adapted = true,
+                    _ => {
+                        keys.error(keys.at(key), "`unlabelled` is no file here")
+                            .help("`test = \"unlabelled\"` stands alone and means the rows adapted on; a file of that name is written `./unlabelled`");
+                    }
+                }
+                values.clear();
+            }
             files.push((name, values));
+            places.push((name, keys.at(key)));
         }
         let columns = ColumnKeys::read(keys, form);
         keys.reserved("scale", "scaling of features comes with domain adaptation");
@@ -64,7 +104,7 @@ impl Written {
             .help("only the first rows of the training data")
             .unset("all")
             .optional();
-        let per_class = if main == "unlabelled" {
+        let per_class = if main_key == "unlabelled" {
             None
         } else {
             keys.usize("per_class")
@@ -75,30 +115,60 @@ impl Written {
         };
         Written {
             files,
+            places,
+            tests_adapted,
             columns,
             domain,
             limit,
             per_class,
-            split: Split::read(&keys.table("split")),
+            split: Split::read(&keys.table("split"), main),
         }
+    }
+
+    /// The split that is learned from.
+    pub fn main(&self) -> &'static str {
+        self.files[0].0
+    }
+
+    /// Where a split's key is, or would be; `None` where this table has no such split.
+    pub fn at(&self, split: &str) -> Option<At> {
+        let found = self.places.iter().find(|(s, _)| *s == split);
+        found.map(|(_, at)| at.clone())
     }
 }
 
 impl Split {
-    fn read(split: &Keys) -> Split {
+    fn read(split: &Keys, main: &str) -> Split {
         split.describe("how rows are set aside where no file is given");
-        let validation = split
-            .f64("validation")
-            .range(0.0..0.9)
-            .default(0.1, "a tenth, where no validation file is given")
-            .help("share of the training rows")
-            .read();
-        let test = split
-            .f64("test")
-            .range(0.0..0.9)
-            .default(0.0, "no test is split off")
-            .help("share of the training rows")
-            .read();
+        if main == "unlabelled" {
+            // Labelled target rows are an explicit choice.
+            split
+                .refuse("validation", "the target's labels are sealed")
+                .help("name labelled rows, `validation = \"FILE\"`, and write `by = \"target-validation\"` under [select]");
+        }
+        if main == "source" {
+            split
+                .refuse("test", "nothing is tested on the source domain")
+                .help("`[target]` has the test");
+        }
+        let validation = match main {
+            "unlabelled" => 0.0,
+            _ => split
+                .f64("validation")
+                .range(0.0..0.9)
+                .default(0.1, "a tenth, where no validation file is given")
+                .help("share of the training rows")
+                .read(),
+        };
+        let test = match main {
+            "source" => 0.0,
+            _ => split
+                .f64("test")
+                .range(0.0..0.9)
+                .default(0.0, "no test is split off")
+                .help("share of the training rows")
+                .read(),
+        };
         let seed = split
             .u64("seed")
             .default(0u64, "the run's seed never moves the split")

@@ -10,6 +10,7 @@
 //! [`Saved::open`] reads the header of the weights and then each tensor straight into its place; it opens no data and hashes nothing.
 
 mod open;
+mod source;
 mod write;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,8 @@ use crate::data::RowForm;
 use crate::train::SavedMap;
 
 pub use open::Saved;
+pub(crate) use source::FinishedRun;
+pub(super) use source::take;
 pub(super) use write::{Reloads, write};
 
 /// The file.

@@ -61,29 +61,7 @@ impl Saved {
     /// tensors are missing.
     pub fn open(folder: &Path, registry: &Registry) -> Result<Saved> {
         let path = folder.join(FILE);
-        let bytes = std::fs::read(&path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Error::msg(format!(
-                "{} has no {FILE}, which tlkit needs to load a model; run the recipe again",
-                folder.display()
-            )),
-            _ => Error::io(&path)(e),
-        })?;
-        let card: Card = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::msg(format!("{}: {e}", path.display())))?;
-        if card.format != 1 {
-            return Err(Error::msg(format!(
-                "{}: format {}, and this tlkit reads format 1; use the version that wrote it, {}",
-                path.display(),
-                card.format,
-                card.version
-            )));
-        }
-        if let Some(why) = &card.refused {
-            return Err(Error::msg(format!(
-                "the model in {} cannot be loaded: {why}",
-                folder.display()
-            )));
-        }
+        let card = card(folder)?;
         let rows = card
             .rows
             .clone()
@@ -172,8 +150,40 @@ impl Saved {
     }
 }
 
+/// Reads the card of a folder.
+///
+/// # Errors
+/// There is none; it was written by a newer tlkit; its strategy changed the network in a way that cannot be made again.
+pub(super) fn card(folder: &Path) -> Result<Card> {
+    let path = folder.join(FILE);
+    let bytes = std::fs::read(&path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Error::msg(format!(
+            "{} has no {FILE}, which tlkit needs to load a model; run the recipe again",
+            folder.display()
+        )),
+        _ => Error::io(&path)(e),
+    })?;
+    let card: Card = serde_json::from_slice(&bytes)
+        .map_err(|e| Error::msg(format!("{}: {e}", path.display())))?;
+    if card.format != 1 {
+        return Err(Error::msg(format!(
+            "{}: format {}, and this tlkit reads format 1; use the version that wrote it, {}",
+            path.display(),
+            card.format,
+            card.version
+        )));
+    }
+    if let Some(why) = &card.refused {
+        return Err(Error::msg(format!(
+            "the model in {} cannot be loaded: {why}",
+            folder.display()
+        )));
+    }
+    Ok(card)
+}
+
 /// Source and target task by the keys of the card.
-fn tasks(
+pub(super) fn tasks(
     folder: &Path,
     registry: &Registry,
     card: &Card,

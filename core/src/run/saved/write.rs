@@ -58,7 +58,10 @@ pub(in crate::run) fn write(
         target: Map::new(),
         classes: Vec::new(),
         rows: None,
-        frozen: c.strategy.needs().frozen,
+        frozen: match c.source.finished() {
+            Some(finished) => finished.frozen,
+            None => c.strategy.needs().frozen,
+        },
         stages: Vec::new(),
         maps: Vec::new(),
     };

@@ -1,0 +1,127 @@
+//! What a transductive recipe has besides: a finished run as its source, a labelled source domain, and what a method asks for.
+
+use super::super::run::FinishedRun;
+use crate::data::{Domain, Found, Labels, Reading, note_unresolved};
+use crate::recipe::Keys;
+use crate::registry::Context;
+use crate::strategy::Needs;
+use crate::task::{Scoring, SourceTask, TargetTask};
+
+/// `source.run`: the model of a finished run, whose classes are the recipe's.
+pub(super) fn run(source: &Keys, cx: &mut Context) -> Option<FinishedRun> {
+    let (name, at) = source
+        .data("run")
+        .help("a finished run instead of a checkpoint: its folder")
+        .example("runs/films/1a2b3c4d")
+        .check(|names| match names.len() {
+            1 => Ok(()),
+            _ => Err("one run".into()),
+        })
+        .unset("none")
+        .optional()
+        .and_then(|names| names.into_iter().next())?;
+    if source.is_blank() {
+        return None;
+    }
+    if !cx.transductive {
+        source
+            .error(source.at_key("run"), "a finished run is a source for `kind = \"transductive\"`")
+            .help("an inductive recipe starts from its `model/`: write `checkpoint = \"RUN/model\"`");
+        return None;
+    }
+    let found = cx.resolve.resolve(&name, &cx.folder);
+    let made = found.and_then(|found| match found {
+        Found::Folder(folder) => FinishedRun::open(&folder, &cx.registry),
+        _ => Err(crate::Error::msg(format!("{name} is not the folder of a run"))),
+    });
+    match made {
+        Ok(run) => {
+            cx.classes = Some(run.classes());
+            Some(run)
+        }
+        Err(e) => {
+            note_unresolved(source, at, &e);
+            None
+        }
+    }
+}
+
+/// An inductive recipe has no source domain.
+pub(super) fn refuse(source: &Keys) {
+    for key in ["train", "validation"] {
+        source
+            .refuse(key, "an inductive recipe learns from the target's rows alone")
+            .help("write `kind = \"transductive\"` to learn from labelled rows of another domain");
+    }
+}
+
+/// An error for each thing that the method asks for and the recipe does not have.
+pub(super) fn meet(
+    strategy: &Keys,
+    source_keys: &Keys,
+    method: &str,
+    needs: &Needs,
+    source: &dyn SourceTask,
+    target: &dyn TargetTask,
+) {
+    let at = || strategy.at("method");
+    let has = |split: &str| -> Option<Domain<Labels>> {
+        target.domain(split, &Reading::new()).ok().flatten()
+    };
+    if !matches!(target.scoring(), Scoring::Classes(_)) {
+        strategy.error(at(), format!("`{method}` carries classes over, and this target task has none"));
+        return;
+    }
+    let labelled = has("source").is_some();
+    if needs.source_data && !labelled {
+        strategy
+            .error(at(), format!("`{method}` learns from labelled source rows, and there are none"))
+            .also(source_keys.here(), "no `train` here")
+            .help("name them: `train = \"FILE\"` under [source]");
+    } else if needs.trained && !labelled && source.finished().is_none() {
+        strategy
+            .error(at(), format!("`{method}` adapts a model that knows the task, and there is none"))
+            .also(source_keys.here(), "neither `train` nor `run` here")
+            .help("under [source] write `train = \"FILE\"`, labelled rows to learn the task from first, or `run = \"FOLDER\"`, a finished run");
+    }
+    if needs.batch_norm && !source.batch_norm() {
+        strategy
+            .error(at(), format!("`{method}` adapts the statistics of batch norm, and this network has none"))
+            .help("a network without batch norm, or with one that is folded into its weights, has nothing that it could change; `shot` needs no batch norm");
+    }
+    if let Some(name) = needs.pretext
+        && source.pretext(name).is_none()
+    {
+        strategy.error(at(), format!("`{method}` needs a source with the pretext task `{name}`, and this one has none"));
+    }
+    if needs.target_labels {
+        match (has("target-labels"), has("test")) {
+            (None, _) => {
+                strategy
+                    .error(at(), format!("`{method}` learns from the target's labels, and the rows have none"))
+                    .help("`target.label` names the column of `target.unlabelled` that holds them");
+            }
+            (Some(rows), Some(test)) if same(&rows, &test) => {
+                strategy
+                    .error(at(), format!("`{method}` would learn from the labels that it is tested on"))
+                    .help("give the test rows of their own, or set them aside: `split = { test = 0.5 }` under [target]");
+            }
+            _ => {}
+        }
+    }
+    if let Ok(prepare) = source.prepare()
+        && let Some(view) = needs.views.iter().find(|v| !prepare.views().contains(v))
+    {
+        strategy.error(
+            at(),
+            format!("`{method}` needs {view:?} views of the inputs, and this source makes none"),
+        );
+    }
+}
+
+/// Whether two domains share a row's name.
+fn same(a: &Domain<Labels>, b: &Domain<Labels>) -> bool {
+    let mut ids: Vec<String> = (0..a.inputs.len()).map(|r| a.inputs.id(r)).collect();
+    ids.sort_unstable();
+    (0..b.inputs.len()).any(|r| ids.binary_search(&b.inputs.id(r)).is_ok())
+}

@@ -1,0 +1,136 @@
+//! `auto`, and the check for collapse.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{LabelFree, Seen, scores};
+
+/// What `auto` is a mean of. Each lies between -1 and 1 whatever the network.
+pub(super) const EVIDENCE: [LabelFree; 6] = [
+    LabelFree::SourceAccuracy,
+    LabelFree::Entropy,
+    LabelFree::InfoMax,
+    LabelFree::ImportanceWeighted,
+    LabelFree::Bnm,
+    LabelFree::ClassClustering,
+];
+
+/// A candidate with fewer effective classes than this share of what the source model predicts has collapsed.
+const CLASSES: f64 = 0.5;
+/// As has one whose accuracy on the source is so much lower.
+const SOURCE: f64 = 0.1;
+
+/// The source model before adaptation, which a collapse is measured by.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reference {
+    /// Effective number of predicted classes on the target.
+    pub effective_classes: f64,
+    /// Accuracy on the source, where there are source rows.
+    pub source_accuracy: Option<f64>,
+}
+
+impl Reference {
+    /// Of the source model.
+    pub fn of(seen: &Seen) -> Self {
+        Reference {
+            effective_classes: seen.effective_classes(),
+            source_accuracy: seen.source_accuracy(),
+        }
+    }
+
+    /// Whether a candidate has collapsed: it says too few classes, or has forgotten the source.
+    pub fn collapsed(&self, seen: &Seen) -> bool {
+        let few = seen.effective_classes() < CLASSES * self.effective_classes;
+        let forgot = match (self.source_accuracy, seen.source_accuracy()) {
+            (Some(was), Some(is)) => is < was - SOURCE,
+            _ => false,
+        };
+        few || forgot
+    }
+}
+
+/// What a selector says of a candidate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// More is better; the least of all for one that has collapsed.
+    pub rank: f64,
+    /// Whether it has.
+    pub collapsed: bool,
+    /// The scores behind it.
+    pub scores: BTreeMap<LabelFree, f64>,
+}
+
+impl Choice {
+    /// Judges a candidate. `minimises`: what the method brings down itself, which is no evidence for it.
+    pub fn of(
+        seen: &Seen,
+        by: LabelFree,
+        minimises: &[LabelFree],
+        reference: Option<&Reference>,
+    ) -> Self {
+        let scores = scores(seen, by);
+        let evidence: Vec<f64> = EVIDENCE
+            .iter()
+            .filter(|s| !minimises.contains(s))
+            .filter_map(|s| scores.get(s).copied())
+            .collect();
+        let collapsed = reference.is_some_and(|r| r.collapsed(seen));
+        let mean = evidence.iter().sum::<f64>() / evidence.len().max(1) as f64;
+        let rank = match by {
+            LabelFree::Auto if collapsed => f64::MIN,
+            LabelFree::Auto => mean,
+            one => scores.get(&one).copied().unwrap_or(f64::MIN),
+        };
+        Choice {
+            rank,
+            collapsed,
+            scores,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(target: &[[f64; 2]], right: usize) -> Seen {
+        Seen {
+            width: 1,
+            classes: 2,
+            source_features: (0..10).map(f64::from).collect(),
+            source_right: (0..10).map(|i| i < right).collect(),
+            target_features: target.iter().map(|p| p[0]).collect(),
+            target: target.as_flattened().to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_candidate_that_says_one_class_or_forgot_the_source_has_collapsed() {
+        let even = [[0.9, 0.1], [0.1, 0.9], [0.8, 0.2], [0.2, 0.8]];
+        let one = [[0.99, 0.01]; 4];
+        let reference = Reference::of(&seen(&even, 9));
+        assert!(!reference.collapsed(&seen(&even, 9)));
+        assert!(!reference.collapsed(&seen(&even, 8)));
+        assert!(reference.collapsed(&seen(&even, 7)));
+        // Two classes: exp(entropy) of (0.99, 0.01) is 1.06, of even predictions 2; half of it is 1.
+        let many = Reference {
+            effective_classes: 2.5,
+            ..reference
+        };
+        assert!(many.collapsed(&seen(&one, 9)));
+        let choice = Choice::of(&seen(&one, 9), LabelFree::Auto, &[], Some(&many));
+        assert!(choice.collapsed && choice.rank == f64::MIN);
+    }
+
+    #[test]
+    fn what_a_method_minimises_does_not_count() {
+        let sure = [[0.99, 0.01], [0.98, 0.02], [0.01, 0.99], [0.03, 0.97]];
+        let seen = seen(&sure, 9);
+        let all = Choice::of(&seen, LabelFree::Auto, &[], None);
+        let but = Choice::of(&seen, LabelFree::Auto, &[LabelFree::Entropy], None);
+        let n = all.scores.len() as f64;
+        let without = (all.rank * n - all.scores[&LabelFree::Entropy]) / (n - 1.0);
+        assert!((but.rank - without).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,103 @@
+//! The phases that all gradient-based methods share: first the source is learned, then the model is adapted.
+//!
+//! The first phase is the same for every method and for `source-only`, so that what differs afterwards is the adaptation alone. In the
+//! second, the source's rows come in the same batches whatever the method.
+
+use tlkit_core::data::{Feed, From, View};
+use tlkit_core::nn::Select;
+use tlkit_core::strategy::{
+    Group, Objective, Phase, Selection, Settings, Train, Transfer, Until, Update,
+};
+use tlkit_core::train::rate_groups;
+
+use crate::supervised::Supervised;
+
+/// Shuffled rows of a domain.
+pub(crate) fn feed(from: From, s: &Settings) -> Feed {
+    Feed {
+        from,
+        views: vec![View::Plain],
+        batch: s.batch_size,
+        sampler: s.sampler,
+        // A statistic of three rows says nothing of a domain.
+        drop_last: true,
+    }
+}
+
+/// The source is learned, the best epoch on its own validation rows kept. None where the source is a finished run, or the recipe leaves
+/// the phase out (`train.source_epochs = 0`).
+pub(crate) fn source_phase(transfer: &Transfer<'_>) -> Option<Phase> {
+    let s = &transfer.settings;
+    let none = matches!(s.source_until, Until::Epochs(0) | Until::Steps(0));
+    if none || transfer.source.finished().is_some() {
+        return None;
+    }
+    let update = Update {
+        name: "source".into(),
+        trains: Select::name("model.*"),
+        groups: rate_groups(&transfer.model, s),
+        clip: s.clip,
+        repeat: 1,
+        objective: Box::new(Supervised),
+    };
+    Some(Phase::Train(Train {
+        name: "source".into(),
+        feeds: vec![Feed {
+            drop_last: false,
+            ..feed(From::Source, s)
+        }],
+        updates: vec![update],
+        until: s.source_until,
+        select: Selection::Validation,
+        patience: None,
+        micro_batch: s.micro_batch,
+    }))
+}
+
+/// The phase of a method, by the recipe's settings: the epoch is chosen by `[select]`. Terms of the loss are statistics of a batch, so
+/// batches are never cut.
+pub(crate) fn adaptation(
+    name: &str,
+    transfer: &Transfer<'_>,
+    from: &[From],
+    updates: Vec<Update>,
+) -> Phase {
+    let s = &transfer.settings;
+    Phase::Train(Train {
+        name: name.to_string(),
+        feeds: from.iter().map(|&f| feed(f, s)).collect(),
+        updates,
+        until: s.until,
+        select: s.select.clone(),
+        patience: s.patience,
+        micro_batch: s.batch_size,
+    })
+}
+
+/// An update of everything that trains, with the recipe's optimizer: the model at its own rates, what a method added at the head's.
+pub(crate) fn update(
+    name: &str,
+    transfer: &Transfer<'_>,
+    trains: Select,
+    objective: impl Objective + 'static,
+) -> Update {
+    let s = &transfer.settings;
+    let mut groups = rate_groups(&transfer.model, s);
+    groups.push(Group::all(s.optimizer, s.head_learning_rate, s.schedule));
+    Update {
+        name: name.to_string(),
+        trains,
+        groups,
+        clip: s.clip,
+        repeat: 1,
+        objective: Box::new(objective),
+    }
+}
+
+/// The source phase, and the adaptation after it.
+pub(crate) fn after_source(transfer: &Transfer<'_>, adaptation: Phase) -> Vec<Phase> {
+    source_phase(transfer)
+        .into_iter()
+        .chain([adaptation])
+        .collect()
+}

@@ -1,0 +1,42 @@
+//! `source-only`: the source is learned, and nothing is adapted. What every adaptation is compared with.
+//!
+//! It is a twin: the same source phase, after it as many epochs on the same batches of source rows, the same selector and as many
+//! candidates to choose between. So a difference to an adaptation of the same seed is the adaptation's doing, and not that of more
+//! training or of one more draw.
+
+use tlkit_core::Result;
+use tlkit_core::data::From;
+use tlkit_core::nn::Select;
+use tlkit_core::recipe::Keys;
+use tlkit_core::registry::Context;
+use tlkit_core::strategy::{Needs, Phase, Strategy, Transfer};
+
+use crate::phases::{adaptation, after_source, update};
+use crate::supervised::Supervised;
+
+/// The task's loss on the source.
+pub struct SourceOnly;
+
+impl SourceOnly {
+    /// It has no keys.
+    pub fn make(keys: &Keys, _: &Context) -> Option<Box<dyn Strategy>> {
+        (!keys.is_blank()).then(|| Box::new(SourceOnly) as Box<dyn Strategy>)
+    }
+}
+
+impl Strategy for SourceOnly {
+    fn needs(&self) -> Needs {
+        Needs {
+            source_data: true,
+            ..Needs::default()
+        }
+    }
+
+    fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
+        let update = update("source", transfer, Select::name("model.*"), Supervised);
+        // The target's feed is drawn for its length alone: it may be what sets the epoch of the adaptation beside this.
+        let feeds = [From::Source, From::Target];
+        let on = adaptation("source-only", transfer, &feeds, vec![update]);
+        Ok(after_source(transfer, on))
+    }
+}

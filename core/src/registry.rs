@@ -25,6 +25,8 @@ pub struct Context {
     pub folder: PathBuf,
     /// Whether the target's labels are sealed.
     pub transductive: bool,
+    /// Whether the method trains no network.
+    pub closed_form: bool,
     /// `[source]`, where a labelled source domain may stand in it: in a transductive recipe.
     pub source_keys: Option<Keys>,
     /// The classes, where a finished run is the source.
@@ -58,6 +60,7 @@ impl Context {
             readers: registry.readers().to_vec(),
             folder: folder.to_path_buf(),
             transductive: false,
+            closed_form: false,
             source_keys: None,
             classes: None,
             overlap: Overlap::default(),
@@ -155,6 +158,8 @@ pub struct StrategyEntry {
     pub kind: Kind,
     /// One line for help.
     pub about: &'static str,
+    /// Whether it trains no network ([`Registry::closed_form`]).
+    pub closed_form: bool,
     /// Makes it.
     pub make: Make<dyn Strategy>,
 }
@@ -212,12 +217,24 @@ impl Registry {
         about: &'static str,
         make: Make<dyn Strategy>,
     ) -> Result<()> {
-        let entry = StrategyEntry { kind, about, make };
+        let entry = StrategyEntry {
+            kind,
+            about,
+            closed_form: false,
+            make,
+        };
         taken(
             "strategy",
             name,
             self.strategies.insert(name.to_string(), entry).is_some(),
         )
+    }
+
+    /// Says that a strategy trains no network, which a source without weights of its own wants to know: its features are the inputs then.
+    pub fn closed_form(&mut self, name: &str) {
+        if let Some(entry) = self.strategies.get_mut(name) {
+            entry.closed_form = true;
+        }
     }
 
     /// Adds a reader of data files.

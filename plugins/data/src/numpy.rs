@@ -100,7 +100,8 @@ fn archive(name: &str, bytes: &[u8]) -> Result<Vec<(String, Array)>> {
     let mut found = Vec::new();
     for i in 0..zip.len() {
         let mut entry = zip.by_index_raw(i).map_err(|e| broken(&e))?;
-        let Some(column) = entry.name().strip_suffix(".npy").map(str::to_string) else {
+        let called = entry.name().map_err(|e| broken(&e))?.into_owned();
+        let Some(column) = called.strip_suffix(".npy").map(str::to_string) else {
             continue;
         };
         let (packed, size) = (entry.compression() != zip::CompressionMethod::Stored, entry.size());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tlkit_core::Result;
-use tlkit_core::nn::{Activation, Dense, Dropout, Linear, Scope, Stage};
+use tlkit_core::nn::{Activation, Dense, Dropout, Flow, Linear, Param, Pass, Scope, Stage};
 use tlkit_core::task::Encoder;
 
 /// What determines the network.
@@ -11,7 +11,7 @@ use tlkit_core::task::Encoder;
 pub struct Shape {
     /// How wide the inputs are.
     pub inputs: usize,
-    /// Widths of the hidden layers, at least one.
+    /// Widths of the hidden layers; none where the features are the inputs.
     pub hidden: Vec<usize>,
     /// After each of them.
     pub activation: Activation,
@@ -48,7 +48,27 @@ impl Mlp {
             }
             width = out;
         }
+        if stages.is_empty() {
+            stages.push(Arc::new(AsTheyAre));
+        }
         Ok(Mlp { stages, width })
+    }
+}
+
+/// No layer at all.
+struct AsTheyAre;
+
+impl Stage for AsTheyAre {
+    fn name(&self) -> &str {
+        "inputs"
+    }
+
+    fn params(&self) -> Vec<Param> {
+        Vec::new()
+    }
+
+    fn forward(&self, x: &Flow, _: &Pass) -> Result<Flow> {
+        Ok(x.with(x.hidden.clone()))
     }
 }
 

@@ -92,7 +92,10 @@ impl Written {
             places.push((name, keys.at(key)));
         }
         let columns = ColumnKeys::read(keys, form);
-        keys.reserved("scale", "scaling of features comes with domain adaptation");
+        if form == Form::Features && main != "source" {
+            keys.refuse("scale", "features are scaled as the source says")
+                .help("write `scale` under [source]");
+        }
         let domain = keys
             .string("domain")
             .help("a name for reports")

@@ -60,6 +60,9 @@ pub(crate) struct Card {
     /// Whether the head was made for an encoder that does not train.
     #[serde(default)]
     frozen: bool,
+    /// What the preparation found in the domain that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prepare: Option<Value>,
     /// The stages, input to output: a model that is made again must have the same.
     #[serde(default)]
     stages: Vec<String>,

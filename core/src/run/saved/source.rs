@@ -143,7 +143,7 @@ impl SourceTask for FinishedRun {
     }
 
     fn prepare(&self) -> Result<Arc<dyn Prepare>> {
-        self.inner.prepare()
+        super::open::prepared(self.inner.as_ref(), &self.card)
     }
 
     fn encoder(&self, scope: &Scope<'_>) -> Result<Arc<dyn Encoder>> {

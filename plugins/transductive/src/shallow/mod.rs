@@ -59,6 +59,7 @@ impl Strategy for Shallow {
         Needs {
             source_data: true,
             frozen: true,
+            closed_form: true,
             ..Needs::default()
         }
     }
@@ -224,6 +225,7 @@ pub(crate) fn register(registry: &mut Registry) -> Result<()> {
             (!keys.is_blank()).then(|| Box::new(Shallow { name, align, head }) as Box<dyn Strategy>)
         };
         registry.strategy(name, Kind::Transductive, about, Arc::new(make))?;
+        registry.closed_form(name);
     }
     registry.map("rbf-kernel", Arc::new(components::Kernel::load))
 }

@@ -15,7 +15,7 @@
 //! - [`nn`]: parameters by name in a fixed order, stages (the unit of recording), the chain that runs them
 //! - [`data`]: tables, samples, examples, batches; labels, and the seal on those that a learner may not see
 //! - [`cache`]: features and outputs on disk by their content; [`outside`]: a teacher
-//! - [`audit`]: what is wrong with the rows, said before training
+//! - [`audit`]: what is wrong with the rows, said before training; [`diagnose`]: what is between a source and a target domain
 //! - [`train`]: the loop, optimizers, schedules, checkpoints, the gradient check
 //! - [`experiment`]: a table of runs over one recipe, each cell checked before the first runs
 //! - [`metrics`], [`evaluate`]: scores with their intervals, and what stands beside them; [`logistic`]: the solver of heads and baselines
@@ -30,6 +30,7 @@ pub mod cache;
 pub mod check;
 mod class_loss;
 pub mod data;
+pub mod diagnose;
 mod error;
 pub mod evaluate;
 pub mod experiment;

@@ -44,6 +44,8 @@ pub enum Verb {
     Validate(Validate),
     /// Prints the complete recipe: every default, and where it comes from.
     Explain(Explain),
+    /// Looks at the source and the target of a recipe before training: how far apart they are, and where to begin.
+    Diagnose(Diagnose),
     /// Runs an experiment (a table of runs), or compares runs: differences, how sure they are, and a verdict.
     Compare(Compare),
     /// Puts predictions that were made elsewhere into an experiment's table.
@@ -400,6 +402,31 @@ pub struct Explain {
     /// The model instead: stages, shapes, parameters, what trains.
     #[arg(long)]
     pub summary: bool,
+}
+
+/// `tlkit diagnose`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tlkit diagnose recipes/day-night.toml
+  tlkit diagnose my.toml --format json")]
+pub struct Diagnose {
+    /// The recipe; `kind = \"transductive\"`, with labelled source rows. No label of the target is read.
+    pub recipe: PathBuf,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t = Spoken::Text)]
+    pub format: Spoken,
+}
+
+/// For whom something is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Spoken {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
 }
 
 /// `tlkit report`.

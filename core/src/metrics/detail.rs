@@ -7,9 +7,9 @@ use super::calibration::{Reliability, ece, reliability, scaled, temperature};
 use super::classification::Classification;
 use super::counts::Counts;
 use super::interval::percentile;
-use tlkit_statistics::{Interval, normal_quantile, wilson};
 use super::softmax;
 use crate::random::Stream;
+use tlkit_statistics::{Interval, normal_quantile, wilson};
 
 /// How results are judged.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -94,7 +94,10 @@ pub(super) fn execute_as(
     arranged(c, &store, |transfer| {
         let mut domains = Domains::default();
         if let Some(source) = &given.source {
-            domains = domains.with(From::Source, Loaded::labelled(source, prepares.source.clone()));
+            domains = domains.with(
+                From::Source,
+                Loaded::labelled(source, prepares.source.clone()),
+            );
         }
         match &given.target {
             TargetData::Labelled(d) => {
@@ -122,7 +125,9 @@ pub(super) fn execute_as(
         };
         let validation = validation.as_ref().filter(|_| scored);
         let validation = validation.map(|d| Loaded::labelled(d, of_validation.clone()));
-        let deciding = transductive.then(|| deciding(c, &given, &prepares)).flatten();
+        let deciding = transductive
+            .then(|| deciding(c, &given, &prepares))
+            .flatten();
         // What has no labels to be scored by is scored by the strategy's own loss.
         if let Some(rows) = given.validation.as_ref().filter(|_| !scored) {
             let rows = Loaded::unlabelled(rows, prepare.clone());
@@ -164,7 +169,10 @@ pub(super) fn execute_as(
             true => given.validation.as_ref().map(labelled),
             false => None,
         };
-        if let Some(v) = validation.as_ref().or(job.validation.as_ref().filter(|_| !transductive)) {
+        if let Some(v) = validation
+            .as_ref()
+            .or(job.validation.as_ref().filter(|_| !transductive))
+        {
             let target = c.target.as_ref();
             let scores = evaluate::judged(&transfer.model, v, target, &store, &heeding, &c.judge)?;
             metrics.insert("validation", scores);
@@ -259,7 +267,11 @@ fn deciding(c: &Checked, given: &Given, prepares: &Prepares) -> Option<Deciding>
     let labelled = |d: &Domain<Labels>| Loaded::labelled(d, prepare.clone());
     match c.settings.select {
         Selection::Last | Selection::Validation => None,
-        Selection::TargetValidation => given.validation.as_ref().map(labelled).map(Deciding::Labelled),
+        Selection::TargetValidation => given
+            .validation
+            .as_ref()
+            .map(labelled)
+            .map(Deciding::Labelled),
         Selection::Oracle => {
             let test = given.test.as_ref()?;
             Some(Deciding::Labelled(evaluate::opened(test, prepare.clone())))

@@ -21,6 +21,6 @@ pub use given::{Overview, overview, test_rows};
 pub use many::{Again, run};
 pub use movement::Movement;
 pub use result::{Identity, RunResult, weights_sha256};
-pub(crate) use saved::FinishedRun;
 pub use saved::Saved;
+pub(crate) use saved::{FinishedRun, take as take_weights};
 pub use trained_on::trained_on;

@@ -62,7 +62,9 @@ impl Reader for NumPy {
             Blob::Path(path) => Cow::Owned(std::fs::read(path).map_err(Error::io(path))?),
         };
         let named = match () {
-            () if bytes.starts_with(MAGIC) => vec![("features".to_string(), Array::parse(name, &bytes)?)],
+            () if bytes.starts_with(MAGIC) => {
+                vec![("features".to_string(), Array::parse(name, &bytes)?)]
+            }
             () if bytes.starts_with(ZIP) => archive(name, &bytes)?,
             () => {
                 return Err(Error::msg(format!(
@@ -95,7 +97,8 @@ impl Reader for NumPy {
 
 /// The arrays of an archive in order of their names.
 fn archive(name: &str, bytes: &[u8]) -> Result<Vec<(String, Array)>> {
-    let broken = |e: &dyn std::fmt::Display| Error::msg(format!("{name}: not a whole .npz file: {e}"));
+    let broken =
+        |e: &dyn std::fmt::Display| Error::msg(format!("{name}: not a whole .npz file: {e}"));
     let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| broken(&e))?;
     let mut found = Vec::new();
     for i in 0..zip.len() {
@@ -104,7 +107,10 @@ fn archive(name: &str, bytes: &[u8]) -> Result<Vec<(String, Array)>> {
         let Some(column) = called.strip_suffix(".npy").map(str::to_string) else {
             continue;
         };
-        let (packed, size) = (entry.compression() != zip::CompressionMethod::Stored, entry.size());
+        let (packed, size) = (
+            entry.compression() != zip::CompressionMethod::Stored,
+            entry.size(),
+        );
         let mut raw = Vec::new();
         entry.read_to_end(&mut raw).map_err(|e| broken(&e))?;
         if packed {
@@ -275,7 +281,9 @@ impl Array {
                     false => u32::from_le_bytes([b[0], b[1], b[2], b[3]]),
                 };
                 let codes = at.chunks_exact(4).map(code).take_while(|&c| c != 0);
-                codes.map(|c| char::from_u32(c).unwrap_or('\u{fffd}')).collect()
+                codes
+                    .map(|c| char::from_u32(c).unwrap_or('\u{fffd}'))
+                    .collect()
             }
             Kind::Signed => self
                 .signed(u64::from_le_bytes(self.bytes(row, 0)), self.size)
@@ -349,7 +357,8 @@ mod tests {
 
     /// An array as `np.save` writes it.
     fn npy(descr: &str, fortran: &str, shape: &str, values: &[u8]) -> Vec<u8> {
-        let mut header = format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}");
+        let mut header =
+            format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}");
         while (10 + header.len() + 1) % 64 != 0 {
             header.push(' ');
         }
@@ -365,10 +374,16 @@ mod tests {
     #[test]
     fn every_type_and_order_gives_the_same_numbers() {
         let of = |a: &Array| -> Vec<f64> {
-            (0..2).flat_map(|r| (0..3).map(move |c| (r, c))).map(|(r, c)| a.number(r, c)).collect()
+            (0..2)
+                .flat_map(|r| (0..3).map(move |c| (r, c)))
+                .map(|(r, c)| a.number(r, c))
+                .collect()
         };
         let wanted: Vec<f64> = vec![0.0, 1.0, -2.0, 3.0, 4.0, 0.5];
-        let f4: Vec<u8> = wanted.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect();
+        let f4: Vec<u8> = wanted
+            .iter()
+            .flat_map(|v| (*v as f32).to_le_bytes())
+            .collect();
         let f8: Vec<u8> = wanted.iter().flat_map(|v| v.to_be_bytes()).collect();
         let turned = [0.0, 3.0, 1.0, 4.0, -2.0, 0.5];
         let columns: Vec<u8> = turned.iter().flat_map(|v: &f64| v.to_le_bytes()).collect();
@@ -411,10 +426,16 @@ mod tests {
         assert!(said("<c8", "(1, 1)", &[0; 8]).contains("`<c8` is not read"));
         assert!(said("<f4", "(1, 1, 1)", &[0; 4]).contains("reshape"));
         let nan = parsed("<f4", "False", "(1, 2)", &[0, 0, 0, 0, 0, 0, 192, 127]);
-        let error = nan.finite("x.npy", "features").err().expect("refused").to_string();
+        let error = nan
+            .finite("x.npy", "features")
+            .err()
+            .expect("refused")
+            .to_string();
         assert!(error.contains("row 0, column 1"), "{error}");
         // A header that ends nowhere, and lengths that overflow.
         assert!(Array::parse("x", b"\x93NUMPY\x01\x00\xff\xff").is_err());
-        assert!(said("<f8", "(18446744073709551615, 2)", &[0; 8]).contains("bytes of values follow"));
+        assert!(
+            said("<f8", "(18446744073709551615, 2)", &[0; 8]).contains("bytes of values follow")
+        );
     }
 }

@@ -71,7 +71,12 @@ impl Scale {
             .unset("the numbers as they are")
             .optional()
             .unwrap_or_default();
-        let step = |name: &String| NAMES.iter().find(|(n, _)| n == name).map(|(_, s)| (*s, None));
+        let step = |name: &String| {
+            NAMES
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, s)| (*s, None))
+        };
         Scale {
             steps: names.iter().filter_map(step).collect(),
         }
@@ -92,7 +97,9 @@ impl Scale {
         for (step, standard) in &self.steps[..steps] {
             let by = match step {
                 Step::Binary => {
-                    values.iter_mut().for_each(|v| *v = f64::from(u8::from(*v != 0.0)));
+                    values
+                        .iter_mut()
+                        .for_each(|v| *v = f64::from(u8::from(*v != 0.0)));
                     continue;
                 }
                 Step::ZScore | Step::SourceZScore => {
@@ -114,9 +121,8 @@ impl Scale {
 
     /// Whether a domain has a say.
     fn looks(&self) -> bool {
-        let of_domain = |(s, _): &(Step, Option<Standard>)| {
-            matches!(s, Step::ZScore | Step::SourceZScore)
-        };
+        let of_domain =
+            |(s, _): &(Step, Option<Standard>)| matches!(s, Step::ZScore | Step::SourceZScore);
         self.steps.iter().any(of_domain)
     }
 
@@ -168,7 +174,10 @@ impl Scale {
                     square = vec![0.0; values.len()];
                 }
                 match pass {
-                    0 => mean.iter_mut().zip(&values).for_each(|(m, v)| *m += v / n as f64),
+                    0 => mean
+                        .iter_mut()
+                        .zip(&values)
+                        .for_each(|(m, v)| *m += v / n as f64),
                     _ => square
                         .iter_mut()
                         .zip(values.iter().zip(&mean))
@@ -201,7 +210,10 @@ impl Scale {
     /// With what [`Scale::state`] gave.
     pub fn restored(&self, state: &Value) -> Result<Scale> {
         let wrong = || Error::msg("the saved scaling is not of these steps");
-        let all = state.as_array().filter(|a| a.len() == self.steps.len()).ok_or_else(wrong)?;
+        let all = state
+            .as_array()
+            .filter(|a| a.len() == self.steps.len())
+            .ok_or_else(wrong)?;
         let mut scale = self.clone();
         for ((_, standard), value) in scale.steps.iter_mut().zip(all) {
             let numbers = |name: &str| -> Result<Vec<f64>> {
@@ -247,7 +259,10 @@ mod tests {
     fn rows_by_themselves() {
         assert_eq!(steps(&[Step::Sum]).row(&[1.0, -3.0]), [0.25, -0.75]);
         assert_eq!(steps(&[Step::L2]).row(&[3.0, 4.0]), [0.6, 0.8]);
-        assert_eq!(steps(&[Step::Binary, Step::Sum]).row(&[5.0, 0.0, 2.0]), [0.5, 0.0, 0.5]);
+        assert_eq!(
+            steps(&[Step::Binary, Step::Sum]).row(&[5.0, 0.0, 2.0]),
+            [0.5, 0.0, 0.5]
+        );
         // A row of zeros has nothing to be divided by.
         assert_eq!(steps(&[Step::Sum, Step::L2]).row(&[0.0, 0.0]), [0.0, 0.0]);
     }
@@ -256,7 +271,10 @@ mod tests {
     fn each_domain_by_its_own_mean_and_deviation() {
         let source = Rows(vec![vec![1.0, 7.0], vec![3.0, 7.0]]);
         let target = Rows(vec![vec![10.0, 1.0], vec![30.0, 3.0]]);
-        let own = steps(&[Step::ZScore]).fitted(&target, Some(&source)).unwrap().unwrap();
+        let own = steps(&[Step::ZScore])
+            .fitted(&target, Some(&source))
+            .unwrap()
+            .unwrap();
         let half = 0.5f32.sqrt();
         assert_eq!(own.row(&[10.0, 3.0]), [-half, half]);
         let of_source = steps(&[Step::SourceZScore]);
@@ -274,6 +292,10 @@ mod tests {
         let fitted = plain.fitted(&rows, None).unwrap().unwrap();
         let again = plain.restored(&fitted.state().unwrap()).unwrap();
         assert_eq!(again, fitted);
-        assert!(steps(&[Step::ZScore]).restored(&fitted.state().unwrap()).is_err());
+        assert!(
+            steps(&[Step::ZScore])
+                .restored(&fitted.state().unwrap())
+                .is_err()
+        );
     }
 }

@@ -78,7 +78,12 @@ impl FeaturesSource {
     }
 
     fn width(&self) -> usize {
-        self.shape.hidden.last().copied().unwrap_or(self.shape.inputs).max(1)
+        self.shape
+            .hidden
+            .last()
+            .copied()
+            .unwrap_or(self.shape.inputs)
+            .max(1)
     }
 }
 

@@ -21,7 +21,7 @@ use crate::train::SavedMap;
 
 pub use open::Saved;
 pub(crate) use source::FinishedRun;
-pub(super) use source::take;
+pub(crate) use source::take;
 pub(super) use write::{Reloads, write};
 
 /// The file.

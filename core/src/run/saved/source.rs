@@ -93,7 +93,7 @@ fn digest(folder: &Path) -> Result<String> {
 }
 
 /// Puts the weights of a finished run into a model made for them, every one by its name.
-pub(in crate::run) fn take(finished: &Finished, model: &Model, store: &Store) -> Result<()> {
+pub(crate) fn take(finished: &Finished, model: &Model, store: &Store) -> Result<()> {
     let made: Vec<&str> = model.chain().stages().iter().map(|s| s.name()).collect();
     if made != finished.stages {
         return Err(Error::msg(format!(

@@ -158,6 +158,7 @@ pub struct Model {
     adjust: Vec<Arc<dyn Map>>,
     chain: Chain,
     frozen: Option<Arc<Prefix>>,
+    aligned: Option<(Tensor, Tensor)>,
 }
 
 impl Model {
@@ -171,6 +172,7 @@ impl Model {
             adjust: Vec::new(),
             chain: Chain::default(),
             frozen: None,
+            aligned: None,
         };
         model.set_maps(Vec::new(), Vec::new());
         model
@@ -212,6 +214,17 @@ impl Model {
     /// Adds a map of logits, after those that are there. Checkpoints keep it.
     pub fn add_adjust(&mut self, map: Arc<dyn Map>) {
         self.adjust.push(map);
+    }
+
+    /// Where source and target rows `(rows, width)` lie after an alignment in closed form, for the picture in the report: the maps above are the target's
+    /// alone. No checkpoint keeps it.
+    pub fn show_aligned(&mut self, source: Tensor, target: Tensor) {
+        self.aligned = Some((source, target));
+    }
+
+    /// What [`Model::show_aligned`] was given.
+    pub fn aligned(&self) -> Option<&(Tensor, Tensor)> {
+        self.aligned.as_ref()
     }
 
     /// Puts other maps in the place of all that are there.

@@ -151,6 +151,15 @@ impl Kind {
     }
 }
 
+/// What an experiment puts beside a method in closed form: a method that adapts nothing, with the keys that both have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Twin {
+    /// The method: `source-head`.
+    pub method: &'static str,
+    /// Keys of `[strategy]` that the twin is given as the method has them.
+    pub keys: &'static [&'static str],
+}
+
 /// A strategy's entry.
 #[derive(Clone)]
 pub struct StrategyEntry {
@@ -158,8 +167,8 @@ pub struct StrategyEntry {
     pub kind: Kind,
     /// One line for help.
     pub about: &'static str,
-    /// Whether it trains no network ([`Registry::closed_form`]).
-    pub closed_form: bool,
+    /// Whether it trains no network, and what stands beside it then ([`Registry::closed_form`]).
+    pub closed_form: Option<Twin>,
     /// Makes it.
     pub make: Make<dyn Strategy>,
 }
@@ -220,7 +229,7 @@ impl Registry {
         let entry = StrategyEntry {
             kind,
             about,
-            closed_form: false,
+            closed_form: None,
             make,
         };
         taken(
@@ -230,10 +239,11 @@ impl Registry {
         )
     }
 
-    /// Says that a strategy trains no network, which a source without weights of its own wants to know: its features are the inputs then.
-    pub fn closed_form(&mut self, name: &str) {
+    /// Says that a strategy trains no network, which a source without weights of its own wants to know: its features are the inputs then. `twin` is the
+    /// same without the adaptation.
+    pub fn closed_form(&mut self, name: &str, twin: Twin) {
         if let Some(entry) = self.strategies.get_mut(name) {
-            entry.closed_form = true;
+            entry.closed_form = Some(twin);
         }
     }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::arrange::{arranged, looked_back};
 use super::directory::{Directory, write_whole};
+use super::embedding::embedding;
 use super::given::{Given, Prepares};
 use super::result::{Identity, RunResult, Scored, result};
 use super::{saved, trained_on};
@@ -206,6 +207,14 @@ pub(super) fn execute_as(
             }
         }
         write_predictions(dir, &predictions)?;
+        if transductive && scored && part.test {
+            let resumed = outcome.resumed_at.is_some();
+            let model = &transfer.model;
+            let drawn = embedding(c, &given, &prepares, model, &store, resumed, &heeding)?;
+            if let Some(drawn) = drawn {
+                write_whole(&dir.embedding(), &pretty(&drawn)?)?;
+            }
+        }
         let labels = match c.target.scoring() {
             Scoring::Classes(names) => names,
             Scoring::Tokens | Scoring::Vectors => Vec::new(),

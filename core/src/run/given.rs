@@ -240,9 +240,9 @@ const HELD_OUT: usize = 10;
 const LEAST_HELD_OUT: usize = 50;
 
 /// Some rows of a domain.
-struct Picked {
-    of: Arc<dyn Samples>,
-    rows: Vec<u32>,
+pub(super) struct Picked {
+    pub of: Arc<dyn Samples>,
+    pub rows: Vec<u32>,
 }
 
 impl Samples for Picked {

@@ -2,6 +2,7 @@
 
 mod arrange;
 mod directory;
+mod embedding;
 mod execute;
 mod folds;
 mod given;

@@ -5,7 +5,7 @@
 //! target's, which is the same thing on them. The target's rows stay as they are, so the head answers on them directly.
 //!
 //! Defaults: `regularisation = 1` in units of the features' mean variance over both domains. On features of variance 1 that is the paper's
-//! `r = 1`; elsewhere it does not hang on their scale. Head `svm`, as in the paper. Neither was tuned on anything.
+//! `r = 1`; elsewhere it does not hang on their scale. It was tuned on nothing. The paper's head is `svm`.
 
 use tlkit_core::Result;
 use tlkit_core::recipe::Keys;

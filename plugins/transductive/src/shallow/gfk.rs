@@ -12,7 +12,7 @@
 //! whose Cholesky factors give `2 dim` new features with plain distances, for both domains alike.
 //!
 //! Defaults: `dim = 20`, what Gong et al. 2012 find on Office with Caltech, whose SURF features it was thus tuned on. The features should have mean zero in
-//! both domains (`scale = ["zscore"]`); means are not moved. Head `1-nn`, as in the paper.
+//! both domains (`scale = ["zscore"]`); means are not moved. The paper's head is `1-nn`.
 
 use tlkit_core::recipe::Keys;
 use tlkit_core::{Error, Result};

@@ -27,6 +27,9 @@ const STRENGTHS: [f64; 7] = [1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0];
 /// What is tried for `C`.
 const COSTS: [f64; 6] = [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0];
 
+/// The keys that [`Head::read`] reads.
+pub(crate) const KEYS: [&str; 4] = ["head", "strength", "cost", "distance"];
+
 /// A head as the recipe asks for it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Head {
@@ -48,11 +51,11 @@ pub(crate) struct Fitted {
 
 impl Head {
     /// From the keys of `[strategy]`.
-    pub fn read(keys: &Keys, default: &str, origin: &str) -> Head {
+    pub fn read(keys: &Keys) -> Head {
         let head = keys
             .string("head")
             .one_of(["logistic", "1-nn", "svm"])
-            .default(default, origin)
+            .default("logistic", "the usual one on frozen features")
             .help("what answers, fitted on the aligned source rows")
             .read();
         let strength = keys

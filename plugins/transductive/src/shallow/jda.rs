@@ -5,13 +5,14 @@
 //! round has none.
 //!
 //! Defaults: `dim = 100`, `regularisation = 1`, `kernel = "linear"`, `rounds = 10`, all of Long et al. 2013, whose tables are of Office with Caltech among others: that
-//! is what they were tuned on. Head `1-nn`, as there.
+//! is what they were tuned on. The head there is `1-nn`.
 
 use tlkit_core::Result;
 use tlkit_core::recipe::Keys;
 
 use super::align::{Align, Aligned, Pair};
 use super::components::{Components, between};
+use super::heads::Head;
 use super::matrix::{Mat, stacked, tensor};
 
 /// Joint distribution adaptation.
@@ -69,9 +70,12 @@ impl Align for Jda {
                     .saying("dim", dims as f64)
                     .saying("changed_in_the_last_round", f64::from(changed)));
             }
-            let head = pair
-                .head
-                .fit(&aligned.source, pair.labels, pair.classes, pair.random)?;
+            // By angle where the head is a neighbour by angle.
+            let guess = match pair.head {
+                nearest @ Head::Nearest { .. } => nearest,
+                _ => &Head::Nearest { cosine: false },
+            };
+            let head = guess.fit(&aligned.source, pair.labels, pair.classes, pair.random)?;
             let logits = head.map.apply(&tensor(&aligned.target)?)?;
             let now = logits.argmax(1)?.to_vec1::<u32>()?;
             let before = guessed.as_deref().unwrap_or_default();

@@ -5,7 +5,7 @@
 //! `T(x) = mt + A (x - ms)`, `A = Cs^-1/2 (Cs^1/2 Ct Cs^1/2)^1/2 Cs^-1/2`. CORAL's map has the same image, but turns the source more than it must.
 //!
 //! Defaults: `regularisation = 0.01` of the features' mean variance, added to both covariances: directions with next to no variance
-//! would be stretched without end. (Ours; the paper leaves it open. It was tuned on nothing.) Head `logistic`.
+//! would be stretched without end. (Ours; the paper leaves it open. It was tuned on nothing.)
 
 use tlkit_core::Result;
 use tlkit_core::recipe::Keys;

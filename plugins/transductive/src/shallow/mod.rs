@@ -14,6 +14,9 @@
 //! | `jda` | means of all rows and of each class | Long et al. 2013 |
 //! | `ot` | rows, by a transport plan | Courty et al. 2017 |
 //!
+//! The head is the same for all unless the recipe says otherwise, so that two rows of a table differ by the alignment alone; the papers use others, which each
+//! method's page names.
+//!
 //! A method that moves the source leaves the target's rows as they are; one that moves both leaves a map for target rows, which a saved model keeps. New target
 //! rows go through that map, also where the paper speaks of the given rows alone.
 
@@ -39,13 +42,13 @@ use tlkit_core::data::From;
 use tlkit_core::model::Model;
 use tlkit_core::nn::Store;
 use tlkit_core::recipe::Keys;
-use tlkit_core::registry::{Context, Kind, Registry};
+use tlkit_core::registry::{Context, Kind, Registry, Twin};
 use tlkit_core::strategy::{Fit, Infer, Needs, Phase, Strategy, Transfer};
 use tlkit_core::{Error, Result};
 
 use align::{Align, Aligned, Pair};
 use heads::Head;
-use matrix::{Mat, of};
+use matrix::{Mat, of, tensor};
 
 /// A closed-form method as a strategy.
 struct Shallow {
@@ -126,6 +129,7 @@ impl Fit for Fitting {
         let fitted = self
             .head
             .fit(&aligned.source, &labels, self.classes, random)?;
+        model.show_aligned(tensor(&aligned.source)?, tensor(&aligned.target)?);
         let mut report = aligned.report;
         report.extend(fitted.report);
         if let Some(map) = aligned.map {
@@ -156,76 +160,66 @@ impl Align for Nothing {
 
 type Read = fn(&Keys) -> Arc<dyn Align>;
 
-/// Method, line of help, default head and why, how it is read.
-const METHODS: [(&str, &str, &str, &str, Read); 8] = [
+/// Method, line of help, how it is read.
+const METHODS: [(&str, &str, Read); 8] = [
     (
         "source-head",
         "a closed-form head on the source's features, nothing adapted",
-        "logistic",
-        "the usual one on frozen features",
         |_| Arc::new(Nothing),
     ),
     (
         "coral",
         "give the source's features the target's covariance",
-        "svm",
-        "Sun et al. 2016",
         |keys| Arc::new(coral::Coral::read(keys)),
     ),
     (
         "linear-ot",
         "move the source's mean and covariance to the target's with least effort",
-        "logistic",
-        "the usual one on frozen features",
         |keys| Arc::new(linear_ot::LinearOt::read(keys)),
     ),
     (
         "subspace-alignment",
         "turn the source's principal directions into the target's",
-        "1-nn",
-        "Fernando et al. 2013",
         |keys| Arc::new(subspace_alignment::SubspaceAlignment::read(keys)),
     ),
     (
         "gfk",
         "distances averaged over the subspaces between source and target",
-        "1-nn",
-        "Gong et al. 2012",
         |keys| Arc::new(gfk::Gfk::read(keys)),
     ),
     (
         "tca",
         "few directions in which the domains' means lie together",
-        "1-nn",
-        "Long et al. 2013",
         |keys| Arc::new(tca::Tca::read(keys)),
     ),
     (
         "jda",
         "few directions in which the means of each class lie together, the target's classes guessed",
-        "1-nn",
-        "Long et al. 2013",
         |keys| Arc::new(jda::Jda::read(keys)),
     ),
     (
         "ot",
         "carry each source row to the target rows that a transport plan gives it",
-        "logistic",
-        "the usual one on frozen features",
         |keys| Arc::new(ot::Ot::read(keys)),
     ),
 ];
 
 /// Adds them to a registry.
 pub(crate) fn register(registry: &mut Registry) -> Result<()> {
-    for (name, about, head, origin, read) in METHODS {
+    for (name, about, read) in METHODS {
         let make = move |keys: &Keys, _: &Context| -> Option<Box<dyn Strategy>> {
             let align = read(keys);
-            let head = Head::read(keys, head, origin);
+            let head = Head::read(keys);
             (!keys.is_blank()).then(|| Box::new(Shallow { name, align, head }) as Box<dyn Strategy>)
         };
         registry.strategy(name, Kind::Transductive, about, Arc::new(make))?;
-        registry.closed_form(name);
+        registry.closed_form(
+            name,
+            Twin {
+                method: "source-head",
+                keys: &heads::KEYS,
+            },
+        );
     }
     registry.map("rbf-kernel", Arc::new(components::Kernel::load))
 }

@@ -7,7 +7,7 @@
 //! the target's rows stay as they are.
 //!
 //! Defaults: the cost is divided by its mean, so that nothing hangs on the features' scale; `entropy = 0.05` and `class_weight = 0.1` of that
-//! mean cost, `rounds = 10`. The first two are ours: the papers search a grid. They were tuned on nothing. Head `logistic`.
+//! mean cost, `rounds = 10`. The first two are ours: the papers search a grid. They were tuned on nothing. The papers' head is `1-nn`.
 
 use nalgebra::DVector;
 use tlkit_core::Result;

@@ -4,7 +4,7 @@
 //! as columns. The solution is `M = Ps' Pt`. Source rows become `(x - ms) Ps M`, target rows `(x - mt) Pt`.
 //!
 //! Defaults: `dim = 20`. The paper chooses it by a bound on the eigenvalues' gaps and by cross-validation; 20 is what Gong et al. 2012 find on
-//! Office with Caltech, whose SURF features it was thus tuned on. Head `1-nn`, as in the paper.
+//! Office with Caltech, whose SURF features it was thus tuned on. The paper's head is `1-nn`.
 
 use tlkit_core::Result;
 use tlkit_core::recipe::Keys;

@@ -4,7 +4,7 @@
 //! variance of all rows in the new features is held; the eigenproblem is in [`super::components`].
 //!
 //! Defaults: `dim = 100`, `regularisation = 1`, `kernel = "linear"`, which Long et al. 2013 give TCA and JDA on Office with Caltech: that is what they were tuned
-//! on. Head `1-nn`, as there.
+//! on. The head there is `1-nn`.
 
 use tlkit_core::Result;
 use tlkit_core::recipe::Keys;

@@ -64,8 +64,11 @@ fn sealed(keys: &Keys, needs: Option<&Needs>, target: Option<&dyn TargetTask>) -
         name => LabelFree::named(name).map_or(Selection::Last, Selection::LabelFree),
     };
     if closed && selection != Selection::Last {
-        keys.error(keys.at("by"), "a closed form has no epochs to choose between")
-            .help("leave `by` out");
+        keys.error(
+            keys.at("by"),
+            "a closed form has no epochs to choose between",
+        )
+        .help("leave `by` out");
     }
     let there = |split: &str| {
         let found = target.map(|t| t.domain(split, &Reading::new()).ok().flatten());
@@ -73,8 +76,11 @@ fn sealed(keys: &Keys, needs: Option<&Needs>, target: Option<&dyn TargetTask>) -
     };
     match selection {
         Selection::TargetValidation if !there("validation") => {
-            keys.error(keys.at("by"), "there are no labelled target rows to choose by")
-                .help("name them: `validation = \"FILE\"` under [target]");
+            keys.error(
+                keys.at("by"),
+                "there are no labelled target rows to choose by",
+            )
+            .help("name them: `validation = \"FILE\"` under [target]");
         }
         Selection::Oracle if !there("test") => {
             keys.error(keys.at("by"), "there are no test rows to choose by")

@@ -25,14 +25,21 @@ pub(super) fn run(source: &Keys, cx: &mut Context) -> Option<FinishedRun> {
     }
     if !cx.transductive {
         source
-            .error(source.at_key("run"), "a finished run is a source for `kind = \"transductive\"`")
-            .help("an inductive recipe starts from its `model/`: write `checkpoint = \"RUN/model\"`");
+            .error(
+                source.at_key("run"),
+                "a finished run is a source for `kind = \"transductive\"`",
+            )
+            .help(
+                "an inductive recipe starts from its `model/`: write `checkpoint = \"RUN/model\"`",
+            );
         return None;
     }
     let found = cx.resolve.resolve(&name, &cx.folder);
     let made = found.and_then(|found| match found {
         Found::Folder(folder) => FinishedRun::open(&folder, &cx.registry),
-        _ => Err(crate::Error::msg(format!("{name} is not the folder of a run"))),
+        _ => Err(crate::Error::msg(format!(
+            "{name} is not the folder of a run"
+        ))),
     });
     match made {
         Ok(run) => {
@@ -50,7 +57,10 @@ pub(super) fn run(source: &Keys, cx: &mut Context) -> Option<FinishedRun> {
 pub(super) fn refuse(source: &Keys) {
     for key in ["train", "validation"] {
         source
-            .refuse(key, "an inductive recipe learns from the target's rows alone")
+            .refuse(
+                key,
+                "an inductive recipe learns from the target's rows alone",
+            )
             .help("write `kind = \"transductive\"` to learn from labelled rows of another domain");
     }
 }
@@ -69,13 +79,19 @@ pub(super) fn meet(
         target.domain(split, &Reading::new()).ok().flatten()
     };
     if !matches!(target.scoring(), Scoring::Classes(_)) {
-        strategy.error(at(), format!("`{method}` carries classes over, and this target task has none"));
+        strategy.error(
+            at(),
+            format!("`{method}` carries classes over, and this target task has none"),
+        );
         return;
     }
     let labelled = has("source").is_some();
     if needs.source_data && !labelled {
         strategy
-            .error(at(), format!("`{method}` learns from labelled source rows, and there are none"))
+            .error(
+                at(),
+                format!("`{method}` learns from labelled source rows, and there are none"),
+            )
             .also(source_keys.here(), "no `train` here")
             .help("name them: `train = \"FILE\"` under [source]");
     } else if needs.trained && !labelled && source.finished().is_none() {
@@ -90,15 +106,25 @@ pub(super) fn meet(
             .help("a network without batch norm, or with one that is folded into its weights, has nothing that it could change; `shot` needs no batch norm");
     }
     if let Some(name) = needs.pretext
-        && source.pretext(name).is_none()
+        && source.pretext_loss(name).is_none()
     {
-        strategy.error(at(), format!("`{method}` needs a source with the pretext task `{name}`, and this one has none"));
+        strategy.error(
+            at(),
+            format!(
+                "`{method}` needs a source with the pretext task `{name}`, and this one has none"
+            ),
+        );
     }
     if needs.target_labels {
         match (has("target-labels"), has("test")) {
             (None, _) => {
                 strategy
-                    .error(at(), format!("`{method}` learns from the target's labels, and the rows have none"))
+                    .error(
+                        at(),
+                        format!(
+                            "`{method}` learns from the target's labels, and the rows have none"
+                        ),
+                    )
                     .help("`target.label` names the column of `target.unlabelled` that holds them");
             }
             (Some(rows), Some(test)) if same(&rows, &test) => {

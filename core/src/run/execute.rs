@@ -117,7 +117,13 @@ pub(super) fn execute_as(
             false => &given.validation,
         };
         let validation = validation.as_ref().filter(|_| scored).map(labelled);
-        let deciding = transductive.then(|| deciding(c, &given, &prepare)).flatten();
+        let deciding = transductive
+            .then(|| deciding(c, &given, &prepare))
+            .flatten();
+        // Which classes are how frequent is counted on rows that were not learned from.
+        if let Some(rows) = given.source_validation.as_ref() {
+            domains = domains.with(From::Validation, labelled(rows));
+        }
         // What has no labels to be scored by is scored by the strategy's own loss.
         if let Some(rows) = given.validation.as_ref().filter(|_| !scored) {
             let rows = Loaded::unlabelled(rows, prepare.clone());
@@ -159,7 +165,10 @@ pub(super) fn execute_as(
             true => given.validation.as_ref().map(labelled),
             false => None,
         };
-        if let Some(v) = validation.as_ref().or(job.validation.as_ref().filter(|_| !transductive)) {
+        if let Some(v) = validation
+            .as_ref()
+            .or(job.validation.as_ref().filter(|_| !transductive))
+        {
             let target = c.target.as_ref();
             let scores = evaluate::judged(&transfer.model, v, target, &store, &heeding, &c.judge)?;
             metrics.insert("validation", scores);
@@ -252,7 +261,11 @@ fn deciding(c: &Checked, given: &Given, prepare: &Arc<dyn Prepare>) -> Option<De
     let labelled = |d: &Domain<Labels>| Loaded::labelled(d, prepare.clone());
     match c.settings.select {
         Selection::Last | Selection::Validation => None,
-        Selection::TargetValidation => given.validation.as_ref().map(labelled).map(Deciding::Labelled),
+        Selection::TargetValidation => given
+            .validation
+            .as_ref()
+            .map(labelled)
+            .map(Deciding::Labelled),
         Selection::Oracle => {
             let test = given.test.as_ref()?;
             Some(Deciding::Labelled(evaluate::opened(test, prepare.clone())))

@@ -86,9 +86,12 @@ impl Seen {
     pub fn predicted(&self) -> Vec<usize> {
         let largest = |p: &[f64]| {
             let best = p.iter().enumerate();
-            best.fold((0, f64::NEG_INFINITY), |b, (c, &v)| {
-                if v > b.1 { (c, v) } else { b }
-            })
+            best.fold(
+                (0, f64::NEG_INFINITY),
+                |b, (c, &v)| {
+                    if v > b.1 { (c, v) } else { b }
+                },
+            )
             .0
         };
         self.predictions().map(largest).collect()

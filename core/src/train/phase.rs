@@ -596,8 +596,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         };
         let best = self.keep_if_best(epoch, score, loss)?;
         if epoch == 0 {
-            let mut line =
-                serde_json::json!({ "phase": self.train.name, "epoch": 0, "step": 0 });
+            let mut line = serde_json::json!({ "phase": self.train.name, "epoch": 0, "step": 0 });
             for (k, v) in &values {
                 line[k] = serde_json::json!(v);
             }

@@ -31,6 +31,7 @@ use tlkit_core::registry::Registry;
 mod classification;
 mod export;
 mod mlp;
+mod norm;
 mod prepare;
 mod source;
 

@@ -100,8 +100,9 @@ impl Gather<'_> {
             sides.push(self.scan(name, part)?);
         }
         self.differ(&sides)?;
-        let (of_source, of_target): (Vec<Rowed>, Vec<Rowed>) =
-            sides.into_iter().partition(|s| s.name.starts_with("source"));
+        let (of_source, of_target): (Vec<Rowed>, Vec<Rowed>) = sides
+            .into_iter()
+            .partition(|s| s.name.starts_with("source"));
         let mut source = self.source.and_then(|w| Group::of(w, of_source));
         let mut target = Group::of(self.target, of_target)?;
         let classes = self.classes(source.as_mut(), &mut target)?;
@@ -604,7 +605,10 @@ impl Gather<'_> {
         for part in parts.iter_mut().filter(|p| p.name == "test") {
             let Some(column) = part.columns.label else {
                 self.keys
-                    .error(self.at(part.name), "rows without labels cannot be tested on")
+                    .error(
+                        self.at(part.name),
+                        "rows without labels cannot be tested on",
+                    )
                     .help("`target.label` names their column; or leave `test` out");
                 return None;
             };

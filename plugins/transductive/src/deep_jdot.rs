@@ -9,7 +9,7 @@
 //!
 //! The pairing is exact (between as many rows of both; [`crate::assignment`]) and has no gradient. The paper has 0.001 and 0.0001 for the two
 //! factors, for unscaled squared distances on digits; here the distance is a mean over features, so that the factors mean the same at any width, and
-//! both are 1 as in skada.
+//! they are 1 and 0.1: the paper's ratio.
 
 use candle_core::{DType, Tensor};
 use tlkit_core::data::{From, View};
@@ -36,13 +36,13 @@ impl DeepJdot {
         let alpha = keys
             .f64("alpha")
             .above(0.0)
-            .default(1.0, "skada, with the distance as a mean over features")
+            .default(1.0, "the distance is a mean over features")
             .help("of the distance between a pair's features")
             .read();
         let beta = keys
             .f64("beta")
             .above(0.0)
-            .default(1.0, "skada")
+            .default(0.1, "a tenth of `alpha`, as Damodaran et al. 2018")
             .help("of the loss of a source row's label at its pair's prediction")
             .read();
         Some(Box::new(DeepJdot { alpha, beta }))

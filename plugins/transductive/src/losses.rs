@@ -22,7 +22,7 @@ pub fn entropy(logits: &Tensor) -> Result<Tensor> {
 /// The entropy of the mean prediction, a scalar.
 pub fn diversity(logits: &Tensor) -> Result<Tensor> {
     let mean = softmax(logits)?.mean(0)?;
-    Ok((&mean * (&mean + 1e-8)?.log()?)?.sum_all()?.neg()?)
+    Ok((&mean * (&mean + 1e-12)?.log()?)?.sum_all()?.neg()?)
 }
 
 /// Minus the log-probability of each row's class, `(rows,)`. `labels` `(rows,)`, u32.

@@ -41,7 +41,7 @@ macro_rules! methods {
 methods! {
     source_only: World::shifted(0.0, 0.0), named("source-only", "");
     dan: World::shifted(2.0, 2.0), named("dan", "weight = 3.0");
-    deep_coral: spread(), named("deep-coral", "weight = 300.0");
+    deep_coral: World::shifted(2.0, -2.0), named("deep-coral", "weight = 1000.0");
     dann: World::shifted(2.0, 2.0), named("dann", "discriminator = [16]");
     cdan: World::shifted(2.0, 2.0), named("cdan", "discriminator = [16]");
     mcd: World::shifted(1.9, 0.5), named("mcd", "");
@@ -50,11 +50,6 @@ methods! {
     mcc: World::shifted(1.8, 0.0), named("mcc", "");
     shot: World::shifted(2.0, 0.0), named("shot", "");
     tent: normed(World::shifted(2.0, 1.0)), named("tent", "learning_rate = 0.01");
-}
-
-/// A shift that only the features' spread shows: DeepCORAL looks at nothing else.
-fn spread() -> World {
-    World::shifted(2.0, 2.0)
 }
 
 /// The first stage with batch norm, trained by the batch's statistics.

@@ -389,6 +389,9 @@ pub trait Infer {
     fn random(&self, purpose: &str) -> Stream;
     /// Whether a domain is there.
     fn has(&self, from: From) -> bool;
+    /// Puts the statistics of a domain into every batch norm: the mean of the running ones over a pass, after a pass that they follow. How many
+    /// tensors of statistics there are; an error where there are none.
+    fn renew_statistics(&mut self, from: From, batch: usize) -> Result<usize>;
     /// What a model from outside says of every row of a domain.
     fn outside(&mut self, from: From, model: &Outside) -> Result<Rows>;
 }

@@ -7,10 +7,10 @@ use candle_core::Tensor;
 
 use crate::Result;
 use crate::audit::Audit;
-use crate::data::{Domain, Labels, Prepare, Reading, RowForm};
+use crate::data::{Domain, Labels, Prepare, Reading, RowForm, View};
 use crate::model::Model;
-use crate::nn::{Batch, Scope, Stage, Store};
-use crate::strategy::{Defaults, Objective};
+use crate::nn::{Batch, NormMode, Scope, Stage, Store};
+use crate::strategy::Defaults;
 
 /// The part that is carried over: inputs to features, in ordered stages from input to output.
 pub trait Encoder: Send + Sync {
@@ -77,9 +77,18 @@ pub trait SourceTask: Send + Sync {
     fn batch_norm(&self) -> bool {
         false
     }
-    /// A further objective of this family by name (`mlm`), so that a strategy never names a plugin.
-    fn pretext(&self, _name: &str) -> Option<Box<dyn Objective>> {
+    /// A further task of this family by name (`mlm`), so that a strategy never names a plugin: its head on the encoder that was made under
+    /// the scope `model`, in a scope of its own.
+    fn pretext(&self, _name: &str, _scope: &Scope<'_>) -> Result<Option<Pretext>> {
+        Ok(None)
+    }
+    /// The view of the inputs that such a task is learned on, and its loss; `None` where this family does not have it.
+    fn pretext_loss(&self, _name: &str) -> Option<(View, PretextLoss)> {
         None
+    }
+    /// How batch norm behaves while the network trains.
+    fn norm(&self) -> NormMode {
+        NormMode::default()
     }
     /// Writes the model in the layout that other libraries of this family read.
     fn export(&self, model: &Model, store: &Store, labels: &[String], to: &Path) -> Result<Export>;
@@ -94,6 +103,15 @@ pub trait SourceTask: Send + Sync {
     /// What identifies the weights it starts from: a digest, part of a run's identity.
     fn digest(&self) -> String;
 }
+
+/// A further task of a source's family.
+pub struct Pretext {
+    /// On the encoder.
+    pub head: Head,
+}
+
+/// The loss of logits `(targets, ..)` at what a batch brings of its own.
+pub type PretextLoss = Arc<dyn Fn(&Tensor, &Batch) -> Result<Tensor> + Send + Sync>;
 
 /// A trained model as a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,7 +190,7 @@ pub trait TargetTask: Send + Sync {
         None
     }
     /// The view of the inputs that is trained on.
-    fn view(&self) -> crate::data::View {
-        crate::data::View::Plain
+    fn view(&self) -> View {
+        View::Plain
     }
 }

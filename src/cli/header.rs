@@ -22,13 +22,13 @@ pub fn overview(recipe: &Path, checked: &Checked, overview: &Overview) -> Vec<St
     table.row(["recipe".to_string(), recipe.display().to_string()]);
     table.row([
         "source".to_string(),
-        list(vec![text("source", "task"), text("source", "checkpoint")]),
+        list(vec![
+            text("source", "task"),
+            text("source", "checkpoint").or(text("source", "run")),
+            domain(overview, |split| split == "source"),
+        ]),
     ]);
-    let domain = overview
-        .rows
-        .iter()
-        .find(|(split, ..)| *split != "source")
-        .map(|(_, name, _)| name.clone());
+    let domain = domain(overview, |split| !split.starts_with("source"));
     table.row([
         "target".to_string(),
         list(vec![text("target", "task"), domain]),
@@ -79,6 +79,12 @@ pub fn overview(recipe: &Path, checked: &Checked, overview: &Overview) -> Vec<St
         ]),
     ]);
     table.lines("")
+}
+
+/// The name of the first domain whose split is of a kind.
+fn domain(overview: &Overview, is: impl Fn(&str) -> bool) -> Option<String> {
+    let found = overview.rows.iter().find(|(split, ..)| is(split));
+    found.map(|(_, name, _)| name.clone())
 }
 
 /// Lines of findings in a header; what is more stands in result.json.

@@ -106,7 +106,7 @@ pub(super) fn meet(
             .help("a network without batch norm, or with one that is folded into its weights, has nothing that it could change; `shot` needs no batch norm");
     }
     if let Some(name) = needs.pretext
-        && source.pretext(name).is_none()
+        && source.pretext_loss(name).is_none()
     {
         strategy.error(
             at(),

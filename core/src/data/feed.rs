@@ -23,7 +23,8 @@ pub enum From {
     Target,
     /// The inputs that are tested on, without labels.
     TargetTest,
-    /// The inputs of the rows that decide which epoch is kept, where an objective scores them itself. No feed draws from them.
+    /// The inputs of the rows that decide which epoch is kept, where an objective scores them itself; in a transductive run labelled rows of the
+    /// source that are not learned from. No feed draws from them.
     Validation,
 }
 

@@ -72,7 +72,8 @@ impl Activation {
         })
     }
 
-    fn apply(self, x: &Tensor) -> Result<Tensor> {
+    /// Of every number.
+    pub fn apply(self, x: &Tensor) -> Result<Tensor> {
         Ok(match self {
             Activation::None => x.clone(),
             Activation::Relu => x.relu()?,

@@ -49,7 +49,8 @@ pub(super) fn arranged<T>(
         Scoring::Classes(names) => names.len(),
         Scoring::Tokens | Scoring::Vectors => 0,
     };
-    let model = Model::new(encoder, head);
+    let mut model = Model::new(encoder, head);
+    model.norm = c.source.norm();
     if let Some(finished) = finished {
         saved::take(finished, &model, store)?;
     }

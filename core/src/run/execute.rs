@@ -129,6 +129,11 @@ pub(super) fn execute_as(
         let deciding = transductive
             .then(|| deciding(c, &given, &prepares))
             .flatten();
+        // Which classes are how frequent is counted on rows that were not learned from.
+        if let Some(rows) = given.source_validation.as_ref() {
+            let rows = Loaded::labelled(rows, prepares.source.clone());
+            domains = domains.with(From::Validation, rows);
+        }
         // What has no labels to be scored by is scored by the strategy's own loss.
         if let Some(rows) = given.validation.as_ref().filter(|_| !scored) {
             let rows = Loaded::unlabelled(rows, prepare.clone());

@@ -10,7 +10,7 @@ use super::frozen;
 use crate::cache::{Cache, Rows};
 use crate::data::{From, Labels, Loaded};
 use crate::model::Model;
-use crate::nn::{Pass, Store};
+use crate::nn::{Flow, NormMode, Pass, Role, Store};
 use crate::outside::Outside;
 use crate::random::Stream;
 use crate::strategy::Infer;
@@ -142,6 +142,54 @@ impl Infer for Passes<'_> {
 
     fn has(&self, from: From) -> bool {
         self.domains.has(from)
+    }
+
+    fn renew_statistics(&mut self, from: From, batch: usize) -> Result<usize> {
+        let loaded = self.domains.get(from)?;
+        let all = self.store.all().into_iter();
+        let statistics: Vec<_> = all.filter(|p| p.role() == Role::Statistic).collect();
+        if statistics.is_empty() {
+            return Err(Error::msg("the model has no batch norm with statistics"));
+        }
+        let chain = self.model.chain();
+        let pass = Pass {
+            norm: NormMode::Adapt,
+            ..Pass::evaluation()
+        };
+        let mut sums: Vec<Tensor> = Vec::new();
+        let mut batches = 0.0;
+        for round in 0..2 {
+            let order = self.random.purpose("statistics").at(round);
+            let order = order.permutation(loaded.len());
+            // A last batch of one row has no variance; its row comes with the others in the other round.
+            let whole = order.chunks(batch.max(2)).filter(|rows| rows.len() > 1);
+            for rows in whole {
+                if self.observer.stopping() {
+                    return Err(Error::Stopped { step: 0 });
+                }
+                let examples = loaded.examples(rows, crate::data::View::Plain, Stream::new(0))?;
+                let batch = Arc::new(loaded.collate(&examples, self.store.device())?);
+                chain.run(0, chain.stages().len(), Flow::start(&batch), &pass)?;
+                if round == 0 {
+                    continue;
+                }
+                batches += 1.0;
+                for (i, p) in statistics.iter().enumerate() {
+                    let now = p.detached().to_dtype(DType::F64)?;
+                    match sums.get_mut(i) {
+                        Some(sum) => *sum = (&*sum + now)?,
+                        None => sums.push(now.copy()?),
+                    }
+                }
+            }
+        }
+        for (p, sum) in statistics.iter().zip(&sums) {
+            let mean = (sum * (1.0 / batches))?.to_dtype(p.var().dtype())?;
+            p.var().set(&mean)?;
+        }
+        self.store.touch();
+        self.kept.clear();
+        Ok(statistics.len())
     }
 
     fn outside(&mut self, from: From, model: &Outside) -> Result<Rows> {

@@ -12,7 +12,9 @@ use tlkit_core::data::{
 };
 use tlkit_core::metrics::Classification;
 use tlkit_core::model::{MapKinds, Model};
-use tlkit_core::nn::{Activation, Batch, Dense, Linear, Scope, Select, Stage, Store, Weights};
+use tlkit_core::nn::{
+    Activation, Batch, Dense, Linear, NormMode, Scope, Select, Stage, Store, Weights,
+};
 use tlkit_core::random::Stream;
 use tlkit_core::strategy::*;
 use tlkit_core::task::{Encoder, Export, Head, Scoring, SourceTask, TargetTask};
@@ -44,6 +46,8 @@ pub struct World {
     pub first: MakeStage,
     /// Kinds of map that checkpoints may hold.
     pub maps: MapKinds,
+    /// How batch norm behaves while training, where the first stage has one.
+    pub norm: NormMode,
 }
 
 impl World {
@@ -56,6 +60,7 @@ impl World {
             weights: None,
             first: |scope| dense(scope, "first", INPUTS, 16, Activation::Relu),
             maps: MapKinds::default(),
+            norm: NormMode::default(),
         }
     }
 
@@ -352,11 +357,13 @@ pub fn train(world: &World, strategy: &dyn Strategy, setup: &Setup) -> Result<Tr
     let scope = store.scope("model");
     let encoder = world.encoder(&scope)?;
     let head = world.head(&scope, world, WIDTH, false)?;
+    let mut model = Model::new(encoder, head);
+    model.norm = world.norm;
     let mut transfer = Transfer {
         source: world,
         target: world,
         store: &store,
-        model: Model::new(encoder, head),
+        model,
         others: Default::default(),
         heads: Default::default(),
         classes: 2,

@@ -38,48 +38,17 @@ impl TargetTask for MaskedLanguageModelling {
         width: usize,
         _: bool,
     ) -> Result<Head> {
-        let std = source.head_init();
-        let words = scope
-            .store()
-            .get(&format!("{}.bert.embeddings.word_embeddings.weight", scope.prefix()))
-            .ok_or_else(|| tlkit_core::Error::msg("masked language modelling needs a BERT: its output is tied to the token embeddings"))?;
-        let scope = scope.fresh().sub("cls.predictions");
-        let transform = scope.sub("transform");
-        let stages: Vec<Arc<dyn Stage>> = vec![
-            Arc::new(Masked),
-            Arc::new(Vocabulary {
-                weight: transform.param(
-                    "dense.weight",
-                    &[width, width],
-                    Role::Weight,
-                    Init::Normal(std),
-                )?,
-                bias: transform.param("dense.bias", &[width], Role::Bias, Init::Zeros)?,
-                norm_weight: transform.param(
-                    "LayerNorm.weight",
-                    &[width],
-                    Role::NormWeight,
-                    Init::Ones,
-                )?,
-                norm_bias: transform.param(
-                    "LayerNorm.bias",
-                    &[width],
-                    Role::NormBias,
-                    Init::Zeros,
-                )?,
-                out: scope.param("bias", &[words.dims()[0]], Role::Bias, Init::Zeros)?,
-                words,
-            }),
-        ];
-        Ok(Head { stages, pool: 1 })
+        let words = words(scope)?;
+        head(
+            &scope.fresh().sub("cls.predictions"),
+            words,
+            width,
+            source.head_init(),
+        )
     }
 
     fn loss(&self, logits: &Tensor, _: Option<&Tensor>, batch: &Batch) -> Result<Tensor> {
-        Ok(cross_entropy(
-            logits,
-            batch.want("targets")?,
-            &CrossEntropy::default(),
-        )?)
+        loss(logits, batch)
     }
 
     fn mass(&self, _: Option<&Tensor>, batch: &Batch) -> Result<f64> {
@@ -101,6 +70,52 @@ impl TargetTask for MaskedLanguageModelling {
     fn view(&self) -> View {
         View::Masked
     }
+}
+
+/// The token embeddings of the encoder under a scope.
+pub(crate) fn words(scope: &Scope<'_>) -> Result<Param> {
+    let name = format!("{}.bert.embeddings.word_embeddings.weight", scope.prefix());
+    scope.store().get(&name).ok_or_else(|| {
+        tlkit_core::Error::msg(
+            "masked language modelling needs a BERT: its output is tied to the token embeddings",
+        )
+    })
+}
+
+/// The head of masked language modelling, its parameters in a scope, its output tied to the token embeddings.
+pub(crate) fn head(scope: &Scope<'_>, words: Param, width: usize, std: f64) -> Result<Head> {
+    let transform = scope.sub("transform");
+    let stages: Vec<Arc<dyn Stage>> = vec![
+        Arc::new(Masked),
+        Arc::new(Vocabulary {
+            weight: transform.param(
+                "dense.weight",
+                &[width, width],
+                Role::Weight,
+                Init::Normal(std),
+            )?,
+            bias: transform.param("dense.bias", &[width], Role::Bias, Init::Zeros)?,
+            norm_weight: transform.param(
+                "LayerNorm.weight",
+                &[width],
+                Role::NormWeight,
+                Init::Ones,
+            )?,
+            norm_bias: transform.param("LayerNorm.bias", &[width], Role::NormBias, Init::Zeros)?,
+            out: scope.param("bias", &[words.dims()[0]], Role::Bias, Init::Zeros)?,
+            words,
+        }),
+    ];
+    Ok(Head { stages, pool: 1 })
+}
+
+/// The mean log loss of the hidden tokens.
+pub(crate) fn loss(logits: &Tensor, batch: &Batch) -> Result<Tensor> {
+    Ok(cross_entropy(
+        logits,
+        batch.want("targets")?,
+        &CrossEntropy::default(),
+    )?)
 }
 
 /// The states of the hidden tokens, `(hidden, width)`: nothing else is worth the product with the vocabulary.

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tlkit_core::data::{Found, Prepare, note_unresolved};
+use tlkit_core::data::{Found, Prepare, View, note_unresolved};
 use tlkit_core::model::Model;
 use tlkit_core::nn::{Activation, Dense, Linear, Scope, Stage, Store};
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::Defaults;
-use tlkit_core::task::{Encoder, Export, Head, SourceTask};
+use tlkit_core::task::{Encoder, Export, Head, Pretext, PretextLoss, SourceTask};
 use tlkit_core::train::OptimizerSpec;
 use tlkit_core::{Error, Result};
 
@@ -344,6 +344,20 @@ impl SourceTask for BertSource {
             Some(checkpoint) => crate::source_head::read(checkpoint, scope),
             None => Ok(None),
         }
+    }
+
+    fn pretext(&self, name: &str, scope: &Scope<'_>) -> Result<Option<Pretext>> {
+        if name != "mlm" {
+            return Ok(None);
+        }
+        let words = crate::mlm::words(&scope.store().scope("model"))?;
+        let (width, std) = (self.config.hidden_size, self.config.initializer_range);
+        let head = crate::mlm::head(&scope.fresh(), words, width, std)?;
+        Ok(Some(Pretext { head }))
+    }
+
+    fn pretext_loss(&self, name: &str) -> Option<(View, PretextLoss)> {
+        (name == "mlm").then(|| (View::Masked, Arc::new(crate::mlm::loss) as PretextLoss))
     }
 
     fn head_dropout(&self) -> f64 {

@@ -26,6 +26,7 @@ pub(crate) fn export(shape: &Shape, model: &Model, labels: &[String], to: &Path)
         "hidden": shape.hidden,
         "activation": activation,
         "dropout": shape.dropout,
+        "batch_norm": shape.batch_norm,
         "labels": labels,
     });
     let said = |e: &dyn std::fmt::Display| Error::msg(e.to_string());

@@ -33,6 +33,7 @@ use tlkit_core::registry::Registry;
 mod classification;
 mod export;
 mod mlp;
+mod norm;
 mod prepare;
 mod scale;
 mod source;

@@ -1,10 +1,14 @@
-//! The encoder: dense layers, each followed by an activation and, while training, dropout.
+//! The encoder: dense layers, each followed by an activation and, while training, dropout; with batch norm between the two where asked for.
 
 use std::sync::Arc;
 
 use tlkit_core::Result;
-use tlkit_core::nn::{Activation, Dense, Dropout, Flow, Linear, Param, Pass, Scope, Stage};
+use tlkit_core::nn::{
+    Activation, Dense, Dropout, Flow, Init, Linear, Param, Pass, Role, Scope, Stage,
+};
 use tlkit_core::task::Encoder;
+
+use crate::norm::Normed;
 
 /// What determines the network.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +21,8 @@ pub struct Shape {
     pub activation: Activation,
     /// Share of each layer's values that are dropped while training.
     pub dropout: f64,
+    /// Whether batch norm stands between each layer and its activation.
+    pub batch_norm: bool,
 }
 
 /// A multi-layer perceptron without its classifier: stages `hidden.0`, `dropout.0`, `hidden.1`, ...
@@ -38,8 +44,30 @@ impl Mlp {
         for (i, &out) in shape.hidden.iter().enumerate() {
             let name = format!("hidden.{i}");
             let std = (gain / width.max(1) as f64).sqrt();
-            let linear = Linear::new(&scope.sub(&name), width, out, std)?;
-            stages.push(Arc::new(Dense::new(&name, linear, shape.activation)));
+            let linear = match shape.batch_norm {
+                false => Linear::new(&scope.sub(&name), width, out, std)?,
+                // The batch's mean takes the bias out again.
+                true => {
+                    let scope = scope.sub(&name);
+                    let init = Init::Normal(std);
+                    Linear {
+                        weight: scope.param("weight", &[out, width], Role::Weight, init)?,
+                        bias: scope.param("bias", &[out], Role::InvariantBias, Init::Zeros)?,
+                    }
+                }
+            };
+            match shape.batch_norm {
+                false => stages.push(Arc::new(Dense::new(&name, linear, shape.activation))),
+                true => {
+                    let scope = scope.sub(&format!("norm.{i}"));
+                    stages.push(Arc::new(Normed::new(
+                        &name,
+                        linear,
+                        &scope,
+                        shape.activation,
+                    )?));
+                }
+            }
             if shape.dropout > 0.0 {
                 stages.push(Arc::new(Dropout::new(
                     &format!("dropout.{i}"),

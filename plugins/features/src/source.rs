@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tlkit_core::data::Prepare;
 use tlkit_core::model::Model;
-use tlkit_core::nn::{Activation, Scope, Stage, Store};
+use tlkit_core::nn::{Activation, NormMode, Scope, Stage, Store};
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::Defaults;
@@ -57,6 +57,11 @@ impl FeaturesSource {
             .help("share of each hidden layer's values dropped while training")
             .read();
         let scale = Scale::read(keys);
+        let batch_norm = keys
+            .bool("batch_norm")
+            .default(false, "vectors of a few numbers need none")
+            .help("batch norm before each activation, which `adabn` and `tent` adapt")
+            .read();
         if cx.checkpoint.is_some() {
             keys.error(
                 keys.at("checkpoint"),
@@ -73,6 +78,7 @@ impl FeaturesSource {
             hidden: hidden.into_iter().map(|w| w as usize).collect(),
             activation: Activation::parse(&activation)?,
             dropout,
+            batch_norm,
         };
         Some(Box::new(FeaturesSource { shape, scale }))
     }
@@ -143,6 +149,18 @@ impl SourceTask for FeaturesSource {
             Some(name) => Err(Error::msg(format!(
                 "`features` has nothing to pool; leave out `pooling = \"{name}\"`"
             ))),
+        }
+    }
+
+    fn batch_norm(&self) -> bool {
+        self.shape.batch_norm
+    }
+
+    /// A network with fresh weights has no statistics to keep.
+    fn norm(&self) -> NormMode {
+        match self.shape.batch_norm {
+            true => NormMode::Train,
+            false => NormMode::default(),
         }
     }
 

@@ -7,13 +7,13 @@ use serde_json::{Map, Value};
 
 use super::Card;
 use super::open::{card, tasks, weights};
-use crate::data::Prepare;
+use crate::data::{Prepare, View};
 use crate::model::Model;
-use crate::nn::{Scope, Stage, Store};
+use crate::nn::{NormMode, Scope, Stage, Store};
 use crate::registry::Registry;
 use crate::run::Directory;
-use crate::strategy::{Defaults, Objective};
-use crate::task::{Encoder, Export, Finished, SourceTask};
+use crate::strategy::Defaults;
+use crate::task::{Encoder, Export, Finished, Pretext, PretextLoss, SourceTask};
 use crate::{Error, Result};
 
 /// The model of a finished run (`source.run`).
@@ -184,8 +184,16 @@ impl SourceTask for FinishedRun {
         self.inner.head_init()
     }
 
-    fn pretext(&self, name: &str) -> Option<Box<dyn Objective>> {
-        self.inner.pretext(name)
+    fn pretext(&self, name: &str, scope: &Scope<'_>) -> Result<Option<Pretext>> {
+        self.inner.pretext(name, scope)
+    }
+
+    fn pretext_loss(&self, name: &str) -> Option<(View, PretextLoss)> {
+        self.inner.pretext_loss(name)
+    }
+
+    fn norm(&self) -> NormMode {
+        self.inner.norm()
     }
 
     fn export(&self, model: &Model, store: &Store, labels: &[String], to: &Path) -> Result<Export> {

@@ -1,0 +1,156 @@
+//! `mcd`: maximum classifier discrepancy (Saito, Watanabe, Ushiku & Harada, CVPR 2018).
+//!
+//! Two classifiers on the same features. Each batch has three updates: both learn the source, encoder and all; then the classifiers alone are set apart
+//! on the target while they keep the source; then, `repeats` times, the encoder alone brings its features to where they agree. 4 repeats
+//! and a weight of 1 are the paper's, on digits. Predictions are the first classifier's.
+//!
+//! In the source phase the second classifier learns beside the model, on features that it does not change: the model's weights are those of
+//! `source-only` to the bit.
+
+use candle_core::Tensor;
+use tlkit_core::Result;
+use tlkit_core::data::{From, View};
+use tlkit_core::nn::Select;
+use tlkit_core::recipe::Keys;
+use tlkit_core::registry::Context;
+use tlkit_core::strategy::{Needs, Objective, Phase, Step, Strategy, Term, Transfer, Update};
+
+use crate::losses::discrepancy;
+use crate::phases::{adaptation, source_phase, update};
+
+/// The second classifier.
+const SECOND: &str = "second";
+
+/// Features on which two classifiers agree.
+#[derive(Clone)]
+pub struct Mcd {
+    weight: f64,
+    repeats: u32,
+}
+
+impl Mcd {
+    /// From the keys of `[strategy]`.
+    pub fn make(keys: &Keys, _: &Context) -> Option<Box<dyn Strategy>> {
+        let weight = keys
+            .f64("weight")
+            .above(0.0)
+            .default(1.0, "Saito et al. 2018, on digits")
+            .help("of the discrepancy, beside the task's loss")
+            .read();
+        let repeats = keys
+            .usize("repeats")
+            .range(1..=16)
+            .default(4usize, "Saito et al. 2018, on digits")
+            .help("steps of the encoder for each batch")
+            .read();
+        Some(Box::new(Mcd {
+            weight,
+            repeats: repeats as u32,
+        }))
+    }
+}
+
+impl Strategy for Mcd {
+    fn needs(&self) -> Needs {
+        Needs {
+            source_data: true,
+            ..Needs::default()
+        }
+    }
+
+    fn arrange(&self, transfer: &mut Transfer<'_>) -> Result<()> {
+        transfer.add_head(SECOND, |transfer, scope| {
+            let width = transfer.model.encoder.width();
+            transfer.target.head(scope, transfer.source, width, false)
+        })?;
+        Ok(())
+    }
+
+    fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
+        let model = &transfer.model;
+        let encoder = Select::Any(vec![
+            Select::stages(model.encoder.stages()),
+            Select::stages(&model.head.stages[..model.head.pool]),
+        ]);
+        let second = match transfer.heads.get(SECOND) {
+            Some(head) => Select::stages(head.classifier()),
+            None => Select::Nothing,
+        };
+        let heads = Select::Any(vec![
+            Select::stages(model.head.classifier()),
+            second.clone(),
+        ]);
+        let everything = Select::Any(vec![encoder.clone(), heads.clone()]);
+        let mut phases = Vec::new();
+        if let Some(mut first) = source_phase(transfer) {
+            if let Phase::Train(train) = &mut first {
+                let own = update("second", transfer, second, SecondAlone);
+                train.updates.push(own);
+            }
+            phases.push(first);
+        }
+        let of = |name: &str, trains: Select, task: f64, apart: f64| {
+            update(name, transfer, trains, Discrepancy { task, apart })
+        };
+        let updates = vec![
+            of("both", everything, 1.0, 0.0),
+            of("apart", heads, 1.0, -self.weight),
+            Update {
+                repeat: self.repeats,
+                ..of("together", encoder, 0.0, self.weight)
+            },
+        ];
+        let feeds = [From::Source, From::Target];
+        phases.push(adaptation("mcd", transfer, &feeds, updates));
+        Ok(phases)
+    }
+}
+
+/// The second classifier's loss on the source.
+struct SecondAlone;
+
+impl Objective for SecondAlone {
+    fn terms(&mut self, step: &mut dyn Step) -> Result<Vec<Term>> {
+        let source = step.encode("model", &[(0, View::Plain)])?.remove(0);
+        let said = step.head(SECOND, &source.features.detach())?;
+        let value = step.task_loss(0, View::Plain, &said)?;
+        Ok(vec![Term {
+            reaches_model: false,
+            ..Term::new("second", 1.0, value)
+        }])
+    }
+}
+
+/// The two classifiers' loss on the source, and how far apart they are on the target.
+struct Discrepancy {
+    task: f64,
+    apart: f64,
+}
+
+impl Discrepancy {
+    fn task(&self, step: &mut dyn Step) -> Result<Tensor> {
+        let source = step.encode("model", &[(0, View::Plain)])?.remove(0);
+        let second = step.head(SECOND, &source.features)?;
+        let one = step.task_loss(0, View::Plain, &source.logits)?;
+        Ok((one + step.task_loss(0, View::Plain, &second)?)?)
+    }
+
+    fn apart(&self, step: &mut dyn Step) -> Result<Tensor> {
+        let target = step.encode("model", &[(1, View::Plain)])?.remove(0);
+        let second = step.head(SECOND, &target.features)?;
+        discrepancy(&target.logits, &second)
+    }
+}
+
+impl Objective for Discrepancy {
+    fn terms(&mut self, step: &mut dyn Step) -> Result<Vec<Term>> {
+        let mut terms = Vec::new();
+        if self.task != 0.0 {
+            terms.push(Term::new("loss", self.task, self.task(step)?));
+        }
+        if self.apart != 0.0 {
+            terms.push(Term::new("discrepancy", self.apart, self.apart(step)?));
+        }
+        Ok(terms)
+    }
+}

@@ -46,6 +46,8 @@ pub enum Verb {
     Explain(Explain),
     /// Looks at the source and the target of a recipe before training: how far apart they are, and where to begin.
     Diagnose(Diagnose),
+    /// Says what a run will take, time, memory and disk, from a few measured steps.
+    Plan(Plan),
     /// Runs an experiment (a table of runs), or compares runs: differences, how sure they are, and a verdict.
     Compare(Compare),
     /// Puts predictions that were made elsewhere into an experiment's table.
@@ -427,6 +429,26 @@ pub enum Spoken {
     Text,
     /// For programs.
     Json,
+}
+
+/// `tlkit plan`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tlkit plan my.toml
+  tlkit plan my.toml --set train.batch_size=64")]
+pub struct Plan {
+    /// The recipe.
+    ///
+    /// It is run in small: a few rows of each split, the shortest and the longest among them, two epochs of three batches. What
+    /// that took is scaled to the whole by the tokens that each part works through. Nothing is kept; features that are cached
+    /// already make the run faster than said, and so does early stopping.
+    pub recipe: PathBuf,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Every number as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `tlkit report`.

@@ -1,17 +1,12 @@
 //! What an experiment would take, and what it could see, before it runs.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use tlkit_core::Checked;
 use tlkit_core::experiment::{Cell, Plan};
 use tlkit_core::recipe::Written;
-use tlkit_core::run::{self, Directory, Surroundings};
-use tlkit_core::strategy::Until;
-use tlkit_core::train::{Event, Observer, Stop};
 use tlkit_report::statistics::{Crossed, LEAST_SEEDS};
 use tlkit_report::{Align, Experiment, Run, Table};
 
@@ -19,9 +14,7 @@ use super::cells::{State, expected, time};
 use super::compare::states;
 use super::exit::Failure;
 use super::parts::{self, Fetch};
-
-/// Steps that are measured of each kind of cell.
-const STEPS: u64 = 4;
+use super::plan;
 
 /// What `recipes/experiments/how-many-labels.toml` showed of fine-tuned against frozen: the two answer differently on about so many
 /// of its 300 test rows, and the score of either moves about so much from seed to seed. Stated where they are used.
@@ -89,7 +82,7 @@ pub fn dry_run(
             to_do.len()
         ),
         (n, true) => format!(
-            "{n} of {} cells would run, about {} (from {STEPS} steps of each kind)",
+            "{n} of {} cells would run, about {} (from a few steps of each kind)",
             to_do.len(),
             time(all)
         ),
@@ -136,88 +129,12 @@ fn least(plan: &Plan, folder: &Path) -> String {
     }
 }
 
-/// When things happened while a few steps were made.
-#[derive(Default)]
-struct Watch(Mutex<Seen>);
-
-#[derive(Default)]
-struct Seen {
-    phases: Vec<Phase>,
-}
-
-struct Phase {
-    per_epoch: u64,
-    steps: Vec<Instant>,
-    /// Seconds from the last step to the end of its epoch: the pass over the validation rows.
-    validation: f64,
-}
-
-impl Observer for Watch {
-    fn event(&self, event: &Event<'_>) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match *event {
-            Event::Phase { per_epoch, .. } => seen.phases.push(Phase {
-                per_epoch,
-                steps: Vec::new(),
-                validation: 0.0,
-            }),
-            Event::Step { .. } => {
-                if let Some(phase) = seen.phases.last_mut() {
-                    phase.steps.push(Instant::now());
-                }
-            }
-            Event::Epoch { .. } => {
-                if let Some(phase) = seen.phases.last_mut()
-                    && let Some(last) = phase.steps.last()
-                {
-                    phase.validation = last.elapsed().as_secs_f64();
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
 /// Seconds that a cell takes, from its first steps.
 fn measure(cell: &Cell) -> Result<f64, Failure> {
+    let began = Instant::now();
     let written = Written::parse(&format!("{}.toml", cell.name), &cell.recipe, &[])
         .map_err(|r| Failure::Recipe(Box::new(r)))?;
-    let mut checked = Checked::new(&written, &parts::registry()?, &parts::resolve(Fetch::Aloud))
+    let checked = Checked::new(&written, &parts::registry()?, &parts::resolve(Fetch::Aloud))
         .map_err(Failure::Recipe)?;
-    let limit = checked.max_steps;
-    checked.max_steps = Some(limit.unwrap_or(STEPS).min(STEPS));
-    let folder =
-        std::env::temp_dir().join(format!("tlkit-dry-{}-{}", std::process::id(), cell.name));
-    let watch = Watch::default();
-    let around = Surroundings {
-        directory: Directory::at(&folder),
-        name: cell.name.clone(),
-        observer: &watch,
-        stop: Stop::default(),
-    };
-    let began = Instant::now();
-    let ended = run::execute(&checked, &around);
-    let took = began.elapsed().as_secs_f64();
-    // Nobody misses what is left of it.
-    let _ = fs::remove_dir_all(&folder);
-    ended?;
-    let seen = watch.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let mut all = took;
-    for phase in &seen.phases {
-        let [first, .., last] = phase.steps.as_slice() else {
-            continue;
-        };
-        // The first step warms caches up.
-        let made = phase.steps.len() as u64;
-        let step = last.duration_since(*first).as_secs_f64() / (made - 1) as f64;
-        let wanted = match checked.settings.until {
-            Until::Epochs(n) => n * phase.per_epoch,
-            Until::Steps(n) => n,
-        };
-        let wanted = limit.map_or(wanted, |l| wanted.min(l));
-        let epochs = wanted.div_ceil(phase.per_epoch.max(1));
-        all += step * wanted.saturating_sub(made) as f64
-            + phase.validation * epochs.saturating_sub(1) as f64;
-    }
-    Ok(all)
+    Ok(plan::forecast(checked, began.elapsed())?.seconds)
 }

@@ -16,6 +16,7 @@ mod init;
 mod output;
 mod parts;
 mod place;
+mod plan;
 mod predict;
 mod progress;
 mod recipe;
@@ -62,6 +63,7 @@ fn dispatch(verb: Verb) -> Result<(), Failure> {
         Verb::Validate(v) => recipe::validate(&v),
         Verb::Explain(e) => recipe::explain(&e),
         Verb::Diagnose(d) => diagnose::diagnose(&d),
+        Verb::Plan(p) => plan::plan(&p),
         Verb::Compare(c) => compare::compare(&c),
         Verb::Import(i) => import::import(&i),
         Verb::Schema { markdown } => schema::print(markdown),

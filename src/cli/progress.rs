@@ -244,6 +244,7 @@ impl Observer for Progress {
                 of,
                 loss,
                 rows,
+                ..
             } => self.step(step, of, loss, rows),
             Event::Epoch {
                 epoch,

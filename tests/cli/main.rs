@@ -5,6 +5,7 @@
 //! - `resume.rs`: Ctrl-C, SIGKILL, and going on with the same bits
 //! - `compare.rs`: experiments, comparisons, gates, imports
 //! - `folds.rs`, `tune.rs`: runs that have parts: cross-validation, grids
+//! - `plan.rs`: what a run will take, before it runs
 //! - `place.rs`: run directories, and what is refused
 //! - `predict.rs`, `evaluate.rs`: a finished run's model on other rows
 //! - `init.rs`: a recipe from a file
@@ -18,6 +19,7 @@ mod evaluate;
 mod folds;
 mod init;
 mod place;
+mod plan;
 mod predict;
 mod report;
 mod resume;

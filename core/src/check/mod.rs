@@ -19,7 +19,7 @@ use crate::metrics::Judge;
 use crate::model::MapKinds;
 use crate::recipe::{Report, Written};
 use crate::registry::{Kind, Registry};
-use crate::run::Given;
+use crate::run::{Given, Picks};
 use crate::strategy::{Settings, Strategy};
 use crate::task::{SourceTask, TargetTask};
 
@@ -69,6 +69,8 @@ pub struct Checked {
     /// The same of [`Checked::replayable`].
     pub located: serde_json::Value,
     audited: OnceLock<Audit>,
+    /// Only these rows are there: a run in small, to know what the whole takes.
+    pub(crate) small: Option<Arc<Picks>>,
 }
 
 impl Checked {

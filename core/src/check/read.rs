@@ -285,5 +285,6 @@ pub(super) fn read(
         values: serde_json::Value::Null,
         located: serde_json::Value::Null,
         audited: Default::default(),
+        small: None,
     })
 }

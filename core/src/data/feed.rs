@@ -159,6 +159,17 @@ impl Loaded {
         }
     }
 
+    /// The tokens that some rows hold, and those that they take as one batch: all as long as the longest.
+    pub(crate) fn tokens(&self, rows: &[u32]) -> Result<(u64, u64)> {
+        let (mut own, mut longest) = (0, 0);
+        for &row in rows {
+            let length = self.length(row)? as u64;
+            own += length;
+            longest = longest.max(length);
+        }
+        Ok((own, longest * rows.len() as u64))
+    }
+
     /// Learns every row's length, on all threads, and keeps what is prepared on the way. (Rows are independent, so the number
     /// of threads changes nothing.)
     pub fn warm(&self) -> Result<()> {

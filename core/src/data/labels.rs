@@ -59,6 +59,11 @@ impl<T> Sealed<T> {
         Sealed(inner)
     }
 
+    /// What is sealed, changed under the seal.
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Sealed<U> {
+        Sealed(change(self.0))
+    }
+
     /// Opens the seal; only code that holds a [`Reading`] and lives in core can.
     pub(crate) fn open(&self, _: &Reading) -> &T {
         &self.0

@@ -137,6 +137,32 @@ pub fn judged(
     }
 }
 
+/// Scores a model on labelled rows with all detail, at a temperature that other rows gave.
+pub fn scored(
+    model: &Model,
+    rows: &Loaded,
+    target: &dyn TargetTask,
+    store: &Store,
+    observer: &dyn Observer,
+    judge: &Judge,
+    temperature: Option<f64>,
+) -> Result<Scores> {
+    match target.scoring() {
+        Scoring::Classes(names) => {
+            let logits = logits(model, rows, store, observer)?;
+            Ok(Scores::Classes(Classification::judged(
+                &logits,
+                &labels(rows)?.classes,
+                &names,
+                temperature,
+                judge,
+            )))
+        }
+        Scoring::Tokens => tokens(model, rows, target, store),
+        Scoring::Vectors => Err(Error::msg("vectors have no score")),
+    }
+}
+
 /// Opens the seal of the test rows, once the selection is final, and scores them. `temperature` is what validation rows gave.
 pub fn test(
     model: &Model,

@@ -185,8 +185,8 @@ pub(super) fn execute_as(
         }
         let mut predictions = Vec::new();
         let (mut baselines, mut worth) = (Vec::new(), None);
+        let temperature = metrics.get("validation").and_then(Scores::temperature);
         if let Some(test) = given.test.as_ref().filter(|_| scored && part.test) {
-            let temperature = metrics.get("validation").and_then(Scores::temperature);
             let (scores, rows) = evaluate::test(
                 &transfer.model,
                 test,
@@ -238,6 +238,7 @@ pub(super) fn execute_as(
                 &store,
                 given.probe().as_ref(),
                 &prepare,
+                temperature,
                 &model_dir,
             )
             .context("model/")?;

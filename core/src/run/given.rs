@@ -10,6 +10,7 @@ use crate::check::Checked;
 use crate::data::{Domain, Input, Labels, Prepare, Reading, Samples, Sealed};
 use crate::random::Stream;
 use crate::registry::Kind;
+use crate::run::Picks;
 use crate::strategy::{Selection, TargetData};
 use crate::task::Scoring;
 
@@ -181,13 +182,17 @@ impl Given {
             true => (of_source("source-all")?, None),
             false => (of_source("source")?, of_source("source-validation")?),
         };
-        Ok(Given {
+        let all = Given {
             target,
             source,
             source_validation,
             watched,
             validation: c.target.domain("validation", &reading)?,
             test: c.target.domain("test", &reading)?.map(Domain::seal),
+        };
+        Ok(match &c.small {
+            Some(picks) => all.small(picks),
+            None => all,
         })
     }
 
@@ -207,6 +212,28 @@ impl Given {
             source: fitted(source, None)?,
             target: fitted(target, source)?,
         })
+    }
+
+    fn small(self, picks: &Picks) -> Self {
+        let labelled = |rows, domain: Option<_>| domain.map(|d| Picks::labelled(rows, d));
+        Given {
+            target: match self.target {
+                TargetData::Labelled(d) => TargetData::Labelled(Picks::labelled(&picks.target, d)),
+                TargetData::Unlabelled(d) => {
+                    TargetData::Unlabelled(Picks::sealed(&picks.target, d))
+                }
+                TargetData::None => TargetData::None,
+            },
+            source: labelled(&picks.source, self.source),
+            // What is looked at beside them is a few rows too.
+            source_validation: self.source_validation.map(|d| {
+                let few = (0..d.inputs.len().min(FEW) as u32).collect();
+                Picks::labelled(&Some(few), d)
+            }),
+            watched: None,
+            validation: labelled(&picks.validation, self.validation),
+            test: self.test.map(|d| Picks::sealed(&picks.test, d)),
+        }
     }
 
     /// The target's inputs by split.
@@ -234,6 +261,8 @@ pub(crate) struct Prepares {
     pub target: Arc<dyn Prepare>,
 }
 
+/// Rows of the source's validation in a run in small.
+const FEW: usize = 64;
 /// One row of so many is held out of the adaptation, for the selector.
 const HELD_OUT: usize = 10;
 /// Where that gives fewer rows, the selector looks at those that are adapted on: a score of a handful of rows is noise.

@@ -32,6 +32,8 @@ pub enum Event<'a> {
         loss: f64,
         /// Rows seen in this step.
         rows: usize,
+        /// What the step worked through: rows of all feeds, each as long as the longest of its batch.
+        padded: u64,
     },
     /// An epoch ended.
     Epoch {

@@ -297,6 +297,10 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             of: self.total,
             loss: shown,
             rows,
+            padded: drawn
+                .iter()
+                .map(|d| Ok(d.loaded.tokens(&d.rows)?.1))
+                .sum::<Result<u64>>()?,
         });
         Ok(())
     }

@@ -145,3 +145,100 @@ fn half_squares(store: &Store, names: &[String], from_start: bool) -> Result<Opt
     }
     Ok(sum)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device};
+    use tlkit_core::nn::{Init, Role};
+
+    fn names() -> Vec<String> {
+        vec!["model.a.weight".into(), "model.b.bias".into()]
+    }
+
+    /// Two parameters that have moved away from where they started, and a third that is frozen.
+    fn store() -> Result<Store> {
+        let store = Store::new(&Device::Cpu, DType::F64, 0);
+        let scope = store.scope("model");
+        scope
+            .sub("a")
+            .param("weight", &[3, 2], Role::Weight, Init::Normal(1.0))?;
+        scope
+            .sub("b")
+            .param("bias", &[4], Role::Bias, Init::Normal(1.0))?;
+        scope
+            .sub("frozen")
+            .param("weight", &[2], Role::Weight, Init::Normal(1.0))?;
+        store.fork("model", START)?;
+        for (k, name) in names()
+            .iter()
+            .chain([&"model.frozen.weight".to_string()])
+            .enumerate()
+        {
+            let p = store.get(name).expect("it was made");
+            p.var().set(&p.detached().affine(0.5, 0.3 + k as f64)?)?;
+        }
+        store.train_only(&Select::Names(names()));
+        Ok(store)
+    }
+
+    fn value(store: &Store, from_start: bool) -> Result<f64> {
+        let mut all = names();
+        all.push("model.frozen.weight".into());
+        let sum = half_squares(store, &all, from_start)?.expect("something trains");
+        Ok(sum.to_scalar::<f64>()?)
+    }
+
+    #[test]
+    fn both_pulls_pass_finite_differences_and_are_the_distance() -> Result<()> {
+        for from_start in [true, false] {
+            let store = store()?;
+            let sum = half_squares(&store, &names(), from_start)?.expect("something trains");
+            let gradients = sum.backward()?;
+            for name in names() {
+                let p = store.get(&name).expect("it was made");
+                let gradient = gradients.get(p.var()).expect("it reaches every weight");
+                let start = store
+                    .get(&name.replacen("model", START, 1))
+                    .expect("a copy");
+                let apart = match from_start {
+                    true => (p.detached() - start.detached())?,
+                    false => p.detached(),
+                };
+                let (gradient, apart) = (gradient.flatten_all()?, apart.flatten_all()?);
+                // A copy: a detached view would follow the weight.
+                let at = p.detached().copy()?;
+                for i in 0..p.count() {
+                    let nudged = |by: f64| -> Result<f64> {
+                        let mut values = at.flatten_all()?.to_vec1::<f64>()?;
+                        values[i] += by;
+                        p.var()
+                            .set(&Tensor::from_vec(values, p.dims(), &Device::Cpu)?)?;
+                        value(&store, from_start)
+                    };
+                    let step = 1e-4;
+                    let slope = (nudged(step)? - nudged(-step)?) / (2.0 * step);
+                    p.var().set(&at)?;
+                    let analytic = gradient.get(i)?.to_scalar::<f64>()?;
+                    assert!(
+                        (slope - analytic).abs() < 1e-7,
+                        "{name}[{i}]: {slope} and {analytic}"
+                    );
+                    let apart = apart.get(i)?.to_scalar::<f64>()?;
+                    assert!((analytic - apart).abs() < 1e-12, "{name}[{i}]");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_frozen_is_not_pulled() -> Result<()> {
+        let store = store()?;
+        let before = value(&store, true)?;
+        let p = store.get("model.frozen.weight").expect("it was made");
+        p.var().set(&p.detached().affine(3.0, 1.0)?)?;
+        assert_eq!(before, value(&store, true)?);
+        Ok(())
+    }
+}

@@ -17,12 +17,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::data::RowForm;
+use crate::metrics::Judge;
 use crate::train::SavedMap;
 
 pub use open::Saved;
 pub(crate) use source::FinishedRun;
 pub(crate) use source::take;
 pub(super) use write::{Reloads, write};
+
+fn usual_level() -> f64 {
+    Judge::default().level
+}
 
 /// The file.
 pub(crate) const FILE: &str = "tlkit.json";
@@ -69,4 +74,10 @@ pub(crate) struct Card {
     /// Maps of features, then those of logits.
     #[serde(default)]
     maps: Vec<SavedMap>,
+    /// What the logits are divided by before probabilities are taken at their word: fitted on the run's validation rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    /// How sure the run's intervals are.
+    #[serde(default = "usual_level")]
+    level: f64,
 }

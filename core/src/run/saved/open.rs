@@ -8,7 +8,8 @@ use candle_core::{DType, Device};
 use super::write::blob;
 use super::{Card, FILE, MORE, WEIGHTS};
 use crate::data::{Domain, Found, FoundRows, Labels, Loaded, Prepare, Resolve, RowForm, Samples};
-use crate::evaluate::{Scores, probabilities};
+use crate::evaluate::{self, Scores, probabilities};
+use crate::metrics::Judge;
 use crate::model::{MapKinds, Model};
 use crate::nn::{Stage, Store, Weights};
 use crate::recipe::Written;
@@ -31,6 +32,8 @@ pub struct Saved {
     prepare: Arc<dyn Prepare>,
     target: Box<dyn TargetTask>,
     store: Store,
+    temperature: Option<f64>,
+    judge: Judge,
 }
 
 /// Nothing but the folder itself.
@@ -85,6 +88,11 @@ impl Saved {
             prepare,
             target,
             store,
+            temperature: card.temperature,
+            judge: Judge {
+                level: card.level,
+                ..Judge::default()
+            },
         })
     }
 
@@ -138,14 +146,17 @@ impl Saved {
         Ok(Loaded::labelled(&domain, self.prepare.clone()))
     }
 
-    /// Scores the model on labelled rows, as a run scores its test rows.
+    /// Scores the model on labelled rows as the run scored its test rows: with intervals, and with the temperature that its
+    /// validation rows gave.
     pub fn scores(&self, rows: &Loaded, observer: &dyn Observer) -> Result<Scores> {
-        Scores::of(
+        evaluate::scored(
             &self.model,
             rows,
             self.target.as_ref(),
             &self.store,
             observer,
+            &self.judge,
+            self.temperature,
         )
     }
 }

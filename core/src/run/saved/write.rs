@@ -47,6 +47,7 @@ pub(in crate::run) fn write(
     store: &Store,
     probe: Option<&Domain<()>>,
     prepare: &Arc<dyn Prepare>,
+    temperature: Option<f64>,
     folder: &Path,
 ) -> Result<Reloads> {
     let mut card = Card {
@@ -66,6 +67,8 @@ pub(in crate::run) fn write(
         prepare: prepare.state(),
         stages: Vec::new(),
         maps: Vec::new(),
+        temperature,
+        level: c.judge.level,
     };
     // What an earlier attempt left would be taken for ours.
     let _ = std::fs::remove_file(folder.join(MORE));

@@ -1,0 +1,344 @@
+//! What a run will take, from a run in small: the same recipe on a few rows of each split, as varied in length as all of them, timed
+//! part by part. Each part is scaled by what it works through: a training step by the tokens of its batch, padding included, a pass by those
+//! of its rows. Nothing of it is kept.
+
+mod small;
+mod watch;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use candle_core::{DType, Device};
+use serde::Serialize;
+
+use super::arrange::arranged;
+use super::execute::{Surroundings, execute};
+use super::given::Given;
+use super::result::peak_rss_mb;
+use crate::check::Checked;
+use crate::data::{Domain, From, Loaded, Prepare};
+use crate::nn::Store;
+use crate::random::Stream;
+use crate::strategy::{Phase, TargetData, Until};
+use crate::train::{EVALUATION_BATCH, Stop};
+use crate::{Error, Result};
+
+pub(crate) use small::Picks;
+use watch::{Seen, Watch};
+
+/// Batches of the run in small, an epoch.
+const BATCHES: usize = 3;
+/// Its epochs: what an epoch leaves for the next (features of frozen layers) shows from the second on.
+const EPOCHS: u64 = 2;
+/// Rows of the small validation and test.
+const ROWS: usize = 2 * EVALUATION_BATCH;
+/// What two runs of the same work differ by on a machine that does nothing else.
+const NOISE: f64 = 0.1;
+
+/// Rows and their tokens (1 a row where inputs have no length).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Extent {
+    /// Rows.
+    pub rows: usize,
+    /// What the rows hold.
+    pub own: u64,
+    /// What is computed: rows padded to the longest of their batch.
+    pub padded: u64,
+}
+
+impl Extent {
+    fn of(loaded: &Loaded, batches: &[Vec<u32>]) -> Result<Extent> {
+        let mut all = Extent::default();
+        for batch in batches {
+            let (own, padded) = loaded.tokens(batch)?;
+            all.rows += batch.len();
+            all.own += own;
+            all.padded += padded;
+        }
+        Ok(all)
+    }
+
+    fn plus(self, other: Extent) -> Extent {
+        Extent {
+            rows: self.rows + other.rows,
+            own: self.own + other.own,
+            padded: self.padded + other.padded,
+        }
+    }
+}
+
+/// A phase, before it runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Course {
+    /// Its name.
+    pub name: String,
+    /// Optimizer steps; 0 for a closed form.
+    pub steps: u64,
+    /// Steps an epoch.
+    pub per_epoch: u64,
+    /// What an epoch works through, all feeds.
+    pub epoch: Extent,
+}
+
+/// Something of a run that takes time.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cost {
+    /// What.
+    pub what: String,
+    /// Seconds that it will take.
+    pub seconds: f64,
+}
+
+/// What a run will take.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Forecast {
+    /// Seconds by part, in order.
+    pub parts: Vec<Cost>,
+    /// Seconds in all.
+    pub seconds: f64,
+    /// Between these, 19 times of 20, on a machine that does nothing else.
+    pub between: (f64, f64),
+    /// The phases.
+    pub phases: Vec<Course>,
+    /// Seconds of the steps that were measured.
+    pub measured: Vec<f64>,
+    /// MiB, at the most.
+    pub memory_mib: u64,
+    /// Bytes of the run directory, the checkpoint included.
+    pub disk_bytes: u64,
+    /// Share of what is computed in training that is padding.
+    pub padding: f64,
+    /// Seconds that finding out took.
+    pub took: f64,
+}
+
+/// Runs a checked recipe in small, in `folder`, which is removed again, and works out what the whole takes. Early stopping may end
+/// it sooner. `reading` is how long checking took, reading the data included.
+pub fn rehearse(
+    mut c: Checked,
+    folder: &Path,
+    reading: std::time::Duration,
+    stop: &Stop,
+) -> Result<Forecast> {
+    let began = Instant::now();
+    let all = Whole::of(&c)?;
+    let preparing = began.elapsed().as_secs_f64();
+
+    let picks = all.picks()?;
+    let sizes = Sizes::of(&c, &picks, &all)?;
+    c.small = Some(Arc::new(picks));
+    c.cache = false;
+    c.settings.until = match c.settings.until {
+        Until::Epochs(n) => Until::Epochs(n.min(EPOCHS)),
+        Until::Steps(n) => Until::Steps(n.min(EPOCHS * BATCHES as u64)),
+    };
+    // What the bodies of large strategies were told before stands in their phases; this ends those too.
+    let limit = EPOCHS * BATCHES as u64;
+    c.max_steps = Some(c.max_steps.map_or(limit, |m| m.min(limit)));
+    let watch = Watch::default();
+    let around = Surroundings {
+        directory: super::Directory::at(folder),
+        name: "plan".into(),
+        observer: &watch,
+        stop: stop.clone(),
+    };
+    let ended = execute(&c, &around);
+    watch.event_of(Seen::End);
+    let kept = size_of(folder);
+    // Nobody misses what is left of it.
+    let _ = std::fs::remove_dir_all(folder);
+    let result = ended?;
+    let baselines = result.baselines.iter().map(|b| b.seconds).sum();
+    let mut forecast = watch.forecast(&all.courses, &sizes, baselines)?;
+    let read = reading.as_secs_f64() + preparing;
+    forecast.parts.insert(
+        0,
+        Cost {
+            what: "reading and preparing".into(),
+            seconds: read,
+        },
+    );
+    forecast.seconds += read;
+    forecast.between.0 += read * (1.0 - NOISE);
+    forecast.between.1 += read * (1.0 + NOISE);
+    forecast.memory_mib = peak_rss_mb();
+    let rows = sizes.test.1.rows as f64 / sizes.test.0.rows.max(1) as f64;
+    forecast.disk_bytes = kept.0 + (kept.1 as f64 * rows) as u64;
+    forecast.took = began.elapsed().as_secs_f64();
+    Ok(forecast)
+}
+
+/// Bytes below a folder: all but the predictions, and the predictions.
+fn size_of(folder: &Path) -> (u64, u64) {
+    let (mut rest, mut predictions) = (0, 0);
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            let (r, p) = size_of(&path);
+            rest += r;
+            predictions += p;
+            continue;
+        }
+        let bytes = entry.metadata().map_or(0, |m| m.len());
+        match path.file_name().is_some_and(|n| n == "predictions.jsonl") {
+            true => predictions += bytes,
+            false => rest += bytes,
+        }
+    }
+    (rest, predictions)
+}
+
+/// Everything that the recipe works on, prepared.
+struct Whole {
+    source: Option<Arc<Loaded>>,
+    target: Option<Arc<Loaded>>,
+    validation: Option<Arc<Loaded>>,
+    test: Option<Arc<Loaded>>,
+    courses: Vec<Course>,
+    /// Rows of the largest batch.
+    batch: usize,
+}
+
+impl Whole {
+    fn of(c: &Checked) -> Result<Whole> {
+        let given = Given::read(c)?;
+        let prepare = c.source.prepare()?;
+        fn load<L>(d: &Domain<L>, prepare: &Arc<dyn Prepare>) -> Result<Arc<Loaded>> {
+            let loaded = Loaded::unlabelled(d, prepare.clone());
+            loaded.warm()?;
+            Ok(Arc::new(loaded))
+        }
+        let each = |d: &Option<_>| d.as_ref().map(|d| load(d, &prepare)).transpose();
+        let mut whole = Whole {
+            source: each(&given.source)?,
+            target: match &given.target {
+                TargetData::Labelled(d) => Some(load(d, &prepare)?),
+                TargetData::Unlabelled(d) => Some(load(d, &prepare)?),
+                TargetData::None => None,
+            },
+            validation: each(&given.validation)?,
+            test: given.test.as_ref().map(|d| load(d, &prepare)).transpose()?,
+            courses: Vec::new(),
+            batch: c.settings.batch_size,
+        };
+        let store = Store::new(&Device::Cpu, DType::F32, c.seed);
+        whole.courses = arranged(c, &store, |transfer| {
+            let phases = c.strategy.phases(transfer)?.into_iter();
+            phases.map(|phase| whole.course(c, phase)).collect()
+        })?;
+        Ok(whole)
+    }
+
+    fn course(&self, c: &Checked, phase: Phase) -> Result<Course> {
+        let train = match phase {
+            Phase::Train(train) => train,
+            Phase::Fit { name, .. } => {
+                return Ok(Course {
+                    name,
+                    steps: 0,
+                    per_epoch: 0,
+                    epoch: Extent::default(),
+                });
+            }
+        };
+        let mut feeds = Vec::new();
+        for feed in &train.feeds {
+            let loaded = match feed.from {
+                From::Source => &self.source,
+                From::Target => &self.target,
+                From::TargetTest => &self.test,
+                From::Validation => &self.validation,
+            };
+            let loaded = loaded.as_ref().ok_or_else(|| {
+                Error::msg(format!(
+                    "phase `{}` is fed with rows that the recipe has not",
+                    train.name
+                ))
+            })?;
+            let batches = loaded.epoch(feed, Stream::new(c.seed).purpose("plan"), 0)?;
+            feeds.push((batches.len() as u64, Extent::of(loaded, &batches)?));
+        }
+        let per_epoch = feeds.iter().map(|f| f.0).max().unwrap_or(1).max(1);
+        let wanted = match train.until {
+            Until::Epochs(n) => n * per_epoch,
+            Until::Steps(n) => n,
+        };
+        // A shorter feed goes round more often.
+        let round = |(batches, e): &(u64, Extent)| {
+            let times = per_epoch as f64 / (*batches).max(1) as f64;
+            Extent {
+                rows: (e.rows as f64 * times) as usize,
+                own: (e.own as f64 * times) as u64,
+                padded: (e.padded as f64 * times) as u64,
+            }
+        };
+        Ok(Course {
+            name: train.name,
+            steps: c.max_steps.map_or(wanted, |m| wanted.min(m)),
+            per_epoch,
+            epoch: feeds
+                .iter()
+                .map(round)
+                .fold(Extent::default(), Extent::plus),
+        })
+    }
+
+    fn picks(&self) -> Result<Picks> {
+        let pick = |loaded: &Option<Arc<Loaded>>, rows| {
+            let picked = loaded.as_ref().map(|l| small::pick(l, rows));
+            picked.transpose()
+        };
+        Ok(Picks {
+            source: pick(&self.source, BATCHES * self.batch)?,
+            target: pick(&self.target, BATCHES * self.batch)?,
+            validation: pick(&self.validation, ROWS)?,
+            test: pick(&self.test, ROWS)?,
+        })
+    }
+}
+
+/// What a pass over each split works through: in small, and on the whole.
+struct Sizes {
+    /// Everything that is trained on.
+    train: (Extent, Extent),
+    validation: (Extent, Extent),
+    test: (Extent, Extent),
+}
+
+impl Sizes {
+    fn of(c: &Checked, picks: &Picks, all: &Whole) -> Result<Sizes> {
+        let prepare = c.source.prepare()?;
+        let both = |loaded: &Option<Arc<Loaded>>, rows: &Option<Vec<u32>>| -> Result<_> {
+            let (Some(loaded), Some(rows)) = (loaded, rows) else {
+                return Ok((Extent::default(), Extent::default()));
+            };
+            let few = Domain {
+                name: loaded.name.clone(),
+                inputs: small::picked(&loaded.inputs, rows),
+                labels: (),
+            };
+            let few = Loaded::unlabelled(&few, prepare.clone());
+            Ok((
+                Extent::of(&few, &few.by_length(EVALUATION_BATCH)?)?,
+                Extent::of(loaded, &loaded.by_length(EVALUATION_BATCH)?)?,
+            ))
+        };
+        let (source, target) = (
+            both(&all.source, &picks.source)?,
+            both(&all.target, &picks.target)?,
+        );
+        Ok(Sizes {
+            train: (source.0.plus(target.0), source.1.plus(target.1)),
+            validation: both(&all.validation, &picks.validation)?,
+            test: both(&all.test, &picks.test)?,
+        })
+    }
+}
+
+fn ratio((small, whole): (Extent, Extent)) -> f64 {
+    match small.padded {
+        0 => 0.0,
+        n => whole.padded as f64 / n as f64,
+    }
+}

@@ -18,7 +18,7 @@ pub fn diagnose(arguments: &Diagnose) -> Result<(), Failure> {
     let progress = Progress::new(json);
     let found = tlkit_core::diagnose::diagnose(&checked, &parts::registry()?, &progress);
     progress.finish();
-    let found = found?;
+    let found = found.map_err(Failure::wrong)?;
     match json {
         true => {
             let text = serde_json::to_string_pretty(&found).map_err(anyhow::Error::from)?;

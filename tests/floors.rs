@@ -13,6 +13,8 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
             &["tlkit-recipe", "tlkit-ops", "tlkit-statistics"],
         ),
         ("tlkit-report", &["tlkit-statistics"]),
+        ("tlkit-abi", &[]),
+        ("tlkit-plugin", &["tlkit-abi"]),
         ("tlkit-hub", &["tlkit-core"]),
         ("tlkit-data", &["tlkit-core", "tlkit-image"]),
         ("tlkit-baselines", &["tlkit-core"]),

@@ -15,7 +15,7 @@ use candle_core::{DType, Tensor};
 use serde_json::{Value, json};
 
 use super::arrange::arranged;
-use super::given::{Given, Picked, Prepares};
+use super::given::{Given, Prepares};
 use crate::Result;
 use crate::check::Checked;
 use crate::data::{Domain, Loaded, Samples};
@@ -50,15 +50,12 @@ pub(super) fn embedding(
     };
     let some = |name: &str, inputs: &Arc<dyn Samples>, prepare| {
         let rows = shown(inputs.len());
-        let picked = Domain {
+        let all = Domain {
             name: name.to_string(),
-            inputs: Arc::new(Picked {
-                of: inputs.clone(),
-                rows: rows.clone(),
-            }) as Arc<dyn Samples>,
+            inputs: inputs.clone(),
             labels: (),
         };
-        (Loaded::unlabelled(&picked, prepare), rows)
+        (Loaded::unlabelled(&all.picked(&rows), prepare), rows)
     };
     let (s, s_rows) = some(&source.name, &source.inputs, prepares.source.clone());
     let (t, t_rows) = some(&target.name, &target.inputs, prepares.target.clone());

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::Result;
 use crate::audit::Audit;
 use crate::check::Checked;
-use crate::data::{Domain, Input, Labels, Prepare, Reading, Samples, Sealed};
+use crate::data::{Domain, Input, Labels, Pick, Prepare, Reading, Samples, Sealed};
 use crate::random::Stream;
 use crate::registry::Kind;
 use crate::run::Picks;
@@ -121,11 +121,7 @@ impl Given {
             (None, TargetData::Unlabelled(d)) => d.unlabelled(),
             (None, TargetData::None) => return None,
         };
-        let first = First(all.inputs.clone());
-        Some(Domain {
-            inputs: Arc::new(first),
-            ..all
-        })
+        Some(all.first(PROBE))
     }
 
     pub fn read(c: &Checked) -> Result<Self> {
@@ -155,20 +151,13 @@ impl Given {
                             // Not by the run's seed: all seeds of an experiment adapt on the same rows.
                             let order = Stream::new(0).purpose("held out").permutation(rows);
                             let (out, kept) = order.split_at(aside);
-                            let cut = |rows: &[u32]| {
+                            let sorted = |rows: &[u32]| {
                                 let mut rows = rows.to_vec();
                                 rows.sort_unstable();
-                                Domain {
-                                    name: all.name.clone(),
-                                    labels: all.labels.pick(&rows),
-                                    inputs: Arc::new(Picked {
-                                        of: all.inputs.clone(),
-                                        rows,
-                                    }),
-                                }
+                                rows
                             };
-                            watched = Some(cut(out).unlabelled());
-                            TargetData::Unlabelled(cut(kept).seal())
+                            watched = Some(all.unlabelled().picked(&sorted(out)));
+                            TargetData::Unlabelled(all.seal().picked(&sorted(kept)))
                         }
                     }
                 }
@@ -214,25 +203,25 @@ impl Given {
         })
     }
 
+    /// Few rows of everything: what is not picked from is cut short.
     fn small(self, picks: &Picks) -> Self {
-        let labelled = |rows, domain: Option<_>| domain.map(|d| Picks::labelled(rows, d));
+        fn few<L: Pick>(rows: &Option<Vec<u32>>, domain: Domain<L>) -> Domain<L> {
+            match rows {
+                Some(rows) => domain.picked(rows),
+                None => domain.first(Picks::OTHERS),
+            }
+        }
         Given {
             target: match self.target {
-                TargetData::Labelled(d) => TargetData::Labelled(Picks::labelled(&picks.target, d)),
-                TargetData::Unlabelled(d) => {
-                    TargetData::Unlabelled(Picks::sealed(&picks.target, d))
-                }
+                TargetData::Labelled(d) => TargetData::Labelled(few(&picks.target, d)),
+                TargetData::Unlabelled(d) => TargetData::Unlabelled(few(&picks.target, d)),
                 TargetData::None => TargetData::None,
             },
-            source: labelled(&picks.source, self.source),
-            // What is looked at beside them is a few rows too.
-            source_validation: self.source_validation.map(|d| {
-                let few = (0..d.inputs.len().min(FEW) as u32).collect();
-                Picks::labelled(&Some(few), d)
-            }),
-            watched: None,
-            validation: labelled(&picks.validation, self.validation),
-            test: self.test.map(|d| Picks::sealed(&picks.test, d)),
+            source: self.source.map(|d| few(&picks.source, d)),
+            source_validation: self.source_validation.map(|d| few(&None, d)),
+            watched: self.watched.map(|d| few(&None, d)),
+            validation: self.validation.map(|d| few(&picks.validation, d)),
+            test: self.test.map(|d| few(&picks.test, d)),
         }
     }
 
@@ -261,46 +250,9 @@ pub(crate) struct Prepares {
     pub target: Arc<dyn Prepare>,
 }
 
-/// Rows of the source's validation in a run in small.
-const FEW: usize = 64;
+/// Rows of a probe.
+const PROBE: usize = 8;
 /// One row of so many is held out of the adaptation, for the selector.
 const HELD_OUT: usize = 10;
 /// Where that gives fewer rows, the selector looks at those that are adapted on: a score of a handful of rows is noise.
 const LEAST_HELD_OUT: usize = 50;
-
-/// Some rows of a domain.
-pub(super) struct Picked {
-    pub of: Arc<dyn Samples>,
-    pub rows: Vec<u32>,
-}
-
-impl Samples for Picked {
-    fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn id(&self, row: usize) -> String {
-        self.of.id(self.rows[row] as usize)
-    }
-
-    fn input(&self, row: usize) -> Result<Input<'_>> {
-        self.of.input(self.rows[row] as usize)
-    }
-}
-
-/// The first rows of a domain.
-struct First(Arc<dyn Samples>);
-
-impl Samples for First {
-    fn len(&self) -> usize {
-        self.0.len().min(8)
-    }
-
-    fn id(&self, row: usize) -> String {
-        self.0.id(row)
-    }
-
-    fn input(&self, row: usize) -> Result<Input<'_>> {
-        self.0.input(row)
-    }
-}

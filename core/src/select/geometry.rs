@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn classes_that_lie_apart_have_a_silhouette_near_one() {
-        let predictions = [vec![1.0, 0.0].repeat(10), vec![0.0, 1.0].repeat(10)].concat();
+        let predictions = [[1.0, 0.0].repeat(10), [0.0, 1.0].repeat(10)].concat();
         let apart = [vec![0.0; 10], vec![9.0; 10]].concat();
         assert!((silhouette(&of(predictions.clone(), apart)) - 1.0).abs() < 1e-9);
         let mixed: Vec<f64> = (0..20).map(|i| f64::from(i % 2)).collect();

@@ -313,12 +313,12 @@ impl Sizes {
             let (Some(loaded), Some(rows)) = (loaded, rows) else {
                 return Ok((Extent::default(), Extent::default()));
             };
-            let few = Domain {
+            let all = Domain {
                 name: loaded.name.clone(),
-                inputs: small::picked(&loaded.inputs, rows),
+                inputs: loaded.inputs.clone(),
                 labels: (),
             };
-            let few = Loaded::unlabelled(&few, prepare.clone());
+            let few = Loaded::unlabelled(&all.picked(rows), prepare.clone());
             Ok((
                 Extent::of(&few, &few.by_length(EVALUATION_BATCH)?)?,
                 Extent::of(loaded, &loaded.by_length(EVALUATION_BATCH)?)?,

@@ -1,0 +1,264 @@
+/* tlkit.h: parts of tlkit that are built elsewhere, in C or in anything that speaks C.
+ *
+ * A plugin is a shared library that exports one function, `tlkit_plugin_v1` (at the end of this page). It hands over a table that
+ * lists what the plugin brings: data readers, loss terms, strategies. Nothing is linked; this page is all there is to include.
+ *
+ * Growth. Every table begins with a `tlkit_head`: its own size where it was compiled, and the version of this page. Fields are only
+ * ever appended. A field that lies beyond the size in the head is not there; whoever reads a table from the other side looks at the
+ * size first. Versions with the same major number work together, in both directions.
+ *
+ * Text is UTF-8, a pointer and a length, without a final zero. Null is allowed where the length is 0.
+ *
+ * Memory. Whatever the host passes to a function is lent for that call and no longer. Whatever the plugin answers is copied by the
+ * host before `answer` or `fail` returns. Nothing is ever freed on the side that did not allocate it. The tables that
+ * `tlkit_plugin_v1` hands over, and the text in them, stay where they are as long as the library does, and that is as long as the
+ * process: a library is never unloaded.
+ *
+ * Threads. A call may come from any thread. No two calls are made at once with the same `self`; calls with different ones may be.
+ * The host's functions in a `tlkit_call` are for the thread that the call was made on, until the call returns.
+ *
+ * Errors. A function returns TLKIT_OK or TLKIT_FAILED; before it fails it says why with `fail`. An exception or a panic must not
+ * leave the plugin. What cannot be survived once the plugin is loaded: a crash, and a pointer to the wrong place.
+ *
+ * Functions may not be null, except where this page says so.
+ */
+#ifndef TLKIT_H
+#define TLKIT_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TLKIT_MAJOR 1
+#define TLKIT_MINOR 0
+
+#define TLKIT_OK 0
+#define TLKIT_FAILED 1
+/* Of a key: it is not written, and has no default. */
+#define TLKIT_ABSENT 2
+
+typedef struct tlkit_head {
+    uint64_t size; /* sizeof the table that begins here */
+    uint32_t major;
+    uint32_t minor;
+} tlkit_head;
+
+#define TLKIT_HEAD(table) {sizeof(table), TLKIT_MAJOR, TLKIT_MINOR}
+
+typedef struct tlkit_text {
+    const char *data;
+    uint64_t size; /* bytes */
+} tlkit_text;
+
+/* A literal as text: TLKIT_TEXT("features:0"). */
+#define TLKIT_TEXT(literal) {(literal), sizeof(literal) - 1}
+
+/* ---- what a function may ask of the host while it runs ------------------------------------------------------------------ */
+
+/* Kinds of answer. */
+#define TLKIT_ANSWER_TEXT 0     /* UTF-8 */
+#define TLKIT_ANSWER_IMAGE 1    /* the bytes of an image file */
+#define TLKIT_ANSWER_FEATURES 2 /* float32, in the machine's order */
+
+typedef struct tlkit_call {
+    tlkit_head head;
+    void *host; /* the first argument of each function below */
+
+    /* Says what went wrong, before TLKIT_FAILED is returned. The last message counts. */
+    void (*fail)(void *host, tlkit_text message);
+
+    /* Gives one answer. Functions whose outcome is text or bytes say below how many they give. */
+    void (*answer)(void *host, uint32_t kind, const void *data, uint64_t size);
+
+    /* The value of one of the entry's own keys (`tlkit_entry.keys`), checked, or its default: TLKIT_OK or TLKIT_ABSENT. `true` is 1,
+     * `false` is 0. Only in functions of an entry that has keys. */
+    int32_t (*number)(void *host, tlkit_text name, double *value);
+
+    /* The same of a key whose value is text; any other value as JSON. All keys as one JSON object where `name` is empty. `value` is
+     * lent for the call. */
+    int32_t (*text)(void *host, tlkit_text name, tlkit_text *value);
+} tlkit_call;
+
+/* ---- tensors: the layout of DLPack 1.0 (DLManagedTensorVersioned), so that a pointer may be cast to it -------------------- */
+
+#define TLKIT_CPU 1   /* device_type: kDLCPU */
+#define TLKIT_CUDA 2  /* kDLCUDA. `data` is then a device pointer. No host of version 1.0 passes one */
+#define TLKIT_FLOAT 2 /* code: kDLFloat. With 32 bits and 1 lane: float32. Version 1.0 passes nothing else */
+#define TLKIT_READ_ONLY 1
+
+typedef struct tlkit_tensor {
+    uint32_t dlpack_major, dlpack_minor;
+    void *manager;                       /* the host's own */
+    void (*deleter)(struct tlkit_tensor *); /* null: lent, not given */
+    uint64_t flags;                      /* TLKIT_READ_ONLY, or 0 for a block to be written */
+    void *data;
+    int32_t device_type, device_id;
+    int32_t dimensions;
+    uint8_t code, bits;
+    uint16_t lanes;
+    int64_t *shape;
+    int64_t *strides; /* in elements. Version 1.0 passes row-major tensors without gaps, and never null here */
+    uint64_t byte_offset; /* of the first element from `data` */
+} tlkit_tensor;
+
+/* When a call is made. Two calls with equal inputs, keys, seed and step give equal bits. */
+typedef struct tlkit_moment {
+    tlkit_head head;
+    uint64_t seed;     /* of this part at this step: a function of the run's seed, the part's name and the step */
+    uint64_t step;     /* optimizer steps of the run so far */
+    double progress;   /* share of the phase that is done, 0..1 */
+    uint32_t training; /* 1 while training, 0 in evaluation */
+    uint32_t reserved; /* 0 */
+} tlkit_moment;
+
+/* ---- data reader ---------------------------------------------------------------------------------------------------------- */
+
+/* What is to be opened: a file on disk, or bytes in memory. */
+typedef struct tlkit_file {
+    tlkit_head head;
+    tlkit_text name;  /* as the recipe writes it, for messages */
+    tlkit_text path;  /* empty where the content is in `bytes` */
+    tlkit_text bytes; /* the content, where there is no path */
+    uint32_t header;  /* 1: the first row names the columns */
+    uint32_t reserved; /* 0 */
+} tlkit_file;
+
+typedef struct tlkit_reader {
+    tlkit_head head;
+    tlkit_text extensions; /* endings of names without the first dot, separated by spaces: "tsv.zip wav" */
+
+    /* Opens a table and leaves it in `self`. */
+    int32_t (*open)(const tlkit_call *call, const tlkit_file *file, void **self);
+    /* Takes it back. */
+    void (*close)(void *self);
+    /* How many rows. */
+    int32_t (*rows)(void *self, const tlkit_call *call, uint64_t *rows);
+    /* The columns' names: one answer of text each, in order. Numbers from 1 where the file names none. */
+    int32_t (*columns)(void *self, const tlkit_call *call);
+    /* One cell: one answer of any kind; two answers of text are a pair. Rows and columns from 0. */
+    int32_t (*cell)(void *self, const tlkit_call *call, uint64_t row, uint64_t column);
+    /* Where a row stands, for messages: one answer of text, `films.tsv:13`. */
+    int32_t (*place)(void *self, const tlkit_call *call, uint64_t row);
+} tlkit_reader;
+
+/* ---- loss term: a pure function of taps and of its own parameters, with its gradient --------------------------------------- */
+
+typedef struct tlkit_loss_term {
+    tlkit_head head;
+
+    /* Makes one from its keys, and leaves it in `self`, which may be null. It holds settings and no state. */
+    int32_t (*make)(const tlkit_call *call, void **self);
+    /* Takes it back. */
+    void (*drop)(void *self);
+
+    /* One answer of text, JSON:
+     *
+     *   {"taps": ["features:0", "features:1"],
+     *    "params": [{"name": "scale", "shape": [1], "role": "weight", "init": {"normal": 0.1}}]}
+     *
+     * A tap is `features`, `logits` or the name of a stage, and the number of a feed. Parameters may be left out. They are made,
+     * optimized, saved, loaded and averaged by the host, and lent. Roles: "weight", "bias". `init`: "zeros", "ones",
+     * {"normal": deviation}, {"uniform": bound}. */
+    int32_t (*describe)(void *self, const tlkit_call *call);
+
+    /* The value at `inputs`: the taps, then the parameters, `count` in all. `*handle` may be left null, or set to what `vjp` will
+     * want; each is given back once, with `release`. */
+    int32_t (*forward)(void *self, const tlkit_call *call, const tlkit_moment *moment, const tlkit_tensor *const *inputs,
+                       uint64_t count, double *value, void **handle);
+
+    /* The way back, at most once a handle, with the same moment and inputs: `gradient` is the derivative by the value. Writes the
+     * derivative by inputs[i] into gradients[i], which has its shape, every element of it. The mask: gradients[i] is null where
+     * nobody wants it. */
+    int32_t (*vjp)(void *self, const tlkit_call *call, const tlkit_moment *moment, void *handle, double gradient,
+                   const tlkit_tensor *const *inputs, uint64_t count, tlkit_tensor *const *gradients);
+
+    /* Takes a handle back, after `vjp` or instead of it. Not called with null. */
+    void (*release)(void *self, void *handle);
+} tlkit_loss_term;
+
+/* ---- strategy: phases as data ----------------------------------------------------------------------------------------------- */
+
+#define TLKIT_INDUCTIVE 0    /* the target has labels */
+#define TLKIT_TRANSDUCTIVE 1 /* the target's labels are sealed, the source has some */
+
+typedef struct tlkit_strategy {
+    tlkit_head head;
+    uint32_t transfer; /* TLKIT_INDUCTIVE or TLKIT_TRANSDUCTIVE */
+    uint32_t reserved; /* 0 */
+
+    /* A function of the keys. One answer of text, JSON:
+     *
+     *   {"phases": [{
+     *      "name": "align",
+     *      "feeds": ["target", "test"],
+     *      "terms": [{"term": "centroid", "weight": 0.1, "keys": {"power": 2}}],
+     *      "trains": "all",
+     *      "until": {"epochs": 3},
+     *      "rate": 1.0
+     *   }]}
+     *
+     * `feeds`: "source" (labelled, transductive recipes), "target", "test" (the rows to be tested on, without labels). Feed 0 sets
+     * the size of a batch. All feeds run in one forward pass, and on each that has labels the task's own loss is taken.
+     * `terms`: loss terms of this library by name, with their keys.
+     * `trains`: "all", "head", "encoder", or names of parameters where `*` stands for anything. Parameters of the terms always do.
+     * `until`: {"epochs": n}, {"steps": n}; left out, what the recipe says.  `rate`: times the recipe's learning rates. */
+    int32_t (*phases)(const tlkit_call *call);
+} tlkit_strategy;
+
+/* ---- what a library brings ---------------------------------------------------------------------------------------------------- */
+
+#define TLKIT_READER 1
+#define TLKIT_LOSS_TERM 2
+#define TLKIT_STRATEGY 3
+
+typedef struct tlkit_entry {
+    tlkit_head head;
+    uint32_t kind;     /* TLKIT_READER, ... An entry of a kind that the host does not know is left alone */
+    uint32_t reserved; /* 0 */
+    tlkit_text name;   /* as a recipe writes it: lower case, digits, `-` */
+    tlkit_text about;  /* one line */
+
+    /* Its own keys, a JSON Schema of an object; empty: none. A strategy's stand in [strategy]; a loss term's come from the phase
+     * that names it; a reader has none in version 1.0.
+     *
+     *   {"properties": {"delta": {"type": "number", "exclusiveMinimum": 0, "default": 1.0, "description": "where ..."}},
+     *    "required": []}
+     *
+     * Types: "number", "integer", "boolean", "string", and "array" of numbers or strings. Read besides: `description`, `default`,
+     * `enum`, `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum`, and `x-origin`, where a default comes from. */
+    tlkit_text keys;
+
+    const void *table; /* tlkit_reader, tlkit_loss_term, tlkit_strategy, as `kind` says */
+} tlkit_entry;
+
+typedef struct tlkit_plugin {
+    tlkit_head head;
+    tlkit_text name;
+    tlkit_text version; /* the plugin's own */
+    tlkit_text about;   /* one line */
+    uint64_t entries;
+    const tlkit_entry *const *entry; /* `entries` of them */
+} tlkit_plugin;
+
+/* Who asks. */
+typedef struct tlkit_host {
+    tlkit_head head;
+    tlkit_text version; /* of tlkit */
+} tlkit_host;
+
+#ifdef _WIN32
+#define TLKIT_EXPORT __declspec(dllexport)
+#else
+#define TLKIT_EXPORT __attribute__((visibility("default")))
+#endif
+
+/* The one symbol. Called once in a process, before anything else; null: this host will not do. */
+TLKIT_EXPORT const tlkit_plugin *tlkit_plugin_v1(const tlkit_host *host);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -35,6 +35,7 @@ const HEAVY: [(&str, &str); 8] = [
     ("lzma-rust2", "tlkit-data"),
     ("clap", "tlkit"),
     ("ureq", "tlkit-hub"),
+    ("image", "tlkit-image"),
     ("maud", "tlkit-report"),
     ("nalgebra", "tlkit-transductive"),
 ];

@@ -13,6 +13,7 @@
 //! Where to look:
 //! - [`task`], [`strategy`]: the traits that a plugin implements; [`registry`]: how it is found by name
 //! - [`nn`]: parameters by name in a fixed order, stages (the unit of recording), the chain that runs them
+//! - [`head`]: heads that a recipe lists layer by layer
 //! - [`data`]: tables, samples, examples, batches; labels, and the seal on those that a learner may not see
 //! - [`cache`]: features and outputs on disk by their content; [`outside`]: a teacher
 //! - [`audit`]: what is wrong with the rows, said before training; [`diagnose`]: what is between a source and a target domain
@@ -20,6 +21,7 @@
 //! - [`experiment`]: a table of runs over one recipe, each cell checked before the first runs
 //! - [`metrics`], [`evaluate`]: scores with their intervals, and what stands beside them; [`logistic`]: the solver of heads and baselines
 //! - [`select`]: choosing an epoch without labels of the target
+//! - [`rank`]: which source to carry over, without training
 //! - [`random`]: randomness as a function of seed and purpose, so that nothing about it needs saving
 //!
 //! Core names no plugin, draws nothing, and knows no file format but its own.
@@ -34,6 +36,7 @@ pub mod diagnose;
 mod error;
 pub mod evaluate;
 pub mod experiment;
+pub mod head;
 pub mod logistic;
 pub mod loss;
 pub mod metrics;
@@ -42,6 +45,7 @@ pub mod neighbours;
 pub mod nn;
 pub mod outside;
 pub mod random;
+pub mod rank;
 pub mod registry;
 pub mod run;
 pub mod select;

@@ -241,6 +241,18 @@ impl Model {
         (self.maps, self.adjust) = (maps, adjust);
     }
 
+    /// A pass for prediction. Batch norm that adapts does so there too.
+    pub fn evaluation(&self) -> Pass {
+        let norm = match self.norm {
+            NormMode::Adapt => NormMode::Adapt,
+            NormMode::Frozen | NormMode::Train => NormMode::Frozen,
+        };
+        Pass {
+            norm,
+            ..Pass::evaluation()
+        }
+    }
+
     /// Features `(batch, width)`, maps applied, and logits, adjusted.
     pub fn predict(&self, batch: &Arc<Batch>, pass: &Pass) -> Result<(Tensor, Tensor)> {
         self.predict_from(0, Flow::start(batch), pass)

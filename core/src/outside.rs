@@ -106,8 +106,7 @@ impl Outside {
                 device: built.store.device(),
             };
             rows.through(what, observer, sink, &|batch| {
-                let pass = crate::nn::Pass::evaluation();
-                let (features, logits) = built.model.predict(batch, &pass)?;
+                let (features, logits) = built.model.predict(batch, &built.model.evaluation())?;
                 Ok(match self.output {
                     Output::Features => features,
                     Output::Logits => logits,

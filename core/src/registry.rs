@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::audit::Overlap;
 use crate::baseline::Baseline;
-use crate::data::{Fold, Found, Reader, Resolve, RowForm};
+use crate::data::{Fold, Found, Pictures, Reader, Resolve, RowForm};
 use crate::model::{LoadMap, MapKinds};
 use crate::recipe::{Keys, Written};
 use crate::run::Directory;
@@ -180,6 +180,7 @@ pub struct Registry {
     targets: BTreeMap<String, Make<dyn TargetTask>>,
     strategies: BTreeMap<String, StrategyEntry>,
     readers: Vec<Arc<dyn Reader>>,
+    pictures: Option<Arc<dyn Pictures>>,
     baselines: Vec<(String, Arc<dyn Baseline>)>,
     model_types: BTreeMap<String, String>,
     maps: MapKinds,
@@ -250,6 +251,16 @@ impl Registry {
     /// Adds a reader of data files.
     pub fn reader(&mut self, reader: Arc<dyn Reader>) {
         self.readers.push(reader);
+    }
+
+    /// Says who opens images.
+    pub fn set_pictures(&mut self, pictures: Arc<dyn Pictures>) {
+        self.pictures = Some(pictures);
+    }
+
+    /// Who opens images, where somebody does.
+    pub fn pictures(&self) -> Option<&Arc<dyn Pictures>> {
+        self.pictures.as_ref()
     }
 
     /// Adds a baseline. Where a recipe names none, those that suit its inputs stand beside a result in the order they were added.

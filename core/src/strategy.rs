@@ -81,7 +81,9 @@ impl Transfer<'_> {
         let head = self
             .target
             .head(&scope, self.source, encoder.width(), false)?;
-        Ok(Model::new(encoder, head))
+        let mut model = Model::new(encoder, head);
+        model.norm = self.model.norm;
+        Ok(model)
     }
 
     /// Makes a further head: `make` builds its stages under the scope `name`. The second classifier of MCD is the target's own

@@ -9,7 +9,8 @@ use crate::Result;
 use crate::audit::Audit;
 use crate::data::{Domain, Labels, Prepare, Reading, RowForm, View};
 use crate::model::Model;
-use crate::nn::{Batch, NormMode, Scope, Stage, Store};
+use crate::nn::{Batch, NormMode, Scope, Stage, Store, Weights};
+use crate::recipe::Keys;
 use crate::strategy::Defaults;
 
 /// The part that is carried over: inputs to features, in ordered stages from input to output.
@@ -37,6 +38,27 @@ pub trait SourceTask: Send + Sync {
     /// vectors are, `None` where inputs are no vectors. An encoder whose first layer depends on it keeps it; others need not care.
     fn expect_width(&mut self, _width: Option<usize>) -> Result<()> {
         Ok(())
+    }
+    /// The training defaults where its weights are fresh, by the strategy or since there is no checkpoint.
+    fn scratch_defaults(&self) -> Defaults {
+        self.defaults()
+    }
+    /// What an input has to be, as [`crate::data::Input::kind`] says it; `None` where the preparation alone knows.
+    fn reads(&self) -> Option<&'static str> {
+        None
+    }
+    /// How batch norm behaves in this family where nothing else is said, `fresh` for weights that start from nothing; `None` where the network has
+    /// none.
+    fn norm_mode(&self, _fresh: bool) -> Option<NormMode> {
+        None
+    }
+    /// The shape of an example's output before pooling, `[7, 7, 512]`; `None` where it differs from input to input.
+    fn shape(&self) -> Option<Vec<usize>> {
+        None
+    }
+    /// How wide features pooled this way are, where that is not the encoder's width.
+    fn pooled(&self, _pooling: &str) -> Option<usize> {
+        None
     }
     /// How inputs are prepared for this encoder.
     fn prepare(&self) -> Result<Arc<dyn Prepare>>;
@@ -73,14 +95,14 @@ pub trait SourceTask: Send + Sync {
     fn finished(&self) -> Option<&Finished> {
         None
     }
-    /// Whether the network has batch norm whose statistics mean something: what `adabn` and `tent` change.
-    fn batch_norm(&self) -> bool {
-        false
-    }
     /// A further task of this family by name (`mlm`), so that a strategy never names a plugin: its head on the encoder that was made under
     /// the scope `model`, in a scope of its own.
     fn pretext(&self, _name: &str, _scope: &Scope<'_>) -> Result<Option<Pretext>> {
         Ok(None)
+    }
+    /// Whether the network has batch norm whose statistics mean something: what `adabn` and `tent` change.
+    fn batch_norm(&self) -> bool {
+        self.norm_mode(false).is_some()
     }
     /// The view of the inputs that such a task is learned on, and its loss; `None` where this family does not have it.
     fn pretext_loss(&self, _name: &str) -> Option<(View, PretextLoss)> {
@@ -98,6 +120,18 @@ pub trait SourceTask: Send + Sync {
     fn saved(&self, keys: &mut serde_json::Map<String, serde_json::Value>) {
         if keys.contains_key("checkpoint") {
             keys.insert("checkpoint".into(), ".".into());
+        }
+    }
+    /// The parameters in the `model.safetensors` that [`SourceTask::export`] wrote into a folder, under the names of the model (`model.conv1.weight`).
+    /// Families whose other libraries have other names or shapes put them back here.
+    fn exported(&self, folder: &Path) -> Result<Weights> {
+        let file = folder.join("model.safetensors");
+        match file.is_file() {
+            true => Weights::read(&file, &|n| Some(format!("model.{n}"))),
+            false => Ok(Weights::from_tensors(
+                &folder.display().to_string(),
+                Default::default(),
+            )),
         }
     }
     /// What identifies the weights it starts from: a digest, part of a run's identity.
@@ -158,6 +192,8 @@ pub trait TargetTask: Send + Sync {
     fn row_form(&self) -> Result<Option<RowForm>> {
         Ok(None)
     }
+    /// Whether it can stand on this encoder; what does not fit is noted at its place. Called once both are made.
+    fn fits(&self, _keys: &Keys, _source: &dyn SourceTask) {}
     /// How wide the inputs are, where they are vectors of numbers.
     fn input_width(&self) -> Option<usize> {
         None

@@ -34,7 +34,8 @@ pub fn result_table(run: &Run, colour: bool) -> String {
     scores::test(&result["metrics"]["test"], style, &mut row);
     scores::beside(result, &mut row);
     if let Some(text) = validation(result) {
-        row("validation", text);
+        let none = result["metrics"]["validation"].is_null();
+        row(if none { "selection" } else { "validation" }, text);
     }
     scores::parts(result, &mut row);
     if let Some(fits) = result["fits"].as_object() {
@@ -85,6 +86,9 @@ fn validation(result: &Value) -> Option<String> {
         (Some(by), Some(epoch)) => parts.push(format!("epoch {epoch} kept, by {by}")),
         (Some("last"), None) => parts.push("the last epoch kept".into()),
         _ => {}
+    }
+    if let Some(signs) = selection["without_labels"].as_str() {
+        parts.push(format!("without labels: {signs}"));
     }
     if selection["oracle"] == true {
         parts.push("oracle: chosen with target labels".into());

@@ -135,6 +135,7 @@ fn pages_fit_and_the_console_is_silent() {
         ("masked", Fixture::masked()),
         ("old", Fixture::old()),
         ("failed", Fixture::failed()),
+        ("images", Fixture::images()),
         ("bare", Fixture::bare()),
     ] {
         let (shown, console) = show(&browser, &page(&fixture.run()));

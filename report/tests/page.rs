@@ -55,6 +55,38 @@ fn a_full_run_has_every_part() {
 }
 
 #[test]
+fn images_are_shown_with_what_was_said_of_them() {
+    let mut fixture = Fixture::images();
+    let text = page(&fixture.run());
+    let all = parts(&text);
+    let at = |name: &str| all.iter().position(|p| *p == name).expect("a part");
+    assert!(at("sheet") < at("errors"), "{all:?}");
+    let part = |id: &str| {
+        let rest = text
+            .split(&format!("<section id=\"{id}\""))
+            .nth(1)
+            .unwrap_or_default();
+        rest.split("</section>")
+            .next()
+            .unwrap_or_default()
+            .to_string()
+    };
+    let (sheet, errors) = (part("sheet"), part("errors"));
+    let images = |part: &str| part.matches("src=\"data:image/jpeg;base64,/9j/").count();
+    assert_eq!((images(&sheet), images(&errors)), (8, 4));
+    assert!(sheet.contains("5 of these 8 are right"), "{sheet}");
+    assert_eq!(sheet.matches("<li class=\"wrong\">").count(), 3);
+    assert!(errors.contains("4 of 12 test rows are wrong"));
+    // An address that is no base64 is not written, whoever wrote the file.
+    fixture.thumbnails =
+        vec![json!({"id": "cat/0.jpg", "sheet": true, "jpeg": "x\" onerror=\"alert(1)"})];
+    let text = page(&fixture.run());
+    assert!(!text.contains("onerror"), "it got in");
+    // Texts have neither.
+    assert!(!page(&Fixture::full().run()).contains("data:image/jpeg"));
+}
+
+#[test]
 fn parts_without_their_fields_are_left_out() {
     assert_eq!(parts(&page(&Fixture::bare().run())), ["findings"]);
     assert_eq!(

@@ -48,6 +48,8 @@ pub enum Verb {
     Diagnose(Diagnose),
     /// Says what a run will take, time, memory and disk, from a few measured steps.
     Plan(Plan),
+    /// Says which of several sources to carry over, from features and labels, without training.
+    Rank(Rank),
     /// Runs an experiment (a table of runs), or compares runs: differences, how sure they are, and a verdict.
     Compare(Compare),
     /// Puts predictions that were made elsewhere into an experiment's table.
@@ -295,7 +297,9 @@ pub enum Format {
 Examples:
   tlkit predict latest --text \"Third year of daily use and still sharp.\"
   tlkit predict sentiment new.csv --out answers.csv
-  cut -f2 reviews.tsv | tlkit predict sentiment - --format jsonl")]
+  cut -f2 reviews.tsv | tlkit predict sentiment - --format jsonl
+  tlkit predict latest cat.jpg --top 3
+  tlkit predict latest holiday/ 'more/*.png' --out answers.csv")]
 pub struct Predict {
     /// A recipe's name (its newest run), `latest`, the beginning of an id, or a path.
     ///
@@ -305,9 +309,10 @@ pub struct Predict {
     ///
     /// A file is read as a recipe's data is: by its ending, columns by name. The text's column is the run's own; one named `text`,
     /// or the only one besides the label, will do. A `.txt` has a row a line. On standard input and in `--text` two texts
-    /// are separated by a tab, numbers by commas. Blank lines are skipped.
-    #[arg(conflicts_with = "text")]
-    pub file: Option<String>,
+    /// are separated by a tab, numbers by commas. Blank lines are skipped. A model of images takes images, folders with images in them at
+    /// any depth, and patterns (`*`, `?`), as many as are named; or one table; on standard input a path a line.
+    #[arg(conflicts_with = "text", value_name = "FILE")]
+    pub files: Vec<String>,
     /// A row of its own instead of a file; may be repeated.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub text: Vec<String>,
@@ -447,6 +452,29 @@ pub struct Plan {
     #[command(flatten)]
     pub overrides: Overrides,
     /// Every number as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tlkit rank`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tlkit rank recipes/scenes.toml --sources builtin:resnet-mini,runs/mine/model
+  tlkit rank my.toml --sources hf:timm/resnet18.a1_in1k,hf:timm/resnet50.a1_in1k
+  tlkit rank my.toml --sources a,b --json        for scripts")]
+pub struct Rank {
+    /// The recipe, whose target's training rows are looked at.
+    pub recipe: PathBuf,
+    /// Checkpoints to take the place of `source.checkpoint`, separated by commas.
+    ///
+    /// Each makes features of the training rows, once: they are kept in the cache, where a run of the recipe finds them. The sources are then
+    /// ordered by LogME, and the H-score stands beside it. How sure the order is, is tried on 20 halves of the rows.
+    #[arg(long, required = true, value_delimiter = ',', value_name = "A,B,..")]
+    pub sources: Vec<String>,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Prints JSON on standard output.
     #[arg(long)]
     pub json: bool,
 }

@@ -20,6 +20,7 @@ pub fn evaluate(arguments: &Evaluate) -> Result<(), Failure> {
     let named = Named {
         text: arguments.column.as_deref().map(column),
         pair: arguments.pair.as_deref().map(column),
+        image: arguments.column.as_deref().map(column),
         label: arguments.label.as_deref().map(column),
     };
     let found = open(&arguments.data, &saved.rows, &named, &registry)?;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use tlkit_core::Error;
 use tlkit_core::data::{ReadOptions, Table, open_tables};
 use tlkit_core::recipe::quote;
@@ -20,8 +19,6 @@ use super::{output, recipe};
 const TEXT: &str = "builtin:bert-mini";
 /// The same for photographs; `builtin:` has none that has seen any.
 const IMAGES: &str = "hf:timm/resnet18.a1_in1k";
-
-const PICTURES: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
 
 /// Guesses, writes, checks, and says what was guessed and why.
 pub fn init(arguments: &Init) -> Result<(), Failure> {
@@ -175,61 +172,75 @@ fn rows(
     Ok(text)
 }
 
-/// A folder with a folder of pictures a class.
+/// A folder with a folder of images a class.
 fn images(arguments: &Init, out: &Path, registry: &Registry) -> Result<(), Failure> {
     let data = &arguments.data;
+    let cx = Context::new(registry, &parts::resolve(Fetch::Aloud), Path::new("."));
+    let tables = open_tables(&cx, data, &ReadOptions::default()).map_err(Failure::wrong)?;
+    let table = tables.into_iter().next();
+    let table = table.ok_or_else(|| Failure::Wrong(format!("{data}: nothing in it")))?;
+    let Some(label) = table.columns().iter().position(|c| c == "label") else {
+        return Err(Failure::Wrong(format!(
+            "{data}: images without classes; put them into a folder a class, `{}`",
+            Path::new(data).join("cat").join("1.jpg").display()
+        )));
+    };
     let mut classes: BTreeMap<String, usize> = BTreeMap::new();
-    let entries = std::fs::read_dir(data).with_context(|| data.clone())?;
-    for entry in entries.flatten().filter(|e| e.path().is_dir()) {
-        let pictures = std::fs::read_dir(entry.path())
-            .into_iter()
-            .flatten()
-            .flatten();
-        let pictures = pictures.filter(|e| {
-            let ending = e
-                .path()
-                .extension()
-                .map(|e| e.to_string_lossy().to_lowercase());
-            ending.is_some_and(|e| PICTURES.contains(&e.as_str()))
-        });
-        match pictures.count() {
-            0 => {}
-            n => drop(classes.insert(entry.file_name().to_string_lossy().into_owned(), n)),
+    for row in 0..table.rows() {
+        if let tlkit_core::data::Input::Text(name) = table.cell(row, label)? {
+            *classes.entry(name.into_owned()).or_default() += 1;
         }
     }
     if classes.len() < 2 {
         return Err(Failure::Wrong(format!(
-            "{data} is a folder, and no folder of pictures: that has a folder a class, with {} in it\n  for rows of a table name the file",
-            PICTURES.map(|p| format!(".{p}")).join(", ")
+            "{data}: one class, and a classifier needs two; a class is a folder with images in it"
         )));
     }
     let n: usize = classes.values().sum();
-    let listed: Vec<String> = classes.iter().map(|(c, n)| format!("{c} {n}")).collect();
+    let mut listed: Vec<String> = classes
+        .iter()
+        .take(30)
+        .map(|(c, n)| format!("{c} {n}"))
+        .collect();
+    if classes.len() > 30 {
+        listed.push(format!("and {} more", classes.len() - 30));
+    }
     let listed = one_line(&listed.join(", "));
-    let source = quote(&seen_from(
-        out,
-        arguments.source.as_deref().unwrap_or(IMAGES),
-    ));
+    let named = arguments.source.as_deref();
+    let source = quote(&seen_from(out, named.unwrap_or(IMAGES)));
+    let why = match named {
+        Some(_) => "what is known already",
+        None => {
+            "what is known already: a million photographs; the built-in resnet-mini knows drawings only"
+        }
+    };
     let train = quote(&seen_from(out, data));
     let text = format!(
-        "# Made by `tlkit init` from {} ({n} pictures).\n#\n# {} classes, a folder each: {listed}\n\n\
-         [source]\ncheckpoint = {source}    # what is known already: an encoder for photographs\n\n\
+        "# Made by `tlkit init` from {} ({n} images).\n#\n# {} classes, a folder each: {listed}\n#\n# `tlkit explain` prints it with every default.\n\n\
+         [source]\ncheckpoint = {source}    # {why}\n\n\
          [target]\ntask = \"image-classification\"\ntrain = {train}\n\
-         split = {{ validation = 0.1, test = 0.2 }}    # shares of the pictures\n\n\
-         [strategy]\nkind = \"inductive\"\nmethod = \"feature-extraction\"\n",
+         split = {{ validation = 0.1, test = 0.2 }}    # shares of the images; a test folder of its own is better: test = \"...\"\n\n\
+         [strategy]\nkind = \"inductive\"\nmethod = \"feature-extraction\"    # \"fine-tune\" takes longer, and pays with many images\n",
         one_line(data),
         classes.len(),
     );
     write(out, &text)?;
     output::err(&format!(
-        "{data}: {n} pictures\n  {} classes, a folder each: {listed}\n",
+        "{data}: {n} images\n  {} classes, a folder each: {listed}\n",
         classes.len()
     ));
-    if !registry.targets().contains_key("image-classification") {
-        return Err(Failure::Wrong(format!(
-            "{} is written, and cannot run yet: this version has no task for images",
-            out.display()
-        )));
+    // It must run as it is; what has to be downloaded first is not looked into.
+    match recipe::read_aloud(out, &[], Fetch::Never) {
+        Ok(_) => {}
+        Err(Failure::Recipe(report)) if report.errors() == 0 => {}
+        Err(failure) => {
+            failure.say();
+            output::err(&format!(
+                "{} is written, and does not run before that is mended\n",
+                out.display()
+            ));
+            return Err(Failure::Said(WRONG));
+        }
     }
     output::out(&format!(
         "{}: written; `tlkit run {0}` runs it\n",

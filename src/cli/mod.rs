@@ -19,6 +19,7 @@ mod place;
 mod plan;
 mod predict;
 mod progress;
+mod rank;
 mod recipe;
 mod reference;
 mod report;
@@ -64,6 +65,7 @@ fn dispatch(verb: Verb) -> Result<(), Failure> {
         Verb::Explain(e) => recipe::explain(&e),
         Verb::Diagnose(d) => diagnose::diagnose(&d),
         Verb::Plan(p) => plan::plan(&p),
+        Verb::Rank(r) => rank::rank(&r),
         Verb::Compare(c) => compare::compare(&c),
         Verb::Import(i) => import::import(&i),
         Verb::Schema { markdown } => schema::print(markdown),

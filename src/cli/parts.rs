@@ -17,6 +17,7 @@ pub fn registry() -> Result<Registry> {
     tlkit_data::register(&mut registry)?;
     tlkit_features::register(&mut registry)?;
     tlkit_inductive::register(&mut registry)?;
+    tlkit_resnet::register(&mut registry)?;
     tlkit_transductive::register(&mut registry)?;
     Ok(registry)
 }

@@ -8,6 +8,7 @@
 //! - `plan.rs`: what a run will take, before it runs
 //! - `place.rs`: run directories, and what is refused
 //! - `predict.rs`, `evaluate.rs`: a finished run's model on other rows
+//! - `images.rs`: photographs, from a folder to a report
 //! - `init.rs`: a recipe from a file
 //! - `report.rs`: the page of a run, and what stands out in it
 //! - `verbs.rs`: validate, explain, schema, recipes, runs, completions, help
@@ -17,6 +18,7 @@ mod bench;
 mod compare;
 mod evaluate;
 mod folds;
+mod images;
 mod init;
 mod place;
 mod plan;

@@ -5,6 +5,7 @@
 //! `result.json`. What no run should go on with (one class, a test class that training never saw) is no finding but an error
 //! in the recipe. The labels of a sealed domain are not read for any of it.
 
+mod images;
 mod length;
 mod rows;
 
@@ -15,6 +16,7 @@ use serde::{Serialize, Serializer};
 
 use crate::recipe::At;
 
+pub(crate) use images::{Others, broken, looks, near_copies, single};
 pub(crate) use length::truncated;
 pub(crate) use rows::{
     Side, balance, conflicts, dropped_empty, duplicates, empty, labels_by_case, overlap, shared,
@@ -83,7 +85,8 @@ pub struct Example {
 /// One thing that was found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
-    /// `duplicates`, `conflicts`, `overlap`, `empty`, `near-empty`, `labels`, `balance`, `truncated`.
+    /// `duplicates`, `conflicts`, `overlap`, `empty`, `near-empty`, `labels`, `balance`, `truncated`; of images
+    /// `broken`, `copies`, `single`, `size`.
     pub kind: &'static str,
     /// The split it is about.
     pub split: &'static str,
@@ -109,7 +112,7 @@ pub struct Audit {
     pub rows: BTreeMap<&'static str, usize>,
     /// Rows by split and class, where labels are open.
     pub classes: BTreeMap<&'static str, Counts>,
-    /// Training rows that were left out, and why: `overlap`, `empty`.
+    /// Training rows that were left out, and why: `overlap`, `empty`, `broken` (of any split).
     pub dropped: BTreeMap<&'static str, usize>,
     /// Share of a split's texts that the length limit cuts.
     pub truncated: BTreeMap<&'static str, f64>,

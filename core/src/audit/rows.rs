@@ -19,12 +19,12 @@ pub(crate) struct Side<'a> {
     /// Where they are open.
     pub labels: Option<&'a Labels>,
     pub inputs: &'a dyn Samples,
-    /// What makes two rows alike: `text`, `features`.
+    /// What makes two rows alike: `text`, `features`, `image`.
     pub noun: &'static str,
 }
 
 impl Side<'_> {
-    fn find(
+    pub(super) fn find(
         &self,
         kind: &'static str,
         level: Level,
@@ -81,7 +81,7 @@ pub(crate) fn duplicates(side: &Side<'_>) -> Result<Option<Finding>> {
         return Ok(None);
     }
     // Vectors of few values repeat without anybody having copied a row.
-    let many = again.len() * 20 > side.keys.len() && side.noun == "text";
+    let many = again.len() * 20 > side.keys.len() && side.noun != "features";
     let level = if many { Level::Warning } else { Level::Note };
     let words = format!(
         "{} of {} in {} {} an earlier one",
@@ -261,7 +261,7 @@ pub(crate) fn balance(side: &Side<'_>) -> Result<Option<Finding>> {
 }
 
 /// The word for one, or for several.
-fn verb(n: usize, one: &'static str, several: &'static str) -> &'static str {
+pub(super) fn verb(n: usize, one: &'static str, several: &'static str) -> &'static str {
     if n == 1 { one } else { several }
 }
 

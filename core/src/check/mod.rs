@@ -14,9 +14,10 @@ use std::sync::{Arc, OnceLock};
 use crate::Result;
 use crate::audit::{self, Audit};
 use crate::baseline::Baseline;
-use crate::data::Resolve;
+use crate::data::{Pictures, Resolve};
 use crate::metrics::Judge;
 use crate::model::MapKinds;
+use crate::nn::NormMode;
 use crate::recipe::{Report, Written};
 use crate::registry::{Kind, Registry};
 use crate::run::{Given, Picks};
@@ -38,6 +39,8 @@ pub struct Checked {
     pub kind: Kind,
     /// The strategy's name.
     pub method: String,
+    /// How batch norm behaves.
+    pub norm: NormMode,
     /// `[train]`.
     pub settings: Settings,
     /// Ends each phase early.
@@ -48,6 +51,8 @@ pub struct Checked {
     pub cache: bool,
     /// The kinds of map that a checkpoint may hold.
     pub maps: MapKinds,
+    /// Who opens images.
+    pub pictures: Option<Arc<dyn Pictures>>,
     /// How the result is judged.
     pub judge: Judge,
     /// What stands beside it, by name.

@@ -7,9 +7,10 @@ use super::train::Trainable;
 use super::{Checked, evaluate, select, transductive};
 use crate::Error;
 use crate::data::{Found, Reading, Resolve, note_unresolved};
+use crate::nn::NormMode;
 use crate::recipe::Keys;
 use crate::registry::{Context, Registry};
-use crate::strategy::{Defaults, Settings};
+use crate::strategy::{Defaults, Needs, Settings};
 use crate::task::{Scoring, SourceTask};
 
 /// Reads every table. `None` after an error was noted.
@@ -179,11 +180,35 @@ pub(super) fn read(
     {
         source.error(source.at("task"), e.to_string());
     }
+    let input = made_target.as_ref().and_then(|t| {
+        let split = if transductive { "unlabelled" } else { "train" };
+        let domain = t.domain(split, &Reading::new()).ok().flatten()?;
+        let input = domain.inputs.input(0).ok()?;
+        Some(input.kind().to_string())
+    });
+    if let (Some(s), Some(t)) = (&made_source, &made_target) {
+        match (s.reads(), &input) {
+            (Some(wanted), Some(kind)) if wanted != kind => {
+                source.error(
+                    source.at("task"),
+                    format!("this source reads {wanted}, and a row of the target is {kind}"),
+                );
+            }
+            _ => t.fits(&target, s.as_ref()),
+        }
+    }
     let made_strategy = entry.and_then(|e| (e.make)(&strategy, &cx));
-
-    let defaults = made_source
+    let needs = made_strategy
         .as_ref()
-        .map_or_else(Defaults::plain, |s| s.defaults());
+        .map(|s| s.needs())
+        .unwrap_or_default();
+    let norm = batch_norm(&strategy, made_source.as_deref(), &needs);
+
+    let defaults = match &made_source {
+        Some(s) if needs.scratch => s.scratch_defaults(),
+        Some(s) => s.defaults(),
+        None => Defaults::plain(),
+    };
     let rows = made_target.as_ref().and_then(|t| {
         let rows = |split: &str| {
             let domain = t.domain(split, &Reading::new()).ok().flatten();
@@ -200,17 +225,16 @@ pub(super) fn read(
         rows,
         transductive || root.is_blank(),
     );
-    let needs = made_strategy.as_ref().map(|s| s.needs());
     let by = select::read(
         &root.table("select"),
         transductive,
-        needs.as_ref(),
+        made_strategy.as_ref().map(|_| &needs),
         made_target.as_deref(),
     );
-    if let (true, Some(needs), Some(s), Some(t)) =
-        (transductive, &needs, &made_source, &made_target)
+    if let (true, Some(_), Some(s), Some(t)) =
+        (transductive, &made_strategy, &made_source, &made_target)
     {
-        transductive::meet(&strategy, &source, &method, needs, s.as_ref(), t.as_ref());
+        transductive::meet(&strategy, &source, &method, &needs, s.as_ref(), t.as_ref());
     }
     let first = made_target.as_ref().and_then(|t| {
         let classes = matches!(t.scoring(), Scoring::Classes(_));
@@ -269,11 +293,13 @@ pub(super) fn read(
         strategy: made_strategy?,
         kind: entry?.kind,
         method,
+        norm,
         settings,
         max_steps: train.max_steps,
         checkpoint_every: train.checkpoint_every,
         cache: train.cache,
         maps: registry.maps().clone(),
+        pictures: registry.pictures().cloned(),
         judge: judged.judge,
         baselines: judged.baselines,
         folds,
@@ -287,4 +313,31 @@ pub(super) fn read(
         audited: Default::default(),
         small: None,
     })
+}
+
+/// `strategy.batch_norm`, where the network has any.
+fn batch_norm(strategy: &Keys, source: Option<&dyn SourceTask>, needs: &Needs) -> NormMode {
+    let usual = match source {
+        // What was not built cannot be asked; the key is known all the same.
+        None => Some(NormMode::Frozen),
+        Some(source) => source.norm_mode(needs.scratch),
+    };
+    let Some(usual) = usual else {
+        strategy
+            .refuse("batch_norm", "this network has no batch norm")
+            .help("leave it out");
+        return NormMode::Frozen;
+    };
+    let (usual, why) = match (needs.frozen, usual) {
+        (true, _) => (NormMode::Frozen, "the encoder is frozen"),
+        (_, NormMode::Frozen) => (usual, "the statistics belong to the weights"),
+        _ => (usual, "fresh weights have no statistics yet"),
+    };
+    let name = strategy
+        .string("batch_norm")
+        .one_of(NormMode::NAMES)
+        .default(usual.name(), why)
+        .help("statistics of batch norms: `frozen`, the stored ones, which stay; `train`, the batch's while training, but not in frozen stages; `adapt`, the batch's at prediction too")
+        .read();
+    NormMode::named(&name).unwrap_or(usual)
 }

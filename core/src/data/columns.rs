@@ -106,9 +106,12 @@ impl Rows {
         Error::msg(format!("{}: {what}", self.tables[t].place_of(r, column)))
     }
 
-    /// The row's number in its file, from 0; with several files the file's number goes before it.
+    /// The row's own name, or its number in its file, from 0; with several files the file's number goes before it.
     pub fn id(&self, row: usize) -> String {
         let (t, r) = self.locate(row);
+        if let Some(own) = self.tables[t].id(r) {
+            return own;
+        }
         if self.tables.len() == 1 {
             r.to_string()
         } else {

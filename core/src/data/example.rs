@@ -17,6 +17,8 @@ pub enum Field {
     Ids(Vec<u32>),
     /// Numbers.
     Floats(Vec<f32>),
+    /// Bytes: pixels, which take a quarter of the memory of numbers. What they mean as numbers is settled in [`Prepare::collate`].
+    Bytes(Vec<u8>),
 }
 
 /// A prepared example: named fields.
@@ -53,6 +55,7 @@ impl Example {
         let of = |f: &Field| match f {
             Field::Ids(v) => v.len() * 4,
             Field::Floats(v) => v.len() * 4,
+            Field::Bytes(v) => v.len(),
         };
         // A tree's node holds eleven entries, used or not.
         600 + self.fields.values().map(of).sum::<usize>()
@@ -84,6 +87,14 @@ impl Example {
             _ => &[],
         }
     }
+
+    /// Bytes by name; empty when absent.
+    pub fn raw(&self, name: &str) -> &[u8] {
+        match self.fields.get(name) {
+            Some(Field::Bytes(v)) => v,
+            _ => &[],
+        }
+    }
 }
 
 /// How a sample is looked at.
@@ -98,9 +109,25 @@ pub enum View {
     Strong,
     /// With tokens masked out, and the masked ones as targets.
     Masked,
+    /// A weak view, blended with one of another row; so are the labels.
+    Mixup,
+    /// A weak view with a part of one of another row in it; labels by area.
+    Cutmix,
+}
+
+impl View {
+    /// Whether it is made of two rows.
+    pub fn is_mixed(self) -> bool {
+        matches!(self, View::Mixup | View::Cutmix)
+    }
 }
 
 /// Turns inputs into examples and examples into batches.
+///
+/// Three steps, each done where it costs least. [`Prepare::example`] is done once a row: it decodes, tokenises, resizes, and what it makes is kept
+/// between epochs as far as memory is meant to go. [`Prepare::view`] is done each time a row is drawn, on any thread: it changes the
+/// kept example at random. So the plain example must hold whatever views are made from. An image's holds the plain view as bytes and, where views are cut from the
+/// original, that too, reduced (`tlkit_image::bounded`). [`Prepare::collate`] makes tensors, and numbers of bytes.
 pub trait Prepare: Send + Sync {
     /// Part of the feature cache's key: a text that changes whenever the outcome does.
     fn digest(&self) -> String;
@@ -127,6 +154,14 @@ pub trait Prepare: Send + Sync {
     fn limit(&self) -> Option<usize> {
         None
     }
+    /// The length of every example, where all have one: then no row is prepared to learn its length.
+    fn length(&self) -> Option<usize> {
+        None
+    }
+    /// Whether preparing a row is worth another thread, and worth being done before the row is asked for: decoding is, counting tokens is not.
+    fn slow(&self) -> bool {
+        false
+    }
     /// The plain view of an input. A pure function.
     fn example(&self, input: &Input<'_>) -> Result<Example>;
     /// Another view. `random` is a function of seed, row and epoch. The default knows the plain view only.
@@ -140,6 +175,21 @@ pub trait Prepare: Send + Sync {
                 )))
             }
         }
+    }
+    /// One view of two rows, and the share of it that is the first's. Both are weak views; `view` says how they are mixed.
+    ///
+    /// A row is mixed with another one that its own stream draws from the whole domain, and not with a neighbour in its batch: so neither the size of
+    /// the batch nor how it is cut into pieces changes what is seen. The share rides along to the loss ([`crate::ClassLoss::of`]).
+    fn mix(
+        &self,
+        _one: &Example,
+        _other: &Example,
+        view: View,
+        _random: Stream,
+    ) -> Result<(Example, f64)> {
+        Err(crate::Error::msg(format!(
+            "this input has no {view:?} view"
+        )))
     }
     /// Several examples as one batch, padded to the longest among them.
     fn collate(&self, examples: &[&Example], device: &Device) -> Result<Batch>;

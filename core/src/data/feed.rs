@@ -1,12 +1,14 @@
 //! What a phase is fed: prepared rows of a domain, in batches whose order is a function of seed and epoch.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-use super::example::{Example, Prepare, View};
+use super::ahead::Ahead;
+use super::example::{Example, Field, Prepare, View};
 use super::labels::{Domain, Labels};
 use super::table::Samples;
 use crate::Result;
@@ -54,6 +56,10 @@ pub struct Feed {
     pub drop_last: bool,
 }
 
+/// Of a mixed row: the label of the other one, and the share of the first. Fields of an example, `(rows,)` in a batch.
+pub(crate) const OTHER: &str = "mixed.label";
+pub(crate) const SHARE: &str = "mixed.share";
+
 /// Bytes of prepared rows that a domain keeps.
 const KEPT: usize = 256 << 20;
 
@@ -76,6 +82,8 @@ pub struct Loaded {
     order: Mutex<Option<(OrderKey, Arc<Vec<Vec<u32>>>)>>,
     /// What a frozen network made of every row, and which state of it that was.
     frozen: Mutex<Option<(u64, Arc<Rows>)>>,
+    /// Rows of the next batches, where preparing them takes long.
+    ahead: Ahead,
 }
 
 type OrderKey = (u64, u64, usize, u8, bool);
@@ -115,6 +123,7 @@ impl Loaded {
             lengths,
             order: Mutex::default(),
             frozen: Mutex::default(),
+            ahead: Ahead::default(),
         }
     }
 
@@ -140,7 +149,10 @@ impl Loaded {
             return Ok(e.clone());
         }
         let input = self.inputs.input(row as usize)?;
-        let made = Arc::new(self.prepare.example(&input)?);
+        // Readers say where; what prepares does not know.
+        let made = self.prepare.example(&input);
+        let place = |e| crate::Error::msg(format!("{}: {e}", self.inputs.place(row as usize)));
+        let made = Arc::new(made.map_err(place)?);
         let length = u32::try_from(made.length()).unwrap_or(u32::MAX);
         self.lengths[row as usize].store(length.saturating_add(1), Ordering::Relaxed);
         let bytes = made.bytes();
@@ -153,6 +165,9 @@ impl Loaded {
 
     /// What one row is grouped by.
     fn length(&self, row: u32) -> Result<usize> {
+        if let Some(all) = self.prepare.length() {
+            return Ok(all);
+        }
         match self.lengths[row as usize].load(Ordering::Relaxed) {
             0 => Ok(self.example(row)?.length()),
             known => Ok(known as usize - 1),
@@ -173,6 +188,9 @@ impl Loaded {
     /// Learns every row's length, on all threads, and keeps what is prepared on the way. (Rows are independent, so the number
     /// of threads changes nothing.)
     pub fn warm(&self) -> Result<()> {
+        if self.prepare.length().is_some() {
+            return Ok(());
+        }
         (0..self.len() as u32)
             .into_par_iter()
             .try_for_each(|row| self.length(row).map(drop))
@@ -255,24 +273,96 @@ impl Loaded {
 
     /// A view of some rows as examples. `random` is the stream of this feed and epoch.
     pub fn examples(&self, rows: &[u32], view: View, random: Stream) -> Result<Vec<Arc<Example>>> {
-        let one = |row: u32| -> Result<Arc<Example>> {
-            let plain = self.example(row)?;
-            match view {
-                View::Plain => Ok(plain),
-                _ => Ok(Arc::new(self.prepare.view(
-                    &plain,
-                    view,
-                    random.purpose("view").at(row.into()),
-                )?)),
-            }
+        if !self.prepare.slow() {
+            return rows.iter().map(|&r| self.seen(r, view, random)).collect();
+        }
+        let one = |&row: &u32| {
+            let key = (random.key(), view, row);
+            self.ahead.take(key, || self.seen(row, view, random))
         };
-        rows.iter().map(|&r| one(r)).collect()
+        // All results, so that of several errors the first row's is said.
+        let all: Vec<Result<Arc<Example>>> = rows.par_iter().map(one).collect();
+        all.into_iter().collect()
+    }
+
+    /// One view of one row.
+    fn seen(&self, row: u32, view: View, random: Stream) -> Result<Arc<Example>> {
+        if view.is_mixed() {
+            return self.mixed(row, view, random).map(Arc::new);
+        }
+        let plain = self.example(row)?;
+        match view {
+            View::Plain => Ok(plain),
+            _ => Ok(Arc::new(self.prepare.view(
+                &plain,
+                view,
+                random.purpose("view").at(row.into()),
+            )?)),
+        }
+    }
+
+    /// A row mixed with another one, whose label and share it carries.
+    fn mixed(&self, row: u32, view: View, random: Stream) -> Result<Example> {
+        let labels = self.labels.as_ref().ok_or_else(|| {
+            crate::Error::msg(format!(
+                "{}: rows are mixed with their labels, and these have none that training may see",
+                self.name
+            ))
+        })?;
+        let random = random.purpose("mix").at(row.into());
+        let partner = random.purpose("partner").below(0, self.len() as u64) as u32;
+        let weak = |row: u32, purpose: &str| {
+            let plain = self.example(row)?;
+            self.prepare
+                .view(&plain, View::Weak, random.purpose(purpose))
+        };
+        let (one, other) = (weak(row, "one")?, weak(partner, "other")?);
+        let (mixed, share) = self
+            .prepare
+            .mix(&one, &other, view, random.purpose("share"))?;
+        Ok(mixed
+            .with(OTHER, Field::Ids(vec![labels.classes[partner as usize]]))
+            .with(SHARE, Field::Floats(vec![share as f32])))
+    }
+
+    /// Says which rows will be asked for next, those asked for now among them: other threads prepare them meanwhile. What was said before and is not among them
+    /// is forgotten, so that no more is held than is said. Does nothing where preparing is quick.
+    pub fn expect(self: &Arc<Self>, next: &[(&[u32], View, Stream)]) {
+        if !self.prepare.slow() {
+            return;
+        }
+        let mut wanted = BTreeMap::new();
+        for &(rows, view, random) in next {
+            for &row in rows {
+                wanted.insert((random.key(), view, row), random);
+            }
+        }
+        for key in self.ahead.want(&wanted.keys().copied().collect()) {
+            let (loaded, random) = (self.clone(), wanted[&key]);
+            rayon::spawn_fifo(move || {
+                let (_, view, row) = key;
+                loaded.ahead.begin(key, || loaded.seen(row, view, random));
+            });
+        }
     }
 
     /// Examples as a batch.
     pub fn collate(&self, examples: &[Arc<Example>], device: &Device) -> Result<Batch> {
         let refs: Vec<&Example> = examples.iter().map(AsRef::as_ref).collect();
-        self.prepare.collate(&refs, device)
+        let batch = self.prepare.collate(&refs, device)?;
+        let others: Vec<u32> = refs.iter().flat_map(|e| e.ids(OTHER)).copied().collect();
+        if others.is_empty() {
+            return Ok(batch);
+        }
+        let shares: Vec<f32> = refs.iter().flat_map(|e| e.floats(SHARE)).copied().collect();
+        if others.len() != refs.len() || shares.len() != refs.len() {
+            return Err(crate::Error::msg(
+                "a batch of rows of which some are mixed and some are not",
+            ));
+        }
+        Ok(batch
+            .with(OTHER, Tensor::new(others, device)?)
+            .with(SHARE, Tensor::new(shares, device)?))
     }
 
     /// Rows of numbers for this domain, made once for each `id`.
@@ -326,7 +416,7 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Field, Input};
+    use crate::data::Input;
 
     struct Counting(usize);
 
@@ -367,6 +457,147 @@ mod tests {
             let n = examples.len();
             Ok(Batch::new(n, Tensor::new(vec![0u32; n], device)?))
         }
+    }
+
+    /// A view is the row's length and a draw; now and then it takes long.
+    struct Slow;
+
+    impl Prepare for Slow {
+        fn digest(&self) -> String {
+            "slow".into()
+        }
+
+        fn views(&self) -> &[View] {
+            &[View::Plain, View::Weak]
+        }
+
+        fn length(&self) -> Option<usize> {
+            Some(1)
+        }
+
+        fn slow(&self) -> bool {
+            true
+        }
+
+        fn example(&self, input: &Input<'_>) -> Result<Example> {
+            let Input::Text(t) = input else {
+                unreachable!("texts only")
+            };
+            match t.len() {
+                13 => Err(crate::Error::msg("a row of 13")),
+                n => Ok(Example::new(1).with("input", Field::Bytes(vec![n as u8]))),
+            }
+        }
+
+        fn view(&self, plain: &Example, _: View, random: Stream) -> Result<Example> {
+            if random.uniform(1) < 0.1 {
+                std::thread::yield_now();
+            }
+            let draw = (random.uniform(0) * 256.0) as u8;
+            let bytes = [plain.raw("input"), &[draw]].concat();
+            Ok(Example::new(1).with("input", Field::Bytes(bytes)))
+        }
+
+        fn mix(&self, a: &Example, b: &Example, _: View, random: Stream) -> Result<(Example, f64)> {
+            let bytes = [a.raw("input"), b.raw("input")].concat();
+            let mixed = Example::new(1).with("input", Field::Bytes(bytes));
+            Ok((mixed, random.uniform(0)))
+        }
+
+        fn collate(&self, examples: &[&Example], device: &Device) -> Result<Batch> {
+            let n = examples.len();
+            Ok(Batch::new(n, Tensor::new(vec![0u32; n], device)?))
+        }
+    }
+
+    #[test]
+    fn a_row_is_mixed_with_another_whatever_batch_it_is_in() -> Result<()> {
+        let classes: Vec<u32> = (0..11).collect();
+        let domain = Domain {
+            name: "rows".into(),
+            inputs: Arc::new(Counting(11)),
+            labels: Labels {
+                classes,
+                names: Arc::new((0..11).map(|c| c.to_string()).collect()),
+            },
+        };
+        let rows = Arc::new(Loaded::labelled(&domain, Arc::new(Slow)));
+        let random = Stream::new(1);
+        let go = |rows_of: &[u32]| rows.examples(rows_of, View::Mixup, random);
+        let all = go(&[0, 1, 2, 3, 4, 5])?;
+        assert_eq!(all, [go(&[0, 1])?, go(&[2, 3, 4, 5])?].concat());
+        let batch = rows.collate(&all, &Device::Cpu)?;
+        let others = batch.want(OTHER)?.to_vec1::<u32>()?;
+        let shares = batch.want(SHARE)?.to_vec1::<f32>()?;
+        for ((example, other), share) in all.iter().zip(&others).zip(&shares) {
+            // A view is the length and a draw; the other's label is its row, and a row's length is a function of it.
+            assert_eq!(example.raw("input")[2] as u32, 1 + other * 7 % 13);
+            assert!((0.0..1.0).contains(share));
+        }
+        assert!(others.iter().any(|o| *o != others[0]), "{others:?}");
+        // Another epoch, another partner; and none without labels.
+        let later = rows.examples(&[0, 1, 2, 3, 4, 5], View::Mixup, Stream::new(2))?;
+        assert_ne!(all, later);
+        let blind = Loaded::unlabelled(&domain, Arc::new(Slow));
+        let error = blind.examples(&[0], View::Mixup, random).err();
+        assert!(error.is_some_and(|e| e.to_string().contains("none that training may see")));
+        // Plain rows carry nothing.
+        let plain = rows.collate(&rows.examples(&[0, 1], View::Plain, random)?, &Device::Cpu)?;
+        assert!(plain.get(OTHER).is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn rows_prepared_ahead_are_the_same_and_no_more_than_was_said() -> Result<()> {
+        let domain = Domain {
+            name: "rows".into(),
+            inputs: Arc::new(Counting(60)),
+            labels: (),
+        };
+        let load = || Arc::new(Loaded::unlabelled(&domain, Arc::new(Slow)));
+        // Rows of 13 letters fail.
+        let good: Vec<u32> = (0..60).filter(|r| 1 + r * 7 % 13 != 13).collect();
+        let batches: Vec<&[u32]> = good.chunks(8).collect();
+        let random = Stream::new(5);
+        let go = |ahead: usize, threads: usize| -> Result<Vec<Vec<Arc<Example>>>> {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.map_err(|e| crate::Error::msg(e.to_string()))?
+                .install(|| {
+                    let rows = load();
+                    let mut all = Vec::new();
+                    for step in 0..batches.len() {
+                        let next = batches[step..].iter().take(ahead + 1);
+                        let next: Vec<_> = next.map(|b| (*b, View::Weak, random)).collect();
+                        if ahead > 0 {
+                            rows.expect(&next);
+                            assert!(rows.ahead.len() <= 8 * (ahead + 1) + threads);
+                        }
+                        all.push(rows.examples(batches[step], View::Weak, random)?);
+                        // A second time, as a repeated update asks.
+                        let again = rows.examples(batches[step], View::Weak, random)?;
+                        assert_eq!(again, all[step]);
+                    }
+                    Ok(all)
+                })
+        };
+        let plain = go(0, 1)?;
+        for (ahead, threads) in [(1, 1), (2, 1), (2, 4), (3, 8)] {
+            assert_eq!(
+                go(ahead, threads)?,
+                plain,
+                "{ahead} ahead, {threads} threads"
+            );
+        }
+        // An error comes to the one who asks, not to the one who was ahead.
+        let rows = load();
+        let bad: Vec<u32> = vec![0, 11, 12];
+        rows.expect(&[(&bad, View::Weak, random)]);
+        let error = rows.examples(&bad, View::Weak, random).err();
+        assert_eq!(
+            error.map(|e| e.to_string()).as_deref(),
+            Some("11: a row of 13")
+        );
+        Ok(())
     }
 
     #[test]

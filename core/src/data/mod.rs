@@ -1,11 +1,13 @@
 //! Data: who reads, who prepares, who may see labels.
 
+mod ahead;
 mod columns;
 mod example;
 mod feed;
 mod keys;
 mod labels;
 mod picked;
+mod pictures;
 mod resolve;
 mod row_form;
 mod split;
@@ -14,9 +16,11 @@ mod table;
 pub use columns::{Features, Rows, Texts};
 pub use example::{Example, Field, Prepare, View};
 pub use feed::{Cursor, Feed, From, Loaded, Sampler};
-pub use keys::{DataKeys, Form, open_tables};
+pub(crate) use feed::{OTHER, SHARE};
+pub use keys::{DataKeys, Form, open_rows, open_tables};
 pub use labels::{Domain, Labels, Reading, Sealed};
 pub(crate) use picked::Pick;
+pub use pictures::{Images, Look, Pictures};
 pub use resolve::{Blob, Found, Resolve, note_unresolved};
 pub use row_form::{Found as FoundRows, Named, RowForm};
 pub use split::{Fold, Split, grouped, per_class, stratified};

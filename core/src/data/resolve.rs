@@ -61,11 +61,14 @@ impl Found {
         }
     }
 
-    /// The `model_type` in a checkpoint's config.json.
+    /// The `model_type` in a checkpoint's config.json; timm's say `architecture`.
     pub fn model_type(&self) -> Option<String> {
         let text = self.file("config.json")?.text("config.json").ok()?;
         let json: serde_json::Value = serde_json::from_str(&text).ok()?;
-        json["model_type"].as_str().map(str::to_string)
+        let said = json["model_type"]
+            .as_str()
+            .or(json["architecture"].as_str());
+        said.map(str::to_string)
     }
 }
 

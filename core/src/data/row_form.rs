@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::columns::{Features, Rows, Texts};
-use super::keys::Form;
+use super::keys::{Form, IMAGE_COLUMNS};
+use super::pictures::Images;
 use super::table::{ReadOptions, Samples, Table};
 use crate::recipe::Column;
 use crate::{Error, Result};
@@ -21,6 +22,9 @@ pub struct RowForm {
     /// The second text's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pair: Option<String>,
+    /// The image's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// The label's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
@@ -33,6 +37,9 @@ pub struct RowForm {
     /// svmlight: the lowest index over the files of the run, which another file by itself may not show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index_base: Option<u32>,
+    /// The side of drawn scenes, in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scene_size: Option<usize>,
     /// Whether the first line of a file names the columns.
     pub header: bool,
 }
@@ -46,6 +53,28 @@ pub struct Named {
     pub pair: Option<Column>,
     /// The label's.
     pub label: Option<Column>,
+    /// The image's column.
+    pub image: Option<Column>,
+}
+
+fn listed(there: &[String]) -> String {
+    let list: Vec<String> = there.iter().map(|c| format!("`{c}`")).collect();
+    format!("the data has {}", list.join(", "))
+}
+
+fn asked(there: &[String], column: &Column) -> Result<usize> {
+    let found = match column {
+        Column::Number(n) if (1..=there.len()).contains(n) => Some(n - 1),
+        Column::Number(_) => None,
+        Column::Name(name) => there.iter().position(|c| c == name),
+    };
+    found.ok_or_else(|| {
+        let what = match column {
+            Column::Number(n) => n.to_string(),
+            Column::Name(n) => format!("`{n}`"),
+        };
+        Error::msg(format!("there is no column {what}; {}", listed(there)))
+    })
 }
 
 /// The rows of a table as a model takes them.
@@ -65,6 +94,7 @@ impl RowForm {
             header: self.header,
             min_width: self.width,
             index_base: self.index_base,
+            drawn_side: self.scene_size.unwrap_or(ReadOptions::DRAWN_SIDE),
             ..ReadOptions::default()
         }
     }
@@ -77,27 +107,9 @@ impl RowForm {
             return Err(Error::msg("its files do not have the same columns"));
         }
         let at = |name: &str| there.iter().position(|c| c == name);
-        let listed = || {
-            let list: Vec<String> = there.iter().map(|c| format!("`{c}`")).collect();
-            format!("the data has {}", list.join(", "))
-        };
-        let asked = |column: &Column| -> Result<usize> {
-            match column {
-                Column::Number(n) if (1..=there.len()).contains(n) => Ok(n - 1),
-                Column::Name(name) if at(name).is_some() => Ok(at(name).unwrap_or(0)),
-                Column::Number(n) => {
-                    Err(Error::msg(format!("there is no column {n}; {}", listed())))
-                }
-                Column::Name(n) => Err(Error::msg(format!(
-                    "there is no column `{n}`; {}",
-                    listed()
-                ))),
-            }
-        };
-        let label = match &named.label {
-            Some(column) => Some(asked(column)?),
-            None => self.label.as_deref().and_then(at).or_else(|| at("label")),
-        };
+        let listed = || listed(&there);
+        let asked = |column: &Column| asked(&there, column);
+        let label = self.label(&there, named)?;
         let rows = Rows::new(tables)?;
         if self.form == Form::Features {
             let inputs = Arc::new(Features {
@@ -114,6 +126,17 @@ impl RowForm {
             }
             return Ok(Found {
                 inputs,
+                rows,
+                label,
+            });
+        }
+        if self.form == Form::Images {
+            let image = self.image(&there, named)?;
+            return Ok(Found {
+                inputs: Arc::new(Images {
+                    rows: rows.clone(),
+                    image,
+                }),
                 rows,
                 label,
             });
@@ -161,6 +184,38 @@ impl RowForm {
             }),
             rows,
             label,
+        })
+    }
+
+    /// The label's column, where there is one.
+    fn label(&self, there: &[String], named: &Named) -> Result<Option<usize>> {
+        let at = |name: &str| there.iter().position(|c| c == name);
+        match &named.label {
+            Some(column) => asked(there, column).map(Some),
+            None => Ok(self.label.as_deref().and_then(at).or_else(|| at("label"))),
+        }
+    }
+
+    /// The image's column: the run's own, one of the usual names, or the only one that is not the label.
+    pub(super) fn image(&self, there: &[String], named: &Named) -> Result<usize> {
+        let label = self.label(there, named)?;
+        let at = |name: &str| there.iter().position(|c| c == name);
+        if let Some(column) = &named.image {
+            return asked(there, column);
+        }
+        let rest: Vec<usize> = (0..there.len()).filter(|&c| Some(c) != label).collect();
+        let only = match rest[..] {
+            [only] => Some(only),
+            _ => None,
+        };
+        let own = self.image.as_deref().and_then(at);
+        let usual = || IMAGE_COLUMNS.iter().find_map(|n| at(n));
+        own.or_else(usual).or(only).ok_or_else(|| {
+            let was = self.image.as_deref().unwrap_or("image");
+            Error::msg(format!(
+                "which column is the image? The run's was `{was}`, and {}",
+                listed(there)
+            ))
         })
     }
 

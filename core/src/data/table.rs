@@ -86,6 +86,10 @@ pub trait Table: Send + Sync {
     fn rows(&self) -> usize;
     /// One cell.
     fn cell(&self, row: usize, column: usize) -> Result<Input<'_>>;
+    /// A name of the row's own: a file's in a folder. `None` where rows are only numbered.
+    fn id(&self, _row: usize) -> Option<String> {
+        None
+    }
     /// Where the row begins, for errors: `reviews.csv:4812`.
     fn place(&self, row: usize) -> String;
     /// Where a cell begins, for errors: `reviews.csv:4812:17`; the row's place where a format cannot say.
@@ -120,6 +124,13 @@ pub struct ReadOptions {
     pub cache: Cache,
     /// Files up to this many bytes, unpacked, are held in memory; of larger ones an index on disk says where each row begins.
     pub in_memory: u64,
+    /// Pixels a side of pictures that are drawn and not read.
+    pub drawn_side: usize,
+}
+
+impl ReadOptions {
+    /// The side of drawn pictures where nobody says it.
+    pub const DRAWN_SIDE: usize = 64;
 }
 
 impl Default for ReadOptions {
@@ -130,6 +141,7 @@ impl Default for ReadOptions {
             index_base: None,
             cache: Cache::Standard,
             in_memory: 16 << 20,
+            drawn_side: ReadOptions::DRAWN_SIDE,
         }
     }
 }
@@ -138,6 +150,24 @@ impl Default for ReadOptions {
 pub trait Reader: Send + Sync {
     /// Name endings without the dot: `csv`.
     fn extensions(&self) -> &[&str];
+    /// Whether it opens this file: by its ending, where nothing else is said.
+    fn reads(&self, path: &str) -> bool {
+        let lower = path.to_lowercase();
+        let mut all = self.extensions().iter();
+        all.any(|e| lower.ends_with(&format!(".{e}")))
+    }
+    /// Whether it opens folders.
+    fn reads_folders(&self) -> bool {
+        false
+    }
+    /// Tables that it makes without any file, by their names after `builtin:`.
+    fn builtins(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// Whether a name after `builtin:` is for it, right or wrong; it is opened by its whole name, with an empty blob.
+    fn makes(&self, _builtin: &str) -> bool {
+        false
+    }
     /// Opens one file. `name` is how the user wrote it.
     fn open(&self, name: &str, blob: &Blob, options: &ReadOptions) -> Result<Arc<dyn Table>>;
     /// The lowest and the highest feature index in the file, where its format leaves the index base and the width open.

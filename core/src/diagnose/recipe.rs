@@ -53,7 +53,7 @@ pub fn diagnose(c: &Checked, registry: &Registry, observer: &dyn Observer) -> Re
         .head(&scope, c.source.as_ref(), encoder.width(), frozen)?;
     let whole = Model::new(encoder.clone(), head);
     if let Some(finished) = finished {
-        crate::run::take_weights(finished, &whole, &store)?;
+        crate::run::take_weights(c.source.as_ref(), finished, &whole, &store)?;
     }
     // The features and no classifier.
     let (pool, stages) = (

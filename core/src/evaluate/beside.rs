@@ -99,6 +99,30 @@ pub fn beside(
     Ok((all, worth))
 }
 
+/// The source model beside the one that was adapted from it: its scores on the test rows by what it said of them, and how the two compare.
+pub fn before(
+    logits: &[Vec<f32>],
+    test: &Domain<Sealed<Labels>>,
+    predictions: &[Prediction],
+    judge: &Judge,
+) -> (Classification, Worth) {
+    let labels = test.labels.open(&Reading::new());
+    let scores = Classification::judged(logits, &labels.classes, &labels.names, None, judge);
+    let ours: Vec<bool> = predictions
+        .iter()
+        .map(|p| p.label == p.prediction)
+        .collect();
+    let theirs: Vec<bool> = logits
+        .iter()
+        .zip(&labels.classes)
+        .map(|(l, &t)| argmax(l).0 == t as usize)
+        .collect();
+    (
+        scores,
+        worth("the source model", &ours, &theirs, judge.level),
+    )
+}
+
 fn worth(against: &str, ours: &[bool], theirs: &[bool], level: f64) -> Worth {
     let pair = paired(ours, theirs, level);
     Worth {

@@ -13,13 +13,13 @@ use serde::Serialize;
 use crate::data::{Domain, Labels, Loaded, Prepare, Reading, Sealed};
 use crate::metrics::{Classification, Judge, softmax};
 use crate::model::Model;
-use crate::nn::{Flow, Pass, Store};
+use crate::nn::{Flow, Store};
 use crate::random::Stream;
 use crate::task::{Scoring, TargetTask};
 use crate::train::{EVALUATION_BATCH, Observer, predict};
 use crate::{Error, Result};
 
-pub use beside::{Beside, Worth, beside, words};
+pub use beside::{Beside, Worth, before, beside, words};
 
 /// Scores on one set of rows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -255,7 +255,7 @@ fn tokens(model: &Model, rows: &Loaded, target: &dyn TargetTask, store: &Store) 
                 0,
                 chain.stages().len(),
                 Flow::start(&batch),
-                &Pass::evaluation(),
+                &model.evaluation(),
             )?
             .hidden;
         let targets = batch.want("targets")?;

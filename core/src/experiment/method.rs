@@ -2,6 +2,7 @@
 
 use crate::recipe::{At, Keys, Overlay, Value, nearest};
 use crate::registry::{Kind, Registry};
+use crate::run::SOURCE_ONLY;
 
 /// A method as an experiment names it.
 #[derive(Clone)]
@@ -136,8 +137,9 @@ pub(super) struct Folder(pub std::path::PathBuf);
 impl Folder {
     /// An overlay of one key.
     pub fn over(&self, (key, at, value): &(String, At, Value)) -> Option<Overlay> {
-        const FILES: [&str; 9] = [
+        const FILES: [&str; 10] = [
             "source.checkpoint",
+            "source.run",
             "source.vocabulary",
             "source.train",
             "source.validation",
@@ -220,7 +222,6 @@ pub(super) fn is_key(keys: &Keys, name: &str, value: &Value) -> bool {
 impl Method {
     /// The twins that a transductive experiment has besides its methods: source-only, once for each `set` that some method has.
     pub fn twins(methods: &[Method], registry: &Registry, at: &At) -> Vec<Method> {
-        const SOURCE_ONLY: &str = "source-only";
         let mut twins: Vec<(String, Method)> = Vec::new();
         for (i, m) in methods.iter().enumerate() {
             let Some(entry) = registry.strategies().get(&m.method) else {

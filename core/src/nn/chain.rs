@@ -92,8 +92,12 @@ impl Chain {
     /// Runs stages `from..to` without recording.
     pub fn run(&self, from: usize, to: usize, x: Flow, pass: &Pass) -> Result<Flow> {
         let mut x = x;
+        let pass = Pass {
+            graph: false,
+            ..*pass
+        };
         for stage in &self.stages[from..to] {
-            let y = stage.forward(&x, pass)?;
+            let y = stage.forward(&x, &pass)?;
             // Detached at each border: what is not recorded frees its activations as it goes.
             x = y.with(y.hidden.detach());
         }
@@ -137,7 +141,11 @@ impl Chain {
             };
             let wanted = i == self.features || i == last || taps.iter().any(|t| t == stage.name());
             if !recording && !trains {
-                let y = stage.forward(&x, &pass)?;
+                let plain = Pass {
+                    graph: false,
+                    ..pass
+                };
+                let y = stage.forward(&x, &plain)?;
                 x = y.with(y.hidden.detach());
                 if wanted {
                     named.insert(stage.name().to_string(), x.hidden.clone());

@@ -99,7 +99,8 @@ impl Flow {
 }
 
 /// How batch normalisation behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum NormMode {
     /// The stored statistics; they do not change.
     #[default]
@@ -108,6 +109,30 @@ pub enum NormMode {
     Train,
     /// The batch's statistics at prediction too.
     Adapt,
+}
+
+impl NormMode {
+    /// As a recipe writes them.
+    pub const NAMES: [&'static str; 3] = ["frozen", "train", "adapt"];
+
+    /// By its name.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "frozen" => NormMode::Frozen,
+            "train" => NormMode::Train,
+            "adapt" => NormMode::Adapt,
+            _ => return None,
+        })
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            NormMode::Frozen => "frozen",
+            NormMode::Train => "train",
+            NormMode::Adapt => "adapt",
+        }
+    }
 }
 
 /// How a pass is made.
@@ -121,6 +146,8 @@ pub struct Pass {
     pub random: Stream,
     /// Whether the gradient of the stage's input is wanted (something below it trains). Set by the chain.
     pub input_gradient: bool,
+    /// Whether somebody may ask for gradients through what [`Stage::forward`] gives. Where a chain only runs, nobody does.
+    pub graph: bool,
     /// Batch norm.
     pub norm: NormMode,
     /// What the operands of a stage's large products are rounded to, forward and on the way back. Everything else stays f32.
@@ -135,6 +162,7 @@ impl Pass {
             step: 0,
             random: Stream::new(0),
             input_gradient: false,
+            graph: true,
             norm: NormMode::Frozen,
             precision: Precision::F32,
         }
@@ -147,6 +175,7 @@ impl Pass {
             step,
             random,
             input_gradient: true,
+            graph: true,
             norm: NormMode::Frozen,
             precision: Precision::F32,
         }

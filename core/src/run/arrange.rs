@@ -50,9 +50,9 @@ pub(super) fn arranged<T>(
         Scoring::Tokens | Scoring::Vectors => 0,
     };
     let mut model = Model::new(encoder, head);
-    model.norm = c.source.norm();
+    model.norm = c.norm;
     if let Some(finished) = finished {
-        saved::take(finished, &model, store)?;
+        saved::take(c.source.as_ref(), finished, &model, store)?;
     }
     let mut transfer = Transfer {
         source: c.source.as_ref(),

@@ -74,6 +74,11 @@ impl Directory {
         self.0.join("predictions.jsonl")
     }
 
+    /// Small copies of some test images, one a line.
+    pub fn thumbnails(&self) -> PathBuf {
+        self.0.join("thumbnails.jsonl")
+    }
+
     /// How far each tensor went.
     pub fn liveness(&self) -> PathBuf {
         self.0.join("liveness.json")

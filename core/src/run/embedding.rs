@@ -7,7 +7,7 @@
 //! ```
 //!
 //! `explained` are the two directions' shares of the spread; `distance` is that of the domains' means, divided by the root of the mean variance within
-//! the domains, over all directions. At most 300 rows of each domain, which depend on nothing but their number.
+//! the domains, over all directions. At most 200 rows of each domain, which depend on nothing but their number.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use crate::strategy::TargetData;
 use crate::train::{self, Observer};
 
 /// Rows of a domain.
-const ROWS: usize = 300;
+const ROWS: usize = 200;
 /// Rounds of the power iteration for a direction.
 const ROUNDS: usize = 500;
 

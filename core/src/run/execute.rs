@@ -11,7 +11,7 @@ use super::directory::{Directory, write_whole};
 use super::embedding::embedding;
 use super::given::{Given, Prepares};
 use super::result::{Identity, RunResult, Scored, result};
-use super::{saved, trained_on};
+use super::{saved, thumbnails, trained_on};
 use crate::cache::Cache;
 use crate::check::Checked;
 use crate::data::{Domain, From, Labels, Loaded};
@@ -24,6 +24,9 @@ use crate::strategy::{Selection, TargetData};
 use crate::task::{Export, Scoring};
 use crate::train::{self, Deciding, Domains, Event, Job, Observer, Stop, Stoppable};
 use crate::{Context, Error, Result};
+
+/// The method that adapts nothing, and that every adaptation is compared with.
+pub(crate) const SOURCE_ONLY: &str = "source-only";
 
 /// Around a run.
 pub struct Surroundings<'a> {
@@ -151,6 +154,8 @@ pub(super) fn execute_as(
             validated: if transductive { "source" } else { "validation" },
             deciding,
             trained: c.source.finished().is_some(),
+            // Of what is no adaptation there is no before.
+            before: transductive && part.test && c.method != SOURCE_ONLY,
             observer: around.observer,
             stop: around.stop.clone(),
             checkpoint: Some(dir.checkpoint()),
@@ -184,7 +189,7 @@ pub(super) fn execute_as(
             metrics.insert("validation", scores);
         }
         let mut predictions = Vec::new();
-        let (mut baselines, mut worth) = (Vec::new(), None);
+        let (mut baselines, mut worth, mut baseline) = (Vec::new(), None, None);
         let temperature = metrics.get("validation").and_then(Scores::temperature);
         if let Some(test) = given.test.as_ref().filter(|_| scored && part.test) {
             let (scores, rows) = evaluate::test(
@@ -199,6 +204,11 @@ pub(super) fn execute_as(
             )?;
             metrics.insert("test", scores);
             predictions = rows;
+            if let Some(logits) = &outcome.before {
+                let (scores, against) = evaluate::before(logits, test, &predictions, &c.judge);
+                baseline = Some(serde_json::json!({ "source_only": { "test": scores } }));
+                worth = Some(against);
+            }
             if let (TargetData::Labelled(train), false) = (&given.target, transductive) {
                 (baselines, worth) = evaluate::beside(
                     &c.baselines,
@@ -219,6 +229,10 @@ pub(super) fn execute_as(
             if let Some(drawn) = drawn {
                 write_whole(&dir.embedding(), &pretty(&drawn)?)?;
             }
+        }
+        if let Some(test) = &given.test {
+            let pictures = c.pictures.as_deref();
+            thumbnails::write(dir, test.inputs.as_ref(), &predictions, pictures)?;
         }
         let labels = match c.target.scoring() {
             Scoring::Classes(names) => names,
@@ -256,6 +270,7 @@ pub(super) fn execute_as(
         let scored = Scored {
             metrics,
             baselines,
+            baseline,
             worth,
             labels,
             layers,

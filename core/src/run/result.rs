@@ -56,7 +56,10 @@ pub struct RunResult {
     /// What stands beside the test scores.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub baselines: Vec<Beside>,
-    /// The result against the best of them.
+    /// The source model before it was adapted, on the same test rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<serde_json::Value>,
+    /// The result against the best of them; of an adaptation, against the source model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worth: Option<Worth>,
     /// The grid that this run was chosen from.
@@ -115,6 +118,7 @@ impl Identity {
 pub(super) struct Scored {
     pub metrics: BTreeMap<&'static str, Scores>,
     pub baselines: Vec<Beside>,
+    pub baseline: Option<serde_json::Value>,
     pub worth: Option<Worth>,
     pub labels: Vec<String>,
     pub layers: Vec<Layer>,
@@ -164,6 +168,7 @@ pub(super) fn result(
         metrics: scored.metrics,
         audit: c.audit()?.clone(),
         baselines: scored.baselines,
+        baseline: scored.baseline,
         worth: scored.worth,
         tuned: part.tuned.clone(),
         fits: outcome.fits.clone(),
@@ -203,6 +208,7 @@ fn selection(c: &Checked, outcome: &Outcome) -> serde_json::Value {
     });
     if matches!(by, Selection::LabelFree(_)) {
         selection["collapsed_epochs"] = outcome.collapsed.clone().into();
+        selection["without_labels"] = outcome.signs.clone().into();
     }
     selection
 }

@@ -28,6 +28,9 @@ pub struct Reference {
     pub effective_classes: f64,
     /// Accuracy on the source, where there are source rows.
     pub source_accuracy: Option<f64>,
+    /// Its rank as a candidate.
+    #[serde(default)]
+    pub rank: f64,
 }
 
 impl Reference {
@@ -36,6 +39,16 @@ impl Reference {
         Reference {
             effective_classes: seen.effective_classes(),
             source_accuracy: seen.source_accuracy(),
+            rank: f64::MIN,
+        }
+    }
+
+    /// What can be said of an adaptation without labels of the target: of its last epoch, and of the candidate that was kept.
+    pub fn signs(&self, last_collapsed: bool, kept: Option<(u64, f64)>) -> &'static str {
+        match kept {
+            _ if last_collapsed => "signs of collapse",
+            Some((epoch, rank)) if epoch > 0 && rank > self.rank => "no sign of harm",
+            _ => "cannot tell",
         }
     }
 
@@ -121,6 +134,19 @@ mod tests {
         assert!(many.collapsed(&seen(&one, 9)));
         let choice = Choice::of(&seen(&one, 9), LabelFree::Auto, &[], Some(&many));
         assert!(choice.collapsed && choice.rank == f64::MIN);
+    }
+
+    #[test]
+    fn words_without_labels() {
+        let even = [[0.9, 0.1], [0.1, 0.9]];
+        let reference = Reference {
+            rank: 0.5,
+            ..Reference::of(&seen(&even, 9))
+        };
+        assert_eq!(reference.signs(true, Some((3, 0.9))), "signs of collapse");
+        assert_eq!(reference.signs(false, Some((3, 0.9))), "no sign of harm");
+        assert_eq!(reference.signs(false, Some((0, 0.5))), "cannot tell");
+        assert_eq!(reference.signs(false, None), "cannot tell");
     }
 
     #[test]

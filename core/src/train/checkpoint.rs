@@ -53,6 +53,9 @@ pub struct Position {
     /// Epochs that had collapsed.
     #[serde(default)]
     pub collapsed: Vec<u64>,
+    /// What can be said of the adaptation without labels of the target.
+    #[serde(default)]
+    pub signs: Option<String>,
     /// Terms whose gradient has been other than zero, until the movement check is done.
     #[serde(default)]
     pub alive: Vec<String>,

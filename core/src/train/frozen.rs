@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use candle_core::DType;
+use candle_core::{DType, Tensor};
 
 use super::event::Observer;
 use super::pass;
@@ -163,12 +163,30 @@ pub(crate) fn unmoved(transfer: &Transfer<'_>, phase: &str) -> Result<()> {
     }
 }
 
+/// The pooled features of every row of a domain, `(rows, width)`, whatever the strategy would train.
+pub fn frozen_features(
+    transfer: &mut Transfer<'_>,
+    loaded: &Loaded,
+    cache: Option<&Cache>,
+    observer: &dyn Observer,
+) -> Result<Tensor> {
+    let Some(first) = pooled(transfer) else {
+        let model = &transfer.model;
+        return Ok(super::infer::predict(model, loaded, transfer.store, "features", observer)?.0);
+    };
+    let chain = transfer.model.chain();
+    let prefix = Prefix::new(chain, first, &transfer.source.digest(), cache)?;
+    let rows: Vec<u32> = (0..loaded.len() as u32).collect();
+    let all = prefix.rows(chain, loaded, transfer.store, observer)?;
+    all.gather(&rows, transfer.store.device())
+}
+
 /// The number of stages up to the pooled features, without maps; none where nothing in them has weights.
 fn pooled(transfer: &Transfer<'_>) -> Option<usize> {
     let model = &transfer.model;
     let first = model.encoder.stages().len() + model.head.pool;
     let weighty = |s: &Arc<dyn crate::nn::Stage>| !s.params().is_empty();
-    let usual = transfer.store.dtype() == DType::F32 && model.norm == NormMode::Frozen;
+    let usual = transfer.store.dtype() == DType::F32 && model.norm != NormMode::Adapt;
     (usual && model.chain().stages()[..first].iter().any(weighty)).then_some(first)
 }
 
@@ -217,12 +235,12 @@ pub(crate) fn predict(
     loaded: &Loaded,
     store: &Store,
     observer: &dyn Observer,
-) -> Result<Vec<(candle_core::Tensor, candle_core::Tensor)>> {
+) -> Result<Vec<(Tensor, Tensor)>> {
     let rows: Vec<u32> = (0..loaded.len() as u32).collect();
     rows.chunks(super::infer::EVALUATION_BATCH)
         .map(|rows| {
             let x = prefix.flow(model.chain(), loaded, rows, store, observer)?;
-            model.predict_from(prefix.first, x, &Pass::evaluation())
+            model.predict_from(prefix.first, x, &model.evaluation())
         })
         .collect()
 }

@@ -76,7 +76,7 @@ pub fn predict(
         if observer.stopping() {
             return Err(Error::Stopped { step: 0 });
         }
-        let (f, l) = model.predict(&batch, &Pass::evaluation())?;
+        let (f, l) = model.predict(&batch, &model.evaluation())?;
         features.push(f);
         logits.push(l);
         order.extend(rows);

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// Rows that can be prepared one by one.
 pub(crate) struct Rows<'a> {
     pub len: usize,
-    /// Prepares a row. It is called twice: for its length, and for its batch.
+    /// Prepares a row. It is called twice, for its length and for its batch; once where all have one length.
     pub example: &'a (dyn Fn(u32) -> Result<Arc<Example>> + Sync),
     pub prepare: &'a dyn Prepare,
     pub device: &'a Device,
@@ -30,7 +30,10 @@ impl Rows<'_> {
         sink: &mut Sink,
         network: &dyn Fn(&Arc<Batch>) -> Result<Tensor>,
     ) -> Result<()> {
-        let length = |row: u32| Ok(((self.example)(row)?.length(), row));
+        let length = |row: u32| match self.prepare.length() {
+            Some(all) => Ok((all, row)),
+            None => Ok(((self.example)(row)?.length(), row)),
+        };
         let rows = (0..self.len as u32).into_par_iter().map(length);
         let mut rows: Vec<(usize, u32)> = rows.collect::<Result<_>>()?;
         rows.sort_unstable();

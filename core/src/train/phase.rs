@@ -8,12 +8,12 @@ use candle_core::Tensor;
 
 use super::checkpoint::Best;
 use super::event::{Event, Stoppable};
-use super::infer::Passes;
+use super::infer::{Passes, predict};
 use super::optimizer::Optimizer;
 use super::run::{Deciding, Job, Runner};
 use super::step::{Drawn, Models, StepState};
 use super::{check, frozen, liveness, record};
-use crate::data::{Cursor, Loaded};
+use crate::data::{Cursor, From, Loaded};
 use crate::evaluate::Scores;
 use crate::nn::{Gradients, Param, Pass, Select};
 use crate::random::Stream;
@@ -23,6 +23,8 @@ use crate::{Error, Result};
 
 /// Steps after the warm-up at which every trainable tensor must have moved.
 const SETTLE: u64 = 10;
+/// Batches that are prepared while one is trained on.
+const AHEAD: u64 = 2;
 
 /// A feed as it is drawn from.
 struct Source {
@@ -149,8 +151,12 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             self.begin()?;
         }
         // The model as it is before the adaptation is a candidate, and what a collapse is measured by.
-        if done == 0 && self.decides() && (self.index > 0 || self.job.trained) {
+        let knows = self.index > 0 || self.job.trained;
+        if done == 0 && knows && self.decides() {
             self.candidate(0)?;
+        }
+        if done == 0 && knows && self.job.before && self.train.select != Selection::Validation {
+            self.before()?;
         }
         while self.run.position.step < self.total {
             if self.run.position.step.is_multiple_of(self.per_epoch) {
@@ -187,6 +193,13 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             if self.run.due(self.job) {
                 self.checkpoint()?;
             }
+        }
+        let position = &mut self.run.position;
+        if let Some(reference) = &position.reference {
+            let last = position.step.div_ceil(self.per_epoch);
+            let kept = position.best.map(|b| (b.epoch, b.score));
+            let signs = reference.signs(position.collapsed.contains(&last), kept);
+            position.signs = Some(signs.to_string());
         }
         if self.train.select != Selection::Last && self.run.position.best.is_some() {
             for p in self.transfer.store.all() {
@@ -272,8 +285,42 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         Ok(drawn)
     }
 
+    /// Other threads prepare the rows of this batch and of the next ones, as far as this epoch goes.
+    fn expect(&self) {
+        // Behind a border rows are numbers that are looked up.
+        if self.transfer.model.frozen().is_some() {
+            return;
+        }
+        let step = self.run.position.step;
+        let mut done: Vec<&Arc<Loaded>> = Vec::new();
+        for from in &self.feeds {
+            if done.iter().any(|d| Arc::ptr_eq(d, &from.loaded)) {
+                continue;
+            }
+            done.push(&from.loaded);
+            let mut next = Vec::new();
+            // Two feeds may draw from one domain.
+            for (feed, other) in self.train.feeds.iter().zip(&self.feeds) {
+                if !Arc::ptr_eq(&other.loaded, &from.loaded) {
+                    continue;
+                }
+                for later in step..self.total.min(step + 1 + AHEAD) {
+                    let at = Cursor::after(later, other.per_epoch);
+                    if at.epoch != other.current.0 {
+                        break;
+                    }
+                    let rows = other.current.1[at.batch].as_slice();
+                    let random = other.random.at(at.epoch);
+                    next.extend(feed.views.iter().map(|&view| (rows, view, random)));
+                }
+            }
+            from.loaded.expect(&next);
+        }
+    }
+
     fn step(&mut self) -> Result<()> {
         let drawn = self.draw()?;
+        self.expect();
         let step = self.run.position.step;
         let rows = drawn.first().map_or(1, |d| d.rows.len());
         let mut shown = 0.0;
@@ -562,6 +609,18 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             && !matches!(self.train.select, Selection::Last | Selection::Validation)
     }
 
+    /// Keeps what the model says of the test inputs before the first adaptation.
+    fn before(&mut self) -> Result<()> {
+        if self.run.source_says.is_some() || !self.job.domains.has(From::TargetTest) {
+            return Ok(());
+        }
+        let t = &self.transfer;
+        let rows = self.job.domains.get(From::TargetTest)?;
+        let (_, logits) = predict(&t.model, rows, t.store, "before", self.job.observer)?;
+        self.run.source_says = Some(logits.to_dtype(candle_core::DType::F32)?);
+        Ok(())
+    }
+
     /// Scores the model as it is and keeps it if none before was better. What it was scored by, and whether it was kept.
     fn candidate(&mut self, epoch: u64) -> Result<(BTreeMap<String, f64>, bool)> {
         let t = &self.transfer;
@@ -594,6 +653,9 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                 values.insert("effective_classes".into(), seen.effective_classes());
                 if *by == LabelFree::Auto && !choice.collapsed {
                     values.insert("score_auto".into(), choice.rank);
+                }
+                if let (0, Some(reference)) = (epoch, &mut position.reference) {
+                    reference.rank = choice.rank;
                 }
                 (choice.rank, 0.0)
             }

@@ -36,6 +36,8 @@ pub struct Job<'a> {
     pub deciding: Option<Deciding>,
     /// Whether the model knows the task before the first phase, so that it is a candidate itself.
     pub trained: bool,
+    /// Whether what the source model says of the test inputs is to be kept, to compare the adaptation with.
+    pub before: bool,
     /// Hears what happens.
     pub observer: &'a dyn Observer,
     /// Asks to stop.
@@ -82,10 +84,16 @@ pub struct Outcome {
     pub fits: BTreeMap<String, f64>,
     /// Epochs of the last phase that had collapsed, where a selector looked for it.
     pub collapsed: Vec<u64>,
+    /// What can be said of the adaptation without labels of the target, where a selector looked.
+    pub signs: Option<String>,
+    /// What the source model said of the test inputs before it was adapted: logits `(rows, classes)`.
+    pub before: Option<Vec<Vec<f32>>>,
     /// Whether it went on from a checkpoint, and at which step.
     pub resumed_at: Option<u64>,
 }
 
+/// The tensor of a checkpoint that holds what the source model said of the test inputs.
+const SOURCE_SAYS: &str = "source_says";
 /// How often a checkpoint is written when the recipe does not say.
 const INTERVAL: Duration = Duration::from_secs(30);
 
@@ -97,6 +105,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
             ..Position::default()
         },
         best: BTreeMap::new(),
+        source_says: None,
         started: Instant::now(),
         written: Instant::now(),
         before: 0.0,
@@ -119,6 +128,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
             .filter_map(|(k, t)| Some((k.strip_prefix("best/")?.to_string(), t.clone())))
             .collect();
         state.before = position.seconds;
+        state.source_says = tensors.get(SOURCE_SAYS).cloned();
         resumed_at = Some(position.total_steps);
         state.position = position;
         saved = tensors;
@@ -185,6 +195,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
             fits: std::mem::take(&mut state.position.fits),
             chosen: state.position.best.or(state.position.chosen),
             collapsed: std::mem::take(&mut state.position.collapsed),
+            signs: state.position.signs.take(),
             ..Position::default()
         };
         state.best.clear();
@@ -196,6 +207,11 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
         seconds: state.seconds(),
         fits: state.position.fits,
         collapsed: state.position.collapsed,
+        signs: state.position.signs,
+        before: match &state.source_says {
+            Some(t) => Some(t.to_vec2()?),
+            None => None,
+        },
         resumed_at,
     })
 }
@@ -205,6 +221,8 @@ pub(crate) struct Runner {
     pub position: Position,
     /// The weights of the best epoch of this phase.
     pub best: BTreeMap<String, Tensor>,
+    /// What the source model said of the test inputs.
+    pub source_says: Option<Tensor>,
     started: Instant,
     written: Instant,
     before: f64,
@@ -246,6 +264,9 @@ impl Runner {
         }
         for p in transfer.store.all() {
             tensors.insert(format!("param/{}", p.name()), p.detached());
+        }
+        if let Some(t) = &self.source_says {
+            tensors.insert(SOURCE_SAYS.to_string(), t.clone());
         }
         for (name, t) in &self.best {
             tensors.insert(format!("best/{name}"), t.clone());

@@ -10,6 +10,10 @@
 //! | `.npy` | a NumPy array, a row a vector; no labels | `features` |
 //! | `.npz` | several by name: of two dimensions a vector a row, of one dimension a value a row (`np.savez("rows.npz", features=x, label=y)`) | the arrays' names |
 //! | `.txt` | a text a line; blank lines are skipped | `text` |
+//! | a folder | images (`.jpg`, `.png`, `.webp`, `.bmp`, `.gif`), a folder a class | `image`, `label`; `image` alone where there are no folders |
+//! | `-idx3-ubyte`, `.idx3-ubyte` | IDX, as MNIST has it; the labels lie beside it as `-labels-idx1-ubyte` | `image`, `label` |
+//! | `.jpg`, `.png`, ... | one image | `image` |
+//! | `builtin:scenes/day/train` | scenes drawn by code ([`scenes`]) | `image`, `label` |
 //!
 //! Text files may be packed: `.csv.gz`, `.csv.xz`. Text is UTF-8, with or without a byte-order mark. Where `header = false` in the
 //! recipe, the columns of TSV and CSV are called `1`, `2` and so on. A Parquet file that names its classes (Hugging Face's
@@ -49,13 +53,18 @@ use tlkit_core::registry::Registry;
 
 mod cache;
 mod csv;
+mod drawn;
+mod folder;
 mod format;
 pub mod guess;
+mod idx;
 mod json;
 mod lines;
 mod numpy;
 mod open;
 mod parquet;
+mod picture;
+mod pictures;
 mod read_at;
 mod scan;
 pub mod scenes;
@@ -67,10 +76,15 @@ mod tsv;
 mod unpack;
 
 pub use csv::Csv;
+pub use drawn::Drawn;
+pub use folder::{Folder, is_picture, pictures, pictures_under};
+pub use idx::Idx;
 pub use json::JsonLines;
 pub use lines::Lines;
 pub use numpy::NumPy;
 pub use parquet::Parquet;
+pub use picture::Picture;
+pub use pictures::Codecs;
 pub use svmlight::SvmLight;
 pub use tsv::Tsv;
 
@@ -83,5 +97,10 @@ pub fn register(registry: &mut Registry) -> Result<()> {
     registry.reader(Arc::new(SvmLight));
     registry.reader(Arc::new(Lines));
     registry.reader(Arc::new(NumPy));
+    registry.reader(Arc::new(Folder));
+    registry.reader(Arc::new(Idx));
+    registry.reader(Arc::new(Picture));
+    registry.reader(Arc::new(Drawn));
+    registry.set_pictures(Arc::new(Codecs));
     Ok(())
 }

@@ -152,16 +152,9 @@ impl SourceTask for FeaturesSource {
         }
     }
 
-    fn batch_norm(&self) -> bool {
-        self.shape.batch_norm
-    }
-
     /// A network with fresh weights has no statistics to keep.
-    fn norm(&self) -> NormMode {
-        match self.shape.batch_norm {
-            true => NormMode::Train,
-            false => NormMode::default(),
-        }
+    fn norm_mode(&self, _fresh: bool) -> Option<NormMode> {
+        self.shape.batch_norm.then_some(NormMode::Train)
     }
 
     /// As wide as the features ask for: logits of a new classifier have a deviation of about 1.

@@ -2,7 +2,7 @@
 
 use tlkit_core::Result;
 use tlkit_core::data::{Feed, From};
-use tlkit_core::nn::Select;
+use tlkit_core::nn::{NormMode, Select};
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Group, Needs, Phase, Settings, Strategy, Train, Transfer, Update};
@@ -106,7 +106,8 @@ pub(crate) fn supervised(
             views: vec![view],
             batch: s.batch_size,
             sampler: s.sampler,
-            drop_last: false,
+            // Statistics of a few rows are none.
+            drop_last: transfer.model.norm != NormMode::Frozen,
         }],
         updates: vec![Update {
             name: name.to_string(),

@@ -107,22 +107,26 @@ pub(crate) fn imagenet(
     Ok((stages, inputs))
 }
 
-/// The stages of a ResNet for 32 pixels with `n` blocks a layer.
-pub(crate) fn cifar(scope: &Scope<'_>, n: usize) -> Result<(Vec<Arc<dyn Stage>>, usize)> {
+/// The stages of a ResNet for 32 pixels with `n` blocks a layer, the first of them `width` channels wide.
+pub(crate) fn cifar(
+    scope: &Scope<'_>,
+    n: usize,
+    width: usize,
+) -> Result<(Vec<Arc<dyn Stage>>, usize)> {
     if n == 0 {
         return Err(refuse("a ResNet has one or more blocks a layer".into()));
     }
     let stem = Node::Conv(Box::new(unit(
         scope,
         ("conv1", "bn1"),
-        (3, 16),
+        (3, width),
         3,
         1,
         true,
     )?));
-    let mut stages: Vec<Arc<dyn Stage>> = vec![Arc::new(Piece::new("stem", stem, shape(16)))];
-    let mut inputs = 16;
-    for (i, outputs) in [16, 32, 64].into_iter().enumerate() {
+    let mut stages: Vec<Arc<dyn Stage>> = vec![Arc::new(Piece::new("stem", stem, shape(width)))];
+    let mut inputs = width;
+    for (i, outputs) in [width, 2 * width, 4 * width].into_iter().enumerate() {
         let name = format!("layer{}", i + 1);
         let mut nodes = Vec::with_capacity(n);
         for b in 0..n {

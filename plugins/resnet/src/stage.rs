@@ -40,8 +40,8 @@ impl Stage for Piece {
 
     fn forward(&self, x: &Flow, pass: &Pass) -> Result<Flow> {
         let tracked = x.hidden.track_op() || self.params().iter().any(Param::trains);
-        if !tracked && x.hidden.dtype() == DType::F32 && !self.norms(pass).batch {
-            // Nothing to differentiate: the fused passes.
+        if !(pass.graph && tracked) && x.hidden.dtype() == DType::F32 {
+            // Nothing to differentiate: the fused passes, with the bits of a recorded one.
             return Ok(x.with(self.node.run(x.hidden.clone(), self.norms(pass))?));
         }
         Ok(x.with(self.node.graph(&x.hidden, self.norms(pass))?))

@@ -16,7 +16,10 @@ fn small() -> Vec<Architecture> {
     vec![
         resnet(false),
         resnet(true),
-        Architecture::Cifar { blocks: 1 },
+        Architecture::Cifar {
+            blocks: 1,
+            width: 16,
+        },
         Architecture::Vgg {
             depth: 16,
             norm: true,

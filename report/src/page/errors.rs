@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::Source;
+use super::sheet::image;
 use crate::number::{count, percent};
 
 /// Errors that are shown at once, and behind a fold.
@@ -32,9 +33,9 @@ pub fn draw(s: &Source<'_>) -> Option<Markup> {
         p {
             (total) " of " (count(s.predictions.len() as u64, "test row")) " are wrong. Those of the largest probability come first."
         }
-        (entries(&wrong[..total.min(SHOWN)]))
+        (entries(s, &wrong[..total.min(SHOWN)]))
         @if !more.is_empty() {
-            details { summary { (more.len()) " more" } (entries(more)) }
+            details { summary { (more.len()) " more" } (entries(s, more)) }
         }
     })
 }
@@ -45,7 +46,8 @@ fn confidence(row: &Value) -> f64 {
     probabilities.filter_map(Value::as_f64).fold(0.0, f64::max)
 }
 
-fn entries(rows: &[(f64, &Value)]) -> Markup {
+fn entries(s: &Source<'_>, rows: &[(f64, &Value)]) -> Markup {
+    let picture = |row: &Value| s.pictures.get(row["id"].as_str()?);
     let text = |v: &Value| v.as_str().unwrap_or("?").to_string();
     html! {
         ol.errors { @for (confidence, row) in rows { li {
@@ -54,6 +56,7 @@ fn entries(rows: &[(f64, &Value)]) -> Markup {
                 span.faint { ", is " } span.is { (text(&row["label"])) }
                 span.id { "row " (text(&row["id"])) }
             }
+            @if let Some(picture) = picture(row) { (image(&picture.jpeg, row["label"].as_str().unwrap_or("?"))) }
             @if let Some(input) = row["input"].as_str() { blockquote dir="auto" { (input) } }
         } } }
     }

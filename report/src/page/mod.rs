@@ -14,6 +14,10 @@ mod model;
 mod recipe;
 mod reliability;
 mod scores;
+mod sheet;
+
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
@@ -30,6 +34,8 @@ struct Source<'a> {
     result: &'a Value,
     record: Record,
     predictions: Vec<Value>,
+    /// Small copies of test images by the rows' names; none where rows are no images.
+    pictures: BTreeMap<String, Picture>,
 }
 
 /// A part: its identifier, its title, and how it is drawn; nothing where its fields are absent.
@@ -46,6 +52,7 @@ const PARTS: [Part; 12] = [
     ("embedding", "Source and target", embedding::draw),
     ("confusion", "Confusion", confusion::draw),
     ("reliability", "Reliability", reliability::draw),
+    ("sheet", "Test images", sheet::draw),
     ("errors", "Most confident errors", errors::draw),
     ("data", "Data", audit::draw),
     ("model", "Model", model::draw),
@@ -61,6 +68,7 @@ pub fn page(run: &Run) -> String {
         result: &run.result,
         record: Record::read(&run.path),
         predictions: record::lines(&run.path.join("predictions.jsonl")),
+        pictures: pictures(&run.path),
     };
     let parts: Vec<_> = PARTS
         .iter()
@@ -99,6 +107,26 @@ pub fn page(run: &Run) -> String {
         }
     };
     page.into_string()
+}
+
+/// A small copy of a test image.
+struct Picture {
+    /// A JPEG in base64.
+    jpeg: String,
+    /// Whether it belongs to the sheet.
+    sheet: bool,
+}
+
+/// Those of a run directory. There are about a hundred at most; of a file that somebody else wrote as many are taken.
+fn pictures(run: &Path) -> BTreeMap<String, Picture> {
+    let lines = record::lines(&run.join("thumbnails.jsonl"));
+    let picture = |line: &Value| {
+        let jpeg = line["jpeg"].as_str()?.to_string();
+        let sheet = line["sheet"].as_bool().unwrap_or(false);
+        let id = line["id"].as_str()?.to_string();
+        Some((id, Picture { jpeg, sheet }))
+    };
+    lines.iter().take(200).filter_map(picture).collect()
 }
 
 /// A table that scrolls in itself when it is wider than the page; `name` is read aloud.

@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 use std::io::{BufRead, BufReader, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tlkit_core::data::{self, Form, Named, RowForm, Samples, open_tables};
+use tlkit_core::data::{self, Form, Named, RowForm, Samples, Table, open_rows};
 use tlkit_core::recipe::Column;
 use tlkit_core::registry::{Context, Registry};
 use tlkit_core::run::Saved;
@@ -48,6 +48,11 @@ impl Input {
         registry: &Registry,
     ) -> std::result::Result<Self, Failure> {
         let form = &saved.rows;
+        if !arguments.text.is_empty() && form.form == Form::Images {
+            return Err(Failure::Wrong(
+                "the model takes images, and `--text` is none; name image files, folders or patterns".into(),
+            ));
+        }
         if !arguments.text.is_empty() {
             let mut rows = Vec::new();
             for (i, text) in arguments.text.iter().enumerate() {
@@ -60,9 +65,28 @@ impl Input {
         let named = Named {
             text: arguments.column.as_deref().map(column),
             pair: arguments.pair.as_deref().map(column),
+            image: arguments.column.as_deref().map(column),
             label: None,
         };
-        match arguments.file.as_deref() {
+        if form.form == Form::Images
+            && let Some(paths) = pictures(&arguments.files)?
+        {
+            let found = form.find(vec![paths], &named).map_err(Failure::wrong)?;
+            return Ok(Input::Table {
+                name: arguments.files.join(" "),
+                inputs: found.inputs,
+                from: 0,
+            });
+        }
+        if let [first, second, ..] = &arguments.files[..] {
+            return Err(Failure::Wrong(match form.form {
+                Form::Images => format!(
+                    "{first} and {second}: images, folders and patterns may be several; of a table one"
+                ),
+                _ => format!("{first} and {second}: one file at a time"),
+            }));
+        }
+        match arguments.files.first().map(String::as_str) {
             Some("-") => Ok(Self::standard(form, arguments.line_buffered)),
             None if std::io::stdin().is_terminal() => Err(Failure::Wrong(
                 "what is to be predicted?\n  name a FILE, or `-` for lines of standard input, or write `--text \"...\"`".into(),
@@ -134,6 +158,39 @@ impl Input {
     }
 }
 
+/// The images that the arguments name, where each is an image, a folder or a pattern.
+fn pictures(named: &[String]) -> std::result::Result<Option<Arc<dyn Table>>, Failure> {
+    let mut all = Vec::new();
+    for name in named {
+        let path = PathBuf::from(name);
+        if path.is_dir() {
+            let inside = tlkit_data::pictures_under(&path).map_err(Failure::wrong)?;
+            if inside.is_empty() {
+                return Err(Failure::Wrong(format!("{name}: no image in this folder")));
+            }
+            all.extend(inside);
+        } else if path.is_file() {
+            if !tlkit_data::is_picture(&path) {
+                return Ok(None);
+            }
+            all.push(path);
+        } else if name.contains(['*', '?', '[']) {
+            let found = glob::glob(name)
+                .map_err(|e| Failure::Wrong(format!("`{name}` is no pattern: {e}")))?;
+            let mut found: Vec<PathBuf> = found.filter_map(|p| p.ok()).collect();
+            found.retain(|p| tlkit_data::is_picture(p));
+            if found.is_empty() {
+                return Err(Failure::Wrong(format!("`{name}` matches no image")));
+            }
+            all.extend(found);
+        } else {
+            return Ok(None);
+        }
+    }
+    let some = !all.is_empty();
+    Ok(some.then(|| tlkit_data::pictures(all)))
+}
+
 /// Opens a file of rows and finds the columns that a model takes.
 pub fn open(
     file: &str,
@@ -149,8 +206,7 @@ pub fn open(
         })
     };
     let cx = Context::new(registry, &parts::resolve(Fetch::Aloud), Path::new("."));
-    let tables = open_tables(&cx, file, &form.options()).map_err(wrong)?;
-    form.find(tables, named).map_err(wrong)
+    open_rows(&cx, file, form, named).map_err(wrong)
 }
 
 /// A column as a person writes it: a number counts from 1.
@@ -166,6 +222,8 @@ enum Row {
     Text(String),
     Pair(String, String),
     Features(Vec<f32>),
+    /// The path, and what the file holds.
+    Image(String, Vec<u8>),
 }
 
 fn row(form: &RowForm, text: &str) -> Result<Row> {
@@ -188,6 +246,15 @@ fn row(form: &RowForm, text: &str) -> Result<Row> {
                 )));
             }
             Ok(Row::Features(numbers))
+        }
+        (Form::Images, _) => {
+            let path = text.trim();
+            let bytes = std::fs::read(path).map_err(|e| {
+                Error::msg(format!(
+                    "{path}: {e}; the model takes images, a path a line"
+                ))
+            })?;
+            Ok(Row::Image(path.to_string(), bytes))
         }
         (_, Some(_)) => match text.split_once('\t') {
             Some((a, b)) => Ok(Row::Pair(a.to_string(), b.to_string())),
@@ -240,7 +307,10 @@ impl Samples for Rows {
     }
 
     fn id(&self, row: usize) -> String {
-        (self.first + row).to_string()
+        match &self.rows[row] {
+            Row::Image(path, _) => path.clone(),
+            _ => (self.first + row).to_string(),
+        }
     }
 
     fn input(&self, row: usize) -> Result<data::Input<'_>> {
@@ -248,6 +318,7 @@ impl Samples for Rows {
             Row::Text(t) => data::Input::Text(Cow::Borrowed(t)),
             Row::Pair(a, b) => data::Input::Pair(Cow::Borrowed(a), Cow::Borrowed(b)),
             Row::Features(f) => data::Input::Features(Cow::Borrowed(f)),
+            Row::Image(_, bytes) => data::Input::Image(Cow::Borrowed(bytes)),
         })
     }
 }
@@ -266,6 +337,10 @@ impl Samples for Window {
 
     fn id(&self, row: usize) -> String {
         self.inputs.id(self.first + row)
+    }
+
+    fn place(&self, row: usize) -> String {
+        self.inputs.place(self.first + row)
     }
 
     fn input(&self, row: usize) -> Result<data::Input<'_>> {

@@ -4,10 +4,24 @@ use super::Form;
 use crate::data::Table;
 use crate::recipe::{At, Column, Keys};
 
+/// What columns of images are usually called; `image.bytes` is the hub's.
+pub(in crate::data) const IMAGE_COLUMNS: [&str; 9] = [
+    "image",
+    "image.bytes",
+    "img.bytes",
+    "img",
+    "path",
+    "file",
+    "file_name",
+    "filename",
+    "image.path",
+];
+
 /// Columns by their place in a table, from 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Columns {
-    pub text: usize,
+    /// The text's, or the image's.
+    pub input: usize,
     pub pair: Option<usize>,
     pub label: Option<usize>,
     pub features: Vec<usize>,
@@ -15,7 +29,10 @@ pub(super) struct Columns {
 
 /// Columns by name or number, as the recipe says.
 pub(super) struct ColumnKeys {
-    text: (Option<Column>, At),
+    /// `text`, or `image`.
+    input: (Option<Column>, At),
+    /// What the recipe calls it.
+    noun: &'static str,
     pair: (Option<Column>, At),
     label: (Option<Column>, At),
     pub header: bool,
@@ -23,19 +40,28 @@ pub(super) struct ColumnKeys {
 
 impl ColumnKeys {
     pub fn read(keys: &Keys, form: Form) -> Self {
+        let noun = match form {
+            Form::Images => "image",
+            _ => "text",
+        };
         let mut columns = ColumnKeys {
-            text: (None, keys.here()),
+            input: (None, keys.here()),
+            noun,
             pair: (None, keys.here()),
             label: (None, keys.here()),
             header: true,
         };
         if form != Form::Features {
-            columns.text = (
-                keys.column("text")
-                    .help("the text's column")
-                    .unset("`text`, or the only one that is not the label")
+            let help = match form {
+                Form::Images => "the image's column: bytes, or paths relative to the file",
+                _ => "the text's column",
+            };
+            columns.input = (
+                keys.column(noun)
+                    .help(help)
+                    .unset(format!("`{noun}`, or the only one that is not the label"))
                     .optional(),
-                keys.at("text"),
+                keys.at(noun),
             );
         }
         if form == Form::Text {
@@ -67,7 +93,7 @@ impl ColumnKeys {
     /// What these do not say is as in another table: the source domain's columns are the target's.
     pub fn or(mut self, keys: &Keys, other: &ColumnKeys) -> Self {
         for (mine, theirs) in [
-            (&mut self.text, &other.text),
+            (&mut self.input, &other.input),
             (&mut self.pair, &other.pair),
             (&mut self.label, &other.label),
         ] {
@@ -103,13 +129,20 @@ impl ColumnKeys {
             pair: named(keys, table, at, &self.pair)?,
             ..Columns::default()
         };
-        let mut text = named(keys, table, at, &self.text)?;
+        let mut input = named(keys, table, at, &self.input)?;
         if form != Form::PlainText && out.label.is_none() {
             out.label = there.iter().position(|c| c == "label");
             if out.label.is_none() && labelled {
+                let flat = form == Form::Images && there.len() == 1;
                 keys.error(at.clone(), "which column is the label?")
-                    .label(listed(table))
-                    .help("name it: `label = \"...\"`, or its number where `header = false`");
+                    .label(match flat {
+                        true => "it has images and no classes".to_string(),
+                        false => listed(table),
+                    })
+                    .help(match flat {
+                        true => "put the images into a folder a class, `photos/cat/1.jpg`, or write a CSV file with the columns `image` and `label`",
+                        false => "name it: `label = \"...\"`, or its number where `header = false`",
+                    });
                 return None;
             }
         }
@@ -119,38 +152,44 @@ impl ColumnKeys {
                 .collect();
             return Some(out);
         }
-        if text.is_none() {
-            text = there.iter().position(|c| c == "text");
+        let usual: &[&str] = match form {
+            Form::Images => &IMAGE_COLUMNS,
+            _ => &["text"],
+        };
+        if input.is_none() {
+            let place = |name: &&str| there.iter().position(|c| c == name);
+            input = usual.iter().find_map(place);
         }
-        if text.is_none() {
+        if input.is_none() {
             let rest: Vec<usize> = (0..there.len())
                 .filter(|&c| Some(c) != out.label && Some(c) != out.pair && Some(c) != besides)
                 .collect();
-            text = if let [only] = rest[..] {
+            input = if let [only] = rest[..] {
                 Some(only)
             } else {
                 None
             };
         }
-        let Some(text) = text else {
-            keys.error(at.clone(), "which column is the text?")
+        let noun = self.noun;
+        let Some(input) = input else {
+            keys.error(at.clone(), format!("which column is the {noun}?"))
                 .label(listed(table))
-                .help("name it: `text = \"...\"`");
+                .help(format!("name it: `{noun} = \"...\"`"));
             return None;
         };
         let same = [
             (
-                Some(text),
-                &self.text.1,
-                "text",
+                Some(input),
+                &self.input.1,
+                noun,
                 out.label,
                 &self.label.1,
                 "label",
             ),
             (
-                Some(text),
-                &self.text.1,
-                "text",
+                Some(input),
+                &self.input.1,
+                noun,
                 out.pair,
                 &self.pair.1,
                 "pair",
@@ -177,7 +216,7 @@ impl ColumnKeys {
                 return None;
             }
         }
-        out.text = text;
+        out.input = input;
         Some(out)
     }
 }

@@ -14,9 +14,12 @@ use crate::Result;
 use crate::audit::{self, Audit, Counts, Fill, Finding, Key, Overlap, Side};
 use crate::data::columns::{Rows, class_names, index};
 use crate::data::split::{Fold, Split, grouped, per_class, stratified};
-use crate::data::{Labels, Samples};
+use crate::data::{Labels, Pictures, Samples};
 use crate::recipe::{At, Keys};
 use crate::registry::Context;
+
+/// Broken images that an error names.
+const LISTED: usize = 5;
 
 /// Rows of one split, and what the pass over them left.
 struct Rowed {
@@ -64,6 +67,7 @@ pub(super) fn read(keys: &Keys, cx: &Context, form: Form) -> Option<DataKeys> {
         target: &target,
         source: source.as_ref(),
         classes: cx.classes.clone(),
+        pictures: cx.registry.pictures().filter(|_| form == Form::Images),
         index_base,
     };
     gather.all(opened)
@@ -82,6 +86,8 @@ struct Gather<'a> {
     source: Option<&'a Written>,
     /// The classes, where a finished run brings them.
     classes: Option<Arc<Vec<String>>>,
+    /// Who opens images, where rows are images.
+    pictures: Option<&'a Arc<dyn Pictures>>,
     /// svmlight: where the indices of all files count from.
     index_base: Option<u32>,
 }
@@ -95,9 +101,12 @@ struct Group<'a> {
 
 impl Gather<'_> {
     fn all(&self, opened: Vec<(&'static str, Opened)>) -> Option<DataKeys> {
+        let mut audit = Audit::default();
+        let mut found: Vec<Finding> = Vec::new();
         let mut sides = Vec::new();
         for (name, part) in opened {
-            sides.push(self.scan(name, part)?);
+            let side = self.scan(name, part)?;
+            sides.push(self.without_broken(side, &mut audit, &mut found)?);
         }
         self.differ(&sides)?;
         let (of_source, of_target): (Vec<Rowed>, Vec<Rowed>) = sides
@@ -111,8 +120,6 @@ impl Gather<'_> {
             target.others.retain(|o| o.name != "test");
         }
 
-        let mut audit = Audit::default();
-        let mut found: Vec<Finding> = Vec::new();
         let mut parts: Vec<Rowed> = Vec::new();
         let mut whole = None;
         for group in source.into_iter().chain([target]) {
@@ -137,6 +144,7 @@ impl Gather<'_> {
             }
         }
         found.extend(self.noted(self.target.main(), self.judged_twice(&parts))?);
+        found.extend(self.noted(self.target.main(), self.copies(&parts))?);
         audit.add(found);
 
         // From here on nothing is found any more: the labels of sealed test rows are read, for the scores.
@@ -161,6 +169,7 @@ impl Gather<'_> {
             digest,
             header: self.target.columns.header,
             index_base: self.index_base,
+            scene_size: (self.form == Form::Images).then_some(self.target.scene_size),
             saved: None,
             audit,
         })
@@ -233,7 +242,14 @@ impl Gather<'_> {
             .label
             .filter(|_| self.form != Form::PlainText && !sealed);
         let group = part.group.filter(|_| main);
-        let scanned = scan(self.form, &rows, &part.columns, label, group);
+        let pictures = self.pictures.map(AsRef::as_ref);
+        if self.form == Form::Images && pictures.is_none() {
+            self.keys
+                .error(self.at(name), "nobody here opens images")
+                .help("a plugin registers it: `Registry::set_pictures`");
+            return None;
+        }
+        let scanned = scan(self.form, &rows, &part.columns, label, group, pictures);
         let scanned = self.noted(name, scanned)?;
         let (blank, n) = (scanned.empty(), rows.len());
         if blank * 2 > n {
@@ -257,6 +273,70 @@ impl Gather<'_> {
     /// Whether nobody may see the labels of a split yet.
     fn is_sealed(&self, name: &str) -> bool {
         self.sealed && matches!(name, "unlabelled" | "test")
+    }
+
+    /// Leaves out images that cannot be read, where the recipe says so; else they stop it.
+    fn without_broken(
+        &self,
+        side: Rowed,
+        audit: &mut Audit,
+        found: &mut Vec<Finding>,
+    ) -> Option<Rowed> {
+        let broken = &side.scanned.broken;
+        if broken.is_empty() {
+            return Some(side);
+        }
+        let (some, all) = (broken.len(), side.rows.len());
+        let title = format!("{some} of {all} images of `{}` cannot be read", side.name);
+        if !self.written(side.name).skip_broken || some == all {
+            let mut error = self.keys.error(self.at(side.name), title);
+            for (_, why) in broken.iter().take(LISTED) {
+                error = error.note(why.clone());
+            }
+            if some > LISTED {
+                error = error.note(format!("and {} more", some - LISTED));
+            }
+            error.help(match some == all {
+                true => "are these images, and is `image` the right column?",
+                false => "mend them or take them away; `skip_broken = true` beside the data leaves them out",
+            });
+            return None;
+        }
+        *audit.dropped.entry("broken").or_default() += some;
+        found.push(audit::broken(side.name, self.at(side.name), broken, all));
+        let rows: Vec<u32> = broken.iter().map(|(row, _)| *row).collect();
+        Some(side.without(&rows))
+    }
+
+    /// Images that look like those of another split, or of their own.
+    fn copies(&self, parts: &[Rowed]) -> Result<Vec<Finding>> {
+        let Some(pictures) = self.pictures else {
+            return Ok(Vec::new());
+        };
+        let near = pictures.near();
+        let mut found = Vec::new();
+        for (i, part) in parts.iter().enumerate() {
+            let Some(looks) = &part.scanned.looks else {
+                continue;
+            };
+            // Adapting without labels on rows that are tested is a custom of its own.
+            let others: Vec<audit::Others<'_>> = parts
+                .iter()
+                .skip(i + 1)
+                .filter(|other| !(part.name == "unlabelled" && other.name == "test"))
+                .filter_map(|other| {
+                    Some(audit::Others {
+                        name: other.name,
+                        keys: &other.scanned.keys,
+                        looks: other.scanned.looks.as_ref()?,
+                    })
+                })
+                .collect();
+            found.extend(
+                self.with_side(part, |side| audit::near_copies(side, looks, &others, near))?,
+            );
+        }
+        Ok(found)
     }
 
     /// No two splits hold the same rows.
@@ -557,6 +637,10 @@ impl Gather<'_> {
                 found.extend(audit::labels_by_case(side)?);
             }
             found.extend(audit::balance(side)?);
+            if let Some(looks) = &part.scanned.looks {
+                found.extend(audit::single(side)?);
+                found.extend(audit::looks(side, looks)?);
+            }
             Ok(found)
         })
     }
@@ -587,6 +671,7 @@ impl Gather<'_> {
             inputs: inputs.as_ref(),
             noun: match self.form {
                 Form::Features => "features",
+                Form::Images => "image",
                 Form::Text | Form::PlainText => "text",
             },
         })
@@ -712,7 +797,17 @@ fn stem(values: &[(String, At)]) -> String {
             .unwrap_or(repository)
             .to_string();
     }
-    Path::new(name)
-        .file_stem()
-        .map_or_else(|| name.clone(), |s| s.to_string_lossy().into_owned())
+    let path = Path::new(name);
+    let said = path.file_stem().map(|s| s.to_string_lossy().into_owned());
+    let above = path.parent().and_then(Path::file_name);
+    match (said, above) {
+        // `photos/train` is the domain `photos`.
+        (Some(split), Some(above))
+            if ["train", "training", "unlabelled"].contains(&split.as_str())
+                && path.extension().is_none() =>
+        {
+            above.to_string_lossy().into_owned()
+        }
+        (said, _) => said.unwrap_or_else(|| name.clone()),
+    }
 }

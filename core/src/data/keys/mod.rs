@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use super::columns::{Features, Rows, Texts};
 use super::labels::{Domain, Labels};
+use super::pictures::Images;
 use super::row_form::RowForm;
 use super::table::Samples;
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,8 @@ use crate::registry::{Context, SavedData};
 use crate::{Error, Result};
 
 use columns::Columns;
-pub use open::open_tables;
+pub(super) use columns::IMAGE_COLUMNS;
+pub use open::{open_rows, open_tables};
 
 /// What a task makes of the columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +42,8 @@ pub enum Form {
     PlainText,
     /// Every column that is not the label.
     Features,
+    /// `image`, which is the bytes of a file or a path to one, and `label`.
+    Images,
 }
 
 /// A table of data, by split.
@@ -52,6 +56,7 @@ pub struct DataKeys {
     digest: String,
     header: bool,
     index_base: Option<u32>,
+    scene_size: Option<usize>,
     /// What a model that is made again knows of rows it does not have.
     saved: Option<RowForm>,
     audit: Audit,
@@ -103,6 +108,7 @@ impl DataKeys {
             digest: String::new(),
             header: saved.rows.header,
             index_base: saved.rows.index_base,
+            scene_size: saved.rows.scene_size,
             saved: Some(saved.rows.clone()),
             audit: Audit::default(),
         }
@@ -152,9 +158,11 @@ impl DataKeys {
         let names = part.rows.columns();
         let name = |c: usize| names.get(c).cloned();
         let vector = self.form == Form::Features;
+        let image = self.form == Form::Images;
         Ok(RowForm {
             form: self.form,
-            text: name(part.columns.text).filter(|_| !vector),
+            text: name(part.columns.input).filter(|_| !vector && !image),
+            image: name(part.columns.input).filter(|_| image),
             pair: part.columns.pair.and_then(name),
             label: part.columns.label.and_then(name),
             features: part
@@ -165,6 +173,7 @@ impl DataKeys {
                 .collect(),
             width: if vector { self.width()? } else { 0 },
             index_base: self.index_base,
+            scene_size: self.scene_size,
             header: self.header,
         })
     }
@@ -205,9 +214,13 @@ fn samples(form: Form, rows: &Rows, columns: &Columns) -> Arc<dyn Samples> {
             rows: rows.clone(),
             columns: columns.features.clone(),
         }),
+        Form::Images => Arc::new(Images {
+            rows: rows.clone(),
+            image: columns.input,
+        }),
         Form::Text | Form::PlainText => Arc::new(Texts {
             rows: rows.clone(),
-            text: columns.text,
+            text: columns.input,
             pair: columns.pair,
         }),
     }

@@ -7,7 +7,10 @@ use super::Form;
 use super::columns::{Columns, named};
 use super::written::Written;
 use crate::data::columns::{Features, Rows};
-use crate::data::{Blob, Found, ReadOptions, Reader, Table, note_unresolved};
+use crate::data::pictures::Referred;
+use crate::data::{
+    Blob, Found, FoundRows, Named, ReadOptions, Reader, RowForm, Table, note_unresolved,
+};
 use crate::recipe::{At, Keys};
 use crate::registry::Context;
 use crate::{Error, Result};
@@ -29,7 +32,7 @@ pub(super) fn open(
     form: Form,
     tables: &[&Written],
 ) -> Option<(Vec<(&'static str, Opened)>, Option<u32>)> {
-    let found = find_all(keys, cx, tables)?;
+    let found = find_all(keys, cx, tables, form == Form::Images)?;
     let range = match form {
         Form::Features => index_range(&found),
         _ => None,
@@ -50,6 +53,7 @@ pub(super) fn open(
             header: written.columns.header,
             min_width: range.map_or(0, |(_, width)| width),
             index_base: range.map(|(base, _)| base),
+            drawn_side: written.scene_size,
             ..ReadOptions::default()
         };
         let mut tables: Vec<(Arc<dyn Table>, At)> = Vec::new();
@@ -89,8 +93,14 @@ pub(super) fn open(
         }
         let (columns, group) = resolved.into_iter().next()?;
         let there = tables[0].0.columns().to_vec();
-        let rows = tables.into_iter().map(|(t, _)| t).collect();
-        let rows = noted(keys, &here, Rows::new(rows))?;
+        let rows = tables
+            .into_iter()
+            .zip(files)
+            .map(|((table, _), file)| match form {
+                Form::Images => referred(table, columns.input, &file.blob),
+                _ => table,
+            });
+        let rows = noted(keys, &here, Rows::new(rows.collect()))?;
         if rows.is_empty() {
             keys.error(here, format!("`{split}` has no rows"));
             return None;
@@ -141,6 +151,7 @@ fn find_all<'c>(
     keys: &Keys,
     cx: &'c Context,
     tables: &[&Written],
+    folders: bool,
 ) -> Option<Vec<(&'static str, Vec<File<'c>>)>> {
     let mut all: Vec<(&'static str, Vec<File<'c>>)> = Vec::new();
     let mut seen: Vec<(PathBuf, &'static str, At)> = Vec::new();
@@ -148,7 +159,7 @@ fn find_all<'c>(
     for (split, values) in tables.iter().flat_map(|t| &t.files) {
         let mut files = Vec::new();
         for (value, at) in values {
-            let found = match find(cx, value) {
+            let found = match find(cx, value, folders) {
                 Ok(found) => found,
                 Err(e) => {
                     note_unresolved(keys, at.clone(), &e);
@@ -202,7 +213,16 @@ fn identity(blob: &Blob) -> Option<PathBuf> {
 }
 
 /// The files that a data value names, with a name for errors and a reader each.
-fn find<'c>(cx: &'c Context, name: &str) -> Result<Vec<(String, Blob, &'c Arc<dyn Reader>)>> {
+fn find<'c>(
+    cx: &'c Context,
+    name: &str,
+    folders: bool,
+) -> Result<Vec<(String, Blob, &'c Arc<dyn Reader>)>> {
+    if let Some(builtin) = name.strip_prefix("builtin:")
+        && let Some(reader) = cx.readers.iter().find(|r| r.makes(builtin))
+    {
+        return Ok(vec![(name.to_string(), Blob::Embedded(&[]), reader)]);
+    }
     let files = match cx.resolve.resolve(name, &cx.folder)? {
         Found::File(blob) => vec![(name.to_string(), blob)],
         Found::Files(files) => files
@@ -213,6 +233,13 @@ fn find<'c>(cx: &'c Context, name: &str) -> Result<Vec<(String, Blob, &'c Arc<dy
             return Err(Error::msg(format!(
                 "`{name}` is a model; a split of a data set is written `hf:datasets/owner/name#train`"
             )));
+        }
+        Found::Folder(p) if folders => {
+            let mut all = cx.readers.iter();
+            let reader = all
+                .find(|r| r.reads_folders())
+                .ok_or_else(|| Error::msg(format!("{}: no reader for folders", p.display())))?;
+            return Ok(vec![(name.to_string(), Blob::Path(p), reader)]);
         }
         Found::Folder(p) => {
             return Err(Error::msg(format!(
@@ -236,21 +263,44 @@ fn find<'c>(cx: &'c Context, name: &str) -> Result<Vec<(String, Blob, &'c Arc<dy
 
 /// Opens the files of rows that a name stands for, each with whichever reader reads its kind.
 pub fn open_tables(cx: &Context, name: &str, options: &ReadOptions) -> Result<Vec<Arc<dyn Table>>> {
-    let found = find(cx, name)?;
+    let found = find(cx, name, true)?;
     let tables = found
         .iter()
         .map(|(name, blob, reader)| reader.open(name, blob, options));
     tables.collect()
 }
 
-fn reader<'c>(cx: &'c Context, path: &str) -> Result<&'c Arc<dyn Reader>> {
-    let lower = path.to_lowercase();
-    let ends = |r: &&Arc<dyn Reader>| {
-        r.extensions()
-            .iter()
-            .any(|e| lower.ends_with(&format!(".{e}")))
+/// Opens what a name stands for and finds the columns that a model takes.
+pub fn open_rows(cx: &Context, name: &str, form: &RowForm, named: &Named) -> Result<FoundRows> {
+    let mut tables = Vec::new();
+    for (name, blob, reader) in find(cx, name, form.form == Form::Images)? {
+        let table = reader.open(&name, &blob, &form.options())?;
+        tables.push(match form.form {
+            Form::Images => referred(table.clone(), form.image(table.columns(), named)?, &blob),
+            _ => table,
+        });
+    }
+    form.find(tables, named)
+}
+
+/// Paths of images in a column are relative to the folder of the table's file.
+fn referred(table: Arc<dyn Table>, column: usize, blob: &Blob) -> Arc<dyn Table> {
+    let folder = match blob {
+        Blob::Path(path) => path.parent().map(PathBuf::from),
+        Blob::Embedded(_) => None,
     };
-    cx.readers.iter().find(ends).ok_or_else(|| {
+    match folder {
+        Some(folder) => Arc::new(Referred {
+            table,
+            column,
+            folder,
+        }),
+        None => table,
+    }
+}
+
+fn reader<'c>(cx: &'c Context, path: &str) -> Result<&'c Arc<dyn Reader>> {
+    cx.readers.iter().find(|r| r.reads(path)).ok_or_else(|| {
         let all = cx.readers.iter().flat_map(|r| r.extensions().iter());
         // `csv.gz` is `csv`, packed.
         let known: Vec<String> = all

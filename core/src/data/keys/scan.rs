@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 
 use super::columns::Columns;
 use super::{Form, samples};
+use crate::Error;
 use crate::audit::{Fill, Key};
 use crate::data::columns::{Rows, class_names};
-use crate::data::{Input, Labels};
-use crate::{Error, Result};
+use crate::data::{Input, Labels, Look, Pictures};
 
 /// Rows whose facts are held at a time.
 const CHUNK: usize = 16_384;
@@ -33,6 +33,10 @@ pub(super) struct Scanned {
     pub firsts: Vec<u32>,
     /// The group of each row; `None` where rows are not grouped.
     pub groups: Option<Vec<u32>>,
+    /// What each image is, where rows are images.
+    pub looks: Option<Vec<Look>>,
+    /// Rows whose image cannot be read, and why, with its place. Nothing else of them is right.
+    pub broken: Vec<(u32, String)>,
 }
 
 struct Facts {
@@ -41,16 +45,18 @@ struct Facts {
     fill: Fill,
     label: Option<String>,
     group: Option<String>,
+    look: Option<Result<Look, String>>,
 }
 
-/// Reads every row once. `label` and `group` are columns.
+/// Reads every row once. `label` and `group` are columns; `pictures` opens images.
 pub(super) fn scan(
     form: Form,
     rows: &Rows,
     columns: &Columns,
     label: Option<usize>,
     group: Option<usize>,
-) -> Result<Scanned> {
+    pictures: Option<&dyn Pictures>,
+) -> crate::Result<Scanned> {
     let n = rows.len();
     let mut out = Scanned {
         digests: Vec::with_capacity(n),
@@ -60,12 +66,27 @@ pub(super) fn scan(
         names: Vec::new(),
         firsts: Vec::new(),
         groups: group.map(|_| Vec::with_capacity(n)),
+        looks: pictures.map(|_| Vec::with_capacity(n)),
+        broken: Vec::new(),
     };
     let inputs = samples(form, rows, columns);
-    let facts = |row: usize| -> Result<Facts> {
-        let input = inputs.input(row)?;
+    let facts = |row: usize| -> crate::Result<Facts> {
+        let (input, look) = match (pictures, inputs.input(row)) {
+            (None, input) => (input?, None),
+            (Some(pictures), Ok(input)) => {
+                let look = match &input {
+                    Input::Image(bytes) => pictures.look(bytes),
+                    other => Err(format!("expected an image, found {}", other.kind())),
+                };
+                let place = |why| format!("{}: {why}", inputs.place(row));
+                (input, Some(look.map_err(place)))
+            }
+            // A file that is not there, or may not be read.
+            (Some(_), Err(e)) => (Input::Image(vec![].into()), Some(Err(e.to_string()))),
+        };
         let (key, fill) = key(&input);
         Ok(Facts {
+            look,
             digest: digest(&input),
             key,
             fill,
@@ -77,7 +98,7 @@ pub(super) fn scan(
     let mut groups: BTreeMap<String, u32> = BTreeMap::new();
     for from in (0..n).step_by(CHUNK) {
         // All of a chunk's results, so that of several errors the first row's is said whatever thread was faster.
-        let chunk: Vec<Result<Facts>> = (from..n.min(from + CHUNK))
+        let chunk: Vec<crate::Result<Facts>> = (from..n.min(from + CHUNK))
             .into_par_iter()
             .map(facts)
             .collect();
@@ -86,6 +107,12 @@ pub(super) fn scan(
             out.digests.push(facts.digest);
             out.keys.push(facts.key);
             out.fills.push(facts.fill);
+            if let (Some(all), Some(look)) = (&mut out.looks, facts.look) {
+                all.push(look.unwrap_or_else(|why| {
+                    out.broken.push((row as u32, why));
+                    Look::NOTHING
+                }));
+            }
             if let (Some(all), Some(name)) = (&mut out.labels, facts.label) {
                 let new = names.len() as u32;
                 let index = *names.entry(name).or_insert_with_key(|name| {
@@ -111,10 +138,7 @@ impl Scanned {
     }
 
     /// The labels by class; the error is a name that is no class, and its first row.
-    pub fn labels(
-        &self,
-        classes: &Arc<Vec<String>>,
-    ) -> std::result::Result<Option<Labels>, (usize, String)> {
+    pub fn labels(&self, classes: &Arc<Vec<String>>) -> Result<Option<Labels>, (usize, String)> {
         let Some(labels) = &self.labels else {
             return Ok(None);
         };
@@ -142,6 +166,9 @@ impl Scanned {
             names: self.names.clone(),
             firsts: self.firsts.clone(),
             groups: self.groups.as_ref().map(|g| pick(g, rows)),
+            looks: self.looks.as_ref().map(|l| pick(l, rows)),
+            // They are left out before anything is picked.
+            broken: Vec::new(),
         }
     }
 
@@ -152,7 +179,7 @@ impl Scanned {
 }
 
 /// A cell as text, of whatever kind it is: a group may be a number or a name.
-fn cell(rows: &Rows, row: usize, column: usize) -> Result<String> {
+fn cell(rows: &Rows, row: usize, column: usize) -> crate::Result<String> {
     match rows.cell(row, column)? {
         Input::Text(t) if t.trim().is_empty() => Err(rows.wrong(
             row,

@@ -2,6 +2,7 @@
 
 use super::Form;
 use super::columns::ColumnKeys;
+use crate::data::ReadOptions;
 use crate::recipe::{At, Column, Keys};
 
 /// The value of `target.test` that means the rows adapted on: the custom on small benchmarks, marked in every table.
@@ -37,6 +38,10 @@ pub(super) struct Written {
     pub domain: Option<String>,
     pub limit: Option<usize>,
     pub per_class: Option<usize>,
+    /// Images that cannot be read are left out.
+    pub skip_broken: bool,
+    /// The side of drawn scenes.
+    pub scene_size: usize,
     pub split: Split,
 }
 
@@ -96,6 +101,20 @@ impl Written {
             keys.refuse("scale", "features are scaled as the source says")
                 .help("write `scale` under [source]");
         }
+        let (mut skip_broken, mut scene_size) = (false, ReadOptions::DRAWN_SIDE);
+        if form == Form::Images {
+            skip_broken = keys
+                .bool("skip_broken")
+                .default(false, "a run stops and names them")
+                .help("leaves out images that cannot be read")
+                .read();
+            scene_size = keys
+                .usize("scene_size")
+                .range(32..=224)
+                .default(ReadOptions::DRAWN_SIDE, "enough to tell them apart")
+                .help("pixels a side of `builtin:scenes/...`, which are drawn")
+                .read();
+        }
         let domain = keys
             .string("domain")
             .help("a name for reports")
@@ -125,6 +144,8 @@ impl Written {
             limit,
             per_class,
             split: Split::read(&keys.table("split"), main),
+            skip_broken,
+            scene_size,
         }
     }
 

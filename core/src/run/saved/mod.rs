@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::data::RowForm;
 use crate::metrics::Judge;
+use crate::nn::NormMode;
 use crate::train::SavedMap;
 
 pub use open::Saved;
@@ -31,10 +32,13 @@ fn usual_level() -> f64 {
 
 /// The file.
 pub(crate) const FILE: &str = "tlkit.json";
-/// The weights as the source task exports them.
-const WEIGHTS: &str = "model.safetensors";
 /// What is not in there.
 const MORE: &str = "tlkit.safetensors";
+
+/// The mode that needs no word: predictions by the stored statistics.
+fn is_frozen(mode: &NormMode) -> bool {
+    *mode != NormMode::Adapt
+}
 
 /// `model/tlkit.json`, format 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +75,9 @@ pub(crate) struct Card {
     /// The stages, input to output: a model that is made again must have the same.
     #[serde(default)]
     stages: Vec<String>,
+    /// How batch norm behaves, where it uses the batch's statistics at prediction too.
+    #[serde(default, skip_serializing_if = "is_frozen")]
+    batch_norm: NormMode,
     /// Maps of features, then those of logits.
     #[serde(default)]
     maps: Vec<SavedMap>,

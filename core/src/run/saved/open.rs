@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 
 use super::write::blob;
-use super::{Card, FILE, MORE, WEIGHTS};
+use super::{Card, FILE, MORE};
 use crate::data::{Domain, Found, FoundRows, Labels, Loaded, Prepare, Resolve, RowForm, Samples};
 use crate::evaluate::{self, Scores, probabilities};
 use crate::metrics::Judge;
@@ -71,7 +71,8 @@ impl Saved {
             .ok_or_else(|| Error::msg(format!("{}: no `rows`", path.display())))?;
         let classes = Arc::new(card.classes.clone());
         let (source, target) = tasks(folder, registry, &card, &classes, &rows)?;
-        let store = Store::saved_in(&Device::Cpu, DType::F32, weights(folder)?);
+        let weights = weights(source.as_ref(), folder)?;
+        let store = Store::saved_in(&Device::Cpu, DType::F32, weights);
         let model = build(
             source.as_ref(),
             target.as_ref(),
@@ -261,12 +262,8 @@ pub(super) fn tasks(
 }
 
 /// The parameters of a folder, under the names that the model has.
-pub(super) fn weights(folder: &Path) -> Result<Weights> {
-    let named = |n: &str| Some(format!("model.{n}"));
-    let exported = match blob(folder, WEIGHTS) {
-        Some(file) => Weights::open(&format!("{}/{WEIGHTS}", folder.display()), &file, &named)?,
-        None => Weights::from_tensors(&folder.display().to_string(), Default::default()),
-    };
+pub(super) fn weights(source: &dyn SourceTask, folder: &Path) -> Result<Weights> {
+    let exported = source.exported(folder)?;
     match blob(folder, MORE) {
         None => Ok(exported),
         Some(file) => {
@@ -320,6 +317,7 @@ pub(super) fn build(
         }
     }
     model.set_maps(maps, adjust);
+    model.norm = card.batch_norm;
     saved.finish()?;
     let made: Vec<&str> = model.chain().stages().iter().map(|s| s.name()).collect();
     if made != card.stages {

@@ -9,7 +9,7 @@ use super::Card;
 use super::open::{card, tasks, weights};
 use crate::data::{Prepare, View};
 use crate::model::Model;
-use crate::nn::{NormMode, Scope, Stage, Store};
+use crate::nn::{NormMode, Scope, Stage, Store, Weights};
 use crate::registry::Registry;
 use crate::run::Directory;
 use crate::strategy::Defaults;
@@ -80,20 +80,29 @@ impl FinishedRun {
 fn digest(folder: &Path) -> Result<String> {
     use sha2::Digest;
     let mut sha = sha2::Sha256::new();
-    for file in [super::WEIGHTS, super::MORE, super::FILE] {
-        let path = folder.join(file);
-        match std::fs::read(&path) {
-            Ok(bytes) => sha.update(&bytes),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(Error::io(&path)(e)),
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
+        let path = entry.map_err(Error::io(folder))?.path();
+        let weights = path.extension().is_some_and(|e| e == "safetensors");
+        if weights || path.file_name().is_some_and(|n| n == super::FILE) {
+            files.push(path);
         }
+    }
+    files.sort();
+    for path in files {
+        sha.update(std::fs::read(&path).map_err(Error::io(&path))?);
         sha.update([0]);
     }
     Ok(format!("run {}", crate::hex(&sha.finalize())))
 }
 
 /// Puts the weights of a finished run into a model made for them, every one by its name.
-pub(crate) fn take(finished: &Finished, model: &Model, store: &Store) -> Result<()> {
+pub(crate) fn take(
+    source: &dyn SourceTask,
+    finished: &Finished,
+    model: &Model,
+    store: &Store,
+) -> Result<()> {
     let made: Vec<&str> = model.chain().stages().iter().map(|s| s.name()).collect();
     if made != finished.stages {
         return Err(Error::msg(format!(
@@ -102,7 +111,7 @@ pub(crate) fn take(finished: &Finished, model: &Model, store: &Store) -> Result<
             made.join(", ")
         )));
     }
-    let weights = weights(&finished.folder)?;
+    let weights = weights(source, &finished.folder)?;
     for p in store.all() {
         let value = weights.tensor(p.name())?.ok_or_else(|| {
             Error::msg(format!(
@@ -172,8 +181,32 @@ impl SourceTask for FinishedRun {
         Some(&self.finished)
     }
 
+    fn scratch_defaults(&self) -> Defaults {
+        self.inner.scratch_defaults()
+    }
+
+    fn reads(&self) -> Option<&'static str> {
+        self.inner.reads()
+    }
+
     fn batch_norm(&self) -> bool {
         self.inner.batch_norm()
+    }
+
+    fn norm_mode(&self, fresh: bool) -> Option<NormMode> {
+        self.inner.norm_mode(fresh)
+    }
+
+    fn shape(&self) -> Option<Vec<usize>> {
+        self.inner.shape()
+    }
+
+    fn pooled(&self, pooling: &str) -> Option<usize> {
+        self.inner.pooled(pooling)
+    }
+
+    fn exported(&self, folder: &Path) -> Result<Weights> {
+        self.inner.exported(folder)
     }
 
     fn head_dropout(&self) -> f64 {
@@ -190,10 +223,6 @@ impl SourceTask for FinishedRun {
 
     fn pretext_loss(&self, name: &str) -> Option<(View, PretextLoss)> {
         self.inner.pretext_loss(name)
-    }
-
-    fn norm(&self) -> NormMode {
-        self.inner.norm()
     }
 
     fn export(&self, model: &Model, store: &Store, labels: &[String], to: &Path) -> Result<Export> {

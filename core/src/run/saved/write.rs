@@ -8,14 +8,14 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::{Map, Value};
 
 use super::open::{build, weights};
-use super::{Card, FILE, MORE, WEIGHTS};
+use super::{Card, FILE, MORE};
 use crate::check::Checked;
 use crate::data::{Blob, Domain, Loaded, Prepare};
 use crate::evaluate::probabilities;
 use crate::model::Model;
-use crate::nn::{Param, Stage, Store, Weights};
+use crate::nn::{NormMode, Param, Stage, Store};
 use crate::run::write_whole;
-use crate::task::Scoring;
+use crate::task::{Scoring, SourceTask};
 use crate::train::{Place, SavedMap, Silent};
 use crate::{Error, Result};
 
@@ -66,6 +66,7 @@ pub(in crate::run) fn write(
         },
         prepare: prepare.state(),
         stages: Vec::new(),
+        batch_norm: NormMode::Frozen,
         maps: Vec::new(),
         temperature,
         level: c.judge.level,
@@ -74,7 +75,7 @@ pub(in crate::run) fn write(
     let _ = std::fs::remove_file(folder.join(MORE));
     let reloads = match describe(c, model, &mut card) {
         Ok(()) => {
-            more(model, store, folder)?;
+            more(c.source.as_ref(), model, store, folder)?;
             same(c, model, store, probe, prepare, folder, &card).map_err(|e| e.to_string())
         }
         Err(why) => Err(why),
@@ -101,6 +102,9 @@ fn describe(c: &Checked, model: &Model, card: &mut Card) -> Reloads {
             .collect()
     };
     card.classes = classes;
+    if model.norm == NormMode::Adapt {
+        card.batch_norm = NormMode::Adapt;
+    }
     card.source = table("source");
     c.source.saved(&mut card.source);
     card.target = table("target");
@@ -130,24 +134,19 @@ fn describe(c: &Checked, model: &Model, card: &mut Card) -> Reloads {
 }
 
 /// The tensors of maps, and parameters that `model.safetensors` does not have as they are.
-fn more(model: &Model, store: &Store, folder: &Path) -> Result<()> {
+fn more(source: &dyn SourceTask, model: &Model, store: &Store, folder: &Path) -> Result<()> {
     let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
     let maps = model.maps().iter().chain(model.adjust());
     for (i, map) in maps.enumerate() {
         let named = map.save().tensors.into_iter();
         tensors.extend(named.map(|(n, t)| (format!("map/{i}/{n}"), t)));
     }
-    let file = folder.join(WEIGHTS);
-    let exported = match file.is_file() {
-        true => Some(Weights::read(&file, &|n| Some(n.to_string()))?),
-        false => None,
-    };
+    let exported = source.exported(folder)?;
     for p in store.all() {
-        let Some(name) = p.name().strip_prefix("model.") else {
+        if !p.name().starts_with("model.") {
             continue;
-        };
-        let there = exported.as_ref().and_then(|e| e.dims(name));
-        if there != Some(p.dims()) {
+        }
+        if exported.dims(p.name()) != Some(p.dims()) {
             let value = p.detached().to_dtype(DType::F32)?;
             tensors.insert(p.name().to_string(), value);
         }
@@ -171,7 +170,8 @@ fn same(
     folder: &Path,
     card: &Card,
 ) -> Result<()> {
-    let again = Store::saved_in(&Device::Cpu, DType::F32, weights(folder)?);
+    let saved = weights(c.source.as_ref(), folder)?;
+    let again = Store::saved_in(&Device::Cpu, DType::F32, saved);
     let made = build(c.source.as_ref(), c.target.as_ref(), &again, card, &c.maps)?;
     let changed = |what: String| {
         Error::msg(format!(

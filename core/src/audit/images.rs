@@ -1,0 +1,262 @@
+//! Findings about images: what cannot be read, copies that are not the same bytes, sizes, classes of one.
+
+use super::rows::{Side, verb};
+use super::{Example, Finding, Key, Level, percent};
+use crate::Result;
+use crate::data::Look;
+use crate::recipe::At;
+
+/// Images with a side under this are small for any network.
+const SMALL: u32 = 16;
+
+/// Images that could not be read and were left out.
+pub(crate) fn broken(split: &'static str, at: At, rows: &[(u32, String)], of: usize) -> Finding {
+    let example = |(_, why): &(u32, String)| {
+        let (row, text) = why.split_once(": ").unwrap_or((why, ""));
+        Example {
+            row: row.to_string(),
+            text: text.to_string(),
+        }
+    };
+    Finding {
+        kind: "broken",
+        split,
+        level: Level::Warning,
+        count: rows.len(),
+        of,
+        words: format!(
+            "{} of {split} cannot be read and {} left out",
+            images(rows.len()),
+            verb(rows.len(), "is", "are")
+        ),
+        examples: rows.iter().take(3).map(example).collect(),
+        at: Some(at),
+    }
+}
+
+/// Another split, whose images one's own are compared with.
+pub(crate) struct Others<'a> {
+    pub name: &'static str,
+    pub keys: &'a [Key],
+    pub looks: &'a [Look],
+}
+
+/// Images that look like one of another split without being the same bytes (which `overlap` counts), and like an earlier one of their own. They
+/// stay: whether they are copies is for a person to say.
+pub(crate) fn near_copies(
+    side: &Side<'_>,
+    looks: &[Look],
+    others: &[Others<'_>],
+    near: u32,
+) -> Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    for other in others {
+        let there = Likenesses::of(other.looks, near);
+        let like = |&row: &u32| {
+            let key = side.keys[row as usize];
+            let twin = |r: u32| other.keys[r as usize] != key;
+            there.first(&looks[row as usize], twin).is_some()
+        };
+        let rows: Vec<u32> = (0..looks.len() as u32).filter(like).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let words = format!(
+            "{} of {} {} like one of {} without being the same file and {}",
+            images(rows.len()),
+            side.name,
+            verb(rows.len(), "looks", "look"),
+            other.name,
+            verb(rows.len(), "stays", "stay"),
+        );
+        found.push(side.find("copies", Level::Warning, &rows, words)?);
+    }
+    let own = Likenesses::of(looks, near);
+    let like = |&row: &u32| {
+        let key = side.keys[row as usize];
+        let twin = |r: u32| r < row && side.keys[r as usize] != key;
+        own.first(&looks[row as usize], twin).is_some()
+    };
+    let rows: Vec<u32> = (0..looks.len() as u32).filter(like).collect();
+    if !rows.is_empty() {
+        let words = format!(
+            "{} of {} {} like an earlier one without being the same file",
+            images(rows.len()),
+            side.name,
+            verb(rows.len(), "looks", "look"),
+        );
+        found.push(side.find("copies", Level::Note, &rows, words)?);
+    }
+    Ok(found)
+}
+
+/// Hashes that can be searched for near ones: two that differ in at most three bits agree in one of four parts.
+struct Likenesses {
+    near: u32,
+    /// By part and its value: rows, in order, and their hashes.
+    parts: [Vec<(u16, u32, u64)>; 4],
+}
+
+impl Likenesses {
+    fn of(looks: &[Look], near: u32) -> Self {
+        let all = || {
+            let rows = (0u32..).zip(looks);
+            rows.filter_map(|(row, look)| Some((row, look.likeness?)))
+        };
+        let parts = std::array::from_fn(|part| {
+            let mut list: Vec<(u16, u32, u64)> = all()
+                .map(|(row, hash)| (bits(hash, part), row, hash))
+                .collect();
+            list.sort_unstable();
+            list
+        });
+        Likenesses {
+            near: near.min(3),
+            parts,
+        }
+    }
+
+    /// A row with a near hash, for which `is` holds.
+    fn first(&self, look: &Look, is: impl Fn(u32) -> bool) -> Option<u32> {
+        let hash = look.likeness?;
+        for (part, list) in self.parts.iter().enumerate() {
+            let value = bits(hash, part);
+            let from = list.partition_point(|e| e.0 < value);
+            let equal = list[from..].iter().take_while(|e| e.0 == value);
+            for &(_, row, other) in equal {
+                if (hash ^ other).count_ones() <= self.near && is(row) {
+                    return Some(row);
+                }
+            }
+        }
+        None
+    }
+}
+
+fn bits(hash: u64, part: usize) -> u16 {
+    (hash >> (16 * part)) as u16
+}
+
+/// Classes with a single image: it can be learned from, or looked at to judge, but not both.
+pub(crate) fn single(side: &Side<'_>) -> Result<Option<Finding>> {
+    let Some(labels) = side.labels else {
+        return Ok(None);
+    };
+    let counts = labels.counts();
+    let rows: Vec<u32> = (0..labels.classes.len() as u32)
+        .filter(|&r| counts[labels.classes[r as usize] as usize] == 1)
+        .collect();
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let mut names: Vec<String> = rows
+        .iter()
+        .take(5)
+        .map(|&r| format!("`{}`", labels.names[labels.classes[r as usize] as usize]))
+        .collect();
+    if rows.len() > 5 {
+        names.push(format!("{} more", rows.len() - 5));
+    }
+    let words = format!("{} has a single image of {}", side.name, names.join(", "));
+    side.find("single", Level::Warning, &rows, words).map(Some)
+}
+
+/// How large the images are, and how many of them are grey; a warning where some are too small to show anything.
+pub(crate) fn looks(side: &Side<'_>, looks: &[Look]) -> Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    let short = |l: &Look| l.width.min(l.height);
+    let small: Vec<u32> = (0u32..)
+        .zip(looks)
+        .filter(|(_, l)| short(l) < SMALL)
+        .map(|(row, _)| row)
+        .collect();
+    let mut sizes: Vec<(u32, u32)> = looks.iter().map(|l| (l.width, l.height)).collect();
+    sizes.sort_by_key(|&(w, h)| (u64::from(w) * u64::from(h), w));
+    let (Some(least), Some(most)) = (sizes.first(), sizes.last()) else {
+        return Ok(found);
+    };
+    let shown = |(w, h): &(u32, u32)| format!("{w} x {h}");
+    let middle = sizes[sizes.len() / 2];
+    let mut words = match least == most {
+        true => format!("the images of {} have {} pixels", side.name, shown(least)),
+        false => format!(
+            "the images of {} have from {} to {} pixels, the middle one {}",
+            side.name,
+            shown(least),
+            shown(most),
+            shown(&middle)
+        ),
+    };
+    let grey = looks.iter().filter(|l| l.grey).count();
+    if grey > 0 {
+        let share = grey as f64 / looks.len() as f64;
+        let share = match grey == looks.len() {
+            true => "all are grey".to_string(),
+            false => format!(
+                "{} of them {} grey",
+                percent(share),
+                verb(grey, "is", "are")
+            ),
+        };
+        words.push_str(&format!("; {share}"));
+    }
+    let mut size = side.find("size", Level::Note, &[], words)?;
+    size.count = looks.len();
+    found.push(size);
+    if !small.is_empty() {
+        let words = format!(
+            "{} of {} {} fewer than {SMALL} pixels on a side",
+            images(small.len()),
+            side.name,
+            verb(small.len(), "has", "have")
+        );
+        found.push(side.find("size", Level::Warning, &small, words)?);
+    }
+    Ok(found)
+}
+
+/// `1 image`, `12 images`.
+fn images(n: usize) -> String {
+    match n {
+        1 => "1 image".into(),
+        n => format!("{n} images"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(hash: u64) -> Look {
+        Look {
+            width: 10,
+            height: 10,
+            grey: false,
+            likeness: Some(hash),
+        }
+    }
+
+    #[test]
+    fn near_hashes_are_found_wherever_their_bits_differ() {
+        let base = 0x0123_4567_89ab_cdefu64;
+        let all = Likenesses::of(&[look(!base), look(base)], 3);
+        for bits in [
+            vec![],
+            vec![0],
+            vec![63],
+            vec![1, 17, 33],
+            vec![0, 1, 2],
+            vec![15, 16, 48],
+        ] {
+            let hash = bits.iter().fold(base, |h, b| h ^ (1 << b));
+            assert_eq!(all.first(&look(hash), |_| true), Some(1), "{bits:?}");
+            assert_eq!(all.first(&look(hash), |_| false), None);
+        }
+        assert_eq!(all.first(&look(base ^ 0b1111), |_| true), None);
+        let blank = Look {
+            likeness: None,
+            ..look(0)
+        };
+        assert_eq!(Likenesses::of(&[blank], 3).first(&blank, |_| true), None);
+    }
+}

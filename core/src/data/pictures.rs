@@ -1,0 +1,126 @@
+//! Images in tables. Core hands their bytes on and asks a plugin what is in them: no codec is compiled into it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::columns::Rows;
+use super::table::{Input, Samples, Table};
+use crate::{Error, Result};
+
+/// What is to be known of an image before a network sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Pixels a row, as it is shown upright.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Whether no pixel has a colour.
+    pub grey: bool,
+    /// 64 bits that copies of one image share but for a few ([`Pictures::near`]), whatever their size and compression; `None` where
+    /// there is too little in the image to tell.
+    pub likeness: Option<u64>,
+}
+
+impl Look {
+    /// Of an image that could not be read.
+    pub(super) const NOTHING: Look = Look {
+        width: 0,
+        height: 0,
+        grey: false,
+        likeness: None,
+    };
+}
+
+/// Opens images. A plugin brings it (`Registry::pictures`).
+pub trait Pictures: Send + Sync {
+    /// Decodes all of an image and says what it is; the error is what is wrong with it, for a person.
+    fn look(&self, bytes: &[u8]) -> std::result::Result<Look, String>;
+    /// Bits in which the likenesses of two copies may differ.
+    fn near(&self) -> u32;
+    /// A small JPEG for reports, its longer side at most `side` pixels; `None` where the bytes are no image.
+    fn thumbnail(&self, bytes: &[u8], side: usize) -> Option<Vec<u8>>;
+}
+
+/// Images from a column: the bytes of an encoded file each.
+pub struct Images {
+    /// The rows.
+    pub rows: Rows,
+    /// The images' column.
+    pub image: usize,
+}
+
+impl Samples for Images {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn id(&self, row: usize) -> String {
+        self.rows.id(row)
+    }
+
+    fn place(&self, row: usize) -> String {
+        self.rows.place(row)
+    }
+
+    fn input(&self, row: usize) -> Result<Input<'_>> {
+        match self.rows.cell(row, self.image)? {
+            image @ Input::Image(_) => Ok(image),
+            other => {
+                let what = format!("expected an image, found {}", other.kind());
+                Err(self.rows.wrong(row, self.image, what))
+            }
+        }
+    }
+}
+
+/// A table with a column of paths, which are read as images: relative to the folder of the table's own file.
+pub(super) struct Referred {
+    pub table: Arc<dyn Table>,
+    pub column: usize,
+    pub folder: PathBuf,
+}
+
+impl Table for Referred {
+    fn columns(&self) -> &[String] {
+        self.table.columns()
+    }
+
+    fn rows(&self) -> usize {
+        self.table.rows()
+    }
+
+    fn cell(&self, row: usize, column: usize) -> Result<Input<'_>> {
+        let path = match self.table.cell(row, column)? {
+            Input::Text(path) if column == self.column => path,
+            other => return Ok(other),
+        };
+        let wrong = |what: String| {
+            let place = self.table.place_of(row, column);
+            Error::msg(format!("{place}: {what}"))
+        };
+        let path = path.trim();
+        if path.is_empty() {
+            return Err(wrong("no path of an image".into()));
+        }
+        match std::fs::read(self.folder.join(path)) {
+            Ok(bytes) => Ok(Input::Image(bytes.into())),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(wrong(format!(
+                "`{path}` is not there; paths are relative to the table's folder, {}",
+                self.folder.display()
+            ))),
+            Err(e) => Err(wrong(format!("`{path}`: {e}"))),
+        }
+    }
+
+    fn id(&self, row: usize) -> Option<String> {
+        self.table.id(row)
+    }
+
+    fn place(&self, row: usize) -> String {
+        self.table.place(row)
+    }
+
+    fn place_of(&self, row: usize, column: usize) -> String {
+        self.table.place_of(row, column)
+    }
+}

@@ -1,0 +1,134 @@
+//! `model/`: timm's names and configuration where timm has the network, torchvision's names otherwise.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use candle_core::{DType, Tensor};
+use serde_json::json;
+use tlkit_core::model::Model;
+use tlkit_core::nn::{NormMode, Store};
+use tlkit_core::run::write_whole;
+use tlkit_core::task::Export;
+use tlkit_core::{Error, Result};
+use tlkit_image::{Resize, Transform};
+
+use crate::network::{Architecture, POOLINGS};
+
+/// Writes config.json and model.safetensors.
+pub(crate) fn write(
+    architecture: &Architecture,
+    transform: &Transform,
+    model: &Model,
+    store: &Store,
+    labels: &[String],
+    to: &Path,
+) -> Result<Export> {
+    let names: Vec<&str> = model.head.stages.iter().map(|s| s.name()).collect();
+    // Dropout does nothing at prediction.
+    let own: Vec<&str> = names
+        .iter()
+        .copied()
+        .filter(|n| !n.starts_with("head.dropout"))
+        .collect();
+    let dense = matches!(architecture, Architecture::Vgg { dense: true, .. });
+    let usual = match dense {
+        true => own == ["classifier"],
+        false => own == [POOLINGS[0], "classifier"],
+    };
+    let timm = architecture.name().filter(|_| architecture.is_timms());
+    let mapped = model.maps().len() + model.adjust().len() > 0;
+    let export = if mapped {
+        let why =
+            "the strategy left maps on features or logits, which timm does not have".to_string();
+        Export::Ours { why }
+    } else if model.norm == NormMode::Adapt {
+        let why = "its batch norms use each batch's statistics at prediction".to_string();
+        Export::Ours { why }
+    } else if let (Some(name), true) = (timm, usual) {
+        let by = format!(
+            "timm.create_model(\"{name}\", num_classes={}, checkpoint_path=\"model.safetensors\")",
+            labels.len()
+        );
+        Export::Loadable { by }
+    } else if timm.is_none() {
+        let why = format!("no other library has {}", architecture.words());
+        Export::Ours { why }
+    } else {
+        let why = format!(
+            "timm has no such network with the head {}",
+            names.join(", ")
+        );
+        Export::Ours { why }
+    };
+    let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
+    for p in store.all() {
+        let Some(name) = p.name().strip_prefix("model.") else {
+            continue;
+        };
+        let value = p.detached().to_dtype(DType::F32)?;
+        let (name, value) = match (timm.is_some() && dense, usual) {
+            (true, true) => vgg(name, value)?,
+            (_, true) => (plain(architecture, name), value),
+            _ => (name.to_string(), value),
+        };
+        tensors.insert(name, value.contiguous()?);
+    }
+    let side = transform.crop;
+    let resized = match transform.resize {
+        Resize::Shorter(n) => n,
+        Resize::Exact(w, h) => w.min(h),
+    };
+    let three = |v: [f32; 3]| v.map(|x| (f64::from(x) * 1e6).round() / 1e6);
+    let mut config = json!({
+        "architecture": timm.or(architecture.name()).unwrap_or("part of a network"),
+        "num_classes": labels.len(),
+        "pretrained_cfg": {
+            "input_size": [3, side, side],
+            "interpolation": transform.interpolation.name(),
+            "crop_pct": side as f64 / resized as f64,
+            "crop_mode": "center",
+            "mean": three(transform.mean),
+            "std": three(transform.std),
+            "num_classes": labels.len(),
+            "label_names": labels,
+            "classifier": if dense { "head.fc" } else { architecture.classifier() },
+        },
+    });
+    if timm.is_none() {
+        config["model_type"] = crate::MODEL_TYPE.into();
+    }
+    let text = serde_json::to_string_pretty(&config).map_err(|e| Error::msg(e.to_string()))?;
+    write_whole(&to.join("config.json"), text.as_bytes())?;
+    let meta: HashMap<String, String> = [("format".to_string(), "pt".to_string())].into();
+    let bytes = safetensors::serialize(&tensors, Some(meta))
+        .map_err(|e| Error::msg(format!("model.safetensors: {e}")))?;
+    write_whole(&to.join("model.safetensors"), &bytes)?;
+    Ok(export)
+}
+
+/// The classifier under its network's name.
+fn plain(architecture: &Architecture, name: &str) -> String {
+    match name.strip_prefix("classifier.") {
+        Some(rest @ ("weight" | "bias")) => format!("{}.{rest}", architecture.classifier()),
+        _ => name.to_string(),
+    }
+}
+
+/// timm's VGG has convolutions where torchvision's has dense layers.
+fn vgg(name: &str, value: Tensor) -> Result<(String, Tensor)> {
+    Ok(match name {
+        "classifier.0.weight" => {
+            let value = value.reshape(((), 512, 7, 7))?;
+            ("pre_logits.fc1.weight".into(), value)
+        }
+        "classifier.3.weight" => {
+            let value = value.reshape(((), 4096, 1, 1))?;
+            ("pre_logits.fc2.weight".into(), value)
+        }
+        "classifier.0.bias" => ("pre_logits.fc1.bias".into(), value),
+        "classifier.3.bias" => ("pre_logits.fc2.bias".into(), value),
+        "classifier.weight" => ("head.fc.weight".into(), value),
+        "classifier.bias" => ("head.fc.bias".into(), value),
+        _ => (name.to_string(), value),
+    })
+}

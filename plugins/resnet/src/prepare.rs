@@ -1,0 +1,172 @@
+//! Images to batches: decoded, resized, cut, scaled, as the weights expect them.
+
+use candle_core::{Device, Tensor};
+use tlkit_core::data::{Example, Field, Input, Prepare, View};
+use tlkit_core::nn::Batch;
+use tlkit_core::random::Stream;
+use tlkit_core::{Error, Result};
+use tlkit_image::{
+    Augment, Cut, Limits, Pixels, RandAugment, Transform, beta, cutmix, decode, mixup,
+};
+
+/// The shape of the shares' distribution, as torchvision trains its second ImageNet weights.
+const MIXUP: f64 = 0.2;
+const CUTMIX: f64 = 1.0;
+
+/// Preparation of images by a checkpoint's transform.
+///
+/// An example is the resized image, still bytes and not cut; a batch is `(rows, side, side, 3)`, channels last, f32. Augmentation works on the
+/// resized image: `Weak` cuts, scales and mirrors at random, `Strong` also changes colours and erases.
+pub struct ImagePrepare {
+    transform: Transform,
+    weak: Augment,
+    strong: Augment,
+}
+
+impl ImagePrepare {
+    /// By a transform.
+    pub fn new(transform: Transform) -> Self {
+        let weak = Augment {
+            // What is small is shown nearly whole (He et al. 2015 on CIFAR).
+            cut: match transform.crop {
+                0..=96 => Cut::Padded(transform.crop / 8),
+                _ => Cut::RESIZED,
+            },
+            flip: 0.5,
+            ..Augment::NONE
+        };
+        let strong = Augment {
+            randaugment: Some(RandAugment::default()),
+            erasing: 0.25,
+            ..weak.clone()
+        };
+        ImagePrepare {
+            transform,
+            weak,
+            strong,
+        }
+    }
+}
+
+/// The pixels of an example.
+fn pixels(example: &Example) -> Result<Pixels> {
+    let lost = || Error::msg("an example without pixels");
+    let &[width, height] = example.ids("size") else {
+        return Err(lost());
+    };
+    let rgb = example.raw("pixels").to_vec();
+    Pixels::new(width as usize, height as usize, rgb).ok_or_else(lost)
+}
+
+fn example(pixels: Pixels) -> Example {
+    let size = vec![pixels.width as u32, pixels.height as u32];
+    Example::new(1)
+        .with("pixels", Field::Bytes(pixels.rgb))
+        .with("size", Field::Ids(size))
+}
+
+impl Prepare for ImagePrepare {
+    fn digest(&self) -> String {
+        let views = format!("{}, {}", self.weak.digest(), self.strong.digest());
+        format!("{}, {views}", self.transform.digest())
+    }
+
+    fn views(&self) -> &[View] {
+        &[
+            View::Plain,
+            View::Weak,
+            View::Strong,
+            View::Mixup,
+            View::Cutmix,
+        ]
+    }
+
+    fn length(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn slow(&self) -> bool {
+        true
+    }
+
+    fn example(&self, input: &Input<'_>) -> Result<Example> {
+        let Input::Image(bytes) = input else {
+            return Err(Error::msg(format!(
+                "this network reads images, and this is {}",
+                input.kind()
+            )));
+        };
+        let decoded = decode(bytes, &Limits::default()).map_err(|e| Error::msg(e.to_string()))?;
+        Ok(example(self.transform.resized(&decoded)))
+    }
+
+    fn view(&self, plain: &Example, view: View, random: Stream) -> Result<Example> {
+        let augment = match view {
+            View::Plain => return Ok(plain.clone()),
+            View::Weak => &self.weak,
+            View::Strong => &self.strong,
+            View::Masked => return Err(Error::msg("images have no masked view")),
+            View::Mixup | View::Cutmix => {
+                return Err(Error::msg("two images are mixed, and this is one"));
+            }
+        };
+        let whole = pixels(plain)?;
+        let mut drawn = 0;
+        let mut draw = || {
+            drawn += 1;
+            random.uniform(drawn)
+        };
+        Ok(example(augment.view(
+            &whole.centre(self.transform.crop),
+            &whole,
+            self.transform.interpolation,
+            self.transform.middle(),
+            &mut draw,
+        )))
+    }
+
+    fn mix(
+        &self,
+        one: &Example,
+        other: &Example,
+        view: View,
+        random: Stream,
+    ) -> Result<(Example, f64)> {
+        let (one, other) = (pixels(one)?, pixels(other)?);
+        let mut drawn = 0;
+        let mut draw = || {
+            drawn += 1;
+            random.uniform(drawn)
+        };
+        Ok(match view {
+            View::Cutmix => {
+                let share = beta(CUTMIX, &mut draw);
+                let (mixed, share) = cutmix(&one, &other, share, &mut draw);
+                (example(mixed), share)
+            }
+            _ => {
+                let share = beta(MIXUP, &mut draw);
+                (example(mixup(&one, &other, share)), share)
+            }
+        })
+    }
+
+    fn collate(&self, examples: &[&Example], device: &Device) -> Result<Batch> {
+        let side = self.transform.crop;
+        let plane = side * side;
+        let mut values = Vec::with_capacity(examples.len() * plane * 3);
+        let mut planes = Vec::with_capacity(plane * 3);
+        for e in examples {
+            // What was augmented has its size already.
+            let cut = pixels(e)?.centre(side);
+            planes.clear();
+            self.transform.normalise(&cut.rgb, &mut planes);
+            values.extend((0..plane * 3).map(|i| planes[i % 3 * plane + i / 3]));
+        }
+        let shape = (examples.len(), side, side, 3);
+        Ok(Batch::new(
+            examples.len(),
+            Tensor::from_vec(values, shape, device)?,
+        ))
+    }
+}

@@ -1,0 +1,402 @@
+//! Whole transductive runs, from recipes on feature vectors.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+use tlkit_core::data::{Blob, Found, Resolve};
+use tlkit_core::evaluate::Scores;
+use tlkit_core::random::Stream;
+use tlkit_core::recipe::Written;
+use tlkit_core::registry::Registry;
+use tlkit_core::run::{Directory, RunResult, Surroundings, execute};
+use tlkit_core::train::{Event, Observer, Stop};
+use tlkit_core::{Checked, Error, Result};
+
+struct Files;
+
+impl Resolve for Files {
+    fn resolve(&self, name: &str, base: &Path) -> Result<Found> {
+        let path = base.join(name);
+        Ok(match path.is_dir() {
+            true => Found::Folder(path),
+            false => Found::File(Blob::Path(path)),
+        })
+    }
+}
+
+fn registry() -> Registry {
+    let mut registry = Registry::new();
+    tlkit_data::register(&mut registry).expect("readers");
+    tlkit_features::register(&mut registry).expect("tasks");
+    tlkit_transductive::register(&mut registry).expect("strategies");
+    registry
+}
+
+/// Two blobs in the plane, moved; `flip` exchanges the labels.
+fn rows(n: usize, seed: u64, by: [f32; 2], flip: bool) -> String {
+    let noise = Stream::new(seed).purpose("rows").normals(2 * n);
+    let row = |i: usize| {
+        let side = if i % 2 == 0 { -2.0 } else { 2.0 };
+        let name = ["left", "right"][(i + usize::from(flip)) % 2];
+        let (x, y) = (
+            side + 0.4 * noise[2 * i] + by[0],
+            0.3 * noise[2 * i + 1] + by[1],
+        );
+        format!("{x},{y},{name}\n")
+    };
+    let rows: String = (0..n).map(row).collect();
+    format!("x,y,label\n{rows}")
+}
+
+struct World(tempfile::TempDir);
+
+impl World {
+    fn new() -> World {
+        let dir = tempfile::tempdir().expect("a folder");
+        let by = [2.0, 1.5];
+        for (name, text) in [
+            ("source.csv", rows(200, 1, [0.0; 2], false)),
+            ("target.csv", rows(300, 2, by, false)),
+            ("flipped.csv", rows(300, 2, by, true)),
+            ("some.csv", rows(40, 3, by, false)),
+            ("test.csv", rows(150, 4, by, false)),
+        ] {
+            std::fs::write(dir.path().join(name), text).expect("written");
+        }
+        World(dir)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn check(
+        &self,
+        source: &str,
+        method: &str,
+        sets: &[&str],
+    ) -> std::result::Result<Checked, String> {
+        let text = format!(
+            "[source]\n{source}\n[target]\ntask = \"classification\"\nunlabelled = \"target.csv\"\ntest = \"test.csv\"\n\
+             [strategy]\nkind = \"transductive\"\nmethod = \"{method}\"\n[train]\nepochs = 6\nsource_epochs = 5\nlearning_rate = 1e-2\n"
+        );
+        let sets: Vec<String> = sets.iter().map(|s| s.to_string()).collect();
+        let name = self.path("recipe.toml").display().to_string();
+        let written = Written::parse(&name, &text, &sets).map_err(|r| r.to_string())?;
+        let resolve: Arc<dyn Resolve> = Arc::new(Files);
+        Checked::new(&written, &registry(), &resolve).map_err(|r| r.to_string())
+    }
+
+    fn adapted(&self, method: &str, sets: &[&str]) -> Checked {
+        self.check(SOURCE, method, sets)
+            .unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    fn run(&self, checked: &Checked, to: &str, die: &[u64]) -> RunResult {
+        for &at in die {
+            assert!(
+                go(checked, &self.path(to), Some(at)).is_none(),
+                "it did not die"
+            );
+        }
+        go(checked, &self.path(to), None).expect("a result")
+    }
+
+    fn metrics(&self, to: &str) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.path(to).join("metrics.jsonl")).expect("metrics");
+        let line = |line: &str| {
+            let mut row: Value = serde_json::from_str(line).expect("JSON");
+            if let Some(row) = row.as_object_mut() {
+                row.remove("seconds");
+            }
+            row
+        };
+        text.lines().map(line).collect()
+    }
+}
+
+const SOURCE: &str = "task = \"features\"\ntrain = \"source.csv\"\nhidden = [16]";
+
+struct Watch {
+    die: Option<u64>,
+    steps: AtomicU64,
+}
+
+impl Observer for Watch {
+    fn event(&self, event: &Event<'_>) {
+        if let Event::Step { .. } = event
+            && Some(self.steps.fetch_add(1, Ordering::SeqCst) + 1) == self.die
+        {
+            // As if the process died: nothing is written that was not written before.
+            std::panic::resume_unwind(Box::new("killed"));
+        }
+    }
+}
+
+fn go(checked: &Checked, to: &Path, die: Option<u64>) -> Option<RunResult> {
+    let watch = Watch {
+        die,
+        steps: AtomicU64::new(0),
+    };
+    let around = Surroundings {
+        directory: Directory::at(to),
+        name: "recipe".into(),
+        observer: &watch,
+        stop: Stop::default(),
+    };
+    let run = std::panic::AssertUnwindSafe(|| execute(checked, &around));
+    match std::panic::catch_unwind(run) {
+        Err(_) => None,
+        Ok(Err(Error::Stopped { .. })) => None,
+        Ok(Err(e)) => panic!("{e}"),
+        Ok(Ok(result)) => Some(result),
+    }
+}
+
+fn accuracy(result: &RunResult) -> f64 {
+    match &result.metrics["test"] {
+        Scores::Classes(c) => c.accuracy,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_adaptation_has_its_twin_beside_it() {
+    let world = World::new();
+    let twin = world.run(&world.adapted("source-only", &[]), "twin", &[]);
+    let dann = world.run(&world.adapted("dann", &["train.epochs=20"]), "dann", &[]);
+    println!("{} and {}", accuracy(&twin), accuracy(&dann));
+    assert!(accuracy(&dann) > accuracy(&twin) + 0.05);
+    assert_eq!(dann.selection["by"], "auto");
+    assert_eq!(dann.selection["oracle"], false);
+    // The source model before the adaptation, and the two of them compared.
+    let before = dann.baseline.as_ref().expect("a baseline");
+    assert!(before["source_only"]["test"]["accuracy"].as_f64().unwrap() < accuracy(&dann));
+    assert_eq!(
+        dann.worth.as_ref().expect("a comparison").against,
+        "the source model"
+    );
+    assert!(twin.baseline.is_none());
+
+    // The same source phase, and as many candidates on the way.
+    let dann = world.run(&world.adapted("dann", &[]), "short", &[]);
+    assert_eq!(dann.steps, twin.steps);
+    let of = |to: &str, phase: &str| -> Vec<Value> {
+        let rows = world.metrics(to).into_iter();
+        rows.filter(|r| r["phase"] == phase && !r["epoch"].is_null())
+            .collect()
+    };
+    assert_eq!(of("twin", "source"), of("short", "source"));
+    let (a, b) = (of("twin", "source-only"), of("short", "dann"));
+    assert_eq!((a.len(), b.len()), (7, 7));
+    let start = |r: &Value| (r["epoch"].clone(), r["score_infomax"].clone());
+    assert_eq!(start(&a[0]), start(&b[0]));
+    // The adversary is in the curves.
+    for epoch in &b[1..] {
+        let right = epoch["discriminator_accuracy"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&right));
+        assert!(epoch["reversal"].as_f64().unwrap() > 0.0);
+        assert!(epoch["target_accuracy"].is_null(), "an oracle's number");
+    }
+}
+
+/// No label of the target decides anything: with others in their place the run is the same to the bit.
+#[test]
+fn the_targets_labels_are_not_looked_at() {
+    let world = World::new();
+    for method in ["dann", "shot", "mcc"] {
+        let plain = world.run(&world.adapted(method, &[]), &format!("{method}-plain"), &[]);
+        let flipped = world.adapted(method, &["target.unlabelled=\"flipped.csv\""]);
+        let flipped = world.run(&flipped, &format!("{method}-flipped"), &[]);
+        assert_eq!(plain.weights_sha256, flipped.weights_sha256, "{method}");
+        assert_eq!(plain.selection, flipped.selection, "{method}");
+    }
+}
+
+#[test]
+fn a_run_that_died_ends_with_the_same_bits() {
+    let world = World::new();
+    let methods: [(&str, &[&str]); 7] = [
+        ("source-only", &[]),
+        ("cdan", &["strategy.projection=8"]),
+        ("mdd", &[]),
+        ("mcd", &[]),
+        ("shot", &[]),
+        ("tent", &["source.batch_norm=true"]),
+        ("em-prior", &[]),
+    ];
+    for (method, sets) in methods {
+        let sets = [sets, &["train.checkpoint_every=3", "source.dropout=0.1"]].concat();
+        let checked = world.adapted(method, &sets);
+        let whole = world.run(&checked, &format!("{method}-whole"), &[]);
+        // In the source phase, at its border, in the adaptation, near the end.
+        let cut = world.run(&checked, &format!("{method}-cut"), &[7, 26, 20, 14]);
+        assert_eq!(whole.weights_sha256, cut.weights_sha256, "{method}");
+        assert_eq!(whole.metrics, cut.metrics, "{method}");
+        assert_eq!(whole.selection, cut.selection, "{method}");
+        assert_eq!(whole.baseline, cut.baseline, "{method}");
+        assert_eq!(
+            world.metrics(&format!("{method}-whole")),
+            world.metrics(&format!("{method}-cut")),
+            "{method}"
+        );
+    }
+}
+
+#[test]
+fn a_finished_run_is_a_source() {
+    let world = World::new();
+    world.run(
+        &world.adapted("source-only", &["source.batch_norm=true"]),
+        "first",
+        &[],
+    );
+    for method in ["shot", "tent", "adabn"] {
+        let checked = world.check("run = \"first\"", method, &[]);
+        let checked = checked.unwrap_or_else(|e| panic!("{e}"));
+        let result = world.run(&checked, method, &[]);
+        let before = &result.baseline;
+        println!(
+            "{method}: {}, before {:?}",
+            accuracy(&result),
+            before.is_some()
+        );
+        assert_eq!(result.labels, ["left", "right"]);
+        assert!(accuracy(&result) > 0.9, "{method}: {}", accuracy(&result));
+        // What was adapted can be adapted again.
+        let again = world.check(&format!("run = \"{method}\""), "shot", &[]);
+        assert!(again.is_ok(), "{}", again.err().unwrap_or_default());
+    }
+    let missing = world.check("run = \"nowhere\"", "shot", &[]);
+    assert!(
+        missing
+            .err()
+            .unwrap_or_default()
+            .contains("is not the folder of a run")
+    );
+    let needs = world
+        .check("run = \"first\"", "dann", &[])
+        .err()
+        .unwrap_or_default();
+    assert!(
+        needs.contains("`dann` learns from labelled source rows"),
+        "{needs}"
+    );
+}
+
+#[test]
+fn what_cannot_run_is_refused_when_it_is_checked() {
+    let world = World::new();
+    let refused = |source: &str, method: &str, sets: &[&str]| {
+        world.check(source, method, sets).err().unwrap_or_default()
+    };
+    let no_norm = refused(SOURCE, "adabn", &[]);
+    assert!(no_norm.contains("this network has none"), "{no_norm}");
+    let no_mlm = refused(SOURCE, "tapt", &[]);
+    assert!(no_mlm.contains("pretext task `mlm`"), "{no_mlm}");
+    let nothing = refused("task = \"features\"", "shot", &[]);
+    assert!(
+        nothing.contains("adapts a model that knows the task"),
+        "{nothing}"
+    );
+    let custom = refused(SOURCE, "target-supervised", &["target.test=\"unlabelled\""]);
+    assert!(custom.contains("tested on"), "{custom}");
+    let rows = refused(SOURCE, "dann", &["select.by=\"target-validation\""]);
+    assert!(rows.contains("no labelled target rows"), "{rows}");
+}
+
+#[test]
+fn selections_that_see_the_targets_labels_say_so() {
+    let world = World::new();
+    let by = |method: &str, sets: &[&str], to: &str| {
+        let result = world.run(&world.adapted(method, sets), to, &[]);
+        (
+            result.selection["by"].clone(),
+            result.selection["oracle"].clone(),
+        )
+    };
+    let some = [
+        "select.by=\"target-validation\"",
+        "target.validation=\"some.csv\"",
+    ];
+    assert_eq!(
+        by("dann", &some, "a"),
+        ("target validation (40)".into(), false.into())
+    );
+    assert_eq!(
+        by("dann", &["select.by=\"oracle\""], "b"),
+        ("oracle".into(), true.into())
+    );
+    assert_eq!(by("target-supervised", &[], "c").1, true);
+    assert_eq!(
+        by("dann", &["select.by=\"dev\""], "d"),
+        ("dev".into(), false.into())
+    );
+    // The target's accuracy is in the curves of an oracle alone.
+    let seen = |to: &str| {
+        world
+            .metrics(to)
+            .iter()
+            .any(|r| !r["target_accuracy"].is_null())
+    };
+    assert_eq!((seen("a"), seen("b"), seen("d")), (true, true, false));
+}
+
+/// The custom on small benchmarks: the rows adapted on are those tested on. A copy of the recipe elsewhere still says so.
+#[test]
+fn the_rows_adapted_on_may_be_tested_on() {
+    let world = World::new();
+    let checked = world.adapted("mcc", &["target.test=\"unlabelled\""]);
+    let result = world.run(&checked, "run", &[]);
+    match &result.metrics["test"] {
+        Scores::Classes(c) => assert_eq!(c.n, 300),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(checked.values["target"]["test"], "unlabelled");
+    let text = std::fs::read_to_string(world.path("run/recipe.toml")).expect("the recipe");
+    assert!(text.contains("test = \"unlabelled\""), "{text}");
+    let resolve: Arc<dyn Resolve> = Arc::new(Files);
+    let again = Written::parse("elsewhere/recipe.toml", &text, &[]).expect("TOML");
+    let again = Checked::new(&again, &registry(), &resolve).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(again.data_sha256(), checked.data_sha256());
+}
+
+/// Three of four rows of the target are of one class, and half of the source's: the frequencies are found, and predictions moved.
+#[test]
+fn class_frequencies_are_found() {
+    let world = World::new();
+    let overlapping = |n: usize, seed: u64, left: usize| {
+        let noise = Stream::new(seed).purpose("rows").normals(2 * n);
+        let row = |i: usize| {
+            let (name, side) = if i % 4 < left {
+                ("left", -0.8)
+            } else {
+                ("right", 0.8)
+            };
+            format!("{},{},{name}\n", side + noise[2 * i], noise[2 * i + 1])
+        };
+        let rows: String = (0..n).map(row).collect();
+        format!("x,y,label\n{rows}")
+    };
+    for (file, text) in [
+        ("source.csv", overlapping(2000, 11, 2)),
+        ("target.csv", overlapping(2000, 12, 3)),
+        ("test.csv", overlapping(2000, 13, 3)),
+    ] {
+        std::fs::write(world.path(file), text).expect("written");
+    }
+    let without = world.run(&world.adapted("source-only", &[]), "without", &[]);
+    for method in ["bbse", "em-prior"] {
+        let result = world.run(&world.adapted(method, &[]), method, &[]);
+        let left = result.fits["prior of left"];
+        println!(
+            "{method}: {left}, {} after {}",
+            accuracy(&result),
+            accuracy(&without)
+        );
+        assert!((left - 0.75).abs() < 0.08, "{method}: {left}");
+        assert!(accuracy(&result) > accuracy(&without), "{method}");
+    }
+}

@@ -1,0 +1,170 @@
+//! Photographs from a folder to a report and back: run, predict, evaluate, and what is refused.
+
+use serde_json::Value;
+
+use super::bench::Bench;
+
+/// An uncompressed BMP: stripes that lie or stand, in colours of their own.
+fn picture(class: usize, seed: usize) -> Vec<u8> {
+    let side = 16usize;
+    let mut out = b"BM".to_vec();
+    out.extend((54 + side * side * 3).to_le_bytes()[..4].iter());
+    out.extend([0; 4]);
+    out.extend(54u32.to_le_bytes());
+    out.extend(40u32.to_le_bytes());
+    out.extend((side as u32).to_le_bytes());
+    out.extend((side as u32).to_le_bytes());
+    out.extend([1, 0, 24, 0]);
+    out.resize(54, 0);
+    for y in 0..side {
+        for x in 0..side {
+            let along = if class == 0 { y } else { x };
+            let on = (along + seed) % 8 < 4;
+            let shade = ((seed * 37 + x * (seed % 5) + y * (seed % 3)) % 90) as u8;
+            out.extend(if on {
+                [200 - shade, 60, shade]
+            } else {
+                [30, shade, 180]
+            });
+        }
+    }
+    out
+}
+
+const RECIPE: &str = "\
+[source]
+task = \"image-network\"
+architecture = \"cifar_resnet20\"
+image_size = 16
+
+[target]
+task = \"image-classification\"
+train = \"photos\"
+split = { validation = 0.2, test = 0.3 }
+augment = \"mixup\"
+
+[strategy]
+kind = \"inductive\"
+method = \"from-scratch\"
+
+[train]
+epochs = 1
+batch_size = 8
+max_steps = 3
+";
+
+fn photos() -> Bench {
+    let bench = Bench::new();
+    for (class, name) in ["lying", "standing"].into_iter().enumerate() {
+        let folder = bench.path("photos").join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        for i in 0..20 {
+            let file = folder.join(format!("{i:02}.bmp"));
+            std::fs::write(file, picture(class, i * 3 + class)).expect("written");
+        }
+    }
+    bench.write("photos.toml", RECIPE);
+    bench
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    let line = |l: &str| serde_json::from_str(l).expect("a line of JSON");
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn a_folder_of_images_is_learned_shown_and_predicted() {
+    let bench = photos();
+    let ended = bench.tlkit(&["run", "photos.toml"]).code(0);
+    assert!(ended.out.contains("test") || ended.err.contains("test"));
+    let run = bench.runs("photos").remove(0);
+    let text = |name: &str| std::fs::read_to_string(run.join(name)).expect(name);
+    let thumbnails = lines(&text("thumbnails.jsonl"));
+    let predictions = lines(&text("predictions.jsonl"));
+    assert_eq!((thumbnails.len(), predictions.len()), (12, 12));
+    let id = predictions[0]["id"].as_str().expect("an id");
+    assert!(id.starts_with("lying/") && id.ends_with(".bmp"), "{id}");
+    let report = text("report.html");
+    assert!(
+        report.contains("src=\"data:image/jpeg;base64,/9j/"),
+        "no image in it"
+    );
+    assert!(report.len() < 600_000, "{}", report.len());
+
+    // One image, several, a folder, a pattern, paths on standard input.
+    let one = bench
+        .tlkit(&[
+            "predict",
+            "photos",
+            "photos/lying/00.bmp",
+            "--format",
+            "jsonl",
+            "--top",
+            "1",
+        ])
+        .code(0);
+    let one = lines(&one.out);
+    assert_eq!(one[0]["id"], "photos/lying/00.bmp");
+    assert_eq!(
+        one[0]["probabilities"].as_object().map(|o| o.len()),
+        Some(1)
+    );
+    let count = |arguments: &[&str]| {
+        let all = [&["predict", "photos", "--format", "jsonl"], arguments].concat();
+        lines(&bench.tlkit(&all).code(0).out).len()
+    };
+    assert_eq!(count(&["photos"]), 40);
+    assert_eq!(count(&["photos/lying/*.bmp"]), 20);
+    assert_eq!(count(&["photos/lying/0?.bmp", "photos/standing"]), 30);
+    let refused = |arguments: &[&str], words: &str| {
+        let all = [&["predict", "photos"], arguments].concat();
+        let ended = bench.tlkit(&all);
+        assert_ne!(ended.code, Some(0));
+        assert!(ended.err.contains(words), "{}\nhas no: {words}", ended.err);
+    };
+    refused(&["photos/flying/*.bmp"], "matches no image");
+    refused(&["--text", "a cat"], "the model takes images");
+    bench.write("photos/note.jpg", "Buy milk.");
+    refused(&["photos/note.jpg"], "photos/note.jpg: not an image: text");
+    // With labels: the folder that it was trained on, which is said.
+    std::fs::remove_file(bench.path("photos/note.jpg")).expect("there");
+    let judged = bench
+        .tlkit(&["evaluate", "photos", "photos", "--json"])
+        .code(0);
+    let judged: Value = serde_json::from_str(&judged.out).expect("JSON");
+    assert_eq!(judged["metrics"]["n"], 40);
+}
+
+#[test]
+fn what_cannot_be_read_is_named_before_anything_is_trained() {
+    let bench = photos();
+    bench.write("photos/lying/note.jpg", "Buy milk.");
+    let ended = bench.tlkit(&["run", "photos.toml"]).code(2);
+    for words in [
+        "1 of 41 images of `train` cannot be read",
+        "photos/lying/note.jpg: not an image: text",
+        "skip_broken = true",
+    ] {
+        assert!(ended.err.contains(words), "{}\nhas no: {words}", ended.err);
+    }
+    let skipped = bench
+        .tlkit(&[
+            "run",
+            "photos.toml",
+            "--set",
+            "target.skip_broken=true",
+            "--dry-run",
+        ])
+        .code(0);
+    assert!(
+        skipped
+            .err
+            .contains("1 image of train cannot be read and is left out")
+            || skipped
+                .out
+                .contains("1 image of train cannot be read and is left out"),
+        "{}{}",
+        skipped.out,
+        skipped.err
+    );
+}

@@ -159,6 +159,7 @@ pub struct Model {
     chain: Chain,
     frozen: Option<Arc<Prefix>>,
     aligned: Option<(Tensor, Tensor)>,
+    unadapted: Option<Tensor>,
 }
 
 impl Model {
@@ -173,6 +174,7 @@ impl Model {
             chain: Chain::default(),
             frozen: None,
             aligned: None,
+            unadapted: None,
         };
         model.set_maps(Vec::new(), Vec::new());
         model
@@ -225,6 +227,17 @@ impl Model {
     /// What [`Model::show_aligned`] was given.
     pub fn aligned(&self) -> Option<&(Tensor, Tensor)> {
         self.aligned.as_ref()
+    }
+
+    /// What a head without the adaptation says of the test inputs, `(rows, classes)`: a method in closed form has no phase before it that could. The run is judged
+    /// beside it.
+    pub fn show_unadapted(&mut self, logits: Tensor) {
+        self.unadapted = Some(logits);
+    }
+
+    /// What [`Model::show_unadapted`] was given.
+    pub(crate) fn unadapted(&self) -> Option<&Tensor> {
+        self.unadapted.as_ref()
     }
 
     /// Puts other maps in the place of all that are there.

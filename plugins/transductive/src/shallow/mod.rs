@@ -38,6 +38,7 @@ mod tca;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use candle_core::DType;
 use tlkit_core::data::From;
 use tlkit_core::model::Model;
 use tlkit_core::nn::Store;
@@ -94,6 +95,7 @@ impl Strategy for Shallow {
             fit: Box::new(Fitting {
                 align: self.align.clone(),
                 head: self.head.clone(),
+                beside: self.name != NO_ALIGNMENT,
                 classes: transfer.classes,
             }),
         }])
@@ -103,6 +105,8 @@ impl Strategy for Shallow {
 struct Fitting {
     align: Arc<dyn Align>,
     head: Head,
+    /// Whether there is an alignment to judge.
+    beside: bool,
     classes: usize,
 }
 
@@ -126,6 +130,12 @@ impl Fit for Fitting {
             random,
         })?;
         finite(&aligned.source)?;
+        // The same head without the alignment, for the verdict.
+        if self.beside && infer.has(From::TargetTest) {
+            let head = self.head.fit(&source, &labels, self.classes, random)?;
+            let test = infer.features(From::TargetTest)?;
+            model.show_unadapted(head.map.apply(&test.to_dtype(DType::F32)?)?);
+        }
         let fitted = self
             .head
             .fit(&aligned.source, &labels, self.classes, random)?;
@@ -158,12 +168,15 @@ impl Align for Nothing {
     }
 }
 
+/// The head alone.
+const NO_ALIGNMENT: &str = "source-head";
+
 type Read = fn(&Keys) -> Arc<dyn Align>;
 
 /// Method, line of help, how it is read.
 const METHODS: [(&str, &str, Read); 8] = [
     (
-        "source-head",
+        NO_ALIGNMENT,
         "a closed-form head on the source's features, nothing adapted",
         |_| Arc::new(Nothing),
     ),
@@ -216,7 +229,7 @@ pub(crate) fn register(registry: &mut Registry) -> Result<()> {
         registry.closed_form(
             name,
             Twin {
-                method: "source-head",
+                method: NO_ALIGNMENT,
                 keys: &heads::KEYS,
             },
         );

@@ -67,6 +67,15 @@ fn text(d: &Diagnosis) -> String {
                 share(high)
             ),
         ),
+        (
+            "own neighbours",
+            share(d.separation.neighbours),
+            format!(
+                "of the rows have their nearest other row in their own domain ({} to {}); alike: 50 %",
+                share(d.separation.neighbours_interval.0),
+                share(d.separation.neighbours_interval.1)
+            ),
+        ),
         ("MMD squared", format!("{:.4}", d.discrepancy.mmd2), p),
         (
             "label shift",

@@ -37,7 +37,8 @@ pub(super) fn suggestions(d: &Diagnosis, known: &[String]) -> Vec<Suggestion> {
         );
     }
     let apart = d.separation.accuracy_interval.0 > 0.5;
-    let shifted = d.discrepancy.p < LEVEL || apart;
+    let around = d.separation.neighbours_interval.0 > 0.5;
+    let shifted = d.discrepancy.p < LEVEL || apart || around;
     let reweighted = d.labels.p < LEVEL && d.labels.distance >= 0.05;
     if !shifted {
         say(
@@ -78,7 +79,15 @@ pub(super) fn suggestions(d: &Diagnosis, known: &[String]) -> Vec<Suggestion> {
             ),
         );
     }
-    if d.separation.a_distance < 1.0 {
+    if !apart && around {
+        say(
+            &["subspace-alignment", "coral", "linear-ot", "ot", "mcc"],
+            format!(
+                "no line tells the domains apart (their means are alike, or a scaling made them so), but {:.0} % of the rows have their nearest neighbour in their own domain: methods that move covariances, directions or single rows have something to do",
+                100.0 * d.separation.neighbours
+            ),
+        );
+    } else if d.separation.a_distance < 1.0 {
         say(
             &["coral", "linear-ot", "deep-coral", "mcc"],
             "a moderate shift: methods that move means and covariances cost seconds and seldom harm".into(),

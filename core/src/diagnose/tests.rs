@@ -190,3 +190,37 @@ fn features_that_tell_no_class_say_so_and_bits_repeat() {
     );
     assert_eq!(text, one());
 }
+
+/// Each domain by its own mean and deviation: no line and no mean tells them apart any more, their neighbourhoods do.
+#[test]
+fn a_shift_that_a_scaling_hides_is_seen_by_neighbours() {
+    let turned = |seed: u64, turn: bool| -> Vec<f64> {
+        let noise = Stream::new(seed).normals(600 * 2);
+        let mut x = Vec::new();
+        for (row, n) in noise.chunks(2).enumerate() {
+            // Two clouds on one diagonal, or on the other.
+            let side = if row % 2 == 0 { 1.0 } else { -1.0 };
+            let other = if turn { -side } else { side };
+            x.push(side + 0.25 * f64::from(n[0]));
+            x.push(other + 0.25 * f64::from(n[1]));
+        }
+        x
+    };
+    let (s, t) = (turned(1, false), turned(2, true));
+    let (s, t) = (
+        Table {
+            values: &s,
+            width: 2,
+        },
+        Table {
+            values: &t,
+            width: 2,
+        },
+    );
+    let found = Separation::of(s, t, Stream::new(0));
+    assert!(found.a_distance < 0.3, "{found:?}");
+    assert!(
+        found.neighbours > 0.95 && found.neighbours_interval.0 > 0.9,
+        "{found:?}"
+    );
+}

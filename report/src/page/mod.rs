@@ -45,7 +45,7 @@ type Part = (
     fn(&Source<'_>) -> Option<Markup>,
 );
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     ("result", "Result", scores::draw),
     ("findings", "What stands out", findings::draw),
     ("curves", "Training", curves::draw),

@@ -5,6 +5,7 @@ mod cells;
 mod changed;
 mod clock;
 mod compare;
+mod diagnose;
 mod downloads;
 mod estimate;
 mod evaluate;
@@ -62,6 +63,7 @@ fn dispatch(verb: Verb) -> Result<(), Failure> {
         Verb::Evaluate(e) => evaluate::evaluate(&e),
         Verb::Validate(v) => recipe::validate(&v),
         Verb::Explain(e) => recipe::explain(&e),
+        Verb::Diagnose(d) => diagnose::diagnose(&d),
         Verb::Plan(p) => plan::plan(&p),
         Verb::Rank(r) => rank::rank(&r),
         Verb::Compare(c) => compare::compare(&c),

@@ -183,6 +183,11 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                     kept: BTreeMap::new(),
                 };
                 let report = fit.fit(&mut passes, model, transfer.store)?;
+                if let (true, None, Some(logits)) =
+                    (job.before, &state.source_says, model.unadapted())
+                {
+                    state.source_says = Some(logits.to_dtype(candle_core::DType::F32)?);
+                }
                 transfer.store.touch();
                 frozen::renew(transfer)?;
                 state.position.fits.extend(report);

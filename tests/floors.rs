@@ -8,7 +8,8 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("tlkit-image", &[]),
         ("tlkit-ops", &[]),
         ("tlkit-abi", &[]),
-        ("tlkit-plugin", &["tlkit-abi"]),
+        ("tlkit-host", &["tlkit-abi", "tlkit-core", "tlkit-ops"]),
+        ("tlkit-plugin", &["tlkit-abi", "tlkit-core"]),
         ("tlkit-core", &["tlkit-recipe", "tlkit-ops"]),
         ("tlkit-report", &[]),
         ("tlkit-hub", &["tlkit-core"]),
@@ -24,7 +25,8 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
 }
 
 /// Crates that only one room may name.
-const HEAVY: [(&str, &str); 8] = [
+const HEAVY: [(&str, &str); 9] = [
+    ("libloading", "tlkit-host"),
     ("tokenizers", "tlkit-bert"),
     ("csv-core", "tlkit-data"),
     ("parquet", "tlkit-data"),

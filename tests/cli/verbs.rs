@@ -177,6 +177,7 @@ fn every_verb_has_three_examples() {
         "schema",
         "recipes",
         "runs",
+        "plugins",
         "report",
         "why",
         "completions",

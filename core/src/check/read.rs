@@ -20,7 +20,7 @@ pub(super) fn read(
     registry: &Registry,
     resolve: &Arc<dyn Resolve>,
 ) -> Option<Checked> {
-    root.reserved("plugins", "plugins built elsewhere come later");
+    let registry = &registry.with_plugins(root, folder);
     for name in ["experiment", "domains"] {
         root.refuse(
             name,

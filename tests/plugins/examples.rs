@@ -82,7 +82,11 @@ fn centroid_in_c() {
         ],
     )
     .code(0);
-    assert!(ended.out.contains("centroid (inductive)"), "{}", ended.out);
+    assert!(
+        ended.out.contains("centroid (transductive)"),
+        "{}",
+        ended.out
+    );
     // Its keys are checked as ours are.
     let ended = tlkit(
         &bench,
@@ -112,13 +116,13 @@ fn centroid_in_c() {
     assert!(ended.err.contains("did you mean `weight`"), "{}", ended.err);
     let text = bench
         .read("centroid/centroid.toml")
-        .replace("weight = 0.1\n", "");
+        .replace("weight = 1.0\n", "");
     bench.write("centroid/centroid.toml", &text);
     let ended = tlkit(&bench, &["explain", "centroid/centroid.toml"]).code(0);
     assert!(
         ended
             .out
-            .contains("weight = 0.1  # default: small beside a cross-entropy"),
+            .contains("weight = 1.0  # default: as much as the loss of the task"),
         "{}",
         ended.out
     );
@@ -149,8 +153,8 @@ fn centroid_draws_two_domains_together() {
     bench.write("shifted.csv", &shifted);
     let last = |weight: &str| -> f64 {
         let recipe = format!(
-            "[source]\ntask = \"features\"\n[target]\ntask = \"classification\"\ntrain = \"rows.csv\"\ntest = \"shifted.csv\"\n\
-             [strategy]\nkind = \"inductive\"\nmethod = \"centroid\"\nweight = {weight}\n\
+            "[source]\ntask = \"features\"\ntrain = \"rows.csv\"\n[target]\ntask = \"classification\"\nunlabelled = \"shifted.csv\"\ntest = \"unlabelled\"\n\
+             [strategy]\nkind = \"transductive\"\nmethod = \"centroid\"\nweight = {weight}\n\
              [train]\nepochs = 20\nbatch_size = 32\nlearning_rate = 1e-2\n[[plugins]]\npath = \"centroid/centroid\"\n"
         );
         bench.write("shift.toml", &recipe);

@@ -7,7 +7,7 @@ use tlkit_abi as abi;
 use tlkit_core::data::{Feed, From, View};
 use tlkit_core::nn::Select;
 use tlkit_core::strategy::{
-    Group, Needs, Phase, Strategy, Train, Transfer, Update, Weighted, WithTerms,
+    Group, Needs, Phase, Selection, Strategy, Train, Transfer, Until, Update, Weighted, WithTerms,
 };
 use tlkit_core::train::rate_groups;
 use tlkit_core::{Error, Result};
@@ -22,6 +22,7 @@ use crate::term::CTerm;
 /// A strategy made with its keys.
 pub(crate) struct CStrategy {
     sha256: String,
+    transductive: bool,
     phases: Vec<(PhaseSpec, Vec<Weighted>)>,
     /// Each once, whatever number of phases name it.
     terms: Vec<Weighted>,
@@ -96,6 +97,7 @@ impl CStrategy {
         });
         Ok(CStrategy {
             sha256: plugin.stamp.sha256.clone(),
+            transductive: entry.transductive,
             terms: terms.collect(),
             phases,
         })
@@ -146,8 +148,13 @@ impl Strategy for CStrategy {
     }
 
     fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
-        let one = |(p, terms): &(PhaseSpec, Vec<Weighted>)| Phase::Train(train(p, terms, transfer));
-        Ok(self.phases.iter().map(one).collect())
+        let source = match self.transductive {
+            true => source_phase(transfer),
+            false => None,
+        };
+        let own = self.phases.iter();
+        let own = own.map(|(p, terms)| train(p, terms, transfer, self.transductive));
+        Ok(source.into_iter().chain(own).map(Phase::Train).collect())
     }
 
     fn digest(&self) -> String {
@@ -155,18 +162,42 @@ impl Strategy for CStrategy {
     }
 }
 
-fn train(p: &PhaseSpec, terms: &[Weighted], transfer: &Transfer<'_>) -> Train {
+/// What comes first in every transductive run, whatever the method: the source is learned, the best epoch on its own validation rows
+/// kept. None where the source is a finished run, or the recipe leaves the phase out.
+fn source_phase(transfer: &Transfer<'_>) -> Option<Train> {
     let s = &transfer.settings;
-    let view = |from: From| match from {
-        From::TargetTest => View::Plain,
-        _ => transfer.target.view(),
+    let none = matches!(s.source_until, Until::Epochs(0) | Until::Steps(0));
+    if none || transfer.source.finished().is_some() {
+        return None;
+    }
+    let spec = PhaseSpec {
+        name: "source".into(),
+        feeds: vec![From::Source],
+        terms: Vec::new(),
+        trains: Trains::All,
+        until: Some(s.source_until),
+        rate: 1.0,
+    };
+    Some(Train {
+        select: Selection::Validation,
+        patience: None,
+        ..train(&spec, &[], transfer, false)
+    })
+}
+
+fn train(p: &PhaseSpec, terms: &[Weighted], transfer: &Transfer<'_>, transductive: bool) -> Train {
+    let s = &transfer.settings;
+    let view = |from: From| match (from, transductive) {
+        (From::Target, false) => transfer.target.view(),
+        _ => View::Plain,
     };
     let feed = |&from: &From| Feed {
         from,
         views: vec![view(from)],
         batch: s.batch_size,
         sampler: s.sampler,
-        drop_last: false,
+        // A statistic of three rows says nothing of a domain.
+        drop_last: transductive,
     };
     let model = match &p.trains {
         Trains::All => Select::stages(transfer.model.chain().stages()),
@@ -202,6 +233,10 @@ fn train(p: &PhaseSpec, terms: &[Weighted], transfer: &Transfer<'_>) -> Train {
         until: p.until.unwrap_or(s.until),
         select: s.select.clone(),
         patience: s.patience,
-        micro_batch: s.micro_batch,
+        // Terms of a loss are functions of a batch, so batches are never cut where there are some.
+        micro_batch: match terms.is_empty() {
+            true => s.micro_batch,
+            false => s.batch_size,
+        },
     }
 }

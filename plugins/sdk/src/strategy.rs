@@ -32,7 +32,7 @@ pub struct Phase {
 }
 
 impl Phase {
-    /// Everything trains, for as long as the recipe says. Feed 0 sets the size of a batch.
+    /// Everything trains, for as long as the recipe says.
     pub fn new(name: &str, feeds: &[From]) -> Self {
         Phase {
             name: name.into(),

@@ -1,5 +1,5 @@
-/* A strategy in C: the centroid of the training rows' features is drawn towards that of the rows to be tested on, whose labels
- * nobody looks at. One loss term with its derivative by hand,
+/* A strategy in C: the centroids of the source's and the target's features are drawn together, while the task is learned on the
+ * source. (The linear case of maximum mean discrepancy, Gretton et al. 2012.) One loss term with its derivative by hand,
  *
  *   value = |m_a - m_b|^2 / width,     m_a the mean of the rows of feed 0, m_b that of feed 1
  *   d value / d a[r][c] = 2 (m_a[c] - m_b[c]) / (width rows_a),   and with the other sign for b.
@@ -104,7 +104,7 @@ static int32_t phases(const tlkit_call *call) {
     if (call->number(call->host, name, &weight) != TLKIT_OK) return fail(call, "there is no `weight`");
     char text[256];
     snprintf(text, sizeof text,
-             "{\"phases\": [{\"name\": \"centroid\", \"feeds\": [\"target\", \"test\"],"
+             "{\"phases\": [{\"name\": \"centroid\", \"feeds\": [\"source\", \"target\"],"
              " \"terms\": [{\"term\": \"centroid\", \"weight\": %.17g}]}]}",
              weight);
     return answer(call, text);
@@ -113,7 +113,7 @@ static int32_t phases(const tlkit_call *call) {
 /* ---- what the library brings ---- */
 
 static const tlkit_loss_term term_table = {TLKIT_HEAD(tlkit_loss_term), make, drop, describe, forward, vjp, release};
-static const tlkit_strategy strategy_table = {TLKIT_HEAD(tlkit_strategy), TLKIT_INDUCTIVE, 0, phases};
+static const tlkit_strategy strategy_table = {TLKIT_HEAD(tlkit_strategy), TLKIT_TRANSDUCTIVE, 0, phases};
 
 static const tlkit_entry term = {
     TLKIT_HEAD(tlkit_entry), TLKIT_LOSS_TERM, 0, TLKIT_TEXT("centroid"),
@@ -121,9 +121,9 @@ static const tlkit_entry term = {
 
 static const tlkit_entry strategy = {
     TLKIT_HEAD(tlkit_entry), TLKIT_STRATEGY, 0, TLKIT_TEXT("centroid"),
-    TLKIT_TEXT("fine-tune, and draw the training rows' centroid to that of the rows to be tested on"),
-    TLKIT_TEXT("{\"properties\": {\"weight\": {\"type\": \"number\", \"minimum\": 0, \"default\": 0.1,"
-               " \"description\": \"factor of the squared distance\", \"x-origin\": \"small beside a cross-entropy\"}}}"),
+    TLKIT_TEXT("draw the centroids of source and target together"),
+    TLKIT_TEXT("{\"properties\": {\"weight\": {\"type\": \"number\", \"minimum\": 0, \"default\": 1.0,"
+               " \"description\": \"factor of the squared distance\", \"x-origin\": \"as much as the loss of the task\"}}}"),
     &strategy_table};
 
 static const tlkit_entry *const entries[] = {&term, &strategy};

@@ -1,5 +1,5 @@
-//! Fine-tuning that also draws the mean and the spread of two domains' features together, number by number, by Huber's loss
-//! (Huber 1964): squared where they are close, linear where one number is far off, so that it does not rule the rest.
+//! Mean and spread of the source's and the target's features are drawn together, number by number, by Huber's loss (Huber 1964): squared
+//! where they are close, linear where one number is far off, so that it does not rule the rest.
 
 use tlkit_plugin::candle_core::{self, Tensor};
 use tlkit_plugin::core::Result;
@@ -61,25 +61,25 @@ struct HuberAlignment {
 }
 
 impl Strategist for HuberAlignment {
-    const KIND: Kind = Kind::Inductive;
+    const KIND: Kind = Kind::Transductive;
 
     fn make(keys: &Keys) -> Option<Self> {
         Some(HuberAlignment {
-            weight: keys.f64("weight").range(0.0..).default(0.1, "small beside a cross-entropy").help("factor of the gap").read(),
+            weight: keys.f64("weight").range(0.0..).default(1.0, "as much as the loss of the task").help("factor of the gap").read(),
             delta: keys.f64("delta").above(0.0).default(1.0, "Huber 1964").help("where the gap turns linear").read(),
         })
     }
 
     fn phases(&self) -> Vec<Phase> {
         let gap = TermUse::new("gap", self.weight).key("delta", self.delta);
-        vec![Phase::new("align", &[From::Target, From::TargetTest]).term(gap)]
+        vec![Phase::new("align", &[From::Source, From::Target]).term(gap)]
     }
 }
 
 tlkit_plugin::export_plugin!(
     Plugin::new("huber-alignment", env!("CARGO_PKG_VERSION"), "an example: a strategy in Rust")
         .loss_term::<Gap>("gap", "Huber's loss between the moments of two feeds' features")
-        .strategy::<HuberAlignment>("huber-alignment", "fine-tune, and draw the features of the rows to be tested on near")
+        .strategy::<HuberAlignment>("huber-alignment", "draw mean and spread of two domains' features together")
 );
 
 #[cfg(test)]

@@ -89,11 +89,11 @@ static int32_t forward(void *self, const tlkit_call *call, const tlkit_moment *m
 #if defined(FAILS_WITHOUT_A_WORD)
     return TLKIT_FAILED;
 #elif defined(FAILS_AT_LENGTH)
-    size_t n = 10u << 20;
-    char *text = malloc(n);
-    for (size_t i = 0; i < n; i++) text[i] = (char)(i % 255 + 1);
+    size_t length = 10u << 20;
+    char *text = malloc(length);
+    for (size_t i = 0; i < length; i++) text[i] = (char)(i % 255 + 1);
     memcpy(text, "a long story: \xff\xfe", 16);
-    tlkit_text all = {text, n};
+    tlkit_text all = {text, length};
     call->fail(call->host, all);
     free(text);
     return TLKIT_FAILED;
@@ -114,7 +114,8 @@ static int32_t forward(void *self, const tlkit_call *call, const tlkit_moment *m
     double sum = 0;
     for (int64_t i = 0; i < n; i++) sum += (double)x[i] * x[i];
     *value = sum / (double)n * w[0] * w[0] + w[1] * w[1];
-    *handle = malloc(8);
+    *handle = malloc((size_t)n * sizeof(float) + 1);
+    memset(*handle, 1, (size_t)n * sizeof(float) + 1);
     handles++;
     return TLKIT_OK;
 }

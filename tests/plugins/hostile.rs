@@ -240,6 +240,7 @@ fn the_conformance_suite_finds_what_it_looks_for() {
         ("VALUE_NAN", "gave the value NaN"),
         ("DESCRIBES_GARBAGE", "describes itself wrongly"),
         ("PHASES_NO_JSON", "gave phases that are no JSON"),
+        ("LEAKS", "400 calls kept"),
     ] {
         hostile(&bench, &compiler, broken);
         let ended = tlkit(&bench, &["plugins", "check", "libhostile.so"]).code(1);

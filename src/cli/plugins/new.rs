@@ -66,22 +66,31 @@ pub fn new(arguments: &NewPlugin) -> Result<(), Failure> {
         ),
         Language::C => ("make", "      - run: make".to_string()),
     };
+    let note = match arguments.lang {
+        Language::Rust => {
+            "`Cargo.toml` names the crate `tlkit-plugin` by its path on this machine; elsewhere (in CI, say) it is where tlkit's source is.\n\n"
+        }
+        Language::C => "",
+    };
     let fill = |text: &str| {
         let sdk = sdk
             .as_ref()
             .map_or(String::new(), |s| serde_json::json!(s).to_string());
         let checked = format!("tlkit plugins check {built}{check_with}");
-        text.replace("SDK", &sdk)
-            .replace("NAME", name)
-            .replace("ABOUT", about)
-            .replace("EXT", &library)
-            .replace("LIB.c", &format!("{library}.c"))
-            .replace("libLIB", &format!("lib{library}"))
-            .replace("PATH", &built)
-            .replace("    BUILD", &format!("    {build}"))
-            .replace("    CHECK", &format!("    {checked}"))
-            .replace("CHECK", &check_with)
-            .replace("BUILD", &ci)
+        [
+            ("@SDK@", sdk.as_str()),
+            ("@NAME@", name),
+            ("@LIB@", &library),
+            ("@PATH@", &built),
+            ("@ABOUT@", about),
+            ("@BUILD@", build),
+            ("@CHECK@", &checked),
+            ("@WITH@", &check_with),
+            ("@STEPS@", &ci),
+            ("@NOTE@", note),
+        ]
+        .iter()
+        .fold(text.to_string(), |text, (word, by)| text.replace(word, by))
     };
     let mut files: Vec<(String, String)> = vec![
         (
@@ -119,7 +128,6 @@ pub fn new(arguments: &NewPlugin) -> Result<(), Failure> {
                 NewKind::Strategy => include_str!("templates/strategy.c.in"),
                 NewKind::Reader => include_str!("templates/reader.c.in"),
             };
-            // `PATH` and its like mean nothing in C but what `fill` makes of them.
             files.push((format!("{library}.c"), fill(code)));
             files.push(("tlkit.h".into(), HEADER.into()));
             files.push((

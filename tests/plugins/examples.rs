@@ -136,26 +136,22 @@ fn centroid_draws_two_domains_together() {
     if !make(&clean(&bench, "centroid")) {
         return;
     }
-    let shifted: String = crate::bench::rows(100)
-        .lines()
-        .enumerate()
-        .map(|(i, line)| match i {
-            0 => format!("{line}\n"),
-            _ => {
-                let mut cells: Vec<&str> = line.split(',').collect();
-                let first: f64 = cells[0].parse().expect("a number");
-                let moved = format!("{:.5}", first + 2.0);
-                cells[0] = &moved;
-                cells.join(",") + "\n"
-            }
-        })
-        .collect();
+    let rows = crate::bench::rows(100);
+    let shifted = rows.lines().enumerate().map(|(i, line)| {
+        let mut cells: Vec<String> = line.split(',').map(str::to_string).collect();
+        for (cell, by) in cells.iter_mut().zip([1.0, -1.0, 0.5]).filter(|_| i > 0) {
+            let value: f64 = cell.parse().expect("a number");
+            *cell = format!("{:.5}", value + by);
+        }
+        cells.join(",") + "\n"
+    });
+    let shifted: String = shifted.collect();
     bench.write("shifted.csv", &shifted);
     let last = |weight: &str| -> f64 {
         let recipe = format!(
             "[source]\ntask = \"features\"\ntrain = \"rows.csv\"\n[target]\ntask = \"classification\"\nunlabelled = \"shifted.csv\"\ntest = \"unlabelled\"\n\
              [strategy]\nkind = \"transductive\"\nmethod = \"centroid\"\nweight = {weight}\n\
-             [train]\nepochs = 20\nbatch_size = 32\nlearning_rate = 1e-2\n[[plugins]]\npath = \"centroid/centroid\"\n"
+             [select]\nby = \"last\"\n[train]\nepochs = 60\nbatch_size = 32\nlearning_rate = 1e-2\n[[plugins]]\npath = \"centroid/centroid\"\n"
         );
         bench.write("shift.toml", &recipe);
         tlkit(

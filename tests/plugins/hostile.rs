@@ -242,6 +242,10 @@ fn the_conformance_suite_finds_what_it_looks_for() {
         ("PHASES_NO_JSON", "gave phases that are no JSON"),
         ("LEAKS", "400 calls kept"),
     ] {
+        // Memory is known there alone.
+        if broken == "LEAKS" && !cfg!(target_os = "linux") {
+            continue;
+        }
         hostile(&bench, &compiler, broken);
         let ended = tlkit(&bench, &["plugins", "check", "libhostile.so"]).code(1);
         let line = ended.out.lines().find(|l| l.contains(words));

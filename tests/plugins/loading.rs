@@ -19,7 +19,7 @@ fn a_name_without_prefix_and_suffix_is_found_beside_the_recipe_on_the_path_and_i
     let bench = Bench::new();
     recipe(&bench, "[[plugins]]\npath = \"hostile\"\n");
     let said = tlkit(&bench, &["validate", "hostile.toml"]).code(2).err;
-    assert!(said.contains("hostile.toml:17:8"), "{said}");
+    assert!(said.contains("hostile.toml:18:8"), "{said}");
     assert!(said.contains("there is no plugin"), "{said}");
     assert!(said.contains("libhostile"), "{said}");
     let file = hostile(&bench, &compiler, "NONE");
@@ -80,11 +80,12 @@ fn a_pinned_file_is_loaded_and_no_other() {
     tlkit(&bench, &["validate", "hostile.toml"]).code(0);
     hostile(&bench, &compiler, "FROM_THE_FUTURE");
     let said = tlkit(&bench, &["validate", "hostile.toml"]).code(2).err;
+    assert!(!said.contains("unknown value"), "{said}");
     assert!(
         said.contains("is not the file that `sha256` pins"),
         "{said}"
     );
-    assert!(said.contains("hostile.toml:18:10"), "{said}");
+    assert!(said.contains("hostile.toml:19:10"), "{said}");
 }
 
 #[cfg(unix)]
@@ -207,4 +208,20 @@ fn a_run_is_another_where_its_plugin_is_another() {
     // A copy of the recipe in the run directory says where the plugin is.
     hostile(&bench, &compiler, "NONE");
     tlkit(&bench, &["validate", "r/recipe.toml"]).code(0);
+}
+
+#[test]
+fn what_the_bases_plugin_brings_may_be_a_row_of_an_experiment() {
+    let Some(compiler) = compiler() else { return };
+    let bench = Bench::new();
+    bench.write("hostile.toml", RECIPE);
+    let experiment = "[experiment]\nbase = \"hostile.toml\"\nseeds = 1\nmethods = [\"hostile\", \"from-scratch\"]\n";
+    bench.write("both.toml", experiment);
+    hostile(&bench, &compiler, "NONE");
+    tlkit(&bench, &["compare", "both.toml", "--dry-run"]).code(0);
+    hostile(&bench, &compiler, "PHASES_FAIL");
+    let said = tlkit(&bench, &["compare", "both.toml", "--dry-run"])
+        .code(2)
+        .err;
+    assert!(said.contains("no phases today"), "{said}");
 }

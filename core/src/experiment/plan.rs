@@ -39,8 +39,7 @@ pub fn plan(
     resolve: &Arc<dyn Resolve>,
 ) -> Result<Plan, Report> {
     let written = Written::read(path, sets)?;
-    let registry = &with_plugins_of_base(path, sets, registry);
-    let design = read(&written, registry)?;
+    let design = read(&written, &with_plugins_of_base(path, sets, registry))?;
     let shown = path.display().to_string();
     let (cells, rows) = cells(&design, &shown, registry, resolve)?;
     let name = path

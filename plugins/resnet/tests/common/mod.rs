@@ -5,7 +5,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tlkit_core::data::{Blob, Found, Input, Look, Pictures, ReadOptions, Reader, Resolve, Table};
+use tlkit_core::data::{
+    Blob, Found, Input, Likeness, Look, Pictures, ReadOptions, Reader, Resolve, Table,
+};
 use tlkit_core::random::Stream;
 use tlkit_core::recipe::{Report, Written};
 use tlkit_core::registry::Registry;
@@ -140,8 +142,8 @@ impl Pictures for Opened {
         })
     }
 
-    fn near(&self) -> u32 {
-        0
+    fn near(&self, one: &Likeness, other: &Likeness) -> bool {
+        one == other
     }
 
     fn thumbnail(&self, _: &[u8], _: usize) -> Option<Vec<u8>> {

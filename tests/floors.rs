@@ -6,11 +6,16 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
     [
         ("tlkit-recipe", &[] as &[&str]),
         ("tlkit-image", &[]),
+        ("tlkit-statistics", &[]),
         ("tlkit-ops", &[]),
+        (
+            "tlkit-core",
+            &["tlkit-recipe", "tlkit-ops", "tlkit-statistics"],
+        ),
+        ("tlkit-report", &["tlkit-statistics"]),
         ("tlkit-abi", &[]),
-        ("tlkit-plugin", &["tlkit-abi"]),
-        ("tlkit-core", &["tlkit-recipe", "tlkit-ops"]),
-        ("tlkit-report", &[]),
+        ("tlkit-host", &["tlkit-abi", "tlkit-core", "tlkit-ops"]),
+        ("tlkit-plugin", &["tlkit-abi", "tlkit-core"]),
         ("tlkit-hub", &["tlkit-core"]),
         ("tlkit-data", &["tlkit-core", "tlkit-image"]),
         ("tlkit-baselines", &["tlkit-core"]),
@@ -24,7 +29,8 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
 }
 
 /// Crates that only one room may name.
-const HEAVY: [(&str, &str); 8] = [
+const HEAVY: [(&str, &str); 10] = [
+    ("libloading", "tlkit-host"),
     ("tokenizers", "tlkit-bert"),
     ("csv-core", "tlkit-data"),
     ("parquet", "tlkit-data"),
@@ -33,6 +39,7 @@ const HEAVY: [(&str, &str); 8] = [
     ("ureq", "tlkit-hub"),
     ("image", "tlkit-image"),
     ("maud", "tlkit-report"),
+    ("nalgebra", "tlkit-transductive"),
 ];
 
 #[test]

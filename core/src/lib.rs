@@ -16,7 +16,7 @@
 //! - [`head`]: heads that a recipe lists layer by layer
 //! - [`data`]: tables, samples, examples, batches; labels, and the seal on those that a learner may not see
 //! - [`cache`]: features and outputs on disk by their content; [`outside`]: a teacher
-//! - [`audit`]: what is wrong with the rows, said before training
+//! - [`audit`]: what is wrong with the rows, said before training; [`diagnose`]: what is between a source and a target domain
 //! - [`train`]: the loop, optimizers, schedules, checkpoints, the gradient check
 //! - [`experiment`]: a table of runs over one recipe, each cell checked before the first runs
 //! - [`metrics`], [`evaluate`]: scores with their intervals, and what stands beside them; [`logistic`]: the solver of heads and baselines
@@ -32,6 +32,7 @@ pub mod cache;
 pub mod check;
 mod class_loss;
 pub mod data;
+pub mod diagnose;
 mod error;
 pub mod evaluate;
 pub mod experiment;
@@ -40,6 +41,7 @@ pub mod logistic;
 pub mod loss;
 pub mod metrics;
 pub mod model;
+pub mod neighbours;
 pub mod nn;
 pub mod outside;
 pub mod random;

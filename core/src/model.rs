@@ -64,14 +64,15 @@ impl Map for Affine {
 /// Makes a map from what [`Map::save`] gave.
 pub type LoadMap = Arc<dyn Fn(&State) -> Result<Arc<dyn Map>> + Send + Sync>;
 
-/// The kinds of map that a checkpoint may hold, by name. By default `affine` alone; a plugin adds its own to the registry.
+/// The kinds of map that a checkpoint may hold, by name. By default those of core, `affine` and `knn`; a plugin adds its own to the registry.
 #[derive(Clone)]
 pub struct MapKinds(BTreeMap<String, LoadMap>);
 
 impl Default for MapKinds {
     fn default() -> Self {
         let affine: LoadMap = Arc::new(Affine::load);
-        MapKinds([("affine".to_string(), affine)].into())
+        let knn: LoadMap = Arc::new(crate::neighbours::Neighbours::load);
+        MapKinds([("affine".to_string(), affine), ("knn".to_string(), knn)].into())
     }
 }
 
@@ -157,6 +158,8 @@ pub struct Model {
     adjust: Vec<Arc<dyn Map>>,
     chain: Chain,
     frozen: Option<Arc<Prefix>>,
+    aligned: Option<(Tensor, Tensor)>,
+    unadapted: Option<Tensor>,
 }
 
 impl Model {
@@ -170,6 +173,8 @@ impl Model {
             adjust: Vec::new(),
             chain: Chain::default(),
             frozen: None,
+            aligned: None,
+            unadapted: None,
         };
         model.set_maps(Vec::new(), Vec::new());
         model
@@ -211,6 +216,28 @@ impl Model {
     /// Adds a map of logits, after those that are there. Checkpoints keep it.
     pub fn add_adjust(&mut self, map: Arc<dyn Map>) {
         self.adjust.push(map);
+    }
+
+    /// Where source and target rows `(rows, width)` lie after an alignment in closed form, for the picture in the report: the maps above are the target's
+    /// alone. No checkpoint keeps it.
+    pub fn show_aligned(&mut self, source: Tensor, target: Tensor) {
+        self.aligned = Some((source, target));
+    }
+
+    /// What [`Model::show_aligned`] was given.
+    pub fn aligned(&self) -> Option<&(Tensor, Tensor)> {
+        self.aligned.as_ref()
+    }
+
+    /// What a head without the adaptation says of the test inputs, `(rows, classes)`: a method in closed form has no phase before it that could. The run is judged
+    /// beside it.
+    pub fn show_unadapted(&mut self, logits: Tensor) {
+        self.unadapted = Some(logits);
+    }
+
+    /// What [`Model::show_unadapted`] was given.
+    pub(crate) fn unadapted(&self) -> Option<&Tensor> {
+        self.unadapted.as_ref()
     }
 
     /// Puts other maps in the place of all that are there.

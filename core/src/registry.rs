@@ -25,6 +25,8 @@ pub struct Context {
     pub folder: PathBuf,
     /// Whether the target's labels are sealed.
     pub transductive: bool,
+    /// Whether the method trains no network.
+    pub closed_form: bool,
     /// `[source]`, where a labelled source domain may stand in it: in a transductive recipe.
     pub source_keys: Option<Keys>,
     /// The classes, where a finished run is the source.
@@ -58,6 +60,7 @@ impl Context {
             readers: registry.readers().to_vec(),
             folder: folder.to_path_buf(),
             transductive: false,
+            closed_form: false,
             source_keys: None,
             classes: None,
             overlap: Overlap::default(),
@@ -148,6 +151,15 @@ impl Kind {
     }
 }
 
+/// What an experiment puts beside a method in closed form: a method that adapts nothing, with the keys that both have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Twin {
+    /// The method: `source-head`.
+    pub method: &'static str,
+    /// Keys of `[strategy]` that the twin is given as the method has them.
+    pub keys: &'static [&'static str],
+}
+
 /// A strategy's entry.
 #[derive(Clone)]
 pub struct StrategyEntry {
@@ -155,8 +167,16 @@ pub struct StrategyEntry {
     pub kind: Kind,
     /// One line for help.
     pub about: &'static str,
+    /// Whether it trains no network, and what stands beside it then ([`Registry::closed_form`]).
+    pub closed_form: Option<Twin>,
     /// Makes it.
     pub make: Make<dyn Strategy>,
+}
+
+/// Knows how to load what a recipe's `[[plugins]]` name.
+pub trait Plugins: Send + Sync {
+    /// Reads `[[plugins]]` and adds what they bring. Errors are noted at their places.
+    fn add(&self, root: &Keys, folder: &Path, registry: &mut Registry);
 }
 
 /// Everything that recipes can name.
@@ -170,6 +190,7 @@ pub struct Registry {
     baselines: Vec<(String, Arc<dyn Baseline>)>,
     model_types: BTreeMap<String, String>,
     maps: MapKinds,
+    plugins: Option<Arc<dyn Plugins>>,
 }
 
 impl Registry {
@@ -213,12 +234,25 @@ impl Registry {
         about: &'static str,
         make: Make<dyn Strategy>,
     ) -> Result<()> {
-        let entry = StrategyEntry { kind, about, make };
+        let entry = StrategyEntry {
+            kind,
+            about,
+            closed_form: None,
+            make,
+        };
         taken(
             "strategy",
             name,
             self.strategies.insert(name.to_string(), entry).is_some(),
         )
+    }
+
+    /// Says that a strategy trains no network, which a source without weights of its own wants to know: its features are the inputs then. `twin` is the
+    /// same without the adaptation.
+    pub fn closed_form(&mut self, name: &str, twin: Twin) {
+        if let Some(entry) = self.strategies.get_mut(name) {
+            entry.closed_form = Some(twin);
+        }
     }
 
     /// Adds a reader of data files.
@@ -234,6 +268,21 @@ impl Registry {
     /// Who opens images, where somebody does.
     pub fn pictures(&self) -> Option<&Arc<dyn Pictures>> {
         self.pictures.as_ref()
+    }
+
+    /// Says who loads the plugins that recipes name.
+    pub fn plugins(&mut self, plugins: Arc<dyn Plugins>) {
+        self.plugins = Some(plugins);
+    }
+
+    /// This one, and what the recipe's own plugins bring.
+    pub(crate) fn with_plugins(&self, root: &Keys, folder: &Path) -> Registry {
+        let mut all = self.clone();
+        match &self.plugins {
+            Some(plugins) => plugins.add(root, folder, &mut all),
+            None => root.reserved("plugins", "this program loads no plugins"),
+        }
+        all
     }
 
     /// Adds a baseline. Where a recipe names none, those that suit its inputs stand beside a result in the order they were added.

@@ -108,6 +108,10 @@ pub trait SourceTask: Send + Sync {
     fn pretext_loss(&self, _name: &str) -> Option<(View, PretextLoss)> {
         None
     }
+    /// How batch norm behaves while the network trains.
+    fn norm(&self) -> NormMode {
+        NormMode::default()
+    }
     /// Writes the model in the layout that other libraries of this family read.
     fn export(&self, model: &Model, store: &Store, labels: &[String], to: &Path) -> Result<Export>;
     /// The keys of `[source]` that make this task again from the folder that [`SourceTask::export`] wrote, where `checkpoint = "."`

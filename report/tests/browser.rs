@@ -130,6 +130,7 @@ fn pages_fit_and_the_console_is_silent() {
     };
     for (name, fixture) in [
         ("full", Fixture::full()),
+        ("adapted", Fixture::adapted()),
         ("hundred", Fixture::hundred()),
         ("masked", Fixture::masked()),
         ("old", Fixture::old()),

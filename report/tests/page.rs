@@ -287,3 +287,34 @@ fn phases_follow_each_other_on_one_axis() {
     assert!(text.contains(">head</text>") && text.contains(">all</text>"));
     assert!(text.contains("at step 150"), "the last step of both");
 }
+
+#[test]
+fn an_adaptation_has_a_picture_of_both_domains() {
+    let text = page(&Fixture::adapted().run());
+    assert!(parts(&text).contains(&"embedding"));
+    for wanted in [
+        "Before",
+        "After",
+        "300 rows of books and 240 of",
+        "55.0 % of the spread",
+        "The means are 2.00 apart",
+        "The means are 0.13 apart",
+    ] {
+        assert!(text.contains(wanted), "{wanted}");
+    }
+    // One mark a row, and names are text.
+    let path = |class: &str| {
+        let at = text
+            .split(&format!("<path class=\"{class}\" d=\""))
+            .nth(2)
+            .expect("a path");
+        at.split('"').next().expect("its end").matches('M').count()
+    };
+    assert_eq!((path("e-source"), path("e-target")), (300, 240));
+    assert!(!text.contains("<script>document.title"));
+    // A run that was gone on with has no picture of what was not kept.
+    let mut half = Fixture::adapted();
+    half.embedding["after"] = Value::Null;
+    let text = page(&half.run());
+    assert!(text.contains("its picture is not there") && !text.contains("embedding-after"));
+}

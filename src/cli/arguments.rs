@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::plugins::Plugins;
+
 /// Transfer learning from a recipe.
 ///
 /// A recipe is a short TOML file that names a source (what is already known), a target (what is to be learned) and a
@@ -44,6 +46,8 @@ pub enum Verb {
     Validate(Validate),
     /// Prints the complete recipe: every default, and where it comes from.
     Explain(Explain),
+    /// Looks at the source and the target of a recipe before training: how far apart they are, and where to begin.
+    Diagnose(Diagnose),
     /// Says what a run will take, time, memory and disk, from a few measured steps.
     Plan(Plan),
     /// Says which of several sources to carry over, from features and labels, without training.
@@ -82,6 +86,16 @@ Examples:
     Runs {
         #[command(subcommand)]
         verb: Runs,
+    },
+    /// Plugins that were built elsewhere: a shared library that a recipe names.
+    #[command(after_help = "\
+Examples:
+  tlkit plugins list
+  tlkit plugins info target/release/mine    what it brings, its keys, its sha256
+  tlkit plugins check target/release/mine   the conformance suite: gradients, determinism, errors")]
+    Plugins {
+        #[command(subcommand)]
+        verb: Plugins,
     },
     /// Writes the page of a run anew, or opens it.
     Report(Report),
@@ -407,6 +421,31 @@ pub struct Explain {
     /// The model instead: stages, shapes, parameters, what trains.
     #[arg(long)]
     pub summary: bool,
+}
+
+/// `tlkit diagnose`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tlkit diagnose recipes/day-night.toml
+  tlkit diagnose my.toml --format json")]
+pub struct Diagnose {
+    /// The recipe; `kind = \"transductive\"`, with labelled source rows. No label of the target is read.
+    pub recipe: PathBuf,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t = Spoken::Text)]
+    pub format: Spoken,
+}
+
+/// For whom something is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Spoken {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
 }
 
 /// `tlkit plan`.

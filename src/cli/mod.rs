@@ -5,6 +5,7 @@ mod cells;
 mod changed;
 mod clock;
 mod compare;
+mod diagnose;
 mod downloads;
 mod estimate;
 mod evaluate;
@@ -16,6 +17,7 @@ mod output;
 mod parts;
 mod place;
 mod plan;
+mod plugins;
 mod predict;
 mod progress;
 mod rank;
@@ -62,6 +64,7 @@ fn dispatch(verb: Verb) -> Result<(), Failure> {
         Verb::Evaluate(e) => evaluate::evaluate(&e),
         Verb::Validate(v) => recipe::validate(&v),
         Verb::Explain(e) => recipe::explain(&e),
+        Verb::Diagnose(d) => diagnose::diagnose(&d),
         Verb::Plan(p) => plan::plan(&p),
         Verb::Rank(r) => rank::rank(&r),
         Verb::Compare(c) => compare::compare(&c),
@@ -69,6 +72,7 @@ fn dispatch(verb: Verb) -> Result<(), Failure> {
         Verb::Schema { markdown } => schema::print(markdown),
         Verb::Recipes { verb } => shipped::recipes(&verb),
         Verb::Runs { verb } => runs::runs(&verb),
+        Verb::Plugins { verb } => plugins::plugins(&verb),
         Verb::Report(r) => report::report(&r),
         Verb::Why(w) => why::why(&w),
         Verb::Completions { shell } => {

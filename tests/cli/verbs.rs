@@ -179,6 +179,7 @@ fn every_verb_has_three_examples() {
         "schema",
         "recipes",
         "runs",
+        "plugins",
         "report",
         "why",
         "completions",

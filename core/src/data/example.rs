@@ -1,10 +1,11 @@
 //! From an input to what a model takes. Preparation belongs to the checkpoint: tokenizer, image transform, scaling.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::Device;
 
-use super::table::Input;
+use super::table::{Input, Samples};
 use crate::Result;
 use crate::nn::Batch;
 use crate::random::Stream;
@@ -132,6 +133,23 @@ pub trait Prepare: Send + Sync {
     fn digest(&self) -> String;
     /// The views it can make.
     fn views(&self) -> &[View];
+    /// The preparation of one domain, where what is done to a row depends on its domain: its mean, its deviation. `source` are the rows of the source
+    /// domain where `own` are of another. No label is looked at. `None` where all domains are prepared alike.
+    fn fitted(
+        &self,
+        _own: &dyn Samples,
+        _source: Option<&dyn Samples>,
+    ) -> Result<Option<Arc<dyn Prepare>>> {
+        Ok(None)
+    }
+    /// What [`Prepare::fitted`] found, for a saved model.
+    fn state(&self) -> Option<serde_json::Value> {
+        None
+    }
+    /// The preparation with what was found before.
+    fn restored(&self, _state: &serde_json::Value) -> Result<Option<Arc<dyn Prepare>>> {
+        Ok(None)
+    }
     /// The longest input, in tokens, where there is a limit; longer ones are cut.
     fn limit(&self) -> Option<usize> {
         None

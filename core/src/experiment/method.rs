@@ -222,25 +222,32 @@ pub(super) fn is_key(keys: &Keys, name: &str, value: &Value) -> bool {
 impl Method {
     /// The twins that a transductive experiment has besides its methods: source-only, once for each `set` that some method has.
     pub fn twins(methods: &[Method], registry: &Registry, at: &At) -> Vec<Method> {
-        let is_transductive = |m: &Method| {
-            registry
-                .strategies()
-                .get(&m.method)
-                .is_some_and(|e| e.kind == Kind::Transductive)
-        };
-        if !known(SOURCE_ONLY, registry) {
-            return Vec::new();
-        }
         let mut twins: Vec<(String, Method)> = Vec::new();
         for (i, m) in methods.iter().enumerate() {
-            if m.method == SOURCE_ONLY || !is_transductive(m) {
+            let Some(entry) = registry.strategies().get(&m.method) else {
+                continue;
+            };
+            // A method in closed form has a twin with its own head; any other, training on the source alone.
+            let (twin, shared) = match &entry.closed_form {
+                Some(twin) => (twin.method, twin.keys),
+                None => (SOURCE_ONLY, &[] as &[&str]),
+            };
+            let adapts = entry.kind == Kind::Transductive && m.method != SOURCE_ONLY;
+            if m.method == twin || !adapts || !known(twin, registry) {
                 continue;
             }
-            let key = set_text(m);
-            let there = methods.iter().any(|o| {
-                o.method == SOURCE_ONLY && set_text(o) == key && o.own.len() == o.set.len()
-            });
-            if there {
+            let is_shared = |key: &str| {
+                let key = key.strip_prefix("strategy.").unwrap_or_default();
+                shared.contains(&key)
+            };
+            let mut own: Vec<_> = (m.own.iter())
+                .filter(|o| is_shared(&o.0))
+                .cloned()
+                .collect();
+            own.extend(m.set.iter().cloned());
+            let key = format!("{twin}\n{}", text_of(&own));
+            let same = |o: &Method| o.method == twin && text_of(&o.own) == text_of(&own);
+            if methods.iter().any(same) {
                 continue;
             }
             if let Some((_, twin)) = twins.iter_mut().find(|(k, _)| *k == key) {
@@ -249,16 +256,16 @@ impl Method {
                 }
                 continue;
             }
-            let name = match m.set.is_empty() {
-                true => SOURCE_ONLY.to_string(),
-                false => format!("{SOURCE_ONLY} as {}", m.name),
+            let name = match own.is_empty() {
+                true => twin.to_string(),
+                false => format!("{twin} as {}", m.name),
             };
             twins.push((
                 key,
                 Method {
                     name,
-                    method: SOURCE_ONLY.into(),
-                    own: m.set.clone(),
+                    method: twin.into(),
+                    own,
                     set: m.set.clone(),
                     at: at.clone(),
                     twin_of: Some(vec![i]),
@@ -271,8 +278,11 @@ impl Method {
 
 /// What `set` says, for telling whether two say the same.
 pub(super) fn set_text(m: &Method) -> String {
-    let mut lines: Vec<String> = m
-        .set
+    text_of(&m.set)
+}
+
+fn text_of(keys: &[(String, At, Value)]) -> String {
+    let mut lines: Vec<String> = keys
         .iter()
         .map(|(k, _, v)| format!("{k} = {}", v.to_json()))
         .collect();

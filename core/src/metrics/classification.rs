@@ -6,7 +6,7 @@ use super::argmax;
 use super::calibration::{ece, reliability};
 use super::counts::Counts;
 use super::detail::Detail;
-use super::interval::{Interval, normal_quantile, wilson};
+use tlkit_statistics::{Interval, normal_quantile, wilson};
 
 /// Scores on one set of rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -6,9 +6,10 @@ use super::bootstrap::{Draws, draw, mean_area, ranked};
 use super::calibration::{Reliability, ece, reliability, scaled, temperature};
 use super::classification::Classification;
 use super::counts::Counts;
-use super::interval::{Interval, normal_quantile, percentile, wilson};
+use super::interval::percentile;
 use super::softmax;
 use crate::random::Stream;
+use tlkit_statistics::{Interval, normal_quantile, wilson};
 
 /// How results are judged.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -15,15 +15,14 @@ mod classification;
 mod counts;
 mod detail;
 mod interval;
-mod paired;
 
 pub use auroc::{Ranked, auroc};
 pub use calibration::{BINS, Bin, Reliability, ece, reliability, scaled, temperature};
 pub use classification::Classification;
 pub use counts::Counts;
 pub use detail::{ClassScores, Detail, Judge};
-pub use interval::{Interval, Spread, corrected_t, normal_quantile, percentile, wilson};
-pub use paired::{Paired, paired};
+pub use interval::{Spread, corrected_t, percentile};
+pub use tlkit_statistics::{Interval, Paired, normal_quantile, paired, wilson};
 
 /// Index and value of the largest; the first among equals.
 pub fn argmax(p: &[f32]) -> (usize, f32) {

@@ -84,6 +84,11 @@ impl Directory {
         self.0.join("liveness.json")
     }
 
+    /// Where rows of source and target lie, before an adaptation and after it.
+    pub fn embedding(&self) -> PathBuf {
+        self.0.join("embedding.json")
+    }
+
     /// To go on from.
     pub fn checkpoint(&self) -> PathBuf {
         self.0.join("checkpoint").join("state.safetensors")

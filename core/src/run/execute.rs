@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::Arc;
 
 use candle_core::{DType, Device};
 use serde::Serialize;
 
 use super::arrange::{arranged, looked_back};
 use super::directory::{Directory, write_whole};
-use super::given::Given;
+use super::embedding::embedding;
+use super::given::{Given, Prepares};
 use super::result::{Identity, RunResult, Scored, result};
 use super::{saved, thumbnails, trained_on};
 use crate::cache::Cache;
 use crate::check::Checked;
-use crate::data::{Domain, From, Labels, Loaded, Prepare};
+use crate::data::{Domain, From, Labels, Loaded};
 use crate::evaluate::{self, Prediction, Scores};
 use crate::nn::Store;
 use crate::random::Stream;
@@ -92,12 +92,16 @@ pub(super) fn execute_as(
     let device = Device::Cpu;
     let store = Store::new(&device, DType::F32, c.seed);
     let given = Given::read(c)?;
-    let prepare = c.source.prepare()?;
+    let prepares = given.prepares(c.source.prepare()?)?;
+    let prepare = prepares.target.clone();
     let started = std::time::Instant::now();
     arranged(c, &store, |transfer| {
         let mut domains = Domains::default();
         if let Some(source) = &given.source {
-            domains = domains.with(From::Source, Loaded::labelled(source, prepare.clone()));
+            domains = domains.with(
+                From::Source,
+                Loaded::labelled(source, prepares.source.clone()),
+            );
         }
         match &given.target {
             TargetData::Labelled(d) => {
@@ -119,13 +123,19 @@ pub(super) fn execute_as(
             true => &given.source_validation,
             false => &given.validation,
         };
-        let validation = validation.as_ref().filter(|_| scored).map(labelled);
+        let of_validation = match transductive {
+            true => &prepares.source,
+            false => &prepares.target,
+        };
+        let validation = validation.as_ref().filter(|_| scored);
+        let validation = validation.map(|d| Loaded::labelled(d, of_validation.clone()));
         let deciding = transductive
-            .then(|| deciding(c, &given, &prepare))
+            .then(|| deciding(c, &given, &prepares))
             .flatten();
         // Which classes are how frequent is counted on rows that were not learned from.
         if let Some(rows) = given.source_validation.as_ref() {
-            domains = domains.with(From::Validation, labelled(rows));
+            let rows = Loaded::labelled(rows, prepares.source.clone());
+            domains = domains.with(From::Validation, rows);
         }
         // What has no labels to be scored by is scored by the strategy's own loss.
         if let Some(rows) = given.validation.as_ref().filter(|_| !scored) {
@@ -212,6 +222,14 @@ pub(super) fn execute_as(
             }
         }
         write_predictions(dir, &predictions)?;
+        if transductive && scored && part.test {
+            let resumed = outcome.resumed_at.is_some();
+            let model = &transfer.model;
+            let drawn = embedding(c, &given, &prepares, model, &store, resumed, &heeding)?;
+            if let Some(drawn) = drawn {
+                write_whole(&dir.embedding(), &pretty(&drawn)?)?;
+            }
+        }
         if let Some(test) = &given.test {
             let pictures = c.pictures.as_deref();
             thumbnails::write(dir, test.inputs.as_ref(), &predictions, pictures)?;
@@ -233,6 +251,7 @@ pub(super) fn execute_as(
                 &transfer.model,
                 &store,
                 given.probe().as_ref(),
+                &prepare,
                 temperature,
                 &model_dir,
             )
@@ -273,18 +292,19 @@ pub(super) fn execute_as(
 }
 
 /// What decides which epoch of an adaptation is kept.
-fn deciding(c: &Checked, given: &Given, prepare: &Arc<dyn Prepare>) -> Option<Deciding> {
+fn deciding(c: &Checked, given: &Given, prepares: &Prepares) -> Option<Deciding> {
+    let prepare = &prepares.target;
     let labelled = |d: &Domain<Labels>| Loaded::labelled(d, prepare.clone());
     match c.settings.select {
         Selection::Last | Selection::Validation => None,
         Selection::TargetValidation => given
             .validation
             .as_ref()
-            .map(labelled)
-            .map(Deciding::Labelled),
+            .map(|d| Deciding::Labelled(Box::new(labelled(d)))),
         Selection::Oracle => {
             let test = given.test.as_ref()?;
-            Some(Deciding::Labelled(evaluate::opened(test, prepare.clone())))
+            let open = evaluate::opened(test, prepare.clone());
+            Some(Deciding::Labelled(Box::new(open)))
         }
         Selection::LabelFree(by) => {
             let target = match (&given.watched, &given.target) {
@@ -298,7 +318,7 @@ fn deciding(c: &Checked, given: &Given, prepare: &Arc<dyn Prepare>) -> Option<De
                 by,
                 minimises: c.strategy.needs().minimises,
                 look: Box::new(Look {
-                    source: source.map(labelled),
+                    source: source.map(|d| Loaded::labelled(d, prepares.source.clone())),
                     target,
                 }),
             })

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::Result;
 use crate::audit::Audit;
 use crate::check::Checked;
-use crate::data::{Domain, Input, Labels, Pick, Reading, Samples, Sealed};
+use crate::data::{Domain, Input, Labels, Pick, Prepare, Reading, Samples, Sealed};
 use crate::random::Stream;
 use crate::registry::Kind;
 use crate::run::Picks;
@@ -185,6 +185,24 @@ impl Given {
         })
     }
 
+    /// How each domain is prepared.
+    pub fn prepares(&self, plain: Arc<dyn Prepare>) -> Result<Prepares> {
+        let source = self.source.as_ref().map(|d| d.inputs.as_ref());
+        let target = match &self.target {
+            TargetData::Labelled(d) => Some(d.inputs.as_ref()),
+            TargetData::Unlabelled(d) => Some(d.inputs.as_ref()),
+            TargetData::None => None,
+        };
+        let fitted = |own: Option<&dyn Samples>, source| -> Result<Arc<dyn Prepare>> {
+            let fitted = own.map_or(Ok(None), |own| plain.fitted(own, source))?;
+            Ok(fitted.unwrap_or_else(|| plain.clone()))
+        };
+        Ok(Prepares {
+            source: fitted(source, None)?,
+            target: fitted(target, source)?,
+        })
+    }
+
     /// Few rows of everything: what is not picked from is cut short.
     fn small(self, picks: &Picks) -> Self {
         fn few<L: Pick>(rows: &Option<Vec<u32>>, domain: Domain<L>) -> Domain<L> {
@@ -224,6 +242,12 @@ impl Given {
         all.extend(self.test.iter().map(|d| ("test", d.inputs.clone())));
         all
     }
+}
+
+/// How each domain is prepared: alike, unless the preparation looks at a domain's own rows.
+pub(crate) struct Prepares {
+    pub source: Arc<dyn Prepare>,
+    pub target: Arc<dyn Prepare>,
 }
 
 /// Rows of a probe.

@@ -2,6 +2,7 @@
 
 mod arrange;
 mod directory;
+mod embedding;
 mod execute;
 mod features;
 mod folds;
@@ -28,6 +29,6 @@ pub use movement::Movement;
 pub(crate) use rehearse::Picks;
 pub use rehearse::{Cost, Course, Extent, Forecast, rehearse};
 pub use result::{Identity, RunResult, weights_sha256};
-pub(crate) use saved::FinishedRun;
 pub use saved::Saved;
+pub(crate) use saved::{FinishedRun, take as take_weights};
 pub use trained_on::trained_on;

@@ -61,7 +61,7 @@ pub struct Job<'a> {
 #[allow(clippy::large_enum_variant)]
 pub enum Deciding {
     /// Labelled target rows: an explicit choice, or an oracle's.
-    Labelled(Loaded),
+    Labelled(Box<Loaded>),
     /// A score that looks at no label of the target.
     LabelFree {
         /// Which.
@@ -183,6 +183,11 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                     kept: BTreeMap::new(),
                 };
                 let report = fit.fit(&mut passes, model, transfer.store)?;
+                if let (true, None, Some(logits)) =
+                    (job.before, &state.source_says, model.unadapted())
+                {
+                    state.source_says = Some(logits.to_dtype(candle_core::DType::F32)?);
+                }
                 transfer.store.touch();
                 frozen::renew(transfer)?;
                 state.position.fits.extend(report);

@@ -7,6 +7,8 @@
 //! | `.jsonl`, `.ndjson`, `.json` | JSON Lines: an object a line | the keys |
 //! | `.parquet` | Parquet, packed by snappy, gzip or zstd or not at all; columns of lists are left out | its own |
 //! | `.svmlight`, `.libsvm`, `.svm` | `label index:value index:value ...`, absent values are 0 | `label`, `features` |
+//! | `.npy` | a NumPy array, a row a vector; no labels | `features` |
+//! | `.npz` | several by name: of two dimensions a vector a row, of one dimension a value a row (`np.savez("rows.npz", features=x, label=y)`) | the arrays' names |
 //! | `.txt` | a text a line; blank lines are skipped | `text` |
 //! | a folder | images (`.jpg`, `.png`, `.webp`, `.bmp`, `.gif`), a folder a class | `image`, `label`; `image` alone where there are no folders |
 //! | `-idx3-ubyte`, `.idx3-ubyte` | IDX, as MNIST has it; the labels lie beside it as `-labels-idx1-ubyte` | `image`, `label` |
@@ -37,7 +39,7 @@
 //! is made by one pass that checks every row, and kept in the cache folder: `$TLKIT_CACHE`, or `tlkit` in the user's (`~/.cache`
 //! on Linux). It belongs to a path, a size and a time of change; a file that changed is read anew. Packed and Parquet files are
 //! unpacked into the same place, once. A cached file appears whole or not at all, and where the folder cannot be written memory
-//! serves instead. (svmlight is held in memory whatever its size: its values that are not zero.)
+//! serves instead. (svmlight is held in memory whatever its size: its values that are not zero; so are NumPy arrays.)
 //!
 //! # Adding a format
 //!
@@ -58,6 +60,7 @@ pub mod guess;
 mod idx;
 mod json;
 mod lines;
+mod numpy;
 mod open;
 mod parquet;
 mod picture;
@@ -78,6 +81,7 @@ pub use folder::{Folder, is_picture, pictures, pictures_under};
 pub use idx::Idx;
 pub use json::JsonLines;
 pub use lines::Lines;
+pub use numpy::NumPy;
 pub use parquet::Parquet;
 pub use picture::Picture;
 pub use pictures::Codecs;
@@ -92,6 +96,7 @@ pub fn register(registry: &mut Registry) -> Result<()> {
     registry.reader(Arc::new(Parquet));
     registry.reader(Arc::new(SvmLight));
     registry.reader(Arc::new(Lines));
+    registry.reader(Arc::new(NumPy));
     registry.reader(Arc::new(Folder));
     registry.reader(Arc::new(Idx));
     registry.reader(Arc::new(Picture));

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use tlkit_core::data::{Blob, Input, ReadOptions, Reader, Table};
-use tlkit_data::{Csv, JsonLines, Lines, SvmLight, Tsv};
+use tlkit_data::{Csv, JsonLines, Lines, NumPy, SvmLight, Tsv};
 
 fn open(
     reader: &dyn Reader,
@@ -261,4 +261,43 @@ fn every_ending_has_one_reader() {
     }
     let unique: std::collections::BTreeSet<_> = endings.iter().collect();
     assert_eq!(unique.len(), endings.len());
+}
+
+/// What NumPy itself wrote: `numpy/make.py`.
+#[test]
+fn numpy_arrays_are_vectors_and_labels() {
+    let options = ReadOptions::default();
+    let vectors = ["[0.5, -1.0, 2.0]", "[3.25, 0.0, -0.125]"];
+    for bytes in [
+        include_bytes!("numpy/x.npy").as_slice(),
+        include_bytes!("numpy/x-fortran.npy"),
+    ] {
+        let t = open(&NumPy, bytes, &options);
+        assert_eq!(t.columns(), ["features"]);
+        assert_eq!(rows(&*t).concat(), vectors);
+    }
+    for (bytes, labels) in [
+        (include_bytes!("numpy/rows.npz").as_slice(), ["good", "bad"]),
+        (include_bytes!("numpy/packed.npz"), ["1", "-1"]),
+    ] {
+        let t = open(&NumPy, bytes, &options);
+        assert_eq!(t.columns(), ["features", "label"]);
+        assert_eq!(
+            rows(&*t),
+            [[vectors[0], labels[0]], [vectors[1], labels[1]]]
+        );
+        assert_eq!(t.place(1), "data: row 1");
+    }
+    let refused = |bytes: &'static [u8]| {
+        let found = NumPy.open("rows.npz", &Blob::Embedded(bytes), &options);
+        found.err().expect("refused").to_string()
+    };
+    let said = refused(include_bytes!("numpy/uneven.npz"));
+    assert!(
+        said.contains("`features` has 2 rows and `label` has 3"),
+        "{said}"
+    );
+    let whole = include_bytes!("numpy/rows.npz");
+    assert!(refused(&whole[..whole.len() / 2]).contains("not a whole .npz file"));
+    assert!(refused(b"label,text").contains("neither as a .npy nor as a .npz"));
 }

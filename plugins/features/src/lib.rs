@@ -20,6 +20,8 @@
 //! The network starts from fresh weights, and its first layer is as wide as the data: core tells the source task
 //! (`SourceTask::expect_width`) once the target task has opened its files.
 //!
+//! `hidden = []` leaves the vectors as they are, which is the default of methods in closed form; `scale` says what is done to each row first ([`Scale`]).
+//!
 //! Where to look: [`FeaturesSource`] has the keys and the family's defaults, [`Mlp`] the stages, [`Vectors`] how rows become
 //! batches, [`Classification`] the head and the loss.
 
@@ -33,11 +35,13 @@ mod export;
 mod mlp;
 mod norm;
 mod prepare;
+mod scale;
 mod source;
 
 pub use classification::Classification;
 pub use mlp::{Mlp, Shape};
 pub use prepare::Vectors;
+pub use scale::{Scale, Step};
 pub use source::FeaturesSource;
 
 /// Adds `features` and `classification`.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use tlkit_core::Result;
-use tlkit_core::nn::{Activation, Dense, Dropout, Init, Linear, Role, Scope, Stage};
+use tlkit_core::nn::{
+    Activation, Dense, Dropout, Flow, Init, Linear, Param, Pass, Role, Scope, Stage,
+};
 use tlkit_core::task::Encoder;
 
 use crate::norm::Normed;
@@ -13,7 +15,7 @@ use crate::norm::Normed;
 pub struct Shape {
     /// How wide the inputs are.
     pub inputs: usize,
-    /// Widths of the hidden layers, at least one.
+    /// Widths of the hidden layers; none where the features are the inputs.
     pub hidden: Vec<usize>,
     /// After each of them.
     pub activation: Activation,
@@ -74,7 +76,27 @@ impl Mlp {
             }
             width = out;
         }
+        if stages.is_empty() {
+            stages.push(Arc::new(AsTheyAre));
+        }
         Ok(Mlp { stages, width })
+    }
+}
+
+/// No layer at all.
+struct AsTheyAre;
+
+impl Stage for AsTheyAre {
+    fn name(&self) -> &str {
+        "inputs"
+    }
+
+    fn params(&self) -> Vec<Param> {
+        Vec::new()
+    }
+
+    fn forward(&self, x: &Flow, _: &Pass) -> Result<Flow> {
+        Ok(x.with(x.hidden.clone()))
     }
 }
 

@@ -1,25 +1,38 @@
 //! From feature vectors to batches.
 
+use std::sync::Arc;
+
 use candle_core::{Device, Tensor};
-use tlkit_core::data::{Example, Field, Input, Prepare, View};
+use tlkit_core::data::{Example, Field, Input, Prepare, Samples, View};
 use tlkit_core::nn::Batch;
 use tlkit_core::{Error, Result};
 
-/// Takes vectors as they are; a batch is `(rows, width)`, f32.
+use crate::scale::Scale;
+
+/// Takes vectors as they are, or scaled; a batch is `(rows, width)`, f32.
 pub struct Vectors {
     width: usize,
+    scale: Scale,
 }
 
 impl Vectors {
     /// For vectors of this width.
     pub fn new(width: usize) -> Self {
-        Vectors { width }
+        Vectors {
+            width,
+            scale: Scale::default(),
+        }
+    }
+
+    /// The same, scaled.
+    pub fn scaled(width: usize, scale: Scale) -> Self {
+        Vectors { width, scale }
     }
 }
 
 impl Prepare for Vectors {
     fn digest(&self) -> String {
-        format!("vectors 1, width {}", self.width)
+        format!("vectors 2, width {}, {}", self.width, self.scale.digest())
     }
 
     fn views(&self) -> &[View] {
@@ -29,7 +42,7 @@ impl Prepare for Vectors {
     fn example(&self, input: &Input<'_>) -> Result<Example> {
         match input {
             Input::Features(f) if f.len() == self.width => {
-                Ok(Example::new(1).with("input", Field::Floats(f.to_vec())))
+                Ok(Example::new(1).with("input", Field::Floats(self.scale.row(f))))
             }
             Input::Features(f) => Err(Error::msg(format!(
                 "a row has {} features, and the network takes {}; give every file the same features",
@@ -41,6 +54,24 @@ impl Prepare for Vectors {
                 other.kind()
             ))),
         }
+    }
+
+    fn fitted(
+        &self,
+        own: &dyn Samples,
+        source: Option<&dyn Samples>,
+    ) -> Result<Option<Arc<dyn Prepare>>> {
+        let fitted = self.scale.fitted(own, source)?;
+        Ok(fitted.map(|scale| Arc::new(Vectors::scaled(self.width, scale)) as Arc<dyn Prepare>))
+    }
+
+    fn state(&self) -> Option<serde_json::Value> {
+        self.scale.state()
+    }
+
+    fn restored(&self, state: &serde_json::Value) -> Result<Option<Arc<dyn Prepare>>> {
+        let scale = self.scale.restored(state)?;
+        Ok(Some(Arc::new(Vectors::scaled(self.width, scale))))
     }
 
     fn collate(&self, examples: &[&Example], device: &Device) -> Result<Batch> {

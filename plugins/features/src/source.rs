@@ -16,25 +16,31 @@ use tlkit_core::{Error, Result};
 use crate::export::export;
 use crate::mlp::{Mlp, Shape};
 use crate::prepare::Vectors;
+use crate::scale::Scale;
 
 /// A multi-layer perceptron with fresh weights, on feature vectors.
 pub struct FeaturesSource {
     /// `inputs` is 0 until the target task's data has said.
     shape: Shape,
+    scale: Scale,
 }
 
 impl FeaturesSource {
     /// From the keys of `[source]`.
     pub fn make(keys: &Keys, cx: &Context) -> Option<Box<dyn SourceTask>> {
+        let (default, why) = match cx.closed_form {
+            true => (vec![], "the method trains no network"),
+            false => (vec![64.0], "one layer"),
+        };
         let hidden = keys
             .numbers("hidden")
-            .default(vec![64.0], "one layer")
-            .help("widths of the hidden layers")
+            .default(default, why)
+            .help("widths of the hidden layers; [] leaves the vectors as they are")
             .check(|widths| {
                 let whole = |w: &f64| *w >= 1.0 && *w <= 65536.0 && w.fract() == 0.0;
-                match !widths.is_empty() && widths.iter().all(whole) {
+                match widths.iter().all(whole) {
                     true => Ok(()),
-                    false => Err("one or more whole numbers from 1 to 65536".into()),
+                    false => Err("whole numbers from 1 to 65536".into()),
                 }
             })
             .read();
@@ -50,6 +56,7 @@ impl FeaturesSource {
             .default(0.0, "none")
             .help("share of each hidden layer's values dropped while training")
             .read();
+        let scale = Scale::read(keys);
         let batch_norm = keys
             .bool("batch_norm")
             .default(false, "vectors of a few numbers need none")
@@ -73,11 +80,16 @@ impl FeaturesSource {
             dropout,
             batch_norm,
         };
-        Some(Box::new(FeaturesSource { shape }))
+        Some(Box::new(FeaturesSource { shape, scale }))
     }
 
     fn width(&self) -> usize {
-        self.shape.hidden.last().copied().unwrap_or(1)
+        self.shape
+            .hidden
+            .last()
+            .copied()
+            .unwrap_or(self.shape.inputs)
+            .max(1)
     }
 }
 
@@ -111,7 +123,10 @@ impl SourceTask for FeaturesSource {
     }
 
     fn prepare(&self) -> Result<Arc<dyn Prepare>> {
-        Ok(Arc::new(Vectors::new(self.shape.inputs)))
+        Ok(Arc::new(Vectors::scaled(
+            self.shape.inputs,
+            self.scale.clone(),
+        )))
     }
 
     fn encoder(&self, scope: &Scope<'_>) -> Result<Arc<dyn Encoder>> {
@@ -152,6 +167,6 @@ impl SourceTask for FeaturesSource {
     }
 
     fn digest(&self) -> String {
-        format!("features 1: {:?}", self.shape)
+        format!("features 2: {:?} {}", self.shape, self.scale.digest())
     }
 }

@@ -33,7 +33,7 @@ pub use distill::{Distill, cosine_distance, soft_labels};
 pub use feature_extraction::FeatureExtraction;
 pub use fine_tune::FineTune;
 pub use gradual_unfreeze::GradualUnfreeze;
-pub use knn::{Knn, Nearest};
+pub use knn::Nearest;
 pub use l2_sp::L2Sp;
 pub use lora::Lora;
 pub use phases::Phases;
@@ -101,6 +101,5 @@ pub fn register(registry: &mut Registry) -> Result<()> {
         inductive,
         "freeze the encoder, answer as the nearest training rows do",
         Arc::new(Nearest::make),
-    )?;
-    registry.map("knn", Arc::new(Knn::load))
+    )
 }

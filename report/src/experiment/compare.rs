@@ -270,8 +270,8 @@ impl Experiment {
         let clamp = |(low, high): (f64, f64)| (low.max(0.0), high.min(1.0));
         let seeds = pairs.iter().map(Vec::len).min()?;
         if let ([one], true) = (pairs, seeds == 1 || still) {
-            let n = one[0].ids.len() as u64;
-            let right = one[0].right().iter().sum::<f64>() as u64;
+            let n = one[0].ids.len();
+            let right = one[0].right().iter().sum::<f64>() as usize;
             // Against a model that is never right, the difference is the accuracy, and Newcombe's interval Wilson's.
             let (low, high) = paired_interval(0, right, 0, n - right, self.level);
             return Some(clamp((low, high)));

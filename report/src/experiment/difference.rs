@@ -127,19 +127,19 @@ impl Experiment {
     /// One run each: which of two models.
     fn of_models(&self, both: &[(usize, Both<'_>)], still: bool) -> Difference {
         // Both right, only the arm, only the other, none.
-        let mut counts = [0u64; 4];
+        let mut counts = [0usize; 4];
         for (_, b) in both {
             for (x, y) in b.arm[0].right().into_iter().zip(b.other[0].right()) {
                 counts[usize::from(x < 0.5) * 2 + usize::from(y < 0.5)] += 1;
             }
         }
-        let n = counts.iter().sum::<u64>() as f64;
+        let n = counts.iter().sum::<usize>() as f64;
         let [all, first, second, none] = counts;
         let mean = (first as f64 - second as f64) / n;
         // Rows of one model each are a table of one seed: how sure is what the rows alone leave open.
         let rows: Vec<f64> = [(first, 1.0), (second, -1.0), (all + none, 0.0)]
             .iter()
-            .flat_map(|&(k, v)| std::iter::repeat_n(v, k as usize))
+            .flat_map(|&(k, v)| std::iter::repeat_n(v, k))
             .collect();
         let crossed = Crossed::of(&[rows.clone(), rows]);
         let p = mcnemar(first, second);

@@ -6,6 +6,7 @@ mod audit;
 mod confusion;
 mod cost;
 mod curves;
+mod embedding;
 mod errors;
 mod findings;
 mod head;
@@ -44,10 +45,11 @@ type Part = (
     fn(&Source<'_>) -> Option<Markup>,
 );
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     ("result", "Result", scores::draw),
     ("findings", "What stands out", findings::draw),
     ("curves", "Training", curves::draw),
+    ("embedding", "Source and target", embedding::draw),
     ("confusion", "Confusion", confusion::draw),
     ("reliability", "Reliability", reliability::draw),
     ("sheet", "Test images", sheet::draw),

@@ -17,7 +17,6 @@ mod crossed;
 mod gap;
 mod holm;
 mod over_pairs;
-mod paired;
 mod random;
 mod verdict;
 
@@ -26,7 +25,7 @@ pub use crossed::Crossed;
 pub use gap::gap_closed;
 pub use holm::holm;
 pub use over_pairs::{Tally, WILCOXON_PAIRS, independent, wilcoxon};
-pub use paired::{mcnemar, paired_interval};
+pub use tlkit_statistics::{mcnemar, paired_interval};
 pub use verdict::{Tested, Verdict, verdict};
 
 /// Fewer seeds than this say nothing of a method.

@@ -97,7 +97,10 @@ impl Written {
             places.push((name, keys.at(key)));
         }
         let columns = ColumnKeys::read(keys, form);
-        keys.reserved("scale", "scaling of features comes with domain adaptation");
+        if form == Form::Features && main != "source" {
+            keys.refuse("scale", "features are scaled as the source says")
+                .help("write `scale` under [source]");
+        }
         let (mut skip_broken, mut scene_size) = (false, ReadOptions::DRAWN_SIDE);
         if form == Form::Images {
             skip_broken = keys

@@ -23,7 +23,7 @@ use crate::train::SavedMap;
 
 pub use open::Saved;
 pub(crate) use source::FinishedRun;
-pub(super) use source::take;
+pub(crate) use source::take;
 pub(super) use write::{Reloads, write};
 
 fn usual_level() -> f64 {
@@ -69,6 +69,9 @@ pub(crate) struct Card {
     /// Whether the head was made for an encoder that does not train.
     #[serde(default)]
     frozen: bool,
+    /// What the preparation found in the domain that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prepare: Option<Value>,
     /// The stages, input to output: a model that is made again must have the same.
     #[serde(default)]
     stages: Vec<String>,

@@ -80,7 +80,7 @@ impl Saved {
             &card,
             registry.maps(),
         )?;
-        let prepare = source.prepare()?;
+        let prepare = prepared(source.as_ref(), &card)?;
         Ok(Saved {
             classes,
             rows,
@@ -192,6 +192,15 @@ pub(super) fn card(folder: &Path) -> Result<Card> {
         )));
     }
     Ok(card)
+}
+
+/// The preparation of the domain that the model is for.
+pub(super) fn prepared(source: &dyn SourceTask, card: &Card) -> Result<Arc<dyn Prepare>> {
+    let plain = source.prepare()?;
+    let Some(state) = &card.prepare else {
+        return Ok(plain);
+    };
+    Ok(plain.restored(state)?.unwrap_or(plain))
 }
 
 /// Source and target task by the keys of the card.

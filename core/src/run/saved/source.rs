@@ -97,7 +97,7 @@ fn digest(folder: &Path) -> Result<String> {
 }
 
 /// Puts the weights of a finished run into a model made for them, every one by its name.
-pub(in crate::run) fn take(
+pub(crate) fn take(
     source: &dyn SourceTask,
     finished: &Finished,
     model: &Model,
@@ -152,7 +152,7 @@ impl SourceTask for FinishedRun {
     }
 
     fn prepare(&self) -> Result<Arc<dyn Prepare>> {
-        self.inner.prepare()
+        super::open::prepared(self.inner.as_ref(), &self.card)
     }
 
     fn encoder(&self, scope: &Scope<'_>) -> Result<Arc<dyn Encoder>> {

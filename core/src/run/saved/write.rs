@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::open::{build, weights};
 use super::{Card, FILE, MORE};
 use crate::check::Checked;
-use crate::data::{Blob, Domain, Loaded};
+use crate::data::{Blob, Domain, Loaded, Prepare};
 use crate::evaluate::probabilities;
 use crate::model::Model;
 use crate::nn::{NormMode, Param, Stage, Store};
@@ -46,6 +46,7 @@ pub(in crate::run) fn write(
     model: &Model,
     store: &Store,
     probe: Option<&Domain<()>>,
+    prepare: &Arc<dyn Prepare>,
     temperature: Option<f64>,
     folder: &Path,
 ) -> Result<Reloads> {
@@ -63,6 +64,7 @@ pub(in crate::run) fn write(
             Some(finished) => finished.frozen,
             None => c.strategy.needs().frozen,
         },
+        prepare: prepare.state(),
         stages: Vec::new(),
         batch_norm: NormMode::Frozen,
         maps: Vec::new(),
@@ -74,7 +76,7 @@ pub(in crate::run) fn write(
     let reloads = match describe(c, model, &mut card) {
         Ok(()) => {
             more(c.source.as_ref(), model, store, folder)?;
-            same(c, model, store, probe, folder, &card).map_err(|e| e.to_string())
+            same(c, model, store, probe, prepare, folder, &card).map_err(|e| e.to_string())
         }
         Err(why) => Err(why),
     };
@@ -164,6 +166,7 @@ fn same(
     model: &Model,
     store: &Store,
     probe: Option<&Domain<()>>,
+    prepare: &Arc<dyn Prepare>,
     folder: &Path,
     card: &Card,
 ) -> Result<()> {
@@ -213,12 +216,14 @@ fn same(
         }
     }
     let Some(probe) = probe else { return Ok(()) };
-    let rows = Loaded::unlabelled(probe, c.source.prepare()?);
+    let rows = Loaded::unlabelled(probe, prepare.clone());
+    let prepared = super::open::prepared(c.source.as_ref(), card)?;
+    let rows_again = Loaded::unlabelled(probe, prepared);
     // All of the network, and nothing of the probe in the cache.
     let mut whole = model.clone();
     whole.freeze(None);
     let old = probabilities(&whole, &rows, store, &Silent)?;
-    let new = probabilities(&made, &rows, &again, &Silent)?;
+    let new = probabilities(&made, &rows_again, &again, &Silent)?;
     let bits = |rows: Vec<Vec<f32>>| -> Vec<u32> {
         rows.into_iter().flatten().map(f32::to_bits).collect()
     };

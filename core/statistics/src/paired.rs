@@ -1,4 +1,4 @@
-//! Two models on the same rows.
+//! Two models on the same rows: which one to keep. Nothing here speaks of a method.
 
 use statrs::distribution::{Binomial, DiscreteCDF};
 
@@ -47,20 +47,24 @@ pub fn paired(first: &[bool], second: &[bool], level: f64) -> Paired {
         first_only: b,
         second_only: c,
         difference,
-        interval: newcombe(both, b, c, none, normal_quantile(level)),
+        interval: paired_interval(both, b, c, none, level),
         p: mcnemar(b, c),
     }
 }
 
-/// Twice the smaller tail of a fair coin thrown once for each row on which the two differ.
-fn mcnemar(b: usize, c: usize) -> f64 {
-    match Binomial::new(0.5, (b + c) as u64) {
-        Ok(coin) if b + c > 0 => (2.0 * coin.cdf(b.min(c) as u64)).min(1.0),
+/// The exact p-value of McNemar's test (1947): of the rows that only one model has right, `one` and `other`, as many on one side or more would be there
+/// by the toss of a coin. Twice the smaller tail.
+pub fn mcnemar(one: usize, other: usize) -> f64 {
+    match Binomial::new(0.5, (one + other) as u64) {
+        Ok(coin) if one + other > 0 => (2.0 * coin.cdf(one.min(other) as u64)).min(1.0),
         _ => 1.0,
     }
 }
 
-fn newcombe(both: usize, b: usize, c: usize, none: usize, z: f64) -> Interval {
+/// The interval of the difference of two accuracies on the same rows, by Newcombe's tenth method (1998): Wilson's intervals of both, put together with their
+/// correlation. The counts are rows that both have right, only the first, only the second, none.
+pub fn paired_interval(both: usize, b: usize, c: usize, none: usize, level: f64) -> Interval {
+    let z = normal_quantile(level);
     let n = both + b + c + none;
     if n == 0 {
         return (-1.0, 1.0);
@@ -130,5 +134,51 @@ mod tests {
         );
         assert!(table(50, 30, 5, 15).differs(0.95));
         assert!(table(50, 5, 30, 15).differs(0.95));
+    }
+
+    /// SplitMix64 (Steele, Lea & Flood 2014), as a number from 0 to 1.
+    fn uniform(state: &mut u64) -> f64 {
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = *state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    #[test]
+    fn exact_values() {
+        // R 4.3: binom.test(2, 12)$p.value is 0.03857422; binom.test(5, 10)$p.value is 1.
+        assert!((mcnemar(2, 10) - 0.038_574_218_75).abs() < 1e-12);
+        assert_eq!((mcnemar(5, 5), mcnemar(0, 0)), (1.0, 1.0));
+        assert_eq!(mcnemar(10, 2), mcnemar(2, 10));
+    }
+
+    #[test]
+    fn the_interval_holds_the_truth_as_often_as_it_says() {
+        // Both right 0.6, only one 0.12, only the other 0.08, none 0.2: the true difference is 0.04.
+        let mut state = 3u64;
+        let times = 4000;
+        let held = (0..times).filter(|_| {
+            let mut cells = [0usize; 4];
+            for _ in 0..150 {
+                let u = uniform(&mut state);
+                let cell = [0.6, 0.72, 0.8].iter().filter(|&&edge| u >= edge).count();
+                cells[cell] += 1;
+            }
+            let (low, high) = paired_interval(cells[0], cells[1], cells[2], cells[3], 0.95);
+            (low..=high).contains(&0.04)
+        });
+        let share = held.count() as f64 / f64::from(times);
+        println!("the interval holds the truth in {:.1} %", 100.0 * share);
+        assert!((0.93..=0.975).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn equal_models_have_an_interval_around_zero() {
+        let (low, high) = paired_interval(80, 0, 0, 20, 0.95);
+        assert!(
+            low <= 0.0 && high >= 0.0 && high - low < 0.1,
+            "{low} {high}"
+        );
     }
 }

@@ -61,11 +61,11 @@ pub(super) fn suggestions(d: &Diagnosis, known: &[String]) -> Vec<Suggestion> {
                 listed(&d.overlap.missing)
             ),
         );
-    } else if reweighted && d.labels.unexplained < 0.02 && d.separation.a_distance < 0.5 {
+    } else if reweighted && d.labels.unexplained < 0.02 && d.overlap.far < 0.15 {
         say(
             &["em-prior", "bbse"],
             format!(
-                "the classes' shares differ ({:.0} % of the rows), explain the answers on the target, and the features differ little besides: correct the shares before anything else",
+                "the classes' shares differ ({:.0} % of the rows), explain the answers on the target, and no row lies where the source has none: correct the shares before anything else",
                 100.0 * d.labels.distance
             ),
         );

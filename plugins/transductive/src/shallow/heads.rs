@@ -79,7 +79,8 @@ impl Head {
         let only = [
             ("strength", "logistic", strength.is_some()),
             ("cost", "svm", cost.is_some()),
-            ("distance", "1-nn", keys.has("distance")),
+            // The default stands in every recipe that was written out.
+            ("distance", "1-nn", distance == "cosine"),
         ];
         for (key, of, there) in only {
             if there && of != head {

@@ -1,12 +1,13 @@
 #!/bin/sh
 # Amazon's word counts, twelve pairs of domains, after the protocol of the DANN paper: its network (one hidden layer of 50), 2,000 labelled
 # source rows of which a tenth decide when to stop, the target's 2,000 rows without labels, the official test rows. DANN with its lambda, and with
-# lambda = 0 beside it: the same network, batches and stopping, and no adaptation.
+# lambda = 0 beside it: the same network, batches and stopping, and no adaptation. Two things are not the authors': AdamW on batches of 64 (plain gradient
+# descent row by row) and tanh (the logistic function).
 #
 #     benches/amazon-dann.sh DATA OUT [SEEDS] [PAIRS]
 #
 # DATA is a folder with books_train.svmlight, books_test.svmlight and so on for dvd, electronics and kitchen; OUT a folder for the runs;
-# SEEDS their number (5); PAIRS a list like "books:dvd kitchen:books" (all twelve). Prints the table that docs/src/adaptation.md shows.
+# SEEDS their number (5); PAIRS a list like "books:dvd kitchen:books" (all twelve). Prints a table like that in docs/src/adaptation.md (3 seeds, "books:dvd dvd:electronics electronics:kitchen kitchen:books").
 set -eu
 data=$(cd "$1" && pwd)
 out=$2

@@ -14,7 +14,8 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ),
         ("tlkit-report", &["tlkit-statistics"]),
         ("tlkit-abi", &[]),
-        ("tlkit-plugin", &["tlkit-abi"]),
+        ("tlkit-host", &["tlkit-abi", "tlkit-core", "tlkit-ops"]),
+        ("tlkit-plugin", &["tlkit-abi", "tlkit-core"]),
         ("tlkit-hub", &["tlkit-core"]),
         ("tlkit-data", &["tlkit-core", "tlkit-image"]),
         ("tlkit-baselines", &["tlkit-core"]),
@@ -28,7 +29,8 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
 }
 
 /// Crates that only one room may name.
-const HEAVY: [(&str, &str); 9] = [
+const HEAVY: [(&str, &str); 10] = [
+    ("libloading", "tlkit-host"),
     ("tokenizers", "tlkit-bert"),
     ("csv-core", "tlkit-data"),
     ("parquet", "tlkit-data"),

@@ -34,6 +34,19 @@ pub struct Valued {
     pub params: Vec<Tensor>,
 }
 
+/// When a term is asked, and for what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// A function of the run's seed, the term's name and the step: equal inputs and seeds give equal bits.
+    pub seed: u64,
+    /// Optimizer steps of the run so far.
+    pub step: u64,
+    /// Share of the phase that is done, `0..1`.
+    pub progress: f64,
+    /// Whether the gradient of each tap, then of each parameter, is wanted: nobody looks at the others.
+    pub wanted: Vec<bool>,
+}
+
 /// A pure function of taps and its own parameters. It holds no state: parameters live in the store and are lent for the call.
 pub trait LossTerm: Send + Sync {
     /// The taps it takes, in order, as `tap:feed`: `features:0`, `logits:1`, `second:0` (a stage's name).
@@ -44,6 +57,16 @@ pub trait LossTerm: Send + Sync {
     }
     /// The value, and the gradient of each tap and parameter.
     fn value_and_gradients(&self, taps: &[Tensor], params: &[Tensor]) -> Result<Valued>;
+    /// The same for a term that draws at random, follows the course of the phase, or saves itself gradients that nobody wants; of those
+    /// any tensor of the right shape will do.
+    fn value_and_gradients_at(
+        &self,
+        taps: &[Tensor],
+        params: &[Tensor],
+        _asked: &Asked,
+    ) -> Result<Valued> {
+        self.value_and_gradients(taps, params)
+    }
 }
 
 /// A loss term in an objective: its name, its weight.
@@ -86,7 +109,7 @@ impl Weighted {
     }
 
     /// Its value at taps, one [`Taps`] a feed, with its gradients tied to them.
-    pub fn at(&self, taps: &[Taps], store: &Store) -> Result<Term> {
+    pub fn at(&self, taps: &[Taps], step: &dyn Step) -> Result<Term> {
         let mut leaves = Vec::new();
         for wanted in self.term.taps() {
             let (tap, feed) = parse(wanted)?;
@@ -103,11 +126,21 @@ impl Weighted {
                 stage => taps.get(stage)?.clone(),
             });
         }
-        let params: Vec<Tensor> = self.params(store)?.iter().map(Param::tensor).collect();
+        let params: Vec<Tensor> = self
+            .params(step.store())?
+            .iter()
+            .map(Param::tensor)
+            .collect();
         let still = |all: &[Tensor]| all.iter().map(Tensor::detach).collect::<Vec<_>>();
+        let asked = Asked {
+            seed: step.random(&self.name).at(step.number()).key(),
+            step: step.number(),
+            progress: step.progress(),
+            wanted: leaves.iter().chain(&params).map(Tensor::track_op).collect(),
+        };
         let valued = self
             .term
-            .value_and_gradients(&still(&leaves), &still(&params))?;
+            .value_and_gradients_at(&still(&leaves), &still(&params), &asked)?;
         if valued.taps.len() != leaves.len() || valued.params.len() != params.len() {
             return Err(Error::msg(format!(
                 "the loss term {} gave {} + {} gradients for {} taps and {} parameters",
@@ -162,7 +195,7 @@ impl Objective for WithTerms {
             out.push(Term::new(&name, 1.0, value));
         }
         for term in &self.terms {
-            out.push(term.at(&taps, step.store())?);
+            out.push(term.at(&taps, step)?);
         }
         Ok(out)
     }

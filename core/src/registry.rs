@@ -173,6 +173,12 @@ pub struct StrategyEntry {
     pub make: Make<dyn Strategy>,
 }
 
+/// Knows how to load what a recipe's `[[plugins]]` name.
+pub trait Plugins: Send + Sync {
+    /// Reads `[[plugins]]` and adds what they bring. Errors are noted at their places.
+    fn add(&self, root: &Keys, folder: &Path, registry: &mut Registry);
+}
+
 /// Everything that recipes can name.
 #[derive(Clone, Default)]
 pub struct Registry {
@@ -184,6 +190,7 @@ pub struct Registry {
     baselines: Vec<(String, Arc<dyn Baseline>)>,
     model_types: BTreeMap<String, String>,
     maps: MapKinds,
+    plugins: Option<Arc<dyn Plugins>>,
 }
 
 impl Registry {
@@ -261,6 +268,21 @@ impl Registry {
     /// Who opens images, where somebody does.
     pub fn pictures(&self) -> Option<&Arc<dyn Pictures>> {
         self.pictures.as_ref()
+    }
+
+    /// Says who loads the plugins that recipes name.
+    pub fn plugins(&mut self, plugins: Arc<dyn Plugins>) {
+        self.plugins = Some(plugins);
+    }
+
+    /// This one, and what the recipe's own plugins bring.
+    pub(crate) fn with_plugins(&self, root: &Keys, folder: &Path) -> Registry {
+        let mut all = self.clone();
+        match &self.plugins {
+            Some(plugins) => plugins.add(root, folder, &mut all),
+            None => root.reserved("plugins", "this program loads no plugins"),
+        }
+        all
     }
 
     /// Adds a baseline. Where a recipe names none, those that suit its inputs stand beside a result in the order they were added.

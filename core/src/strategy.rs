@@ -19,7 +19,7 @@ use crate::task::{Head, SourceTask, TargetTask};
 use crate::train::{OptimizerSpec, Schedule};
 use crate::{Error, Result};
 
-pub use crate::loss::{LossTerm, ParamSpec, Valued, Weighted, WithTerms};
+pub use crate::loss::{Asked, LossTerm, ParamSpec, Valued, Weighted, WithTerms};
 
 /// What a family or a recipe says about training.
 #[derive(Clone, Debug, PartialEq)]
@@ -290,6 +290,8 @@ pub trait Step {
     fn task_loss(&mut self, feed: usize, view: View, logits: &Tensor) -> Result<Tensor>;
     /// Share of the phase that is done, `0..1`.
     fn progress(&self) -> f64;
+    /// Optimizer steps of the run so far.
+    fn number(&self) -> u64;
     /// A stream for one purpose at this step.
     fn random(&self, purpose: &str) -> Stream;
     /// All parameters.

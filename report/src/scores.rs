@@ -81,6 +81,14 @@ pub(crate) fn beside(result: &Value, row: &mut impl FnMut(&str, String)) {
         }
         row(name, text);
     }
+    let before = &result["baseline"]["source_only"]["test"];
+    if before["accuracy"].is_number() {
+        let mut text = score(&before["accuracy"]);
+        if let Some(interval) = interval(before, "accuracy") {
+            text.push_str(&format!("  {interval}"));
+        }
+        row("source model", format!("{text}  before it was adapted"));
+    }
     if let Some(words) = result["worth"]["words"].as_str() {
         let p = result["worth"]["p"].as_f64();
         let p = p.map_or_else(String::new, |p| match p {

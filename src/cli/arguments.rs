@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::plugins::Plugins;
+
 /// Transfer learning from a recipe.
 ///
 /// A recipe is a short TOML file that names a source (what is already known), a target (what is to be learned) and a
@@ -84,6 +86,16 @@ Examples:
     Runs {
         #[command(subcommand)]
         verb: Runs,
+    },
+    /// Plugins that were built elsewhere: a shared library that a recipe names.
+    #[command(after_help = "\
+Examples:
+  tlkit plugins list
+  tlkit plugins info target/release/mine    what it brings, its keys, its sha256
+  tlkit plugins check target/release/mine   the conformance suite: gradients, determinism, errors")]
+    Plugins {
+        #[command(subcommand)]
+        verb: Plugins,
     },
     /// Writes the page of a run anew, or opens it.
     Report(Report),

@@ -17,6 +17,7 @@ mod output;
 mod parts;
 mod place;
 mod plan;
+mod plugins;
 mod predict;
 mod progress;
 mod rank;
@@ -71,6 +72,7 @@ fn dispatch(verb: Verb) -> Result<(), Failure> {
         Verb::Schema { markdown } => schema::print(markdown),
         Verb::Recipes { verb } => shipped::recipes(&verb),
         Verb::Runs { verb } => runs::runs(&verb),
+        Verb::Plugins { verb } => plugins::plugins(&verb),
         Verb::Report(r) => report::report(&r),
         Verb::Why(w) => why::why(&w),
         Verb::Completions { shell } => {

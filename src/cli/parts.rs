@@ -9,7 +9,7 @@ use tlkit_hub::{Hub, Settings};
 
 use super::downloads::Downloads;
 
-/// Every built-in plugin.
+/// Every built-in plugin, and those of the user.
 pub fn registry() -> Result<Registry> {
     let mut registry = Registry::new();
     tlkit_baselines::register(&mut registry)?;
@@ -19,6 +19,7 @@ pub fn registry() -> Result<Registry> {
     tlkit_inductive::register(&mut registry)?;
     tlkit_resnet::register(&mut registry)?;
     tlkit_transductive::register(&mut registry)?;
+    super::plugins::register(&mut registry);
     Ok(registry)
 }
 

@@ -46,6 +46,15 @@ fn schema(registry: &Registry, resolve: &Arc<dyn Resolve>) -> Schema {
         let blank = Written::blank();
         let _ = make(&blank.keys().table("target"), &context);
         schema = schema.variant("target", "task", name, &blank.record());
+        // The same where the target's labels are sealed, with the labelled source domain.
+        let blank = Written::blank();
+        let sealed = Context {
+            transductive: true,
+            source_keys: Some(blank.keys().table("source")),
+            ..context.clone()
+        };
+        let _ = make(&blank.keys().table("target"), &sealed);
+        schema = schema.variant_or("target", "task", name, &blank.record());
     }
     for (name, entry) in registry.strategies() {
         let blank = Written::blank();

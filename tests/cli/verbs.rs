@@ -117,6 +117,8 @@ fn recipes_are_listed_shown_and_copied() {
         "hub/sst2-bert-base",
         "hub/imdb-minilm",
         "hub/rotten-tomatoes-distilled",
+        "scenes",
+        "hub/pets-resnet50",
     ] {
         assert!(
             list.lines().any(|l| l.starts_with(&format!("{name} "))),
@@ -177,6 +179,7 @@ fn every_verb_has_three_examples() {
         "schema",
         "recipes",
         "runs",
+        "plugins",
         "report",
         "why",
         "completions",

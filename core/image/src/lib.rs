@@ -47,7 +47,7 @@ pub use augment::{Augment, Cut, Draw, bounded};
 pub use colour::Jitter;
 pub use decode::{DecodeError, Limits, decode, size};
 pub use encode::{bmp, square, thumbnail};
-pub use likeness::{NEAR, likeness};
+pub use likeness::{Likeness, NEAR, NEAR_GREY, likeness};
 pub use mix::{beta, cutmix, mixup};
 pub use pixels::Pixels;
 pub use randaugment::RandAugment;

@@ -294,6 +294,13 @@ impl Keys {
         Noted::new(&self.shared, Diagnostic::warning(at, title))
     }
 
+    /// True when an error was noted, here or anywhere in the recipe.
+    pub fn has_errors(&self) -> bool {
+        let notes = self.shared.notes();
+        let mut all = notes.diagnostics.iter();
+        all.any(|d| d.severity() == crate::diagnostic::Severity::Error)
+    }
+
     /// Notes that things do not go together, and underlines each with its own words.
     pub fn conflict(&self, places: &[(At, &str)], title: impl Into<String>) -> Noted {
         let mut places = places.iter();

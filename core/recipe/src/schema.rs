@@ -93,6 +93,24 @@ impl Schema {
         self
     }
 
+    /// Adds what is read of another recipe when `key` is `value`: a key is required only where every such reading requires it.
+    pub fn variant_or(mut self, table: &str, key: &str, value: &str, record: &Record) -> Schema {
+        let names: Vec<String> = table.split('.').map(String::from).collect();
+        let mut rest = shape_of(record, &Path::default());
+        let mut shape = rest
+            .table_mut(&names)
+            .map(std::mem::take)
+            .unwrap_or_default();
+        let same = |v: &&mut Variant| v.table == names && v.key == key && v.value == value;
+        let Some(first) = self.variants.iter_mut().find(same) else {
+            return self.variant(table, key, value, record);
+        };
+        relax(&mut first.shape, &mut shape);
+        first.shape.merge(shape);
+        self.root.merge(rest);
+        self
+    }
+
     /// The schema.
     pub fn to_json(&self) -> Json {
         let mut schema = json!({

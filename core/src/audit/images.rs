@@ -3,7 +3,7 @@
 use super::rows::{Side, verb};
 use super::{Example, Finding, Key, Level, percent};
 use crate::Result;
-use crate::data::Look;
+use crate::data::{Likeness, Look};
 use crate::recipe::At;
 
 /// Images with a side under this are small for any network.
@@ -47,7 +47,7 @@ pub(crate) fn near_copies(
     side: &Side<'_>,
     looks: &[Look],
     others: &[Others<'_>],
-    near: u32,
+    near: &Near<'_>,
 ) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
     for other in others {
@@ -90,41 +90,42 @@ pub(crate) fn near_copies(
     Ok(found)
 }
 
+/// Whether two images are copies of one.
+type Near<'n> = dyn Fn(&Likeness, &Likeness) -> bool + 'n;
+
 /// Hashes that can be searched for near ones: two that differ in at most three bits agree in one of four parts.
-struct Likenesses {
-    near: u32,
-    /// By part and its value: rows, in order, and their hashes.
-    parts: [Vec<(u16, u32, u64)>; 4],
+struct Likenesses<'a> {
+    near: &'a Near<'a>,
+    looks: &'a [Look],
+    /// By part and its value: rows, in order.
+    parts: [Vec<(u16, u32)>; 4],
 }
 
-impl Likenesses {
-    fn of(looks: &[Look], near: u32) -> Self {
+impl<'a> Likenesses<'a> {
+    fn of(looks: &'a [Look], near: &'a Near<'a>) -> Self {
         let all = || {
             let rows = (0u32..).zip(looks);
-            rows.filter_map(|(row, look)| Some((row, look.likeness?)))
+            rows.filter_map(|(row, look)| Some((row, look.likeness?.hash)))
         };
         let parts = std::array::from_fn(|part| {
-            let mut list: Vec<(u16, u32, u64)> = all()
-                .map(|(row, hash)| (bits(hash, part), row, hash))
-                .collect();
+            let mut list: Vec<(u16, u32)> =
+                all().map(|(row, hash)| (bits(hash, part), row)).collect();
             list.sort_unstable();
             list
         });
-        Likenesses {
-            near: near.min(3),
-            parts,
-        }
+        Likenesses { near, looks, parts }
     }
 
     /// A row with a near hash, for which `is` holds.
     fn first(&self, look: &Look, is: impl Fn(u32) -> bool) -> Option<u32> {
-        let hash = look.likeness?;
+        let own = look.likeness?;
         for (part, list) in self.parts.iter().enumerate() {
-            let value = bits(hash, part);
+            let value = bits(own.hash, part);
             let from = list.partition_point(|e| e.0 < value);
             let equal = list[from..].iter().take_while(|e| e.0 == value);
-            for &(_, row, other) in equal {
-                if (hash ^ other).count_ones() <= self.near && is(row) {
+            for &(_, row) in equal {
+                let other = self.looks[row as usize].likeness;
+                if other.is_some_and(|other| (self.near)(&own, &other)) && is(row) {
                     return Some(row);
                 }
             }
@@ -161,8 +162,8 @@ pub(crate) fn single(side: &Side<'_>) -> Result<Option<Finding>> {
     side.find("single", Level::Warning, &rows, words).map(Some)
 }
 
-/// How large the images are, and how many of them are grey; a warning where some are too small to show anything.
-pub(crate) fn looks(side: &Side<'_>, looks: &[Look]) -> Result<Vec<Finding>> {
+/// How large the images are, and how many of them are grey, of the rows to learn from (`main`); a warning where some are too small to show anything.
+pub(crate) fn looks(side: &Side<'_>, looks: &[Look], main: bool) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
     let short = |l: &Look| l.width.min(l.height);
     let small: Vec<u32> = (0u32..)
@@ -200,9 +201,11 @@ pub(crate) fn looks(side: &Side<'_>, looks: &[Look]) -> Result<Vec<Finding>> {
         };
         words.push_str(&format!("; {share}"));
     }
-    let mut size = side.find("size", Level::Note, &[], words)?;
-    size.count = looks.len();
-    found.push(size);
+    if main {
+        let mut size = side.find("size", Level::Note, &[], words)?;
+        size.count = looks.len();
+        found.push(size);
+    }
     if !small.is_empty() {
         let words = format!(
             "{} of {} {} fewer than {SMALL} pixels on a side",
@@ -232,14 +235,19 @@ mod tests {
             width: 10,
             height: 10,
             grey: false,
-            likeness: Some(hash),
+            likeness: Some(Likeness {
+                hash,
+                greys: [0; 72],
+            }),
         }
     }
 
     #[test]
     fn near_hashes_are_found_wherever_their_bits_differ() {
+        let near = |a: &Likeness, b: &Likeness| (a.hash ^ b.hash).count_ones() <= 3;
         let base = 0x0123_4567_89ab_cdefu64;
-        let all = Likenesses::of(&[look(!base), look(base)], 3);
+        let rows = [look(!base), look(base)];
+        let all = Likenesses::of(&rows, &near);
         for bits in [
             vec![],
             vec![0],
@@ -257,6 +265,7 @@ mod tests {
             likeness: None,
             ..look(0)
         };
-        assert_eq!(Likenesses::of(&[blank], 3).first(&blank, |_| true), None);
+        let rows = [blank];
+        assert_eq!(Likenesses::of(&rows, &near).first(&blank, |_| true), None);
     }
 }

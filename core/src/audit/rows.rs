@@ -32,9 +32,14 @@ impl Side<'_> {
         words: String,
     ) -> Result<Finding> {
         let example = |&row: &u32| -> Result<Example> {
+            let text = match self.noun {
+                // Its place says which; there is nothing of it to be read.
+                "image" => String::new(),
+                _ => preview(&self.inputs.input(row as usize)?),
+            };
             Ok(Example {
                 row: self.inputs.place(row as usize),
-                text: preview(&self.inputs.input(row as usize)?),
+                text,
             })
         };
         Ok(Finding {

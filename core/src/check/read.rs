@@ -20,7 +20,10 @@ pub(super) fn read(
     registry: &Registry,
     resolve: &Arc<dyn Resolve>,
 ) -> Option<Checked> {
-    root.reserved("plugins", "plugins built elsewhere come later");
+    let before = root.has_errors();
+    let registry = &registry.with_plugins(root, folder);
+    // A method that only a plugin knows is not unknown because the plugin was not loaded: one error is enough.
+    let not_loaded = !before && root.has_errors();
     for name in ["experiment", "domains"] {
         root.refuse(
             name,
@@ -46,13 +49,19 @@ pub(super) fn read(
         .required();
     let transductive = kind == "transductive";
     let methods = registry.strategies();
-    let method = strategy
-        .string("method")
-        .one_of(methods.keys())
+    let method = strategy.string("method");
+    let method = match not_loaded {
+        true => method,
+        false => method.one_of(methods.keys()),
+    };
+    let method = method
         .help("how knowledge is carried over")
         .example("fine-tune")
         .required();
     let entry = methods.get(&method);
+    if not_loaded && entry.is_none() {
+        strategy.excuse_unread();
+    }
     if let Some(entry) = entry.filter(|e| {
         // A kind that is neither is an error of its own.
         e.kind.name() != kind

@@ -94,7 +94,7 @@ pub(super) fn meet(
             )
             .also(source_keys.here(), "no `train` here")
             .help("name them: `train = \"FILE\"` under [source]");
-    } else if needs.trained && !labelled && source.finished().is_none() {
+    } else if needs.trained && !labelled && source.finished().is_none() && !source_keys.has("run") {
         strategy
             .error(at(), format!("`{method}` adapts a model that knows the task, and there is none"))
             .also(source_keys.here(), "neither `train` nor `run` here")
@@ -145,9 +145,17 @@ pub(super) fn meet(
     }
 }
 
-/// Whether two domains share a row's name.
+/// Whether a row of one domain is a row of the other: its name and its input are the same.
 fn same(a: &Domain<Labels>, b: &Domain<Labels>) -> bool {
-    let mut ids: Vec<String> = (0..a.inputs.len()).map(|r| a.inputs.id(r)).collect();
-    ids.sort_unstable();
-    (0..b.inputs.len()).any(|r| ids.binary_search(&b.inputs.id(r)).is_ok())
+    let ids = |d: &Domain<Labels>| -> Vec<(String, usize)> {
+        let mut ids: Vec<_> = (0..d.inputs.len()).map(|r| (d.inputs.id(r), r)).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let ours = ids(a);
+    ids(b).into_iter().any(|(id, row)| {
+        let found = ours.binary_search_by(|(other, _)| other.cmp(&id));
+        let inputs = found.map(|at| (a.inputs.input(ours[at].1), b.inputs.input(row)));
+        matches!(inputs, Ok((Ok(one), Ok(other))) if one == other)
+    })
 }

@@ -20,7 +20,7 @@ pub(crate) use feed::{OTHER, SHARE};
 pub use keys::{DataKeys, Form, open_rows, open_tables};
 pub use labels::{Domain, Labels, Reading, Sealed};
 pub(crate) use picked::Pick;
-pub use pictures::{Images, Look, Pictures};
+pub use pictures::{Images, Likeness, Look, Pictures};
 pub use resolve::{Blob, Found, Resolve, note_unresolved};
 pub use row_form::{Found as FoundRows, Named, RowForm};
 pub use split::{Fold, Split, grouped, per_class, stratified};

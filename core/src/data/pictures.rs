@@ -16,9 +16,17 @@ pub struct Look {
     pub height: u32,
     /// Whether no pixel has a colour.
     pub grey: bool,
-    /// 64 bits that copies of one image share but for a few ([`Pictures::near`]), whatever their size and compression; `None` where
-    /// there is too little in the image to tell.
-    pub likeness: Option<u64>,
+    /// What copies of one image nearly share, whatever their size and compression; `None` where there is too little in the image to tell.
+    pub likeness: Option<Likeness>,
+}
+
+/// By what copies are found: both must be near.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Likeness {
+    /// Copies differ in at most three bits.
+    pub hash: u64,
+    /// A small grey picture.
+    pub greys: [u8; 72],
 }
 
 impl Look {
@@ -35,8 +43,8 @@ impl Look {
 pub trait Pictures: Send + Sync {
     /// Decodes all of an image and says what it is; the error is what is wrong with it, for a person.
     fn look(&self, bytes: &[u8]) -> std::result::Result<Look, String>;
-    /// Bits in which the likenesses of two copies may differ.
-    fn near(&self) -> u32;
+    /// Whether two images are taken for copies of one. It is asked of pairs whose hashes agree in a quarter of their bits.
+    fn near(&self, one: &Likeness, other: &Likeness) -> bool;
     /// A small JPEG for reports, its longer side at most `side` pixels; `None` where the bytes are no image.
     fn thumbnail(&self, bytes: &[u8], side: usize) -> Option<Vec<u8>>;
 }

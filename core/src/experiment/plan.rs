@@ -39,7 +39,7 @@ pub fn plan(
     resolve: &Arc<dyn Resolve>,
 ) -> Result<Plan, Report> {
     let written = Written::read(path, sets)?;
-    let design = read(&written, registry)?;
+    let design = read(&written, &with_plugins_of_base(path, sets, registry))?;
     let shown = path.display().to_string();
     let (cells, rows) = cells(&design, &shown, registry, resolve)?;
     let name = path
@@ -54,6 +54,18 @@ pub fn plan(
         rows,
         cells,
     })
+}
+
+/// What the base's own plugins bring may be a row of the table. What is wrong with them is said of each cell.
+fn with_plugins_of_base(path: &Path, sets: &[String], registry: &Registry) -> Registry {
+    let base = Written::read(path, sets).ok().and_then(|file| {
+        let base = file.keys().table("experiment").path("base").optional()?;
+        Written::read(&base, &[]).ok()
+    });
+    match base {
+        Some(base) => registry.with_plugins(&base.keys(), base.folder()),
+        None => registry.clone(),
+    }
 }
 
 /// `experiment.json`, format 1.

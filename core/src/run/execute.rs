@@ -300,11 +300,11 @@ fn deciding(c: &Checked, given: &Given, prepares: &Prepares) -> Option<Deciding>
         Selection::TargetValidation => given
             .validation
             .as_ref()
-            .map(labelled)
-            .map(Deciding::Labelled),
+            .map(|d| Deciding::Labelled(Box::new(labelled(d)))),
         Selection::Oracle => {
             let test = given.test.as_ref()?;
-            Some(Deciding::Labelled(evaluate::opened(test, prepare.clone())))
+            let open = evaluate::opened(test, prepare.clone());
+            Some(Deciding::Labelled(Box::new(open)))
         }
         Selection::LabelFree(by) => {
             let target = match (&given.watched, &given.target) {

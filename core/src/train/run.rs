@@ -57,9 +57,11 @@ pub struct Job<'a> {
 }
 
 /// What decides which epoch of an adaptation is kept.
+// There is one of it in a run.
+#[allow(clippy::large_enum_variant)]
 pub enum Deciding {
     /// Labelled target rows: an explicit choice, or an oracle's.
-    Labelled(Loaded),
+    Labelled(Box<Loaded>),
     /// A score that looks at no label of the target.
     LabelFree {
         /// Which.

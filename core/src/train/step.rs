@@ -201,6 +201,10 @@ impl Step for StepState<'_> {
         self.progress
     }
 
+    fn number(&self) -> u64 {
+        self.pass.step
+    }
+
     fn random(&self, purpose: &str) -> Stream {
         self.pass.random.purpose("objective").purpose(purpose)
     }

@@ -316,3 +316,12 @@ pub struct Host {
 
 /// The type of the one symbol.
 pub type Ask = unsafe extern "C" fn(host: *const Host) -> *const Plugin;
+
+// SAFETY: a text in a table is a constant that nobody writes, and it stays as long as the library does, which is never unloaded.
+unsafe impl Sync for Text {}
+// SAFETY: as above.
+unsafe impl Send for Text {}
+// SAFETY: a table is a constant, as are the tables that it leads to.
+unsafe impl Sync for Entry {}
+// SAFETY: as above.
+unsafe impl Sync for Plugin {}

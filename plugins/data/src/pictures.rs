@@ -1,7 +1,7 @@
 //! Opens images for core, which has no codecs.
 
-use tlkit_core::data::{Look, Pictures};
-use tlkit_image::{Limits, NEAR, decode, likeness, thumbnail};
+use tlkit_core::data::{Likeness, Look, Pictures};
+use tlkit_image::{Limits, decode, likeness, thumbnail};
 
 /// The formats of `tlkit_image`.
 #[derive(Clone, Copy, Debug)]
@@ -15,12 +15,19 @@ impl Pictures for Codecs {
             width: pixels.width as u32,
             height: pixels.height as u32,
             grey: pixels.is_grey(),
-            likeness: likeness(&pixels),
+            likeness: likeness(&pixels).map(|l| Likeness {
+                hash: l.hash,
+                greys: l.greys,
+            }),
         })
     }
 
-    fn near(&self) -> u32 {
-        NEAR
+    fn near(&self, one: &Likeness, other: &Likeness) -> bool {
+        let like = |l: &Likeness| tlkit_image::Likeness {
+            hash: l.hash,
+            greys: l.greys,
+        };
+        like(one).is_near(&like(other))
     }
 
     fn thumbnail(&self, bytes: &[u8], side: usize) -> Option<Vec<u8>> {

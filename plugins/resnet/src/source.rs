@@ -55,8 +55,11 @@ impl ImageSource {
                     }
                 }
             }
-            // It was named and not found: that is the error, and it is noted.
-            None if name.is_some() => return None,
+            // It was named and not found, which is noted. The other keys are looked at all the same.
+            None if name.is_some() => {
+                transform(keys, &Architecture::named("resnet18")?, None);
+                return None;
+            }
             None => {}
         }
         let named = named.and_then(|n| Architecture::named(&n));

@@ -88,3 +88,18 @@ fn every_strategy_learns_and_its_model_comes_back() {
         assert!(accuracy >= least, "{name}: {accuracy}");
     }
 }
+
+/// Cross-validation on images: each row is tested once, by a model that has not seen it.
+#[test]
+fn folds_of_images() {
+    let dir = folder();
+    source(dir.path());
+    let recipe = recipe("", "method = \"feature-extraction\"", "")
+        .replace("test = \"slants-test.drawn\"", "")
+        + "\n[evaluate]\nfolds = 3\nbaselines = []\n";
+    let ran = run(dir.path(), "folds", &recipe);
+    assert_eq!(ran.result["metrics"]["test"]["n"], 48);
+    let interval = &ran.result["metrics"]["test"]["accuracy_interval"];
+    println!("{:.3}, {interval}", ran.accuracy());
+    assert!(ran.accuracy() > 0.5, "{}", ran.accuracy());
+}

@@ -192,15 +192,16 @@ typedef struct tlkit_strategy {
      *
      *   {"phases": [{
      *      "name": "align",
-     *      "feeds": ["target", "test"],
+     *      "feeds": ["source", "target"],
      *      "terms": [{"term": "centroid", "weight": 0.1, "keys": {"power": 2}}],
      *      "trains": "all",
      *      "until": {"epochs": 3},
      *      "rate": 1.0
      *   }]}
      *
-     * `feeds`: "source" (labelled, transductive recipes), "target", "test" (the rows to be tested on, without labels). Feed 0 sets
-     * the size of a batch. All feeds run in one forward pass, and on each that has labels the task's own loss is taken.
+     * `feeds`: "source" (labelled, transductive recipes), "target" (labelled in inductive ones), "test" (the rows to be tested on,
+     * without labels). All feeds run in one forward pass, and on each that has labels the task's own loss is taken. In a
+     * transductive recipe the source is learned first, in a phase that is the same for every method; these come after it.
      * `terms`: loss terms of this library by name, with their keys.
      * `trains`: "all", "head", "encoder", or names of parameters where `*` stands for anything. Parameters of the terms always do.
      * `until`: {"epochs": n}, {"steps": n}; left out, what the recipe says.  `rate`: times the recipe's learning rates. */

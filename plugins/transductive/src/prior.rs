@@ -123,9 +123,9 @@ pub(crate) fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Result<Vec<f64>> {
         b.swap(k, pivot);
         for i in k + 1..n {
             let factor = a[i][k] / a[k][k];
-            for j in k..n {
-                a[i][j] -= factor * a[k][j];
-            }
+            let (above, below) = a.split_at_mut(i);
+            let row = below[0].iter_mut().zip(&above[k]);
+            row.skip(k).for_each(|(x, pivot)| *x -= factor * pivot);
             b[i] -= factor * b[k];
         }
     }

@@ -29,7 +29,9 @@ pub fn draw(s: &Source<'_>) -> Option<Markup> {
     let mut shown = shown;
     shown.sort_by_key(|(row, _)| row["label"].as_str().map(String::from));
     Some(html! {
-        p { "The first images of each class in the test: " (shown.len() - wrong) " of these " (shown.len()) " are right. Under a wrong one stands what was said of it." }
+        p { "The first images of each class in the test: " (shown.len() - wrong) " of these " (shown.len()) " are right."
+            @if wrong > 0 { " Under a wrong one stands what was said of it." }
+        }
         ul.sheet { @for (row, jpeg) in &shown { (entry(row, jpeg)) } }
     })
 }

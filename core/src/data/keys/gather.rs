@@ -14,7 +14,7 @@ use crate::Result;
 use crate::audit::{self, Audit, Counts, Fill, Finding, Key, Overlap, Side};
 use crate::data::columns::{Rows, class_names, index};
 use crate::data::split::{Fold, Split, grouped, per_class, stratified};
-use crate::data::{Labels, Pictures, Samples};
+use crate::data::{Labels, Likeness, Pictures, Samples};
 use crate::recipe::{At, Keys};
 use crate::registry::Context;
 
@@ -313,7 +313,7 @@ impl Gather<'_> {
         let Some(pictures) = self.pictures else {
             return Ok(Vec::new());
         };
-        let near = pictures.near();
+        let near = |a: &Likeness, b: &Likeness| pictures.near(a, b);
         let mut found = Vec::new();
         for (i, part) in parts.iter().enumerate() {
             let Some(looks) = &part.scanned.looks else {
@@ -333,7 +333,7 @@ impl Gather<'_> {
                 })
                 .collect();
             found.extend(
-                self.with_side(part, |side| audit::near_copies(side, looks, &others, near))?,
+                self.with_side(part, |side| audit::near_copies(side, looks, &others, &near))?,
             );
         }
         Ok(found)
@@ -633,13 +633,14 @@ impl Gather<'_> {
             found.extend(audit::duplicates(side)?);
             found.extend(audit::conflicts(side)?);
             found.extend(audit::empty(side)?);
-            if part.name == self.written(part.name).main() {
+            let main = part.name == self.written(part.name).main();
+            if main {
                 found.extend(audit::labels_by_case(side)?);
             }
             found.extend(audit::balance(side)?);
             if let Some(looks) = &part.scanned.looks {
                 found.extend(audit::single(side)?);
-                found.extend(audit::looks(side, looks)?);
+                found.extend(audit::looks(side, looks, main)?);
             }
             Ok(found)
         })

@@ -5,11 +5,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tlkit_core::data::{Blob, Found, Input, Look, Pictures, ReadOptions, Reader, Resolve, Table};
+use tlkit_core::data::{
+    Blob, Found, Input, Likeness, Look, Pictures, ReadOptions, Reader, Resolve, Table,
+};
 use tlkit_core::random::Stream;
 use tlkit_core::recipe::{Report, Written};
 use tlkit_core::registry::Registry;
-use tlkit_core::run::{Directory, Surroundings, execute};
+use tlkit_core::run::{self, Again, Directory, Surroundings};
 use tlkit_core::train::{Observer, Silent, Stop};
 use tlkit_core::{Checked, Error, Result};
 use tlkit_image::{Limits, Pixels, bmp, decode};
@@ -140,8 +142,8 @@ impl Pictures for Opened {
         })
     }
 
-    fn near(&self) -> u32 {
-        0
+    fn near(&self, one: &Likeness, other: &Likeness) -> bool {
+        one == other
     }
 
     fn thumbnail(&self, _: &[u8], _: usize) -> Option<Vec<u8>> {
@@ -210,7 +212,12 @@ pub fn run_watched(
     recipe: &str,
     observer: &dyn Observer,
 ) -> Result<Ran> {
-    let checked = check(folder, recipe).unwrap_or_else(|r| panic!("{}", r.to_text(false)));
+    let at = folder.join("recipe.toml").display().to_string();
+    let written =
+        Written::parse(&at, recipe, &[]).unwrap_or_else(|r| panic!("{}", r.to_text(false)));
+    let (registry, resolve): (_, Arc<dyn Resolve>) = (registry(), Arc::new(Local));
+    let checked = Checked::new(&written, &registry, &resolve)
+        .unwrap_or_else(|r| panic!("{}", r.to_text(false)));
     let directory = folder.join(name);
     let around = Surroundings {
         directory: Directory::at(&directory),
@@ -218,7 +225,12 @@ pub fn run_watched(
         observer,
         stop: Stop::default(),
     };
-    execute(&checked, &around)?;
+    let again = Again {
+        written: &written,
+        registry: &registry,
+        resolve: &resolve,
+    };
+    run::run(&checked, &again, &around)?;
     let text = std::fs::read(directory.join("result.json")).expect("a result");
     Ok(Ran {
         directory,

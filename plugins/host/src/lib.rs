@@ -1,0 +1,37 @@
+//! Plugins that were built elsewhere: found, probed, loaded, and wrapped in the traits of core.
+//!
+//! ```text
+//! [[plugins]] path = ".."  ->  find (which file)  ->  file (may it be loaded, its sha256)
+//!    ->  probe (what it brings: in a child process, or from the cache)  ->  registry, under the names of its entries
+//!    ->  at the first use: library (loaded once, never unloaded)  ->  reader, term, strategy (the traits of core)
+//! ```
+//!
+//! What crosses the border is in `tlkit.h` and nowhere else; `unsafe` is in `tables.rs` (reading what a plugin hands over), `call.rs`
+//! (what it may ask while it runs), `lend.rs` (tensors) and the calls themselves in the adapters.
+//!
+//! - `keys.rs`: a stranger's JSON Schema, read as the keys of a built-in are: diagnostics, `explain` and `schema` know no difference
+//! - `phases.rs`: a strategy's phases, from JSON
+//! - [`conformance`]: what `tlkit plugins check` asks of a library
+
+mod call;
+pub mod conformance;
+mod error;
+mod file;
+mod find;
+mod host;
+mod keys;
+mod lend;
+mod library;
+mod manifest;
+mod phases;
+mod probe;
+mod reader;
+mod register;
+mod strategy;
+mod tables;
+mod term;
+
+pub use error::{Cause, LoadError};
+pub use host::{Host, Named, Settings};
+pub use manifest::{EntryKind, Manifest, ManifestEntry};
+pub use probe::answer as answer_probe;

@@ -1,0 +1,60 @@
+//! What a library brings, as data: what the probe writes down, the cache keeps and the registry is filled from.
+
+use serde::{Deserialize, Serialize};
+
+/// What a library brings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// What it is called.
+    pub name: String,
+    /// Its own version.
+    pub version: String,
+    /// One line.
+    pub about: String,
+    /// The version of `tlkit.h` that it was built with.
+    pub speaks: (u32, u32),
+    /// Its entries, in its order.
+    pub entries: Vec<ManifestEntry>,
+}
+
+/// One thing that a library brings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ManifestEntry {
+    /// Its place in the library's list.
+    pub index: usize,
+    /// What it is.
+    pub kind: EntryKind,
+    /// As a recipe writes it.
+    pub name: String,
+    /// One line.
+    pub about: String,
+    /// Its keys, a JSON Schema; null where it has none.
+    pub keys: serde_json::Value,
+    /// A reader's endings.
+    pub extensions: Vec<String>,
+    /// A strategy's kind of transfer.
+    pub transductive: bool,
+}
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EntryKind {
+    /// Opens data files.
+    Reader,
+    /// A part of a loss.
+    LossTerm,
+    /// How knowledge is carried over.
+    Strategy,
+}
+
+impl EntryKind {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            EntryKind::Reader => "reader",
+            EntryKind::LossTerm => "loss term",
+            EntryKind::Strategy => "strategy",
+        }
+    }
+}

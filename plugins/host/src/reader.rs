@@ -1,0 +1,210 @@
+//! A stranger's data reader.
+
+use std::ffi::c_void;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tlkit_abi::{self as abi, Head};
+use tlkit_core::data::{Blob, Input, ReadOptions, Reader, Table};
+use tlkit_core::{Context as _, Error, Result};
+
+use crate::call::{Answer, call, one_text};
+use crate::library::Plugin;
+use crate::manifest::ManifestEntry;
+
+/// Opens files with a plugin, which is loaded when the first is opened.
+pub(crate) struct CReader {
+    plugin: Plugin,
+    index: usize,
+    name: String,
+    extensions: Vec<&'static str>,
+}
+
+impl CReader {
+    pub fn new(plugin: &Plugin, entry: &ManifestEntry) -> Self {
+        // As long as the process, as the library itself.
+        let leak = |e: &String| -> &'static str { Box::leak(e.clone().into_boxed_str()) };
+        CReader {
+            plugin: plugin.clone(),
+            index: entry.index,
+            name: entry.name.clone(),
+            extensions: entry.extensions.iter().map(leak).collect(),
+        }
+    }
+}
+
+/// What a table made of `reader.open` is, until it is dropped.
+pub(crate) struct CTable {
+    table: &'static abi::Reader,
+    this: Mutex<This>,
+    who: String,
+    name: String,
+    columns: Vec<String>,
+    rows: usize,
+}
+
+/// The plugin's own pointer.
+struct This(*mut c_void);
+
+// SAFETY: tlkit.h: calls may come from any thread, one at a time for one `self`; the mutex around it sees to that.
+unsafe impl Send for This {}
+
+macro_rules! function {
+    ($table:expr, $name:ident) => {
+        $table.$name.ok_or_else(|| {
+            Error::msg(concat!(
+                "the reader has no function `",
+                stringify!($name),
+                "`"
+            ))
+        })?
+    };
+}
+
+impl Reader for CReader {
+    fn extensions(&self) -> &[&str] {
+        &self.extensions
+    }
+
+    fn open(&self, name: &str, blob: &Blob, options: &ReadOptions) -> Result<Arc<dyn Table>> {
+        let table: &'static abi::Reader = self.plugin.table(self.index)?;
+        let who = format!("{}: the reader `{}`", self.plugin.name(), self.name);
+        Ok(Arc::new(CTable::open(
+            table,
+            &who,
+            name,
+            blob,
+            options.header,
+        )?))
+    }
+}
+
+impl CTable {
+    /// Opens one file.
+    pub fn open(
+        table: &'static abi::Reader,
+        who: &str,
+        name: &str,
+        blob: &Blob,
+        header: bool,
+    ) -> Result<Self> {
+        let path = match blob {
+            Blob::Path(path) => path.to_str().ok_or_else(|| {
+                Error::msg(format!("{}: a path that is not UTF-8", path.display()))
+            })?,
+            Blob::Embedded(_) => "",
+        };
+        let file = abi::File {
+            head: Head::of::<abi::File>(),
+            name: abi::Text::of(name),
+            path: abi::Text::of(path),
+            bytes: match blob {
+                Blob::Path(_) => abi::Text::EMPTY,
+                Blob::Embedded(bytes) => abi::Text::bytes(bytes),
+            },
+            header: u32::from(header),
+            reserved: 0,
+        };
+        let open = function!(table, open);
+        let mut this = std::ptr::null_mut();
+        // SAFETY: as tlkit.h says: what is lent lives for the call.
+        call(who, None, |c| unsafe {
+            open(c, &raw const file, &raw mut this)
+        })
+        .context(name)?;
+        let mut made = CTable {
+            table,
+            this: Mutex::new(This(this)),
+            who: who.to_string(),
+            name: name.to_string(),
+            columns: Vec::new(),
+            rows: 0,
+        };
+        let (rows, columns) = (function!(table, rows), function!(table, columns));
+        let mut count = 0;
+        // SAFETY: as tlkit.h says; `this` is what `open` left.
+        made.ask(|this, c| unsafe { rows(this, c, &raw mut count) })?;
+        if count > u64::from(u32::MAX) {
+            return Err(Error::msg(format!(
+                "{name}: {who} says there are {count} rows"
+            )));
+        }
+        made.rows = count as usize;
+        // SAFETY: as above.
+        for answer in made.ask(|this, c| unsafe { columns(this, c) })? {
+            let Answer::Text(column) = answer else {
+                return Err(Error::msg(format!(
+                    "{name}: {who} names a column by something else than text"
+                )));
+            };
+            if made.columns.contains(&column) {
+                return Err(Error::msg(format!(
+                    "{name}: two columns are called `{column}`"
+                )));
+            }
+            made.columns.push(column);
+        }
+        if made.columns.is_empty() {
+            return Err(Error::msg(format!("{name}: {who} names no column")));
+        }
+        Ok(made)
+    }
+
+    fn ask(&self, f: impl FnOnce(*mut c_void, *const abi::Call) -> i32) -> Result<Vec<Answer>> {
+        // A panic in between leaves the pointer as it was.
+        let this = self.this.lock().unwrap_or_else(PoisonError::into_inner);
+        call(&self.who, None, |c| f(this.0, c)).context(&self.name)
+    }
+}
+
+impl Table for CTable {
+    fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn cell(&self, row: usize, column: usize) -> Result<Input<'_>> {
+        let cell = function!(self.table, cell);
+        // SAFETY: as tlkit.h says; row and column are those of the table.
+        let answers = self.ask(|this, c| unsafe { cell(this, c, row as u64, column as u64) })?;
+        let mut answers = answers.into_iter();
+        match (answers.next(), answers.next(), answers.next()) {
+            (Some(Answer::Text(text)), None, None) => Ok(Input::Text(text.into())),
+            (Some(Answer::Text(a)), Some(Answer::Text(b)), None) => {
+                Ok(Input::Pair(a.into(), b.into()))
+            }
+            (Some(Answer::Image(bytes)), None, None) => Ok(Input::Image(bytes.into())),
+            (Some(Answer::Features(v)), None, None) => Ok(Input::Features(v.into())),
+            (None, ..) => Err(Error::msg(format!(
+                "{}: {} gave no answer for row {row}, column {column}",
+                self.name, self.who
+            ))),
+            _ => Err(Error::msg(format!(
+                "{}: {} gave answers for row {row}, column {column} that make no cell",
+                self.name, self.who
+            ))),
+        }
+    }
+
+    fn place(&self, row: usize) -> String {
+        let Some(place) = self.table.place else {
+            return format!("{}: row {row}", self.name);
+        };
+        // SAFETY: as tlkit.h says; the row is one of the table.
+        let said = self.ask(|this, c| unsafe { place(this, c, row as u64) });
+        said.and_then(|answers| one_text(&self.who, answers))
+            .unwrap_or_else(|_| format!("{}: row {row}", self.name))
+    }
+}
+
+impl Drop for CTable {
+    fn drop(&mut self) {
+        let this = self.this.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(close) = self.table.close {
+            // SAFETY: tlkit.h: what `open` left, given back once.
+            unsafe { close(this.0) };
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! A stranger's strategy: its phases are data, and the loss terms in them are its library's.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use tlkit_abi as abi;
+use tlkit_core::data::{Feed, From, View};
+use tlkit_core::nn::Select;
+use tlkit_core::strategy::{
+    Group, Needs, Phase, Selection, Strategy, Train, Transfer, Until, Update, Weighted, WithTerms,
+};
+use tlkit_core::train::rate_groups;
+use tlkit_core::{Error, Result};
+
+use crate::call::{call, one_text};
+use crate::keys;
+use crate::library::Plugin;
+use crate::manifest::{EntryKind, ManifestEntry};
+use crate::phases::{PhaseSpec, Trains, parse};
+use crate::term::CTerm;
+
+/// A strategy made with its keys.
+pub(crate) struct CStrategy {
+    sha256: String,
+    transductive: bool,
+    phases: Vec<(PhaseSpec, Vec<Weighted>)>,
+    /// Each once, whatever number of phases name it.
+    terms: Vec<Weighted>,
+}
+
+impl CStrategy {
+    /// Asks the plugin for the phases, and makes their terms.
+    pub fn make(
+        plugin: &Plugin,
+        entry: &ManifestEntry,
+        values: &Map<String, Value>,
+    ) -> Result<Self> {
+        let who = format!("{}: the strategy `{}`", plugin.name(), entry.name);
+        let table: &'static abi::Strategy = plugin.table(entry.index)?;
+        let phases = table
+            .phases
+            .ok_or_else(|| Error::msg(format!("{who} has no function `phases`")))?;
+        // SAFETY: as tlkit.h says: what is lent lives for the call.
+        let said = call(&who, Some(values), |c| unsafe { phases(c) })?;
+        let said = parse(&one_text(&who, said)?, entry.transductive, &who)?;
+        let mut known: Vec<(String, Value, Arc<CTerm>, String)> = Vec::new();
+        let mut phases = Vec::new();
+        for phase in said {
+            let mut weighted = Vec::new();
+            for spec in &phase.terms {
+                let there = known
+                    .iter()
+                    .find(|(name, keys, ..)| *name == spec.term && *keys == spec.keys);
+                let (term, name) = match there {
+                    Some((.., term, name)) => (term.clone(), name.clone()),
+                    None => {
+                        let term = Arc::new(term(plugin, &spec.term, &spec.keys, &who)?);
+                        let before = known.iter().filter(|(name, ..)| *name == spec.term).count();
+                        let name = match before {
+                            0 => spec.term.clone(),
+                            n => format!("{}-{}", spec.term, n + 1),
+                        };
+                        known.push((
+                            spec.term.clone(),
+                            spec.keys.clone(),
+                            term.clone(),
+                            name.clone(),
+                        ));
+                        (term, name)
+                    }
+                };
+                for tap in tlkit_core::strategy::LossTerm::taps(term.as_ref()) {
+                    let feed = tap
+                        .rsplit_once(':')
+                        .and_then(|(_, feed)| feed.parse::<usize>().ok());
+                    if feed.is_none_or(|f| f >= phase.feeds.len()) {
+                        return Err(Error::msg(format!(
+                            "{who}: the term `{}` takes {tap}, and the phase `{}` has {} feeds",
+                            spec.term,
+                            phase.name,
+                            phase.feeds.len()
+                        )));
+                    }
+                }
+                weighted.push(Weighted {
+                    name,
+                    weight: spec.weight,
+                    term,
+                });
+            }
+            phases.push((phase, weighted));
+        }
+        let terms = known.into_iter().map(|(_, _, term, name)| Weighted {
+            name,
+            weight: 1.0,
+            term,
+        });
+        Ok(CStrategy {
+            sha256: plugin.stamp.sha256.clone(),
+            transductive: entry.transductive,
+            terms: terms.collect(),
+            phases,
+        })
+    }
+}
+
+/// A term of the same library.
+fn term(plugin: &Plugin, name: &str, given: &Value, who: &str) -> Result<CTerm> {
+    let terms = || {
+        let all = plugin.manifest.entries.iter();
+        all.filter(|e| e.kind == EntryKind::LossTerm)
+    };
+    let entry = terms().find(|e| e.name == name).ok_or_else(|| {
+        let known: Vec<&str> = terms().map(|e| e.name.as_str()).collect();
+        Error::msg(format!(
+            "{who} names the loss term `{name}`, which its library does not bring; it brings {}",
+            if known.is_empty() {
+                "none".into()
+            } else {
+                known.join(", ")
+            }
+        ))
+    })?;
+    let values = keys::given(
+        given,
+        &entry.keys,
+        &format!("the keys that {who} gives to `{name}`"),
+    )?;
+    let who = format!("{}: the loss term `{name}`", plugin.name());
+    CTerm::make(plugin.table(entry.index)?, &who, &values)
+}
+
+impl Strategy for CStrategy {
+    fn needs(&self) -> Needs {
+        Needs {
+            source_data: self
+                .phases
+                .iter()
+                .any(|(p, _)| p.feeds.contains(&From::Source)),
+            ..Needs::default()
+        }
+    }
+
+    fn arrange(&self, transfer: &mut Transfer<'_>) -> Result<()> {
+        self.terms
+            .iter()
+            .try_for_each(|t| t.arrange(transfer.store))
+    }
+
+    fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
+        let source = match self.transductive {
+            true => source_phase(transfer),
+            false => None,
+        };
+        let own = self.phases.iter();
+        let own = own.map(|(p, terms)| train(p, terms, transfer, self.transductive));
+        Ok(source.into_iter().chain(own).map(Phase::Train).collect())
+    }
+
+    fn digest(&self) -> String {
+        format!("plugin {}\n", self.sha256)
+    }
+}
+
+/// What comes first in every transductive run, whatever the method: the source is learned, the best epoch on its own validation rows
+/// kept. None where the source is a finished run, or the recipe leaves the phase out.
+fn source_phase(transfer: &Transfer<'_>) -> Option<Train> {
+    let s = &transfer.settings;
+    let none = matches!(s.source_until, Until::Epochs(0) | Until::Steps(0));
+    if none || transfer.source.finished().is_some() {
+        return None;
+    }
+    let spec = PhaseSpec {
+        name: "source".into(),
+        feeds: vec![From::Source],
+        terms: Vec::new(),
+        trains: Trains::All,
+        until: Some(s.source_until),
+        rate: 1.0,
+    };
+    Some(Train {
+        select: Selection::Validation,
+        patience: None,
+        ..train(&spec, &[], transfer, false)
+    })
+}
+
+fn train(p: &PhaseSpec, terms: &[Weighted], transfer: &Transfer<'_>, transductive: bool) -> Train {
+    let s = &transfer.settings;
+    let view = |from: From| match (from, transductive) {
+        (From::Target, false) => transfer.target.view(),
+        _ => View::Plain,
+    };
+    let feed = |&from: &From| Feed {
+        from,
+        views: vec![view(from)],
+        batch: s.batch_size,
+        sampler: s.sampler,
+        // A statistic of three rows says nothing of a domain.
+        drop_last: transductive,
+    };
+    let model = match &p.trains {
+        Trains::All => Select::stages(transfer.model.chain().stages()),
+        Trains::Head => Select::stages(&transfer.model.head.stages),
+        Trains::Encoder => Select::stages(transfer.model.encoder.stages()),
+        Trains::Names(names) => Select::Names(names.clone()),
+    };
+    let own = Select::Any(terms.iter().map(Weighted::select).collect());
+    let mut groups = rate_groups(&transfer.model, s);
+    groups.push(Group {
+        which: own.clone(),
+        optimizer: s.optimizer,
+        rate: s.head_learning_rate,
+        schedule: s.schedule,
+    });
+    for group in &mut groups {
+        group.rate *= p.rate;
+    }
+    Train {
+        name: p.name.clone(),
+        feeds: p.feeds.iter().map(feed).collect(),
+        updates: vec![Update {
+            name: p.name.clone(),
+            trains: Select::Any(vec![model, own]),
+            groups,
+            clip: s.clip,
+            repeat: 1,
+            objective: Box::new(WithTerms {
+                feeds: p.feeds.iter().map(|&f| view(f)).collect(),
+                terms: terms.to_vec(),
+            }),
+        }],
+        until: p.until.unwrap_or(s.until),
+        select: s.select.clone(),
+        patience: s.patience,
+        // Terms of a loss are functions of a batch, so batches are never cut where there are some.
+        micro_batch: match terms.is_empty() {
+            true => s.micro_batch,
+            false => s.batch_size,
+        },
+    }
+}

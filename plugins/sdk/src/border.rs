@@ -1,0 +1,241 @@
+//! The border as seen from the plugin: panics stop here, errors become words, tensors become Candle's.
+
+use std::any::Any;
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use candle_core::{Device, Tensor};
+use serde_json::Value;
+use tlkit_abi as abi;
+use tlkit_core::recipe::{Keys, Schema, Written};
+use tlkit_core::{Error, Result};
+
+/// What the host lends for a call.
+pub(crate) struct Host<'c>(&'c abi::Call);
+
+impl Host<'_> {
+    /// Gives one answer.
+    pub fn answer(&self, kind: u32, bytes: &[u8]) {
+        if let Some(answer) = self.0.answer {
+            // SAFETY: tlkit.h: bytes that stay for the call, on the call's thread.
+            unsafe { answer(self.0.host, kind, bytes.as_ptr().cast(), bytes.len() as u64) };
+        }
+    }
+
+    /// Gives one answer of text.
+    pub fn say(&self, text: &str) {
+        self.answer(abi::ANSWER_TEXT, text.as_bytes());
+    }
+
+    fn fail(&self, words: &str) {
+        if let Some(fail) = self.0.fail {
+            // SAFETY: as above.
+            unsafe { fail(self.0.host, abi::Text::of(words)) };
+        }
+    }
+
+    /// The values of all keys, as JSON.
+    fn values(&self) -> Result<Value> {
+        let Some(text) = self.0.text else {
+            return Err(Error::msg("this host gives no keys"));
+        };
+        let mut out = abi::Text::EMPTY;
+        // SAFETY: tlkit.h: an empty name, and a place for the text.
+        let status = unsafe { text(self.0.host, abi::Text::EMPTY, &raw mut out) };
+        if status != abi::OK {
+            return Err(Error::msg("the host gave no keys"));
+        }
+        // SAFETY: tlkit.h: a text that is lent for the call.
+        let said = unsafe { self::text(out) };
+        serde_json::from_str(said).map_err(|e| Error::msg(format!("the host's keys: {e}")))
+    }
+
+    /// Makes something from the keys of the call, as it is made from those of a recipe.
+    pub fn make<T>(&self, make: impl FnOnce(&Keys) -> Option<T>) -> Result<T> {
+        let Value::Object(mut values) = self.values()? else {
+            return Err(Error::msg("the host's keys are no object"));
+        };
+        // A key that is not set is absent, here as there.
+        values.retain(|_, v| !v.is_null());
+        let written = Written::of_values("keys", &serde_json::json!({ "keys": values }));
+        let said = |report: tlkit_core::recipe::Report| {
+            let first = report.diagnostics().first();
+            Error::msg(first.map_or("wrong keys", |d| d.title()).to_string())
+        };
+        let written = written.map_err(said)?;
+        let made = make(&written.keys().table("keys"));
+        let report = written.finish();
+        match made {
+            Some(made) if report.errors() == 0 => Ok(made),
+            None if report.errors() == 0 => Err(Error::msg(
+                "it was not made from its keys, and did not say why",
+            )),
+            _ => Err(said(report)),
+        }
+    }
+}
+
+/// Runs one function of a table. Errors and panics become words and a status.
+///
+/// # Safety
+/// `call` is what came with the call.
+pub(crate) unsafe fn guard(call: *const abi::Call, f: impl FnOnce(&Host<'_>) -> Result<()>) -> i32 {
+    // SAFETY: the caller's; a null call is answered with a failure.
+    let Some(call) = (unsafe { call.as_ref() }) else {
+        return abi::FAILED;
+    };
+    let host = Host(call);
+    // What a panic leaves half done is the plugin's own: nothing of the host is touched by `f`.
+    match catch_unwind(AssertUnwindSafe(|| f(&host))) {
+        Ok(Ok(())) => abi::OK,
+        Ok(Err(e)) => {
+            host.fail(&e.to_string());
+            abi::FAILED
+        }
+        Err(panic) => {
+            host.fail(&format!("it panicked: {}", words(panic.as_ref())));
+            // What it holds may panic again when it is dropped.
+            std::mem::forget(panic);
+            abi::FAILED
+        }
+    }
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a word")
+}
+
+/// Drops what was handed out as a pointer; a panic in its `Drop` ends here.
+///
+/// # Safety
+/// `this` is null, or came from `Box::into_raw` of a `T` and is given back once.
+pub(crate) unsafe fn give_back<T>(this: *mut c_void) {
+    if this.is_null() {
+        return;
+    }
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: the caller's.
+        drop(unsafe { Box::from_raw(this.cast::<T>()) });
+    }));
+}
+
+/// # Safety
+/// `text` is empty, or leads to bytes that stay for the borrow. (The host's is UTF-8; what is not reads as empty.)
+pub(crate) unsafe fn text<'t>(text: abi::Text) -> &'t str {
+    if text.size == 0 || text.data.is_null() {
+        return "";
+    }
+    // SAFETY: the caller's.
+    let bytes = unsafe { std::slice::from_raw_parts(text.data, text.size as usize) };
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// A lent tensor as one of Candle's: one copy.
+///
+/// # Safety
+/// `tensor` is one that the host lent for this call.
+pub(crate) unsafe fn import(tensor: *const abi::Tensor) -> Result<Tensor> {
+    // SAFETY: the caller's.
+    let Some(t) = (unsafe { tensor.as_ref() }) else {
+        return Err(Error::msg("the host lent no tensor"));
+    };
+    let dims = dims(t)?;
+    let count: usize = dims.iter().product();
+    if count == 0 {
+        return Ok(Tensor::zeros(dims, candle_core::DType::F32, &Device::Cpu)?);
+    }
+    // SAFETY: tlkit.h: float32 on the CPU (as `dims` saw), row by row without gaps.
+    let values = unsafe {
+        let first = t
+            .data
+            .cast::<u8>()
+            .add(t.byte_offset as usize)
+            .cast::<f32>();
+        std::slice::from_raw_parts(first, count)
+    };
+    Ok(Tensor::from_slice(values, dims, &Device::Cpu)?)
+}
+
+fn dims(t: &abi::Tensor) -> Result<Vec<usize>> {
+    if (t.device_type, t.code, t.bits, t.lanes) != (abi::CPU, abi::FLOAT, 32, 1) {
+        return Err(Error::msg("this plugin takes float32 on the CPU"));
+    }
+    if t.dimensions == 0 {
+        return Ok(Vec::new());
+    }
+    // SAFETY: tlkit.h: `dimensions` numbers, lent for the call.
+    let shape = unsafe { std::slice::from_raw_parts(t.shape, t.dimensions.max(0) as usize) };
+    Ok(shape.iter().map(|&d| d.max(0) as usize).collect())
+}
+
+/// Writes a tensor times a factor into a block of the host; nothing where the block is null.
+///
+/// # Safety
+/// `to` is null or a block that the host lent for this call.
+pub(crate) unsafe fn write(tensor: &Tensor, factor: f64, to: *mut abi::Tensor) -> Result<()> {
+    // SAFETY: the caller's.
+    let Some(t) = (unsafe { to.as_ref() }) else {
+        return Ok(());
+    };
+    let shape = dims(t)?;
+    if shape != tensor.dims() {
+        return Err(Error::msg(format!(
+            "a gradient of the shape {:?} for an input of the shape {shape:?}",
+            tensor.dims()
+        )));
+    }
+    let values = tensor
+        .to_dtype(candle_core::DType::F32)?
+        .flatten_all()?
+        .to_vec1::<f32>()?;
+    if values.is_empty() {
+        return Ok(());
+    }
+    // SAFETY: tlkit.h: a block of this shape, to be written.
+    let block = unsafe {
+        let first = t
+            .data
+            .cast::<u8>()
+            .add(t.byte_offset as usize)
+            .cast::<f32>();
+        std::slice::from_raw_parts_mut(first, values.len())
+    };
+    for (to, v) in block.iter_mut().zip(values) {
+        *to = (f64::from(v) * factor) as f32;
+    }
+    Ok(())
+}
+
+/// The words of a JSON Schema that tlkit.h knows.
+const WORDS: [&str; 9] = [
+    "type",
+    "description",
+    "default",
+    "enum",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "items",
+];
+
+/// The keys that `make` asks for, as a JSON Schema: it is run on an empty recipe. Empty where it asks for none.
+pub(crate) fn schema<T>(make: impl FnOnce(&Keys) -> Option<T>) -> String {
+    let blank = Written::blank();
+    let keys = blank.keys().table("keys");
+    drop(make(&keys));
+    let all = Schema::new("keys").with(&blank.record()).to_json();
+    let table = &all["properties"]["keys"];
+    let mut properties = table["properties"].clone();
+    for (_, p) in properties.as_object_mut().into_iter().flatten() {
+        if let Some(p) = p.as_object_mut() {
+            p.retain(|word, _| WORDS.contains(&word.as_str()));
+        }
+    }
+    match properties.as_object().is_none_or(serde_json::Map::is_empty) {
+        true => String::new(),
+        false => serde_json::json!({ "properties": properties, "required": table.get("required").cloned().unwrap_or_else(|| serde_json::json!([])) }).to_string(),
+    }
+}

@@ -1,0 +1,95 @@
+//! `tlkit plugins check`: the conformance suite on a library, in a process of its own, so that a crash is a line of the table.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tlkit_host::Host;
+use tlkit_host::conformance::{self, Line, Material};
+
+use super::super::exit::{FAILED, Failure};
+use super::super::output;
+use super::arguments::CheckPlugin;
+use super::find;
+
+/// Probes, then runs this program again to do the rest.
+pub fn check(host: &Host, arguments: &CheckPlugin) -> Result<(), Failure> {
+    let named = find(host, &arguments.library, true)?;
+    let manifest = named.found.map_err(|e| Failure::Wrong(e.to_string()))?;
+    output::out(&format!(
+        "{} {}, tlkit.h {}.{}\n",
+        manifest.name, manifest.version, manifest.speaks.0, manifest.speaks.1
+    ));
+    let this = std::env::current_exe()
+        .map_err(|e| Failure::Failed(format!("this program's own path: {e}")))?;
+    let mut command = Command::new(this);
+    command.args(["plugins", "check-inside"]).arg(&named.path);
+    if let Some(file) = &arguments.file {
+        command.arg("--file").arg(file);
+    }
+    for set in &arguments.keys {
+        command.arg("--key").arg(set);
+    }
+    let started = |e: std::io::Error| Failure::Failed(format!("the check did not start: {e}"));
+    let mut child = command.stdin(Stdio::null()).spawn().map_err(started)?;
+    let until = Instant::now() + Duration::from_secs(arguments.limit);
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(started)? {
+            break status;
+        }
+        if Instant::now() > until {
+            let _ = child.kill();
+            let _ = child.wait();
+            output::out(&format!(
+                "FAILED  what comes next did not end within {} s\n",
+                arguments.limit
+            ));
+            return Err(Failure::Said(FAILED));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(1) => Err(Failure::Said(FAILED)),
+        _ => {
+            output::out(&format!(
+                "FAILED  what comes next crashed: {status}. In a run it would take tlkit with it\n"
+            ));
+            Err(Failure::Said(FAILED))
+        }
+    }
+}
+
+/// The process of its own.
+pub fn inside(arguments: &CheckPlugin) -> Result<(), Failure> {
+    let mut keys = serde_json::Map::new();
+    for set in &arguments.keys {
+        let Some((name, value)) = set.split_once('=') else {
+            return Err(Failure::Wrong(format!(
+                "`--key {set}`: a key is set as `NAME=VALUE`"
+            )));
+        };
+        let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+        keys.insert(name.to_string(), value);
+    }
+    let material = Material {
+        file: arguments.file.clone(),
+        keys,
+    };
+    let mut say = |line: &Line| {
+        let (mark, words) = match &line.outcome {
+            Ok(words) => ("ok    ", words),
+            Err(words) => ("FAILED", words),
+        };
+        let words = match words.is_empty() {
+            true => String::new(),
+            false => format!(": {}", words.trim_end().replace('\n', "\n        ")),
+        };
+        output::out(&format!("{mark}  {}: {}{words}\n", line.entry, line.tried));
+    };
+    let wrong = conformance::check(&arguments.library, &material, &mut say)
+        .map_err(|e| Failure::Failed(e.to_string()))?;
+    match wrong {
+        0 => Ok(()),
+        _ => Err(Failure::Said(FAILED)),
+    }
+}

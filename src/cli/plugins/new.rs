@@ -1,0 +1,169 @@
+//! `tlkit plugins new`: a plugin that builds, tests and runs as it stands.
+
+use std::path::{Path, PathBuf};
+
+use super::super::exit::Failure;
+use super::super::output;
+use super::arguments::{Language, NewKind, NewPlugin};
+
+/// The source tree of this binary, while it is there.
+const TREE: &str = env!("CARGO_MANIFEST_DIR");
+const HEADER: &str = include_str!("../../../plugins/sdk/include/tlkit.h");
+
+/// Sixteen rows, so that a new reader has something to read.
+const ROWS: &str = "\
+good: We laughed from the first minute to the last.
+bad: Two hours that I would like to have back.
+good: The ending alone is worth the ticket.
+bad: I have seen better acting in a toaster advertisement.
+good: A warm and clever story, told without hurry.
+bad: It drags, it preaches, and then it drags again.
+good: My grandmother and my son both loved it.
+bad: The plot has more holes than the set has walls.
+good: Beautiful pictures, and music to go with them.
+bad: I fell asleep twice and missed nothing.
+good: Not one dull scene, and I looked for one.
+bad: Loud, long and empty.
+good: I went again on the next day.
+bad: The trailer holds everything worth seeing.
+good: Small film, great heart.
+bad: Nobody in it seems to know why they are there.
+";
+
+/// Writes the folder `./name`.
+pub fn new(arguments: &NewPlugin) -> Result<(), Failure> {
+    let name = arguments.name.as_str();
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(plain) {
+        return Err(Failure::Wrong(format!(
+            "`{name}` is no name for a plugin: lower case, digits and `-`, beginning with a letter"
+        )));
+    }
+    let to = Path::new(name);
+    if to.exists() {
+        return Err(Failure::Wrong(format!("{name} is there already")));
+    }
+    let library = name.replace('-', "_");
+    let sdk = match arguments.lang {
+        Language::Rust => Some(sdk(arguments.sdk.as_deref())?),
+        Language::C => None,
+    };
+    let built = match arguments.lang {
+        Language::Rust => format!("target/release/{library}"),
+        Language::C => library.clone(),
+    };
+    let (about, check_with) = match arguments.kind {
+        NewKind::Strategy => ("a strategy that keeps features small", String::new()),
+        NewKind::Reader => (
+            "a reader of lines, `label: text`",
+            format!(" --file data.{library}"),
+        ),
+    };
+    let (build, ci) = match arguments.lang {
+        Language::Rust => (
+            "cargo build --release",
+            "      - run: cargo test --release\n      - run: cargo build --release".to_string(),
+        ),
+        Language::C => ("make", "      - run: make".to_string()),
+    };
+    let note = match arguments.lang {
+        Language::Rust => {
+            "`Cargo.toml` names the crate `tlkit-plugin` by its path on this machine; elsewhere (in CI, say) it is where tlkit's source is.\n\n"
+        }
+        Language::C => "",
+    };
+    let fill = |text: &str| {
+        let sdk = sdk
+            .as_ref()
+            .map_or(String::new(), |s| serde_json::json!(s).to_string());
+        let checked = format!("tlkit plugins check {built}{check_with}");
+        [
+            ("@SDK@", sdk.as_str()),
+            ("@NAME@", name),
+            ("@LIB@", &library),
+            ("@PATH@", &built),
+            ("@ABOUT@", about),
+            ("@BUILD@", build),
+            ("@CHECK@", &checked),
+            ("@WITH@", &check_with),
+            ("@STEPS@", &ci),
+            ("@NOTE@", note),
+        ]
+        .iter()
+        .fold(text.to_string(), |text, (word, by)| text.replace(word, by))
+    };
+    let mut files: Vec<(String, String)> = vec![
+        (
+            "README.md".into(),
+            fill(include_str!("templates/README.md.in")),
+        ),
+        (
+            ".github/workflows/ci.yml".into(),
+            fill(include_str!("templates/ci.yml.in")),
+        ),
+    ];
+    let recipe = match arguments.kind {
+        NewKind::Strategy => include_str!("templates/strategy.toml.in"),
+        NewKind::Reader => include_str!("templates/reader.toml.in"),
+    };
+    files.push((format!("{name}.toml"), fill(recipe)));
+    if arguments.kind == NewKind::Reader {
+        files.push((format!("data.{library}"), ROWS.into()));
+    }
+    match arguments.lang {
+        Language::Rust => {
+            let code = match arguments.kind {
+                NewKind::Strategy => include_str!("templates/strategy.rs.in"),
+                NewKind::Reader => include_str!("templates/reader.rs.in"),
+            };
+            files.push((
+                "Cargo.toml".into(),
+                fill(include_str!("templates/Cargo.toml.in")),
+            ));
+            files.push(("src/lib.rs".into(), fill(code)));
+            files.push((".gitignore".into(), "/target\n/runs\n".into()));
+        }
+        Language::C => {
+            let code = match arguments.kind {
+                NewKind::Strategy => include_str!("templates/strategy.c.in"),
+                NewKind::Reader => include_str!("templates/reader.c.in"),
+            };
+            files.push((format!("{library}.c"), fill(code)));
+            files.push(("tlkit.h".into(), HEADER.into()));
+            files.push((
+                "Makefile".into(),
+                fill(include_str!("templates/Makefile.in")),
+            ));
+            files.push((".gitignore".into(), "*.so\n*.dylib\n/runs\n".into()));
+        }
+    }
+    for (file, text) in &files {
+        write(&to.join(file), text).map_err(|e| Failure::Failed(format!("{name}/{file}: {e}")))?;
+    }
+    output::out(&format!(
+        "{name}/: {about}\n  cd {name}\n  {build}\n  tlkit plugins check {built}{check_with}\n  tlkit run {name}.toml\n"
+    ));
+    Ok(())
+}
+
+fn write(file: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(file, text)
+}
+
+/// Where the crate `tlkit-plugin` lies.
+fn sdk(given: Option<&Path>) -> Result<PathBuf, Failure> {
+    let place = given.map_or_else(|| Path::new(TREE).join("plugins/sdk"), Path::to_path_buf);
+    if place.join("Cargo.toml").is_file() {
+        return std::path::absolute(&place)
+            .map_err(|e| Failure::Failed(format!("{}: {e}", place.display())));
+    }
+    Err(Failure::Wrong(match given {
+        Some(p) => format!("{} has no Cargo.toml", p.display()),
+        None => "the crate tlkit-plugin is not where this binary was built; say where it is with `--sdk PATH`, the folder plugins/sdk \
+                 of tlkit's source"
+            .into(),
+    }))
+}

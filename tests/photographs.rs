@@ -1,0 +1,61 @@
+//! Real photographs and a real ImageNet network, where they are there: frozen features of webcam pictures, tested on those of another camera.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+
+/// What `../shared/bench/torch_probe.py` reaches with the same trunk, rows and crops.
+const PYTORCH: f64 = 0.90;
+
+#[test]
+fn frozen_features_of_webcam_pictures_know_those_of_a_camera() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let (images, trunk) = (
+        shared.join("images/office-caltech10"),
+        shared.join("checkpoints/resnet18-imagenet-trunk"),
+    );
+    if !images.is_dir() || !trunk.is_dir() {
+        println!("skipped: no photographs in {}", shared.display());
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let recipe = dir.path().join("photographs.toml");
+    let text = format!(
+        "[source]\ncheckpoint = {:?}\n[target]\ntask = \"image-classification\"\ntrain = {:?}\ntest = {:?}\nsplit = {{ validation = 0.0 }}\n\
+         [strategy]\nkind = \"inductive\"\nmethod = \"feature-extraction\"\n",
+        trunk.canonicalize().expect("a path"),
+        images.join("webcam").canonicalize().expect("a path"),
+        images.join("dslr").canonicalize().expect("a path"),
+    );
+    std::fs::write(&recipe, text).expect("written");
+    let run = |out: &str| -> serde_json::Value {
+        let output = Command::cargo_bin("tlkit")
+            .expect("the binary is built")
+            .arg("run")
+            .arg(&recipe)
+            .arg("--out")
+            .arg(dir.path().join(out))
+            .arg("--json")
+            .env("TLKIT_CACHE", dir.path().join("cache"))
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        serde_json::from_slice(&output.stdout).expect("result.json")
+    };
+    let first = run("first");
+    let accuracy = first["metrics"]["test"]["accuracy"]
+        .as_f64()
+        .expect("an accuracy");
+    println!("webcam to dslr: {accuracy:.4} in {:.1} s", first["seconds"]);
+    assert_eq!(first["metrics"]["test"]["n"], 157);
+    assert!(accuracy >= PYTORCH - 0.02, "{accuracy}");
+    // Features are kept: the same numbers, and the trunk does not run again.
+    let again = run("again");
+    println!("the same again: {:.1} s", again["seconds"]);
+    assert_eq!(first["metrics"]["test"], again["metrics"]["test"]);
+    let read = |out: &str| {
+        std::fs::read(dir.path().join(out).join("predictions.jsonl")).expect("predictions")
+    };
+    assert_eq!(read("first"), read("again"));
+}

@@ -1,0 +1,401 @@
+//! The examples of the SDK, each built from a clean folder as its README says, checked, and run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::bench::Bench;
+use crate::compile::{ROOT, compiler, tlkit};
+
+/// The files of an example that are in the repository, in a folder of a bench.
+fn clean(bench: &Bench, name: &str) -> PathBuf {
+    let to = bench.path(name);
+    copy(
+        &Path::new(ROOT).join("plugins/sdk/examples").join(name),
+        &to,
+    );
+    to
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("the example") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name");
+        let built = path
+            .extension()
+            .is_some_and(|e| ["so", "dylib", "dll"].iter().any(|b| e == *b));
+        if built || name == "target" || name == "runs" {
+            continue;
+        }
+        match path.is_dir() {
+            true => copy(&path, &to.join(name)),
+            false => drop(fs::copy(&path, to.join(name)).expect("copied")),
+        }
+    }
+}
+
+/// `make`, where there is one.
+fn make(folder: &Path) -> bool {
+    let include = Path::new(ROOT).join("plugins/sdk/include");
+    let made = Command::new("make")
+        .arg(format!("TLKIT_INCLUDE={}", include.display()))
+        .current_dir(folder)
+        .status();
+    match made {
+        Ok(status) => {
+            assert!(status.success(), "{}", folder.display());
+            true
+        }
+        Err(_) => {
+            println!("skipped: no make");
+            false
+        }
+    }
+}
+
+#[test]
+fn centroid_in_c() {
+    if compiler().is_none() {
+        return;
+    }
+    let bench = Bench::new();
+    if !make(&clean(&bench, "centroid")) {
+        return;
+    }
+    let ended = tlkit(&bench, &["plugins", "check", "centroid/centroid"]).code(0);
+    assert!(
+        ended
+            .out
+            .contains("ok      loss term centroid: its gradients are those of finite differences"),
+        "{}",
+        ended.out
+    );
+    let ended = tlkit(
+        &bench,
+        &[
+            "run",
+            "centroid/centroid.toml",
+            "-q",
+            "--set",
+            "train.max_steps=2",
+        ],
+    )
+    .code(0);
+    assert!(
+        ended.out.contains("centroid (transductive)"),
+        "{}",
+        ended.out
+    );
+    // Its keys are checked as ours are.
+    let ended = tlkit(
+        &bench,
+        &[
+            "validate",
+            "centroid/centroid.toml",
+            "--set",
+            "strategy.weight=-1",
+        ],
+    )
+    .code(2);
+    assert!(
+        ended.err.contains("`weight` is out of range"),
+        "{}",
+        ended.err
+    );
+    let ended = tlkit(
+        &bench,
+        &[
+            "explain",
+            "centroid/centroid.toml",
+            "--set",
+            "strategy.wieght=1",
+        ],
+    )
+    .code(2);
+    assert!(ended.err.contains("did you mean `weight`"), "{}", ended.err);
+    let text = bench
+        .read("centroid/centroid.toml")
+        .replace("weight = 1.0\n", "");
+    bench.write("centroid/centroid.toml", &text);
+    let ended = tlkit(&bench, &["explain", "centroid/centroid.toml"]).code(0);
+    assert!(
+        ended
+            .out
+            .contains("weight = 1.0  # default: as much as the loss of the task"),
+        "{}",
+        ended.out
+    );
+}
+
+/// The distance between the features' means is what the term measures, and what it makes smaller.
+#[test]
+fn centroid_draws_two_domains_together() {
+    let Some(_) = compiler() else { return };
+    let bench = Bench::new();
+    if !make(&clean(&bench, "centroid")) {
+        return;
+    }
+    let rows = crate::bench::rows(100);
+    let shifted = rows.lines().enumerate().map(|(i, line)| {
+        let mut cells: Vec<String> = line.split(',').map(str::to_string).collect();
+        for (cell, by) in cells.iter_mut().zip([1.0, -1.0, 0.5]).filter(|_| i > 0) {
+            let value: f64 = cell.parse().expect("a number");
+            *cell = format!("{:.5}", value + by);
+        }
+        cells.join(",") + "\n"
+    });
+    let shifted: String = shifted.collect();
+    bench.write("shifted.csv", &shifted);
+    let last = |weight: &str| -> f64 {
+        let recipe = format!(
+            "[source]\ntask = \"features\"\ntrain = \"rows.csv\"\n[target]\ntask = \"classification\"\nunlabelled = \"shifted.csv\"\ntest = \"unlabelled\"\n\
+             [strategy]\nkind = \"transductive\"\nmethod = \"centroid\"\nweight = {weight}\n\
+             [select]\nby = \"last\"\n[train]\nepochs = 60\nbatch_size = 32\nlearning_rate = 1e-2\n[[plugins]]\npath = \"centroid/centroid\"\n"
+        );
+        bench.write("shift.toml", &recipe);
+        tlkit(
+            &bench,
+            &["run", "shift.toml", "-q", "--out", &format!("w{weight}")],
+        )
+        .code(0);
+        let result = bench.json(&format!("w{weight}/result.json"));
+        result["metrics"]["test"]["accuracy"]
+            .as_f64()
+            .expect("a number")
+    };
+    let (without, with) = (last("0.0"), last("3.0"));
+    assert!(with > without + 0.1, "{without} without, {with} with");
+}
+
+#[test]
+fn tsv_zip_in_c() {
+    if compiler().is_none() {
+        return;
+    }
+    let bench = Bench::new();
+    let folder = clean(&bench, "tsv-zip");
+    if !make(&folder) {
+        return;
+    }
+    let check = [
+        "plugins",
+        "check",
+        "tsv-zip/tsv_zip",
+        "--file",
+        "tsv-zip/films.tsv.zip",
+    ];
+    let ended = tlkit(&bench, &check).code(0);
+    assert!(
+        ended
+            .out
+            .contains("the file reads the same twice: 100 rows, 2 columns"),
+        "{}",
+        ended.out
+    );
+    tlkit(&bench, &["run", "tsv-zip/tsv-zip.toml", "-q"]).code(0);
+    // Every byte that is flipped is an error or a table, and never a crash.
+    let whole = fs::read(folder.join("films.tsv.zip")).expect("the archive");
+    for at in (0..whole.len()).step_by(whole.len() / 40) {
+        let mut broken = whole.clone();
+        broken[at] ^= 0x5a;
+        fs::write(folder.join("films.tsv.zip"), &broken).expect("written");
+        let ended = tlkit(&bench, &check);
+        assert!(!ended.out.contains("crashed"), "byte {at}: {}", ended.out);
+    }
+    fs::write(folder.join("films.tsv.zip"), &whole[..whole.len() / 2]).expect("written");
+    let ended = tlkit(&bench, &["validate", "tsv-zip/tsv-zip.toml"]).code(2);
+    assert!(
+        ended
+            .err
+            .contains("the reader `tsv-zip`: this is no zip archive"),
+        "{}",
+        ended.err
+    );
+    assert!(ended.err.contains("tsv-zip.toml:8"), "{}", ended.err);
+}
+
+#[test]
+fn new_plugins_in_c_build_check_and_run_as_the_guide_says() {
+    if compiler().is_none() {
+        return;
+    }
+    let bench = Bench::new();
+    let page = fs::read_to_string(Path::new(ROOT).join("docs/src/plugins.md")).expect("the guide");
+    let commands = page
+        .split("```sh\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let commands: Vec<&str> = commands.expect("commands").lines().collect();
+    assert_eq!(commands.len(), 5, "{commands:?}");
+    for command in commands {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        match words[..] {
+            ["cd", "mine"] => {}
+            ["make"] => {
+                if !make(&bench.path("mine")) {
+                    return;
+                }
+            }
+            ["tlkit", "plugins", "new", ..] => drop(tlkit(&bench, &words[1..]).code(0)),
+            ["tlkit", ..] => {
+                let ended = inside(&bench, "mine", &words[1..]).code(0);
+                assert!(!ended.out.contains("FAILED"), "{}", ended.out);
+            }
+            _ => panic!("what is `{command}`?"),
+        }
+    }
+    tlkit(
+        &bench,
+        &["plugins", "new", "mine", "--kind", "reader", "--lang", "c"],
+    )
+    .code(2);
+    tlkit(
+        &bench,
+        &["plugins", "new", "My", "--kind", "reader", "--lang", "c"],
+    )
+    .code(2);
+    tlkit(
+        &bench,
+        &[
+            "plugins",
+            "new",
+            "my-format",
+            "--kind",
+            "reader",
+            "--lang",
+            "c",
+        ],
+    )
+    .code(0);
+    make(&bench.path("my-format"));
+    let check = [
+        "plugins",
+        "check",
+        "./libmy_format.so",
+        "--file",
+        "data.my_format",
+    ];
+    let ended = inside(&bench, "my-format", &check).code(0);
+    assert!(ended.out.contains("16 rows, 2 columns"), "{}", ended.out);
+    inside(&bench, "my-format", &["run", "my-format.toml", "-q"]).code(0);
+}
+
+/// The binary in a folder of a bench.
+fn inside(bench: &Bench, folder: &str, arguments: &[&str]) -> crate::bench::Ended {
+    let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_tlkit"))
+        .args(arguments)
+        .env("TLKIT_CACHE", bench.path("cache"))
+        .env("XDG_DATA_HOME", bench.path("data"))
+        .current_dir(bench.path(folder))
+        .output()
+        .expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    crate::bench::Ended {
+        code: output.status.code(),
+        out: text(&output.stdout),
+        err: text(&output.stderr),
+    }
+}
+
+/// Builds a crate by itself, with a target folder that is kept between runs of this test: Candle takes minutes.
+fn cargo(folder: &Path, verb: &str) {
+    let lock = folder.join("Cargo.lock");
+    if !lock.exists() {
+        // The versions that are on this machine.
+        fs::copy(Path::new(ROOT).join("Cargo.lock"), &lock).expect("copied");
+    }
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("outside");
+    let built = Command::new(env!("CARGO"))
+        .args([verb, "--release", "--offline", "--target-dir"])
+        .arg(&target)
+        .current_dir(folder)
+        .status();
+    assert!(built.expect("cargo runs").success(), "{}", folder.display());
+    let name = folder
+        .file_name()
+        .expect("a name")
+        .to_string_lossy()
+        .replace('-', "_");
+    let library = format!(
+        "{}{name}{}",
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX
+    );
+    fs::create_dir_all(folder.join("target/release")).expect("a folder");
+    if verb == "build" {
+        fs::copy(
+            target.join("release").join(&library),
+            folder.join("target/release").join(&library),
+        )
+        .expect("copied");
+    }
+}
+
+#[test]
+fn huber_alignment_and_new_plugins_in_rust() {
+    let bench = Bench::new();
+    let folder = clean(&bench, "huber-alignment");
+    let sdk = Path::new(ROOT).join("plugins/sdk");
+    let manifest = bench.read("huber-alignment/Cargo.toml");
+    bench.write(
+        "huber-alignment/Cargo.toml",
+        &manifest.replace("\"../..\"", &format!("{:?}", sdk.display().to_string())),
+    );
+    cargo(&folder, "test");
+    cargo(&folder, "build");
+    let ended = inside(
+        &bench,
+        "huber-alignment",
+        &["plugins", "check", "target/release/huber_alignment"],
+    )
+    .code(0);
+    assert!(
+        ended
+            .out
+            .contains("ok      loss term gap: its gradients are those of finite differences"),
+        "{}",
+        ended.out
+    );
+    let run = [
+        "run",
+        "huber-alignment.toml",
+        "-q",
+        "--set",
+        "train.max_steps=2",
+    ];
+    inside(&bench, "huber-alignment", &run).code(0);
+    let ended = inside(
+        &bench,
+        "huber-alignment",
+        &["explain", "huber-alignment.toml"],
+    )
+    .code(0);
+    assert!(
+        ended.out.contains("delta = 1.0  # default: "),
+        "{}",
+        ended.out
+    );
+
+    for (name, kind) in [("my-strategy", "strategy"), ("my-reader", "reader")] {
+        tlkit(&bench, &["plugins", "new", name, "--kind", kind]).code(0);
+        let folder = bench.path(name);
+        cargo(&folder, "test");
+        cargo(&folder, "build");
+        let library = format!("target/release/{}", name.replace('-', "_"));
+        let ended = inside(&bench, name, &["plugins", "check", &library]).code(0);
+        assert!(!ended.out.contains("FAILED"), "{}", ended.out);
+        inside(
+            &bench,
+            name,
+            &[
+                "run",
+                &format!("{name}.toml"),
+                "-q",
+                "--set",
+                "train.max_steps=2",
+            ],
+        )
+        .code(0);
+    }
+}

@@ -1,0 +1,259 @@
+//! What a plugin can do wrong, each with the words that the person gets. None takes tlkit with it.
+
+use crate::bench::Bench;
+use crate::compile::{RECIPE, compiler, hostile, tlkit};
+
+/// What is broken, and what is said of it: when the plugin is probed.
+const PROBED: &[(&str, &str)] = &[
+    ("ABORT", "crashed (SIGABRT) while it was probed"),
+    ("SEGFAULT", "crashed (SIGSEGV) while it was probed"),
+    (
+        "EXIT",
+        "ended the process with exit code 0 while it was probed",
+    ),
+    ("HANG", "did not answer within 1 s while it was probed"),
+    (
+        "HANG_IN_ENTRY",
+        "did not answer within 1 s while it was probed",
+    ),
+    (
+        "SYMBOL_IS_NO_FUNCTION",
+        "crashed (SIGSEGV) while it was probed",
+    ),
+    (
+        "NO_SYMBOL",
+        "is a library, but no plugin: it has no `tlkit_plugin_v1`",
+    ),
+    (
+        "SYMBOL_OF_MAJOR_2",
+        "was built for tlkit.h 2, and this tlkit speaks 1.0",
+    ),
+    (
+        "MAJOR_2",
+        "was built for tlkit.h 2.3, and this tlkit speaks 1.0",
+    ),
+    (
+        "TABLE_OF_MAJOR_2",
+        "the table of `t` was built for tlkit.h 2.0, and this tlkit speaks 1.0",
+    ),
+    (
+        "SIZE_SMALL",
+        "the plugin's table is 24 bytes long, and in tlkit.h 1.0 it has 80",
+    ),
+    (
+        "FROM_THE_PAST",
+        "the table of `t` is 48 bytes long, and in tlkit.h 1.0 it has 64",
+    ),
+    (
+        "TABLE_WITHOUT_HEAD",
+        "the table of `t` has no head: its size is 0",
+    ),
+    ("TABLE_REFUSED", "it handed over no table"),
+    ("TABLE_NULL", "the table of `t` is null"),
+    (
+        "TABLE_UNALIGNED",
+        "the table of `t` is a pointer to no table",
+    ),
+    ("FUNCTION_NULL", "`t` has no function `vjp`: it is null"),
+    ("ENTRY_NULL", "entry 1 is null"),
+    ("ENTRIES_NULL", "the plugin says it has 3 entries at 0x0"),
+    (
+        "ENTRIES_ENDLESS",
+        "the plugin says it has 18446744073709551615 entries",
+    ),
+    (
+        "NAME_NOT_UTF8",
+        "the name of entry 2 is not UTF-8 at byte 0",
+    ),
+    (
+        "NAME_WITH_COLOURS",
+        "the name of entry 2 is `\\u{1b}[31mred`: lower case, digits and `-`",
+    ),
+    ("NAME_NULL", "the name of entry 2 is 9 bytes of text at 0x0"),
+    (
+        "NAME_ENDLESS",
+        "the name of entry 2 is 18446744073709551615 bytes of text",
+    ),
+    (
+        "NAME_TAKEN",
+        "brings a strategy `fine-tune`, and tlkit brings one itself",
+    ),
+    ("KEYS_NO_JSON", "the keys of `hostile` are no JSON"),
+    (
+        "KEYS_OF_NO_TYPE",
+        "`a` is of a type that tlkit does not read",
+    ),
+    (
+        "TRANSFER_OF_NO_KIND",
+        "`hostile` is of the kind of transfer 5, which there is not",
+    ),
+];
+
+/// When the recipe is checked: the strategy is asked for its phases.
+const CHECKED: &[(&str, &str)] = &[
+    ("MAKE_FAILS", "the loss term `t`: it will not be made"),
+    ("DESCRIBES_NOTHING", "the loss term `t` gave no answer"),
+    (
+        "DESCRIBES_TWICE",
+        "the loss term `t` gave 2 answers, not one",
+    ),
+    (
+        "DESCRIBES_GARBAGE",
+        "describes itself wrongly: invalid type: integer `7`",
+    ),
+    (
+        "DESCRIBES_NO_TAPS",
+        "it takes no tap, so that nothing would learn from it",
+    ),
+    ("TAP_WITHOUT_FEED", "`features` is not a tap and a feed"),
+    (
+        "TAP_OF_ANOTHER_FEED",
+        "the term `t` takes features:9, and the phase `a` has 1 feeds",
+    ),
+    (
+        "SHAPE_THAT_OVERFLOWS",
+        "the parameter `w` has the shape [4294967296, 4294967296]",
+    ),
+    (
+        "SHAPE_NEGATIVE",
+        "describes itself wrongly: invalid value: integer `-3`",
+    ),
+    (
+        "PARAM_WITH_A_PATH",
+        "the parameter `../../model.first.weight`: letters, digits and `_`",
+    ),
+    ("PHASES_FAIL", "the strategy `hostile`: no phases today"),
+    (
+        "PHASES_NOT_UTF8",
+        "answered with text that is not UTF-8 at byte 0",
+    ),
+    ("PHASES_NO_JSON", "gave phases that are no JSON"),
+    ("PHASES_NULL", "answered with 12 bytes at 0x0"),
+    ("PHASES_AS_IMAGE", "answered with something else than text"),
+    (
+        "PHASES_OF_NO_KIND",
+        "gave an answer of the kind 99, which tlkit.h does not have",
+    ),
+    (
+        "PHASES_WITH_NEGATIVE_WEIGHT_OF_NO_TERM",
+        "names the loss term `another`, which its library does not bring; it brings t",
+    ),
+    ("PHASES_WITHOUT_END", "`epochs` is out of range"),
+    ("PHASES_OF_ANOTHER_KEY", "unknown key `x`"),
+];
+
+/// While it trains.
+const TRAINED: &[(&str, &str)] = &[
+    (
+        "FAILS_WITHOUT_A_WORD",
+        "the loss term `t` failed, and did not say why",
+    ),
+    ("FAILS_AT_LENGTH", "a long story: \u{fffd}\u{fffd}"),
+    ("FAILS_AT_LENGTH", "(10485760 bytes in all)"),
+    ("FAILS_WITH_NULL", "an error whose text is not there"),
+    (
+        "STATUS_UNKNOWN",
+        "returned the status 77, which tlkit.h does not have",
+    ),
+    ("VALUE_NAN", "the loss term `t` gave the value NaN"),
+    ("VALUE_LEFT_OUT", "the loss term `t` gave the value NaN"),
+    ("VJP_FAILS", "the loss term `t`: there is no way back"),
+    (
+        "GRADIENT_NAN",
+        "gave a gradient of `features:0` that holds NaN",
+    ),
+    (
+        "GRADIENT_LEFT_OUT",
+        "did not write number 0 of the gradient of `w`",
+    ),
+    (
+        "GRADIENT_TOO_LONG",
+        "wrote beyond the end of the gradient of `features:0`",
+    ),
+    ("TAP_OF_NO_STAGE", "attic"),
+    ("PHASES_TRAIN_NOTHING", "train"),
+];
+
+fn each(cases: &[(&str, &str)], verb: &[&str], code: i32) {
+    let Some(compiler) = compiler() else { return };
+    let bench = Bench::new();
+    bench.write("hostile.toml", RECIPE);
+    for (broken, words) in cases {
+        hostile(&bench, &compiler, broken);
+        let ended = tlkit(&bench, verb);
+        assert!(
+            ended.err.contains(words),
+            "{broken}: {:?}\n{}\n{}",
+            ended.code,
+            ended.out,
+            ended.err
+        );
+        assert_eq!(ended.code, Some(code), "{broken}: {}", ended.err);
+        assert!(
+            !ended.err.contains("bug in tlkit"),
+            "{broken}: {}",
+            ended.err
+        );
+        assert!(
+            ended.err.len() < 20_000,
+            "{broken}: {} bytes",
+            ended.err.len()
+        );
+        assert!(!ended.err.contains('\u{1b}'), "{broken}: {}", ended.err);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_its_tables_is_an_error_at_the_recipe() {
+    each(PROBED, &["validate", "hostile.toml"], 2);
+}
+
+#[test]
+fn what_is_wrong_with_its_answers_is_an_error_at_the_recipe() {
+    each(CHECKED, &["validate", "hostile.toml"], 2);
+}
+
+#[test]
+fn what_goes_wrong_while_it_trains_is_a_failed_run() {
+    each(TRAINED, &["run", "hostile.toml"], 1);
+}
+
+#[test]
+fn what_keeps_to_the_rules_runs_though_it_is_from_the_future_or_leaves_a_thread_running() {
+    let Some(compiler) = compiler() else { return };
+    let bench = Bench::new();
+    bench.write("hostile.toml", RECIPE);
+    for rule in ["NONE", "FROM_THE_FUTURE", "THREAD_LEFT_RUNNING"] {
+        hostile(&bench, &compiler, rule);
+        let ended = tlkit(&bench, &["run", "hostile.toml", "-q"]).code(0);
+        assert!(ended.out.contains("test accuracy"), "{rule}: {}", ended.out);
+    }
+}
+
+#[test]
+fn the_conformance_suite_finds_what_it_looks_for() {
+    let Some(compiler) = compiler() else { return };
+    let bench = Bench::new();
+    for (broken, words) in [
+        ("GRADIENT_WRONG", "`features:0`: the value moves by"),
+        ("NOT_THE_SAME_TWICE", "the bits differ"),
+        ("VALUE_NAN", "gave the value NaN"),
+        ("DESCRIBES_GARBAGE", "describes itself wrongly"),
+        ("PHASES_NO_JSON", "gave phases that are no JSON"),
+        ("LEAKS", "400 calls kept"),
+    ] {
+        // Memory is known there alone.
+        if broken == "LEAKS" && !cfg!(target_os = "linux") {
+            continue;
+        }
+        hostile(&bench, &compiler, broken);
+        let ended = tlkit(&bench, &["plugins", "check", "libhostile.so"]).code(1);
+        let line = ended.out.lines().find(|l| l.contains(words));
+        let line = line.unwrap_or_else(|| panic!("{broken}: {}\n{}", ended.out, ended.err));
+        assert!(line.starts_with("FAILED"), "{broken}: {line}");
+    }
+    hostile(&bench, &compiler, "NONE");
+    let ended = tlkit(&bench, &["plugins", "check", "libhostile.so"]).code(0);
+    assert!(!ended.out.contains("FAILED"), "{}", ended.out);
+    assert!(ended.out.lines().count() > 8, "{}", ended.out);
+}

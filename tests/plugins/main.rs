@@ -1,0 +1,13 @@
+//! Plugins by the whole program: compiled from C, named by a recipe, run.
+//!
+//! - `loading.rs`: which file, and why one is not loaded
+//! - `hostile.rs`: plugins that break one rule each
+//! - `examples.rs`: those of the SDK, built from a clean folder
+
+#[path = "../cli/bench.rs"]
+#[allow(dead_code)]
+mod bench;
+mod compile;
+mod examples;
+mod hostile;
+mod loading;

@@ -428,8 +428,7 @@ mod tests {
         let nan = parsed("<f4", "False", "(1, 2)", &[0, 0, 0, 0, 0, 0, 192, 127]);
         let error = nan
             .finite("x.npy", "features")
-            .err()
-            .expect("refused")
+            .expect_err("refused")
             .to_string();
         assert!(error.contains("row 0, column 1"), "{error}");
         // A header that ends nowhere, and lengths that overflow.

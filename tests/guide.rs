@@ -27,10 +27,57 @@ fn reviews() -> String {
     })
 }
 
+/// Vectors of two classes, as a reader's own file would have them.
+fn vectors(shift: usize) -> String {
+    (0..40).fold(String::new(), |mut text, row| {
+        let (a, b) = (row % 7 + shift, row % 5 + 1);
+        let _ = writeln!(text, "{} 1:{a} 2:{b} 3:{}", row % 2 + 1, row % 2 + 1);
+        text
+    })
+}
+
+/// A bitmap of 16 x 16 pixels, no two alike.
+fn picture(shade: u8, number: u8) -> Vec<u8> {
+    let mut bytes = b"BM".to_vec();
+    let mut put = |values: &[u32]| values.iter().for_each(|v| bytes.extend(v.to_le_bytes()));
+    put(&[
+        54 + 16 * 16 * 3,
+        0,
+        54,
+        40,
+        16,
+        16,
+        1 | 24 << 16,
+        0,
+        16 * 16 * 3,
+        0,
+        0,
+        0,
+        0,
+    ]);
+    for pixel in 0..16 * 16u32 {
+        let stripe = (pixel / (u32::from(number) + 1)) % 2 * 50;
+        bytes.extend([shade, stripe as u8, (pixel % 16) as u8 * 8 + number]);
+    }
+    bytes
+}
+
 #[test]
 fn every_complete_recipe_of_the_guide_is_valid() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("reviews.csv"), reviews()).expect("written");
+    for (shift, domain) in ["amazon", "webcam"].iter().enumerate() {
+        let file = folder.path().join(format!("{domain}.svmlight"));
+        std::fs::write(file, vectors(shift + 1)).expect("written");
+    }
+    for (label, shade) in [("cat", 40u8), ("dog", 200)] {
+        let class = folder.path().join("photos").join(label);
+        std::fs::create_dir_all(&class).expect("a folder");
+        for number in 0..20u8 {
+            let file = class.join(format!("{number}.bmp"));
+            std::fs::write(file, picture(shade, number)).expect("written");
+        }
+    }
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/src");
     let mut pages: Vec<_> = std::fs::read_dir(guide)
         .expect("docs/src")

@@ -141,7 +141,7 @@ fn an_affine_map_comes_back_from_its_state() -> Result<()> {
     let unknown = kinds.load("quadratic", &map.save()).err().unwrap();
     assert_eq!(
         unknown.to_string(),
-        "no map of the kind `quadratic` is known here; there are affine"
+        "no map of the kind `quadratic` is known here; there are affine, knn"
     );
     Ok(())
 }

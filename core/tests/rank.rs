@@ -35,10 +35,10 @@ fn scores_are_those_of_the_closed_formulas() {
 
 #[test]
 fn features_that_know_the_classes_score_higher() {
-    let good = features(60, 12);
+    let good = features(600, 12);
     let mut shuffled = good.clone();
     // The same features with labels that they say nothing of.
-    shuffled.labels = (0..60u32).map(|i| (i * 7 + i / 9) % 3).collect();
+    shuffled.labels = (0..600u32).map(|i| (i * 7 + i / 9) % 3).collect();
     assert!(log_me(&good) > log_me(&shuffled) + 0.01);
     assert!(h_score(&good) > h_score(&shuffled));
 }

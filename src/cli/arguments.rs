@@ -308,10 +308,8 @@ pub enum Format {
 #[command(after_help = "\
 Examples:
   tlkit predict latest --text \"Third year of daily use and still sharp.\"
-  tlkit predict sentiment new.csv --out answers.csv
-  cut -f2 reviews.tsv | tlkit predict sentiment - --format jsonl
-  tlkit predict latest cat.jpg --top 3
-  tlkit predict latest holiday/ 'more/*.png' --out answers.csv")]
+  cut -f2 reviews.tsv | tlkit predict sentiment - --format jsonl --out answers.jsonl
+  tlkit predict latest cat.jpg holiday/ 'more/*.png' --top 3")]
 pub struct Predict {
     /// A recipe's name (its newest run), `latest`, the beginning of an id, or a path.
     ///

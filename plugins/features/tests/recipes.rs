@@ -14,8 +14,8 @@ fn wrong(sets: &[&str], words: &[&str]) {
 
 #[test]
 fn keys_out_of_range() {
-    wrong(&["source.hidden=[]"], &["one or more whole numbers"]);
-    wrong(&["source.hidden=[6.5]"], &["one or more whole numbers"]);
+    wrong(&["source.hidden=[0]"], &["whole numbers from 1 to 65536"]);
+    wrong(&["source.hidden=[6.5]"], &["whole numbers from 1 to 65536"]);
     wrong(&["source.activation=\"rellu\""], &["relu"]);
     wrong(&["source.dropout=1.0"], &["dropout"]);
     wrong(&["target.label_smoothing=1.5"], &["label_smoothing"]);

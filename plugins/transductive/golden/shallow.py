@@ -127,11 +127,16 @@ def transport(xs, ys, xt, classes):
     cost = ot.dist(xs, xt)
     cost /= cost.mean()
     a, b = np.ones(NS) / NS, np.ones(NT) / NT
+    plan = lambda m: ot.sinkhorn(a, b, m, 0.05, method="sinkhorn_log", numItermax=20000, stopThr=1e-14)
     if classes:
-        return ot.da.sinkhorn_lpl1_mm(
-            a, ys, b, cost, 0.05, eta=0.1, numItermax=10, numInnerItermax=20000, stopInnerThr=1e-14
-        )
-    return ot.sinkhorn(a, b, cost, 0.05, method="sinkhorn_log", numItermax=20000, stopThr=1e-14)
+        # POT's sinkhorn_lpl1_mm, over its Sinkhorn in logarithms: the plain one does not converge here.
+        more = np.zeros_like(cost)
+        for _ in range(10):
+            moved = plan(cost + 0.1 * more)
+            for c in np.unique(ys):
+                more[ys == c] = 0.5 * (moved[ys == c].sum(0) + 1e-3) ** -0.5
+        return moved
+    return plan(cost)
 
 
 xs, ys, xt, yt = draw()

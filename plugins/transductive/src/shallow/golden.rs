@@ -85,9 +85,10 @@ fn moved_rows_are_those_of_numpy_and_pot() {
     for (name, key) in [("coral", "coral"), ("linear-ot", "linear_ot")] {
         same(key, &align(name, "").source, &golden.matrix(key), 1e-8);
     }
-    for (weight, key) in [(0.0, "ot"), (0.1, "ot_classes")] {
+    // With classes POT says itself that it has not converged: its answer moves by 5e-6 between 3,000 and 20,000 scalings, which it has here.
+    for (weight, key, sure) in [(0.0, "ot", 1e-6), (0.1, "ot_classes", 1e-5)] {
         let aligned = align_by("ot", &Ot::to_the_end(weight));
-        same(key, &aligned.source, &golden.matrix(key), 1e-6);
+        same(key, &aligned.source, &golden.matrix(key), sure);
         // What a run makes of it, which stops sooner.
         let soon = align("ot", &format!("class_weight = {weight:?}"));
         same(key, &soon.source, &golden.matrix(key), 1e-3);

@@ -113,7 +113,16 @@ impl Scores {
     }
 }
 
-/// Scores a model on labelled validation rows with all detail. The temperature is fitted on them, for [`test`].
+/// Where the temperature of the scores comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Temperature {
+    /// Fitted on the rows that are scored: validation rows.
+    Fitted,
+    /// Other rows gave it, or none did.
+    Given(Option<f64>),
+}
+
+/// Scores a model on labelled rows with all detail.
 pub fn judged(
     model: &Model,
     rows: &Loaded,
@@ -121,46 +130,19 @@ pub fn judged(
     store: &Store,
     observer: &dyn Observer,
     judge: &Judge,
+    temperature: Temperature,
 ) -> Result<Scores> {
-    match target.scoring() {
-        Scoring::Classes(names) => {
-            let logits = logits(model, rows, store, observer)?;
-            Ok(Scores::Classes(Classification::judged_and_fitted(
-                &logits,
-                &labels(rows)?.classes,
-                &names,
-                judge,
-            )))
-        }
-        Scoring::Tokens => tokens(model, rows, target, store),
-        Scoring::Vectors => Err(Error::msg("vectors have no score")),
-    }
-}
-
-/// Scores a model on labelled rows with all detail, at a temperature that other rows gave.
-pub fn scored(
-    model: &Model,
-    rows: &Loaded,
-    target: &dyn TargetTask,
-    store: &Store,
-    observer: &dyn Observer,
-    judge: &Judge,
-    temperature: Option<f64>,
-) -> Result<Scores> {
-    match target.scoring() {
-        Scoring::Classes(names) => {
-            let logits = logits(model, rows, store, observer)?;
-            Ok(Scores::Classes(Classification::judged(
-                &logits,
-                &labels(rows)?.classes,
-                &names,
-                temperature,
-                judge,
-            )))
-        }
-        Scoring::Tokens => tokens(model, rows, target, store),
-        Scoring::Vectors => Err(Error::msg("vectors have no score")),
-    }
+    let names = match target.scoring() {
+        Scoring::Tokens => return tokens(model, rows, target, store),
+        Scoring::Vectors => return Err(Error::msg("vectors have no score")),
+        Scoring::Classes(names) => names,
+    };
+    let logits = logits(model, rows, store, observer)?;
+    let truth = &labels(rows)?.classes;
+    Ok(Scores::Classes(match temperature {
+        Temperature::Fitted => Classification::judged_and_fitted(&logits, truth, &names, judge),
+        Temperature::Given(t) => Classification::judged(&logits, truth, &names, t, judge),
+    }))
 }
 
 /// Opens the seal of the test rows, once the selection is final, and scores them. `temperature` is what validation rows gave.

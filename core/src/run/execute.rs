@@ -185,7 +185,15 @@ pub(super) fn execute_as(
             .or(job.validation.as_ref().filter(|_| !transductive))
         {
             let target = c.target.as_ref();
-            let scores = evaluate::judged(&transfer.model, v, target, &store, &heeding, &c.judge)?;
+            let scores = evaluate::judged(
+                &transfer.model,
+                v,
+                target,
+                &store,
+                &heeding,
+                &c.judge,
+                evaluate::Temperature::Fitted,
+            )?;
             metrics.insert("validation", scores);
         }
         let mut predictions = Vec::new();

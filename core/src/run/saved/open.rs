@@ -150,14 +150,14 @@ impl Saved {
     /// Scores the model on labelled rows as the run scored its test rows: with intervals, and with the temperature that its
     /// validation rows gave.
     pub fn scores(&self, rows: &Loaded, observer: &dyn Observer) -> Result<Scores> {
-        evaluate::scored(
+        evaluate::judged(
             &self.model,
             rows,
             self.target.as_ref(),
             &self.store,
             observer,
             &self.judge,
-            self.temperature,
+            evaluate::Temperature::Given(self.temperature),
         )
     }
 }

@@ -1,0 +1,114 @@
+//! Rows set aside where no file is given.
+
+use super::*;
+
+impl Gather<'_> {
+    /// `per_class`, and the parts that are split off where no file is given.
+    pub(super) fn split(
+        &self,
+        written: &Written,
+        main: Rowed,
+        others: &[Rowed],
+        audit: &mut Audit,
+        found: &mut Vec<Finding>,
+    ) -> Option<(Rowed, Vec<Rowed>)> {
+        let asked = &written.split;
+        let mut main = main;
+        if let (Some(n), Some(labels)) = (written.per_class, &main.labels) {
+            main = main.pick(&per_class(labels, n, asked.seed));
+        }
+        let mut off = Vec::new();
+        if let (Some(fold), Some(labels)) = (self.fold, &main.labels) {
+            // What is set aside as test stays unseen.
+            let files = &written.files;
+            let given = files.iter().any(|(n, f)| *n == "test" && !f.is_empty());
+            let aside = match (&main.scanned.groups, given) {
+                (_, true) => None,
+                (Some(groups), _) => Some(grouped(labels, groups, 0.0, asked.test, asked.seed)),
+                (None, _) => Some(stratified(labels, 0.0, asked.test, asked.seed)),
+            };
+            if let Some(aside) = aside.filter(|_| asked.test > 0.0) {
+                main = main.pick(&aside.train);
+            }
+            let parts = match (&main.scanned.groups, &main.labels) {
+                (Some(groups), _) => fold.part_of_groups(groups, asked.seed),
+                (None, Some(labels)) => fold.part(labels, asked.seed),
+                // Folds are of labelled rows; so these were looked for above.
+                (None, None) => return None,
+            };
+            off.push(Rowed {
+                name: "test",
+                ..main.pick(&parts.test)
+            });
+            main = main.pick(&parts.train);
+        }
+        let given = |name: &str| others.iter().chain(&off).any(|o| o.name == name);
+        let aside = match main.name {
+            "source" => "source-validation",
+            _ => "validation",
+        };
+        let validation = match given(aside) || self.is_sealed(main.name) {
+            true => 0.0,
+            false => asked.validation,
+        };
+        let test = match given("test") || written.tests_adapted {
+            true => 0.0,
+            false => asked.test,
+        };
+        if validation + test <= 0.0 {
+            return self.without_overlap(main, off, audit, found);
+        }
+        let one = Labels {
+            classes: vec![0; main.rows.len()],
+            names: Arc::new(vec![String::new()]),
+        };
+        let labels = main.labels.as_ref().unwrap_or(&one);
+        let parts: Split = match &main.scanned.groups {
+            Some(groups) => grouped(labels, groups, validation, test, asked.seed),
+            None => stratified(labels, validation, test, asked.seed),
+        };
+        for (name, rows) in [(aside, &parts.validation), ("test", &parts.test)] {
+            if !rows.is_empty() {
+                off.push(Rowed {
+                    name,
+                    ..main.pick(rows)
+                });
+            }
+        }
+        if off.is_empty() && main.scanned.groups.is_some() {
+            self.keys
+                .error(
+                    asked.group.1.clone(),
+                    "every row is of one group, so nothing can be split off",
+                )
+                .help("leave `group` out, or give files for `validation` and `test`");
+            return None;
+        }
+        main = main.pick(&parts.train);
+        self.without_overlap(main, off, audit, found)
+    }
+
+    /// What was left out has left something to learn.
+    pub(super) fn still_two_classes(&self, main: &Rowed, classes: &[String]) -> Option<()> {
+        let gone = match &main.labels {
+            Some(labels) => {
+                let counts = labels.counts();
+                let some = counts.iter().filter(|&&n| n > 0).count();
+                let none = counts.iter().position(|&n| n == 0);
+                none.filter(|_| some < 2)
+                    .map(|c| format!("no training row of `{}` is left", classes[c]))
+            }
+            None if main.rows.is_empty() => Some("no training row is left".to_string()),
+            None => None,
+        };
+        match gone {
+            None => Some(()),
+            Some(what) => {
+                self.keys.error(self.at(main.name), what).help(
+                    "rows without text are left out, and rows that are also validation or test rows; `overlap = \"keep\"` under [evaluate] keeps the latter",
+                );
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What is found in the rows before anything is trained.
+
+use super::*;
+
+impl Gather<'_> {
+    /// Leaves out images that cannot be read, where the recipe says so; else they stop it.
+    pub(super) fn without_broken(
+        &self,
+        side: Rowed,
+        audit: &mut Audit,
+        found: &mut Vec<Finding>,
+    ) -> Option<Rowed> {
+        let broken = &side.scanned.broken;
+        if broken.is_empty() {
+            return Some(side);
+        }
+        let (some, all) = (broken.len(), side.rows.len());
+        let title = format!("{some} of {all} images of `{}` cannot be read", side.name);
+        if !self.written(side.name).skip_broken || some == all {
+            let mut error = self.keys.error(self.at(side.name), title);
+            for (_, why) in broken.iter().take(LISTED) {
+                error = error.note(why.clone());
+            }
+            if some > LISTED {
+                error = error.note(format!("and {} more", some - LISTED));
+            }
+            error.help(match some == all {
+                true => "are these images, and is `image` the right column?",
+                false => "mend them or take them away; `skip_broken = true` beside the data leaves them out",
+            });
+            return None;
+        }
+        *audit.dropped.entry("broken").or_default() += some;
+        found.push(audit::broken(side.name, self.at(side.name), broken, all));
+        let rows: Vec<u32> = broken.iter().map(|(row, _)| *row).collect();
+        Some(side.without(&rows))
+    }
+
+    /// What is to be said of one part as the run uses it.
+    pub(super) fn findings(&self, part: &Rowed) -> Result<Vec<Finding>> {
+        self.with_side(part, |side| {
+            let mut found = Vec::new();
+            found.extend(audit::duplicates(side)?);
+            found.extend(audit::conflicts(side)?);
+            found.extend(audit::empty(side)?);
+            let main = part.name == self.written(part.name).main();
+            if main {
+                found.extend(audit::labels_by_case(side)?);
+            }
+            found.extend(audit::balance(side)?);
+            if let Some(looks) = &part.scanned.looks {
+                found.extend(audit::single(side)?);
+                found.extend(audit::looks(side, looks, main)?);
+            }
+            Ok(found)
+        })
+    }
+
+    /// Validation rows that are test rows too: the choice of the epoch has seen them. They stay, and it is said.
+    pub(super) fn judged_twice(&self, parts: &[Rowed]) -> Result<Option<Finding>> {
+        let named = |name: &str| parts.iter().find(|p| p.name == name);
+        let (Some(validation), Some(test)) = (named("validation"), named("test")) else {
+            return Ok(None);
+        };
+        let mut theirs = test.scanned.keys.clone();
+        theirs.sort_unstable();
+        let scanned = &validation.scanned;
+        let shared = audit::shared(&scanned.keys, &scanned.fills, &theirs);
+        self.with_side(validation, |side| {
+            audit::overlap(side, &shared, "test", Overlap::Keep)
+        })
+    }
+
+    pub(super) fn with_side<T>(&self, part: &Rowed, look: impl FnOnce(&Side<'_>) -> T) -> T {
+        let inputs: Arc<dyn Samples> = samples(self.form, &part.rows, &part.columns);
+        look(&Side {
+            name: part.name,
+            at: self.at(part.name),
+            keys: &part.scanned.keys,
+            fills: &part.scanned.fills,
+            labels: part.labels.as_ref(),
+            inputs: inputs.as_ref(),
+            noun: match self.form {
+                Form::Features => "features",
+                Form::Images => "image",
+                Form::Text | Form::PlainText => "text",
+            },
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! Rows that stand in more than one split: refused, left out or counted.
+
+use super::*;
+
+impl Gather<'_> {
+    /// Images that look like those of another split, or of their own.
+    pub(super) fn copies(&self, parts: &[Rowed]) -> Result<Vec<Finding>> {
+        let Some(pictures) = self.pictures else {
+            return Ok(Vec::new());
+        };
+        let near = |a: &Likeness, b: &Likeness| pictures.near(a, b);
+        let mut found = Vec::new();
+        for (i, part) in parts.iter().enumerate() {
+            let Some(looks) = &part.scanned.looks else {
+                continue;
+            };
+            // Adapting without labels on rows that are tested is a custom of its own.
+            let others: Vec<audit::Others<'_>> = parts
+                .iter()
+                .skip(i + 1)
+                .filter(|other| !(part.name == "unlabelled" && other.name == "test"))
+                .filter_map(|other| {
+                    Some(audit::Others {
+                        name: other.name,
+                        keys: &other.scanned.keys,
+                        looks: other.scanned.looks.as_ref()?,
+                    })
+                })
+                .collect();
+            found.extend(
+                self.with_side(part, |side| audit::near_copies(side, looks, &others, &near))?,
+            );
+        }
+        Ok(found)
+    }
+
+    /// No two splits hold the same rows.
+    pub(super) fn differ(&self, sides: &[Rowed]) -> Option<()> {
+        let sorted = |side: &Rowed| {
+            let mut all = side.scanned.digests.clone();
+            all.sort_unstable();
+            all
+        };
+        let mut right = Some(());
+        for (i, one) in sides.iter().enumerate() {
+            for other in &sides[i + 1..] {
+                let custom = self.is_sealed(one.name) && other.name == "test";
+                if custom || one.rows.len() != other.rows.len() || sorted(one) != sorted(other) {
+                    continue;
+                }
+                let (this, that) = (format!("as `{}`", other.name), format!("as `{}`", one.name));
+                self.keys
+                    .conflict(
+                        &[
+                            (self.at(one.name), this.as_str()),
+                            (self.at(other.name), that.as_str()),
+                        ],
+                        format!("`{}` and `{}` hold the same rows", one.name, other.name),
+                    )
+                    .help(match one.name.starts_with("source") && !other.name.starts_with("source") {
+                        true => "from a domain to itself there is nothing to carry over: give the target's rows",
+                        false => "a model that has seen the rows it is judged on looks better than it is: give other rows, or leave the key out and write `split = { test = 0.2 }`",
+                    });
+                right = None;
+            }
+        }
+        right
+    }
+
+    /// Leaves blank rows out of the training rows, and those that stand in the files to judge by.
+    pub(super) fn leave_out(
+        &self,
+        main: Rowed,
+        others: &[Rowed],
+        audit: &mut Audit,
+        found: &mut Vec<Finding>,
+    ) -> Option<Rowed> {
+        let n = main.rows.len() as u32;
+        let blank: Vec<u32> = (0..n)
+            .filter(|&r| main.scanned.fills[r as usize] == Fill::Empty)
+            .collect();
+        let mut out = blank.clone();
+        if !blank.is_empty() {
+            audit.dropped.insert("empty", blank.len());
+            let said = self.with_side(&main, |side| audit::dropped_empty(side, &blank));
+            found.extend(self.noted(main.name, said)?);
+        }
+        // The rows adapted on may be those tested on: their labels are sealed.
+        if !self.is_sealed(main.name) {
+            out.extend(self.overlap(&main, others, audit, found)?);
+        }
+        out.sort_unstable();
+        Some(main.without(&out))
+    }
+
+    /// The rows of `main` to leave out, since they also stand in `others`.
+    pub(super) fn overlap(
+        &self,
+        main: &Rowed,
+        others: &[Rowed],
+        audit: &mut Audit,
+        found: &mut Vec<Finding>,
+    ) -> Option<Vec<u32>> {
+        let mut theirs: Vec<Key> = others
+            .iter()
+            .flat_map(|o| o.scanned.keys.iter().copied())
+            .collect();
+        theirs.sort_unstable();
+        let shared = audit::shared(&main.scanned.keys, &main.scanned.fills, &theirs);
+        if shared.is_empty() {
+            return Some(shared);
+        }
+        let names: Vec<&str> = others.iter().map(|o| o.name).collect();
+        let names = names.join(" or ");
+        // Vectors of few values are equal without anybody having copied a row: they stay.
+        let policy = match (self.policy, self.form) {
+            (Overlap::Drop, Form::Features) => Overlap::Keep,
+            (policy, _) => policy,
+        };
+        let said = self.with_side(main, |side| audit::overlap(side, &shared, &names, policy));
+        let said = self.noted(main.name, said)?;
+        if let (Overlap::Stop, Some(finding)) = (policy, &said) {
+            let n = shared.len();
+            let mut error = self.keys.error(
+                self.at(main.name),
+                format!(
+                    "{n} row{} of `{}` also stand{} in {names}",
+                    if n == 1 { "" } else { "s" },
+                    main.name,
+                    if n == 1 { "s" } else { "" },
+                ),
+            );
+            for example in &finding.examples {
+                error = error.note(format!("{}: {}", example.row, example.text));
+            }
+            error.help("take them out of one, or write `overlap = \"drop\"` under [evaluate]");
+            return None;
+        }
+        found.extend(said);
+        if policy == Overlap::Drop {
+            *audit.dropped.entry("overlap").or_default() += shared.len();
+            return Some(shared);
+        }
+        Some(Vec::new())
+    }
+
+    /// The rows to learn from less those that were split off a second time.
+    pub(super) fn without_overlap(
+        &self,
+        main: Rowed,
+        off: Vec<Rowed>,
+        audit: &mut Audit,
+        found: &mut Vec<Finding>,
+    ) -> Option<(Rowed, Vec<Rowed>)> {
+        if self.is_sealed(main.name) || off.is_empty() {
+            return Some((main, off));
+        }
+        let out = self.overlap(&main, &off, audit, found)?;
+        Some((main.without(&out), off))
+    }
+}

@@ -1,0 +1,162 @@
+//! The end of an epoch: scores, and whether it is the best so far.
+
+use super::*;
+
+impl Course<'_, '_, '_> {
+    pub(super) fn end_epoch(&mut self) -> Result<()> {
+        let position = &mut self.run.position;
+        let epoch = position.step.div_ceil(self.per_epoch);
+        let rows = position.rows.max(1.0);
+        let mut values: BTreeMap<String, f64> = position
+            .sums
+            .iter()
+            .map(|(k, v)| (k.clone(), v / rows))
+            .collect();
+        if let Some(rate) = self
+            .optimizers
+            .first()
+            .map(|o| o.rate(position.step.saturating_sub(1), self.total))
+        {
+            values.insert("learning_rate".into(), rate);
+        }
+        let mut best = false;
+        let t = &self.transfer;
+        let rank = match &self.job.validation {
+            Some(rows) => {
+                let scores = Scores::of(&t.model, rows, t.target, t.store, self.job.observer)?;
+                for (name, value) in scores.values() {
+                    values.insert(format!("{}_{name}", self.job.validated), value);
+                }
+                Some(scores.rank())
+            }
+            None => {
+                let mut passes = Passes {
+                    model: &t.model,
+                    domains: &self.job.domains,
+                    store: t.store,
+                    random: Stream::new(self.job.seed).purpose("validate"),
+                    observer: self.job.observer,
+                    cache: None,
+                    kept: BTreeMap::new(),
+                };
+                let own = self.train.updates.first_mut();
+                let own = own.map_or(Ok(None), |u| u.objective.validate(&mut passes))?;
+                own.map(|(name, loss)| {
+                    values.insert(format!("validation_{name}"), loss);
+                    (-loss, loss)
+                })
+            }
+        };
+        for update in &mut self.train.updates {
+            for (name, value) in update.objective.curves() {
+                values.insert(name, value);
+            }
+        }
+        if self.decides() {
+            let (of, kept) = self.candidate(epoch)?;
+            values.extend(of);
+            best = kept;
+        } else if let Some((score, loss)) = rank
+            && self.train.select == Selection::Validation
+        {
+            best = self.keep_if_best(epoch, score, loss)?;
+        }
+        let mut line = serde_json::json!({ "phase": self.train.name, "epoch": epoch, "step": self.run.position.step });
+        for (k, v) in &values {
+            line[k] = serde_json::json!(v);
+        }
+        self.job.record(&line)?;
+        self.run.position.lines += 1;
+        self.job.observer.event(&Event::Epoch {
+            epoch,
+            values: &values,
+            best,
+        });
+        Ok(())
+    }
+
+    /// Whether this phase's epochs are chosen between by what decides over an adaptation.
+    pub(super) fn decides(&self) -> bool {
+        self.job.deciding.is_some()
+            && !matches!(self.train.select, Selection::Last | Selection::Validation)
+    }
+
+    /// Keeps what the model says of the test inputs before the first adaptation.
+    pub(super) fn before(&mut self) -> Result<()> {
+        if self.run.source_says.is_some() || !self.job.domains.has(From::TargetTest) {
+            return Ok(());
+        }
+        let t = &self.transfer;
+        let rows = self.job.domains.get(From::TargetTest)?;
+        let (_, logits) = predict(&t.model, rows, t.store, "before", self.job.observer)?;
+        self.run.source_says = Some(logits.to_dtype(candle_core::DType::F32)?);
+        Ok(())
+    }
+
+    /// Scores the model as it is and keeps it if none before was better. What it was scored by, and whether it was kept.
+    pub(super) fn candidate(&mut self, epoch: u64) -> Result<(BTreeMap<String, f64>, bool)> {
+        let t = &self.transfer;
+        let mut values = BTreeMap::new();
+        let (score, loss) = match &self.job.deciding {
+            None => return Ok((values, false)),
+            Some(Deciding::Labelled(rows)) => {
+                let scores = Scores::of(&t.model, rows, t.target, t.store, self.job.observer)?;
+                let rank = scores.rank();
+                values.insert("target_accuracy".to_string(), rank.0);
+                rank
+            }
+            Some(Deciding::LabelFree {
+                by,
+                minimises,
+                look,
+            }) => {
+                let seen = look.see(&t.model, t.store, self.job.observer)?;
+                let position = &mut self.run.position;
+                if epoch == 0 {
+                    position.reference = Some(Reference::of(&seen));
+                }
+                let choice = Choice::of(&seen, *by, minimises, position.reference.as_ref());
+                if choice.collapsed {
+                    position.collapsed.push(epoch);
+                }
+                for (name, value) in &choice.scores {
+                    values.insert(format!("score_{}", name.name()), *value);
+                }
+                values.insert("effective_classes".into(), seen.effective_classes());
+                if *by == LabelFree::Auto && !choice.collapsed {
+                    values.insert("score_auto".into(), choice.rank);
+                }
+                if let (0, Some(reference)) = (epoch, &mut position.reference) {
+                    reference.rank = choice.rank;
+                }
+                (choice.rank, 0.0)
+            }
+        };
+        let best = self.keep_if_best(epoch, score, loss)?;
+        if epoch == 0 {
+            let mut line = serde_json::json!({ "phase": self.train.name, "epoch": 0, "step": 0 });
+            for (k, v) in &values {
+                line[k] = serde_json::json!(v);
+            }
+            self.job.record(&line)?;
+            self.run.position.lines += 1;
+        }
+        Ok((values, best))
+    }
+
+    /// Copies the weights if no epoch before was better.
+    pub(super) fn keep_if_best(&mut self, epoch: u64, score: f64, loss: f64) -> Result<bool> {
+        let position = &mut self.run.position;
+        let best = position.best.is_none_or(|b| b.beaten_by(score, loss));
+        if best {
+            position.best = Some(Best { epoch, score, loss });
+            position.waited = 0;
+            let copy = |p: &Param| Ok((p.name().to_string(), p.detached().copy()?));
+            let all = self.transfer.store.all();
+            self.run.best = all.iter().map(copy).collect::<Result<_>>()?;
+        } else {
+            position.waited += 1;
+        }
+        Ok(best)
+    }
+}

@@ -211,6 +211,17 @@ pub(super) fn read(
         .as_ref()
         .map(|s| s.needs())
         .unwrap_or_default();
+    if let (Some(s), Some(_)) = (&made_source, &made_strategy)
+        && !s.trains()
+        && !(needs.frozen || needs.head_only || needs.closed_form)
+    {
+        strategy
+            .error(
+                strategy.at("method"),
+                format!("`{method}` trains the encoder, and this one stays as it is"),
+            )
+            .help("write `method = \"feature-extraction\"`, or `method = \"fine-tune\"` with `train_from = \"head\"` for a head of several layers");
+    }
     let norm = batch_norm(&strategy, made_source.as_deref(), &needs);
 
     let defaults = match &made_source {

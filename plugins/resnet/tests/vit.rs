@@ -380,8 +380,7 @@ fn what_cannot_be_is_said_at_its_place() {
     let text = match check(dir, &recipe("dinov2", 12, "", FROZEN)) {
         Err(report) => report.to_text(false),
         Ok(checked) => summary(&checked)
-            .err()
-            .expect("a half checkpoint")
+            .expect_err("a half checkpoint")
             .to_string(),
     };
     assert!(text.contains("cls_token"), "{text}");

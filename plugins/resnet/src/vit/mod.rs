@@ -184,6 +184,10 @@ impl VisionTransformer {
                 |m, x| m.forward(x),
             )?));
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "nothing here trains, and this is the norm within Candle's layers"
+        )]
         stages.push(Arc::new(Lent::new(
             "layernorm",
             shape,

@@ -4,6 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 use tlkit_core::Result;
 use tlkit_core::audit::{Level, Overlap};
 use tlkit_core::data::{Blob, DataKeys, Form, Found, Input, ReadOptions, Reader, Resolve, Table};
@@ -528,4 +533,62 @@ fn scenes_in_a_recipe() {
         &["scene_size"],
     );
     assert_eq!(data.domain("train").unwrap().name, "day");
+}
+
+/// Four images as data sets of the hub hold them: a group of bytes and path, and numbered classes whose names the file says.
+fn hub_file(world: &World) {
+    let names = r#"{"info": {"features": {"picture": {"_type": "Image"}, "kind": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}"#;
+    let schema = "message rows {
+        optional group picture { optional binary bytes; optional binary path (utf8); }
+        required int64 kind;
+    }";
+    let entry = KeyValue::new("huggingface".to_string(), names.to_string());
+    let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![entry]));
+    let out = fs::File::create(world.path("train.parquet")).unwrap();
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let mut writer = SerializedFileWriter::new(out, schema, Arc::new(properties.build())).unwrap();
+    let mut rows = writer.next_row_group().unwrap();
+    let images: Vec<ByteArray> = (0..4)
+        .map(|i| ByteArray::from(bmp(&picture(i, 20, 16))))
+        .collect();
+    let paths: Vec<ByteArray> = (0..4)
+        .map(|i| ByteArray::from(format!("{i}.bmp").into_bytes()))
+        .collect();
+    for values in [images, paths] {
+        let mut c = rows.next_column().unwrap().unwrap();
+        c.typed::<ByteArrayType>()
+            .write_batch(&values, Some(&[2; 4]), None)
+            .unwrap();
+        c.close().unwrap();
+    }
+    let mut c = rows.next_column().unwrap().unwrap();
+    c.typed::<Int64Type>()
+        .write_batch(&[0, 1, 1, 0], None, None)
+        .unwrap();
+    c.close().unwrap();
+    rows.close().unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn a_data_set_of_the_hub_calls_an_image_by_its_group() {
+    let world = World::new();
+    hub_file(&world);
+    for image in ["image = \"picture\"", "image = \"picture.bytes\""] {
+        let target = format!(
+            "train = \"train.parquet\"\n{image}\nlabel = \"kind\"\nsplit = {{ validation = 0.0 }}"
+        );
+        let data = world.data(&target);
+        assert_eq!(**data.classes(), ["cat".to_string(), "dog".to_string()]);
+        let train = data.domain("train").unwrap();
+        assert_eq!(
+            bytes(train.inputs.input(1).unwrap()),
+            bmp(&picture(1, 20, 16))
+        );
+        assert_eq!(train.labels.classes, [0, 1, 1, 0]);
+    }
+    world.says(
+        "train = \"train.parquet\"\nimage = \"photo\"\nlabel = \"kind\"",
+        &["has no column `photo`", "`picture.bytes`"],
+    );
 }

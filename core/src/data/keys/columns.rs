@@ -235,6 +235,8 @@ pub(super) fn named(
         Some(Column::Name(name)) if there.contains(name) => {
             Some(there.iter().position(|c| c == name))
         }
+        // On the hub an image is a group of its bytes and its path, and is called by the group's name.
+        Some(Column::Name(name)) if within(there, name).is_some() => Some(within(there, name)),
         Some(column) => {
             let what = match column {
                 Column::Number(n) => format!("column {n}"),
@@ -245,6 +247,12 @@ pub(super) fn named(
             None
         }
     }
+}
+
+/// The bytes of a group of this name.
+fn within(columns: &[String], name: &str) -> Option<usize> {
+    let bytes = columns.iter().map(|c| c.strip_suffix(".bytes"));
+    bytes.into_iter().position(|group| group == Some(name))
 }
 
 fn listed(table: &dyn Table) -> String {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::train::Trainable;
+use super::measured::Measured;
 use super::{Checked, evaluate, select, transductive};
 use crate::Error;
 use crate::data::{Found, Reading, Resolve, note_unresolved};
@@ -271,6 +272,7 @@ pub(super) fn read(
     let rows_beside = evaluate::Rows {
         first: input.as_ref(),
         none,
+        classes,
     };
     let judged = evaluate::read(root, registry, &rows_beside);
     if let (Some(f), Some(t), Some(d)) = (folds, &made_target, &first)
@@ -298,7 +300,13 @@ pub(super) fn read(
     };
     Some(Checked {
         source: made_source?,
-        target: made_target?,
+        target: match judged.metrics.is_empty() {
+            true => made_target?,
+            false => Box::new(Measured {
+                task: made_target?,
+                metrics: judged.metrics,
+            }),
+        },
         strategy: made_strategy?,
         kind: entry?.kind,
         method,

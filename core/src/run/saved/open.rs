@@ -212,10 +212,24 @@ pub(super) fn tasks(
     rows: &RowForm,
 ) -> Result<(Box<dyn SourceTask>, Box<dyn TargetTask>)> {
     let name = folder.join(FILE).display().to_string();
-    let values = serde_json::json!({ "source": card.source, "target": card.target });
+    let mut values = serde_json::json!({ "source": card.source, "target": card.target });
+    let task = |table: &serde_json::Map<String, serde_json::Value>| {
+        let name = table.get("task").and_then(|t| t.as_str());
+        name.unwrap_or_default().to_string()
+    };
+    let known = |r: &Registry| {
+        r.sources().contains_key(&task(&card.source)) && r.targets().contains_key(&task(&card.target))
+    };
+    // What tlkit has itself needs no plugin: one that only brought the strategy may be gone by now.
+    let needs_plugins = !card.plugins.is_empty() && !known(registry);
+    if needs_plugins {
+        values["plugins"] = card.plugins.clone().into();
+    }
     let recipe = |report| Error::Recipe(Box::new(report));
     let written = Written::of_values(&name, &values).map_err(recipe)?;
     let root = written.keys();
+    let more = needs_plugins.then(|| registry.with_plugins(&root, folder));
+    let registry = more.as_ref().unwrap_or(registry);
     let here: Arc<dyn Resolve> = Arc::new(Here(folder.to_path_buf()));
     let cx = Context {
         checkpoint: card
@@ -233,11 +247,12 @@ pub(super) fn tasks(
             "{name}: this tlkit does not have the {what} task that the model was made with"
         ))
     };
-    let task = |table: &serde_json::Map<String, serde_json::Value>| {
-        let name = table.get("task").and_then(|t| t.as_str());
-        name.unwrap_or_default().to_string()
-    };
     let (source_keys, target_keys) = (root.table("source"), root.table("target"));
+    // Why a plugin was not loaded says more than that its task is not there.
+    let report = written.noted();
+    if report.errors() > 0 {
+        return Err(recipe(report));
+    }
     let source = registry
         .sources()
         .get(&task(&card.source))

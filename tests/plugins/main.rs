@@ -1,7 +1,7 @@
 //! Plugins by the whole program: compiled from C, named by a recipe, run.
 //!
 //! - `loading.rs`: which file, and why one is not loaded
-//! - `hostile.rs`: plugins that break one rule each
+//! - `hostile.rs`: plugins that break one rule each; `tasks.rs`: the same of source tasks, target tasks and metrics
 //! - `examples.rs`: those of the SDK, built from a clean folder
 
 #[path = "../cli/bench.rs"]
@@ -11,3 +11,4 @@ mod compile;
 mod examples;
 mod hostile;
 mod loading;
+mod tasks;

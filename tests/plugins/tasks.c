@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tlkit.h"
 
@@ -340,7 +341,11 @@ static int32_t score(void *self, const tlkit_call *call, const tlkit_tensor *pro
 
 /* Sixty rows of three numbers, whatever is in the file. */
 static int32_t open_table(const tlkit_call *call, const tlkit_file *file, void **self) {
-    (void)call, (void)file;
+    char path[4096];
+    if (file->path.size >= sizeof path) return fail(call, "a path that is too long");
+    memcpy(path, file->path.data, (size_t)file->path.size);
+    path[file->path.size] = 0;
+    if (file->path.size && access(path, R_OK)) return fail(call, "there is no such file");
     *self = NULL;
     return TLKIT_OK;
 }

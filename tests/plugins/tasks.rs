@@ -30,8 +30,9 @@ method = \"from-scratch\"
 metrics = [\"share\"]
 
 [train]
-epochs = 3
+epochs = 12
 batch_size = 16
+learning_rate = 5e-2
 
 [[plugins]]
 path = \"libtasks.so\"
@@ -102,6 +103,10 @@ const CHECKED: &[(&str, &str)] = &[
     ("READS_NO_KIND", "unknown variant `smells`"),
     ("READS_TEXT", "text"),
     ("NO_STAGE", "it has no stage"),
+    (
+        "WIDTH_THAT_LIES",
+        "`net` takes vectors of 5 numbers, and the data has 3",
+    ),
     ("STAGE_TWICE", "two stages are called `first`"),
     (
         "STAGE_WITH_A_PATH",
@@ -164,7 +169,6 @@ const CHECKED_TARGET: &[(&str, &str)] = &[
 /// While it trains, and is judged.
 const TRAINED: &[(&str, &str)] = &[
     ("PREPARE_FAILS", "the source task `net`: not this one"),
-    ("WIDTH_THAT_LIES", "rows of another width"),
     ("PREPARE_NAN", "gave the example that holds NaN"),
     ("PREPARE_SHORT", "did not write number 2 of the example"),
     (

@@ -35,6 +35,8 @@ unsafe impl Send for This {}
 struct Description {
     reads: Reads,
     input: Vec<usize>,
+    #[serde(default)]
+    width: Option<usize>,
     stages: Vec<StageDescription>,
     #[serde(default)]
     defaults: Training,
@@ -95,6 +97,8 @@ pub(crate) struct About {
     pub reads: Reads,
     /// Of one example.
     pub input: Vec<usize>,
+    /// Of a vector, where it reads vectors.
+    pub width: usize,
     pub stages: Vec<StageSpec>,
     pub defaults: Training,
     pub head_init: Option<f64>,
@@ -112,13 +116,17 @@ pub(crate) struct StageSpec {
 
 impl About {
     /// How wide the features are.
-    pub fn width(&self) -> usize {
+    pub fn features(&self) -> usize {
         self.stages.last().map_or(0, |s| s.output[0])
     }
 
     fn of(said: Description) -> std::result::Result<Self, String> {
         if count(&said.input).is_none() {
             return Err(format!("`input` is the shape {:?}", said.input));
+        }
+        let width = said.width.or(count(&said.input)).unwrap_or(0);
+        if count(&[width]).is_none() {
+            return Err(format!("vectors of {width} numbers"));
         }
         let mut stages: Vec<StageSpec> = Vec::new();
         for s in &said.stages {
@@ -169,6 +177,7 @@ impl About {
         Ok(About {
             reads: said.reads,
             input: said.input,
+            width,
             stages,
             defaults: said.defaults,
             head_init: said.head_init,
@@ -216,6 +225,7 @@ impl Network {
             about: About {
                 reads: Reads::Features,
                 input: Vec::new(),
+                width: 0,
                 stages: Vec::new(),
                 defaults: Training::default(),
                 head_init: None,

@@ -116,7 +116,7 @@ impl CSource {
         }
         Ok(CEncoder {
             stages,
-            width: network.about.width(),
+            width: network.about.features(),
         })
     }
 }
@@ -159,12 +159,25 @@ impl SourceTask for CSource {
         }
     }
 
+    fn expect_width(&mut self, width: Option<usize>) -> Result<()> {
+        let about = &self.network.about;
+        match width {
+            Some(there) if about.reads == Reads::Features && there != about.width => {
+                Err(Error::msg(format!(
+                    "`{}` takes vectors of {} numbers, and the data has {there}",
+                    self.name, about.width
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn reads(&self) -> Option<&'static str> {
         Some(self.network.about.reads.kind())
     }
 
     fn shape(&self) -> Option<Vec<usize>> {
-        Some(vec![self.network.about.width()])
+        Some(vec![self.network.about.features()])
     }
 
     fn prepare(&self) -> Result<Arc<dyn Prepare>> {
@@ -251,8 +264,7 @@ impl CSource {
                 Reads::Text => Input::Text(text(i).into()),
                 Reads::Pair => Input::Pair(text(i).into(), text(i + 50).into()),
                 Reads::Features => {
-                    let n = about.input.iter().product();
-                    Input::Features(stream.at(i).normals(n).into())
+                    Input::Features(stream.at(i).normals(about.width).into())
                 }
                 Reads::Image => match file {
                     Some(file) => {

@@ -262,7 +262,8 @@ typedef struct tlkit_source_task {
      *                 "warmup": 0, "batch_size": 32, "clip": 1.0},
      *    "head_init": 0.02, "head_dropout": 0.0}
      *
-     * `reads`: "text", "pair", "image" or "features".  `input`: the shape of one prepared example, without rows.  `stages`, from input to
+     * `reads`: "text", "pair", "image" or "features"; of features, `width` says how many, if not as many as an example has numbers.
+     * `input`: the shape of one prepared example, without rows.  `stages`, from input to
      * output: names are unique; `output` is the shape for one example; the last one's is the features, `[width]`. Parameters as of a loss
      * term. They are called `model.<stage>.<name>`, and `<stage>.<name>` in the `model.safetensors` of a folder that a recipe names as
      * `source.checkpoint`, which the host loads.  `defaults` and what follows may be left out, each of them.

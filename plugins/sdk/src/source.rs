@@ -28,6 +28,10 @@ pub trait Source: SourceTask + Sized + 'static {
     fn make(keys: &Keys) -> Option<Self>;
     /// The shape of one prepared example, as it stands in a batch behind the rows.
     fn input(&self) -> Vec<usize>;
+    /// How many numbers a vector has, where it reads vectors and prepares another number of them.
+    fn width(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// What `self` is.
@@ -110,6 +114,7 @@ impl<T: Source> Instance<T> {
         Ok(json!({
             "reads": reads,
             "input": self.task.input(),
+            "width": self.task.width(),
             "stages": stages,
             "defaults": {
                 "optimizer": d.optimizer.name(), "weight_decay": d.optimizer.weight_decay(), "learning_rate": d.learning_rate,

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use tlkit_core::Result;
+use tlkit_core::{Error, Result};
+use tlkit_core::task::SourceTask;
 
 use crate::file::Stamp;
 use crate::keys;
@@ -29,7 +30,7 @@ use crate::term::CTerm;
 
 pub use metric::metric;
 pub use reader::reader;
-pub use source::{Rows, source};
+pub use source::{Make, Rows, source};
 pub use term::term;
 
 /// One thing that was tried.
@@ -113,7 +114,8 @@ fn one(plugin: &Plugin, entry: &ManifestEntry, material: &Material, tell: Tell<'
                     return;
                 }
             };
-            source(&make, &rows, tell);
+            let boxed = || make().map(|s| Box::new(s) as Box<dyn SourceTask>);
+            source(&boxed, &rows, tell);
         }
         EntryKind::TargetTask => {
             let make = || Said::ask(plugin, entry, &values()?).map(drop);
@@ -131,6 +133,22 @@ fn hundred(make: &dyn Fn() -> Result<()>) -> Result<String> {
     (0..100)
         .try_for_each(|_| make())
         .map(|()| String::new())
+}
+
+/// A source task of a library, with the defaults of its keys, as [`check`] makes it: not probed first.
+///
+/// # Errors
+/// The library brings none of this name, or it will not be made.
+pub fn source_of(library: &Path, name: &str) -> Result<Box<dyn SourceTask>> {
+    let plugin = Plugin {
+        manifest: Arc::new(tables::manifest(library::open(library)?)?),
+        stamp: Arc::new(Stamp::of(library, true)?),
+    };
+    let mut all = plugin.manifest.entries.iter();
+    let entry = all.find(|e| e.kind == EntryKind::SourceTask && e.name == name);
+    let entry = entry.ok_or_else(|| Error::msg(format!("there is no source task `{name}`")))?;
+    let values = values(entry, &Material::default())?;
+    Ok(Box::new(CSource::make(&plugin, entry, &values, None)?))
 }
 
 /// The defaults; of a required key whatever its schema allows; what was given over them.

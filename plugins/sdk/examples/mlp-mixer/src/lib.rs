@@ -52,7 +52,7 @@ impl SourceTask for MlpMixer {
         Defaults {
             family: "mlp-mixer".into(),
             optimizer: OptimizerSpec::named("adamw").with_decay(0.05),
-            learning_rate: 1e-3,
+            learning_rate: 3e-3,
             head_multiple: 1.0,
             schedule: "cosine",
             warmup: 0.1,

@@ -27,7 +27,7 @@ use tlkit_plugin::{Measures, Plugin, Source, Target, Targets};
 
 use encoder::Frames;
 use folder::Folder;
-use mel::{BANDS, FRAMES, Spectrograms};
+use mel::{BANDS, FRAMES, SAMPLES, Spectrograms};
 
 /// `task = "mel-spectrogram"`.
 struct MelSpectrogram {
@@ -42,6 +42,10 @@ impl Source for MelSpectrogram {
 
     fn input(&self) -> Vec<usize> {
         vec![FRAMES, BANDS]
+    }
+
+    fn width(&self) -> Option<usize> {
+        Some(SAMPLES)
     }
 }
 

@@ -63,7 +63,9 @@ fn source(keys: &str, width: Option<usize>, rows: Rows) {
         Ok(made)
     };
     let mut told = Told::default();
-    conformance::source(&make, &rows, &mut |tried, outcome| told.tell(tried, outcome));
+    conformance::source(&make, &rows, &mut |tried, outcome| {
+        told.tell(tried, outcome)
+    });
     told.end(keys, 11);
 }
 
@@ -80,7 +82,12 @@ fn the_source_task_features() {
 
 #[test]
 fn the_source_task_bert() {
-    let texts = ["A good film.", "A bad film, and long.", "Twice.", "Good, all of it."];
+    let texts = [
+        "A good film.",
+        "A bad film, and long.",
+        "Twice.",
+        "Good, all of it.",
+    ];
     let rows = texts.map(|t| Input::Text(t.into()));
     source(
         "task = \"bert\"\ncheckpoint = \"builtin:bert-mini\"",
@@ -93,7 +100,21 @@ fn the_source_task_bert() {
 fn bitmap(seed: u64) -> Vec<u8> {
     let (width, height) = (40u32, 40u32);
     let mut out = b"BM".to_vec();
-    for n in [54 + width * height * 3, 0, 54, 40, width, height, 1 | 24 << 16, 0, 0, 0, 0, 0, 0] {
+    for n in [
+        54 + width * height * 3,
+        0,
+        54,
+        40,
+        width,
+        height,
+        1 | 24 << 16,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ] {
         out.extend(n.to_le_bytes());
     }
     let stream = tlkit_core::random::Stream::new(seed);
@@ -106,7 +127,7 @@ fn bitmap(seed: u64) -> Vec<u8> {
 fn the_source_task_resnet() {
     let rows = (0..4).map(|i| Input::Image(bitmap(i).into()));
     source(
-        "task = \"resnet\"\ncheckpoint = \"builtin:resnet-mini\"",
+        "task = \"image-network\"\ncheckpoint = \"builtin:resnet-mini\"",
         None,
         Rows(rows.collect()),
     );
@@ -119,7 +140,10 @@ fn the_readers() {
     let files = [
         ("csv", "text,label\ngood,yes\nbad,no\n"),
         ("tsv", "text\tlabel\ngood\tyes\nbad\tno\n"),
-        ("jsonl", "{\"text\": \"good\", \"label\": \"yes\"}\n{\"text\": \"bad\", \"label\": \"no\"}\n"),
+        (
+            "jsonl",
+            "{\"text\": \"good\", \"label\": \"yes\"}\n{\"text\": \"bad\", \"label\": \"no\"}\n",
+        ),
         ("svmlight", "1 1:0.5 3:2\n-1 2:1 3:4\n"),
     ];
     let mut read = 0;
@@ -127,7 +151,9 @@ fn the_readers() {
         if reader.extensions().is_empty() {
             continue;
         }
-        let own = files.iter().find(|(e, _)| reader.reads(&format!("rows.{e}")));
+        let own = files
+            .iter()
+            .find(|(e, _)| reader.reads(&format!("rows.{e}")));
         let file: Option<PathBuf> = own.map(|(extension, text)| {
             let path = folder.join(format!("rows.{extension}"));
             std::fs::write(&path, text).expect("written");

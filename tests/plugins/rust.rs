@@ -69,7 +69,9 @@ fn mlp_mixer_in_rust() {
     let bench = Bench::new();
     let checked = in_rust(&bench, "mlp-mixer");
     assert!(
-        checked.contains("source task mlp-mixer: the gradients of every stage are those of finite differences"),
+        checked.contains(
+            "source task mlp-mixer: the gradients of every stage are those of finite differences"
+        ),
         "{checked}"
     );
     let run = ["run", "mlp-mixer.toml", "-q", "--out", "done"];
@@ -84,7 +86,9 @@ fn mlp_mixer_in_rust() {
     let set = ["validate", "mlp-mixer.toml", "--set", "source.patch=5"];
     let ended = inside(&bench, "mlp-mixer", &set).code(2);
     assert!(
-        ended.err.contains("patches of 5 pixels do not fill a side of 32"),
+        ended
+            .err
+            .contains("patches of 5 pixels do not fill a side of 32"),
         "{}",
         ended.err
     );
@@ -134,7 +138,9 @@ fn dann_outside_is_dann_inside() {
         bench.write("dann.toml", &recipe);
         tlkit(&bench, &["run", "dann.toml", "-q", "--out", method]).code(0);
         let lines = bench.read(&format!("{method}/metrics.jsonl"));
-        let lines = lines.lines().map(|l| serde_json::from_str(l).expect("JSON"));
+        let lines = lines
+            .lines()
+            .map(|l| serde_json::from_str(l).expect("JSON"));
         lines.collect()
     };
     let inside = trajectory("dann", "");

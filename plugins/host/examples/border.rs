@@ -66,7 +66,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     border.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (median, whole) = border[border.len() / 2];
     let numbers: usize = store.all().iter().map(|p| p.count()).sum();
-    let share = step.map(|ms| format!(", \"step_ms\": {ms:.1}, \"share_percent\": {:.2}", 100.0 * median / ms));
+    let share = step.map(|ms| {
+        format!(
+            ", \"step_ms\": {ms:.1}, \"share_percent\": {:.2}",
+            100.0 * median / ms
+        )
+    });
     println!(
         "{{\"encoder\": \"minilm\", \"parameters\": {numbers}, \"plugin\": \"c\", \"border_ms\": {median:.2}, \"pass_ms\": {whole:.2}{}}}",
         share.unwrap_or_default()

@@ -72,7 +72,9 @@ impl ParamDescription {
         if let Init::Normal(v) | Init::Uniform(v) = init
             && !(v.is_finite() && v >= 0.0)
         {
-            return Err(format!("the parameter `{name}` begins with a spread of {v}"));
+            return Err(format!(
+                "the parameter `{name}` begins with a spread of {v}"
+            ));
         }
         Ok(ParamSpec {
             name: name.clone(),

@@ -48,7 +48,10 @@ impl Metric for CMetric {
             .table
             .score
             .ok_or_else(|| Error::msg("the metric has no function `score`"))?;
-        let (rows, classes) = (probabilities.len(), probabilities.first().map_or(0, Vec::len));
+        let (rows, classes) = (
+            probabilities.len(),
+            probabilities.first().map_or(0, Vec::len),
+        );
         if rows != truth.len() || probabilities.iter().any(|p| p.len() != classes) {
             return Err(Error::msg(format!(
                 "{}: probabilities of {rows} rows, and {} labels",

@@ -141,13 +141,19 @@ impl About {
                 return Err(format!("two stages are called `{name}`"));
             }
             if count(&s.output).is_none() {
-                return Err(format!("the stage `{name}` puts out the shape {:?}", s.output));
+                return Err(format!(
+                    "the stage `{name}` puts out the shape {:?}",
+                    s.output
+                ));
             }
             let params = s.params.iter().map(ParamDescription::spec);
             let params: Vec<ParamSpec> = params.collect::<std::result::Result<_, _>>()?;
             for (i, p) in params.iter().enumerate() {
                 if params[..i].iter().any(|other| other.name == p.name) {
-                    return Err(format!("the stage `{name}` has two parameters `{}`", p.name));
+                    return Err(format!(
+                        "the stage `{name}` has two parameters `{}`",
+                        p.name
+                    ));
                 }
             }
             stages.push(StageSpec {
@@ -331,9 +337,15 @@ impl Network {
     ) -> Result<Vec<Option<Tensor>>> {
         let vjp = function!(self.table, vjp);
         let spec = &self.about.stages[at.stage];
-        let like: Vec<Tensor> = std::iter::once(at.input).chain(at.params).cloned().collect();
+        let like: Vec<Tensor> = std::iter::once(at.input)
+            .chain(at.params)
+            .cloned()
+            .collect();
         let mut blocks = Blocks::like(&like, wanted);
-        let (input, gradient) = (std::slice::from_ref(at.input), std::slice::from_ref(gradient));
+        let (input, gradient) = (
+            std::slice::from_ref(at.input),
+            std::slice::from_ref(gradient),
+        );
         lend(at.params, |params| {
             lend(input, |input| {
                 lend(gradient, |gradient| {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use tlkit_core::metrics::Metric;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::{Context, Kind, Registry};
-use tlkit_core::metrics::Metric;
 use tlkit_core::strategy::Strategy;
 use tlkit_core::task::{SourceTask, TargetTask};
 
@@ -80,12 +80,14 @@ pub(crate) fn register(
             }
             EntryKind::SourceTask => {
                 let (plugin, of) = (plugin.clone(), entry.clone());
-                let make = Arc::new(move |keys: &Keys, cx: &Context| source(&plugin, &of, keys, cx));
+                let make =
+                    Arc::new(move |keys: &Keys, cx: &Context| source(&plugin, &of, keys, cx));
                 registry.source(&entry.name, &[], make).map_err(taken)?;
             }
             EntryKind::TargetTask => {
                 let (plugin, of) = (plugin.clone(), entry.clone());
-                let make = Arc::new(move |keys: &Keys, cx: &Context| target(&plugin, &of, keys, cx));
+                let make =
+                    Arc::new(move |keys: &Keys, cx: &Context| target(&plugin, &of, keys, cx));
                 registry.target(&entry.name, make).map_err(taken)?;
             }
             EntryKind::Metric => {

@@ -14,9 +14,9 @@ use tlkit_core::task::{Encoder, Export, SourceTask};
 use tlkit_core::train::{OptimizerSpec, Schedule};
 use tlkit_core::{Error, Result};
 
+use crate::conformance::Rows;
 use crate::library::Plugin;
 use crate::manifest::ManifestEntry;
-use crate::conformance::Rows;
 use crate::network::{Network, Reads};
 use crate::prepare::CPrepare;
 use crate::stage::CStage;
@@ -143,7 +143,8 @@ impl SourceTask for CSource {
         let plain = Defaults::plain();
         let optimizer = said.optimizer.as_deref();
         let optimizer = optimizer.map_or(plain.optimizer, OptimizerSpec::named);
-        let schedule = Schedule::parse(self.schedule, 0.0).map_or(plain.schedule, |_| self.schedule);
+        let schedule =
+            Schedule::parse(self.schedule, 0.0).map_or(plain.schedule, |_| self.schedule);
         Defaults {
             family: self.name.clone(),
             optimizer: match said.weight_decay {
@@ -238,7 +239,11 @@ impl SourceTask for CSource {
 
     fn digest(&self) -> String {
         use sha2::Digest;
-        let Some(file) = self.checkpoint.as_ref().and_then(|c| c.file("model.safetensors")) else {
+        let Some(file) = self
+            .checkpoint
+            .as_ref()
+            .and_then(|c| c.file("model.safetensors"))
+        else {
             return self.digest.clone();
         };
         // What cannot be read now is an error when it is loaded.
@@ -253,7 +258,14 @@ impl CSource {
     pub fn rows(&self, file: Option<&Path>) -> Result<Rows> {
         let stream = tlkit_core::random::Stream::new(5);
         let about = &self.network.about;
-        let words = ["good", "bad", "a film", "the end", "nobody", "again and again"];
+        let words = [
+            "good",
+            "bad",
+            "a film",
+            "the end",
+            "nobody",
+            "again and again",
+        ];
         let text = |i: u64| {
             let picked = (0..1 + stream.below(i, 8)).map(|k| stream.below(100 * i + k, 6) as usize);
             let picked: Vec<&str> = picked.map(|w| words[w]).collect();
@@ -263,9 +275,7 @@ impl CSource {
             Ok(match about.reads {
                 Reads::Text => Input::Text(text(i).into()),
                 Reads::Pair => Input::Pair(text(i).into(), text(i + 50).into()),
-                Reads::Features => {
-                    Input::Features(stream.at(i).normals(about.width).into())
-                }
+                Reads::Features => Input::Features(stream.at(i).normals(about.width).into()),
                 Reads::Image => match file {
                     Some(file) => {
                         Input::Image(std::fs::read(file).map_err(Error::io(file))?.into())
@@ -283,7 +293,21 @@ fn picture(seed: u64) -> Vec<u8> {
     let (width, height) = (40u32, 30u32);
     let pixels = width * height * 3;
     let mut out = b"BM".to_vec();
-    for n in [54 + pixels, 0, 54, 40, width, height, 1 | 24 << 16, 0, pixels, 2835, 2835, 0, 0] {
+    for n in [
+        54 + pixels,
+        0,
+        54,
+        40,
+        width,
+        height,
+        1 | 24 << 16,
+        0,
+        pixels,
+        2835,
+        2835,
+        0,
+        0,
+    ] {
         out.extend(n.to_le_bytes());
     }
     let stream = tlkit_core::random::Stream::new(seed);

@@ -158,11 +158,7 @@ struct Back {
 }
 
 impl Pullback for Back {
-    fn pull(
-        mut self: Box<Self>,
-        output: &Tensor,
-        into: &mut Gradients,
-    ) -> Result<Option<Tensor>> {
+    fn pull(mut self: Box<Self>, output: &Tensor, into: &mut Gradients) -> Result<Option<Tensor>> {
         let left = self
             .left
             .take()
@@ -175,9 +171,7 @@ impl Pullback for Back {
             input: &self.input,
             pass: self.pass,
         };
-        let gradients = self
-            .network
-            .vjp(&at, &handle, &gradient[0], &self.wanted)?;
+        let gradients = self.network.vjp(&at, &handle, &gradient[0], &self.wanted)?;
         let mut gradients = gradients.into_iter();
         let of_input = gradients.next().flatten();
         for (p, g) in self.params.iter().zip(gradients) {

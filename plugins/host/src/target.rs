@@ -40,7 +40,11 @@ const TAPS: [&str; 2] = ["logits:0", "labels:0"];
 
 impl Said {
     /// Asks the plugin, and makes what it names.
-    pub fn ask(plugin: &Plugin, entry: &ManifestEntry, values: &Map<String, Value>) -> Result<Self> {
+    pub fn ask(
+        plugin: &Plugin,
+        entry: &ManifestEntry,
+        values: &Map<String, Value>,
+    ) -> Result<Self> {
         let who = format!("{}: the target task `{}`", plugin.name(), entry.name);
         let table: &'static abi::TargetTask = plugin.table(entry.index)?;
         let describe = table
@@ -51,7 +55,9 @@ impl Said {
         let said: Value = serde_json::from_str(&one_text(&who, said)?)
             .map_err(|e| Error::msg(format!("{who} describes itself in no JSON: {e}")))?;
         if !said.is_object() {
-            return Err(Error::msg(format!("{who} describes itself in no JSON object")));
+            return Err(Error::msg(format!(
+                "{who} describes itself in no JSON object"
+            )));
         }
         let what = format!("what {who} says of itself");
         let read = keys::data(&said, &what, read)?;

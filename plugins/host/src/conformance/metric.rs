@@ -29,21 +29,28 @@ pub fn metric<M: Metric>(make: &dyn Fn() -> Result<M>, tell: Tell<'_>) {
         let right: Vec<Vec<f32>> = truth.iter().map(sure).collect();
         let wrong: Vec<Vec<f32>> = truth.iter().map(|t| sure(&((t + 1) % 3))).collect();
         let (best, worst) = (made.score(&right, &truth)?, made.score(&wrong, &truth)?);
-        Ok(format!("{best} where all is right, {worst} where nothing is"))
+        Ok(format!(
+            "{best} where all is right, {worst} where nothing is"
+        ))
     })();
     tell("a number of what is right, and of what is wrong", perfect);
     let same = (|| {
         let (p, truth) = rows(200, 4, 1);
         let first = made.score(&p, &truth)?.to_bits();
         let there = std::thread::scope(|s| s.spawn(|| made.score(&p, &truth)).join());
-        let there = there.map_err(|_| Error::msg("a thread panicked"))??.to_bits();
+        let there = there
+            .map_err(|_| Error::msg("a thread panicked"))??
+            .to_bits();
         let other = make()?.score(&p, &truth)?.to_bits();
         match first == there && first == other {
             true => Ok(String::new()),
             false => Err(Error::msg("the bits differ")),
         }
     })();
-    tell("equal calls give equal bits, on any thread, of any instance", same);
+    tell(
+        "equal calls give equal bits, on any thread, of any instance",
+        same,
+    );
     let order = (|| {
         let (p, truth) = rows(200, 4, 2);
         let first = made.score(&p, &truth)?;
@@ -67,7 +74,9 @@ pub fn metric<M: Metric>(make: &dyn Fn() -> Result<M>, tell: Tell<'_>) {
             Ok(v) => format!("{n} rows of {classes} classes: {v:.3}"),
             Err(e) => {
                 let text = e.to_string();
-                let said = text.split_once("`: ").map_or(text.as_str(), |(_, said)| said);
+                let said = text
+                    .split_once("`: ")
+                    .map_or(text.as_str(), |(_, said)| said);
                 format!("{n} rows of {classes} classes: {}", first_line(said))
             }
         }
@@ -78,7 +87,10 @@ pub fn metric<M: Metric>(make: &dyn Fn() -> Result<M>, tell: Tell<'_>) {
     );
     let many = (0..1000u64).try_for_each(|i| {
         let stream = Stream::new(i);
-        let (n, classes) = (2 + stream.below(0, 60) as usize, 2 + stream.below(1, 6) as usize);
+        let (n, classes) = (
+            2 + stream.below(0, 60) as usize,
+            2 + stream.below(1, 6) as usize,
+        );
         let (p, truth) = rows(n, classes, i);
         made.score(&p, &truth)
             .map(drop)

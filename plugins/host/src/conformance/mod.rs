@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use tlkit_core::{Error, Result};
 use tlkit_core::task::SourceTask;
+use tlkit_core::{Error, Result};
 
 use crate::file::Stamp;
 use crate::keys;
@@ -85,7 +85,12 @@ pub fn check(
 }
 
 fn one(plugin: &Plugin, entry: &ManifestEntry, material: &Material, tell: Tell<'_>) {
-    let who = format!("{}: the {} `{}`", plugin.name(), entry.kind.words(), entry.name);
+    let who = format!(
+        "{}: the {} `{}`",
+        plugin.name(),
+        entry.kind.words(),
+        entry.name
+    );
     let values = || values(entry, material);
     match entry.kind {
         EntryKind::LossTerm => {
@@ -130,9 +135,7 @@ fn one(plugin: &Plugin, entry: &ManifestEntry, material: &Material, tell: Tell<'
 }
 
 fn hundred(make: &dyn Fn() -> Result<()>) -> Result<String> {
-    (0..100)
-        .try_for_each(|_| make())
-        .map(|()| String::new())
+    (0..100).try_for_each(|_| make()).map(|()| String::new())
 }
 
 /// A source task of a library, with the defaults of its keys, as [`check`] makes it: not probed first.

@@ -115,11 +115,11 @@ pub fn term<T: LossTerm>(make: &dyn Fn() -> Result<T>, tell: Tell<'_>) {
     };
     tell("it is made, and describes itself", line);
     let Some(term) = term else { return };
-    if term
-        .taps()
-        .iter()
-        .any(|t| !["features:", "logits:", "labels:"].iter().any(|k| t.starts_with(k)))
-    {
+    if term.taps().iter().any(|t| {
+        !["features:", "logits:", "labels:"]
+            .iter()
+            .any(|k| t.starts_with(k))
+    }) {
         tell(
             "the rest was left out",
             Ok("it takes the output of a stage, whose shape only a recipe knows".into()),
@@ -286,7 +286,10 @@ fn memory<T: LossTerm>(term: &dyn LossTerm, make: &dyn Fn() -> Result<T>) -> Res
     // A leak of one input a call would be 26 MB.
     leaks(200, |calls| {
         for i in 0..calls {
-            let wanted = wanted_of(term).iter().map(|may| *may && i % 2 == 0).collect();
+            let wanted = wanted_of(term)
+                .iter()
+                .map(|may| *may && i % 2 == 0)
+                .collect();
             value(term, &at, &asked(wanted))?;
             make()?;
         }

@@ -67,9 +67,14 @@ fn one(item: &Value, registry: &Registry) -> Option<Measure> {
         }
         let names: Vec<String> = known.keys().map(|n| format!("`{n}`")).collect();
         let noted = item.error(format!("there is no metric `{name}`"));
-        match (nearest(&name, known.keys().map(String::as_str)), names.len()) {
+        match (
+            nearest(&name, known.keys().map(String::as_str)),
+            names.len(),
+        ) {
             (Some(near), _) => noted.help(format!("did you mean `{near}`?")),
-            (None, 0) => noted.help("plugins bring metrics, and none is named by this recipe that does"),
+            (None, 0) => {
+                noted.help("plugins bring metrics, and none is named by this recipe that does")
+            }
             (None, _) => noted.help(format!("there are {}", names.join(", "))),
         };
         return None;

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::train::Trainable;
 use super::measured::Measured;
+use super::train::Trainable;
 use super::{Checked, evaluate, select, transductive};
 use crate::Error;
 use crate::data::{Found, Reading, Resolve, note_unresolved};

@@ -313,13 +313,7 @@ impl Store {
         self.version.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn insert(
-        &self,
-        name: String,
-        role: Role,
-        init: Option<Init>,
-        value: Tensor,
-    ) -> Result<Param> {
+    fn insert(&self, name: String, role: Role, init: Option<Init>, value: Tensor) -> Result<Param> {
         let var = Var::from_tensor(&value)?;
         let trains = AtomicBool::new(role != Role::Statistic);
         let param = Param(Arc::new(Cell {

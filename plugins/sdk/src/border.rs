@@ -162,7 +162,10 @@ fn dims(t: &abi::Tensor) -> Result<Vec<usize>> {
         };
     }
     if t.shape.is_null() || t.dimensions < 0 || t.dimensions > 16 {
-        return Err(Error::msg(format!("a tensor of {} dimensions", t.dimensions)));
+        return Err(Error::msg(format!(
+            "a tensor of {} dimensions",
+            t.dimensions
+        )));
     }
     let dimensions = t.dimensions as usize;
     // SAFETY: tlkit.h: `dimensions` numbers, lent for the call.
@@ -184,7 +187,11 @@ fn dims(t: &abi::Tensor) -> Result<Vec<usize>> {
         }
     }
     let shape: Vec<usize> = shape.iter().map(|&d| d as usize).collect();
-    if shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).is_none() {
+    if shape
+        .iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(d))
+        .is_none()
+    {
         return Err(Error::msg(format!("a tensor of the shape {shape:?}")));
     }
     if t.data.is_null() && !shape.contains(&0) {

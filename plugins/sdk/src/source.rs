@@ -169,9 +169,13 @@ fn param(p: &Param, stage: &str) -> Result<Value> {
     let name = name.strip_prefix(&format!("{SCOPE}.")).unwrap_or(name);
     let name = name.strip_prefix(&format!("{stage}.")).unwrap_or(name);
     let init = p.init().ok_or_else(|| {
-        Error::msg(format!("the parameter `{name}` is a copy, which does not cross"))
+        Error::msg(format!(
+            "the parameter `{name}` is a copy, which does not cross"
+        ))
     })?;
-    Ok(json!({ "name": name, "shape": p.dims(), "role": role(p.role(), name)?, "init": start(init) }))
+    Ok(
+        json!({ "name": name, "shape": p.dims(), "role": role(p.role(), name)?, "init": start(init) }),
+    )
 }
 
 /// A role as tlkit.h says it.
@@ -363,9 +367,8 @@ unsafe extern "C" fn vjp<T: Source>(
             let mut into = Gradients::default();
             let of_input = back.pull(&import(gradient)?, &mut into)?;
             if !input_gradient.is_null() {
-                let g = of_input.ok_or_else(|| {
-                    Error::msg("the stage gives no gradient of its input")
-                })?;
+                let g = of_input
+                    .ok_or_else(|| Error::msg("the stage gives no gradient of its input"))?;
                 write(&g, 1.0, input_gradient)?;
             }
             for (j, p) in params.iter().enumerate() {

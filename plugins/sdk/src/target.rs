@@ -53,7 +53,8 @@ impl Target {
             Activation::Gelu => "gelu",
             Activation::Tanh => "tanh",
         };
-        self.head.push(json!({ "dense": width, "activation": activation }));
+        self.head
+            .push(json!({ "dense": width, "activation": activation }));
         self
     }
 

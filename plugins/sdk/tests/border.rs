@@ -723,7 +723,12 @@ fn pass(weights: u64, record: u32) -> abi::Pass {
 const W: [f32; 6] = [1.0, 0.0, -1.0, 0.5, 2.0, 0.0];
 const X: [f32; 6] = [1.0, 2.0, 3.0, -1.0, 0.0, 1.0];
 
-fn through(this: *mut c_void, pass: abi::Pass, w: &[f32], change: impl Fn(&mut abi::Tensor)) -> Passed {
+fn through(
+    this: *mut c_void,
+    pass: abi::Pass,
+    w: &[f32],
+    change: impl Fn(&mut abi::Tensor),
+) -> Passed {
     let (mut w, mut b) = (lent(w, &[2, 3]), lent(&[0.0; 2], &[2]));
     let (mut x, mut y) = (lent(&X, &[2, 3]), lent(&[0.0; 4], &[2, 2]));
     let (w, b) = (w.shaped(), b.shaped());
@@ -758,7 +763,11 @@ fn through(this: *mut c_void, pass: abi::Pass, w: &[f32], change: impl Fn(&mut a
 fn back(this: *mut c_void, handle: *mut c_void, count: u64) -> (i32, Heard, [Vec<f32>; 3]) {
     let (mut w, mut b, mut x) = (lent(&W, &[2, 3]), lent(&[0.0; 2], &[2]), lent(&X, &[2, 3]));
     let mut g = lent(&[1.0; 4], &[2, 2]);
-    let (mut dx, mut dw, mut db) = (lent(&[9.0; 6], &[2, 3]), lent(&[9.0; 6], &[2, 3]), lent(&[9.0; 2], &[2]));
+    let (mut dx, mut dw, mut db) = (
+        lent(&[9.0; 6], &[2, 3]),
+        lent(&[9.0; 6], &[2, 3]),
+        lent(&[9.0; 2], &[2]),
+    );
     let (w, b, x, g) = (w.shaped(), b.shaped(), x.shaped(), g.shaped());
     let params = [&raw const w, &raw const b];
     let (tx, tw, tb) = (dx.shaped(), dw.shaped(), db.shaped());
@@ -797,7 +806,10 @@ fn a_stage_and_its_gradients_cross() {
 
     let both = abi::RECORD_VJP | abi::RECORD_INPUT;
     let first = through(this, pass(1, both), &W, |_| {});
-    assert_eq!((first.status, &first.out), (abi::OK, &vec![-2.0, 4.5, -2.0, -0.5]));
+    assert_eq!(
+        (first.status, &first.out),
+        (abi::OK, &vec![-2.0, 4.5, -2.0, -0.5])
+    );
     // The same number: the weights that are lent are not looked at again. Another one: they are.
     let kept = through(this, pass(1, 0), &[0.0; 6], |_| {});
     assert_eq!(kept.out, first.out);
@@ -806,11 +818,28 @@ fn a_stage_and_its_gradients_cross() {
     assert_eq!(second.out, [0.0; 4]);
     // Out of order: the first handle after the second pass.
     let (status, _, [dx, dw, db]) = back(this, second.handle, 2);
-    assert_eq!((status, dx, dw, db), (abi::OK, vec![0.0; 6], vec![0.0, 2.0, 4.0, 0.0, 2.0, 4.0], vec![2.0; 2]));
+    assert_eq!(
+        (status, dx, dw, db),
+        (
+            abi::OK,
+            vec![0.0; 6],
+            vec![0.0, 2.0, 4.0, 0.0, 2.0, 4.0],
+            vec![2.0; 2]
+        )
+    );
     let (status, heard, _) = back(this, second.handle, 2);
-    assert_eq!((status, heard.failures), (abi::FAILED, vec!["the way back is gone once".to_string()]));
+    assert_eq!(
+        (status, heard.failures),
+        (abi::FAILED, vec!["the way back is gone once".to_string()])
+    );
     let (status, heard, _) = back(this, null_mut(), 2);
-    assert_eq!((status, heard.failures), (abi::FAILED, vec!["the way back without the way there".to_string()]));
+    assert_eq!(
+        (status, heard.failures),
+        (
+            abi::FAILED,
+            vec!["the way back without the way there".to_string()]
+        )
+    );
     // SAFETY: as tlkit.h says.
     unsafe {
         net().release.unwrap()(this, first.handle);
@@ -832,10 +861,16 @@ fn a_panic_in_any_function_of_a_task_is_an_error_with_its_words() {
     }
     let (_, _, this) = made_net("forward");
     let passed = through(this, pass(1, 0), &W, |_| {});
-    assert_eq!((passed.status, passed.heard.failures), (abi::FAILED, said("forward")));
+    assert_eq!(
+        (passed.status, passed.heard.failures),
+        (abi::FAILED, said("forward"))
+    );
     let (_, _, this) = made_net("train");
     let passed = through(this, pass(1, abi::RECORD_VJP), &W, |_| {});
-    assert_eq!((passed.status, passed.heard.failures), (abi::FAILED, said("train")));
+    assert_eq!(
+        (passed.status, passed.heard.failures),
+        (abi::FAILED, said("train"))
+    );
     let (_, _, this) = made_net("pull");
     let passed = through(this, pass(1, abi::RECORD_VJP), &W, |_| {});
     let (status, heard, _) = back(this, passed.handle, 2);
@@ -886,7 +921,11 @@ fn scored(labels: &[u32]) -> (i32, Heard, f64) {
     unsafe {
         call("{}", |c| metric.make.unwrap()(c, &raw mut this));
         let (status, heard) = call("{}", |c| {
-            let labels = if labels.is_empty() { null() } else { labels.as_ptr() };
+            let labels = if labels.is_empty() {
+                null()
+            } else {
+                labels.as_ptr()
+            };
             metric.score.unwrap()(this, c, &raw const p, labels, &raw mut value)
         });
         metric.drop.unwrap()(this);
@@ -898,9 +937,14 @@ fn scored(labels: &[u32]) -> (i32, Heard, f64) {
 fn what_a_host_gets_wrong_of_a_task_is_an_error() {
     let (_, _, this) = made_net("nowhere");
     for (words, change) in [
-        ("this plugin takes float32 on the CPU", &(|t: &mut abi::Tensor| t.bits = 64) as &dyn Fn(&mut abi::Tensor)),
+        (
+            "this plugin takes float32 on the CPU",
+            &(|t: &mut abi::Tensor| t.bits = 64) as &dyn Fn(&mut abi::Tensor),
+        ),
         ("this plugin takes float32 on the CPU", &|t| t.code = 0),
-        ("this plugin takes float32 on the CPU", &|t| t.device_type = 2),
+        ("this plugin takes float32 on the CPU", &|t| {
+            t.device_type = 2
+        }),
         ("a tensor of -1 dimensions", &|t| t.dimensions = -1),
         ("a tensor of 2 dimensions", &|t| t.shape = null_mut()),
         ("a tensor without numbers", &|t| t.data = null_mut()),
@@ -922,17 +966,30 @@ fn what_a_host_gets_wrong_of_a_task_is_an_error() {
     ] {
         let passed = through(this, pass(1, 0), &W, change);
         assert_eq!(passed.status, abi::FAILED, "{words}");
-        assert!(passed.heard.failures[0].contains(words), "{words}: {:?}", passed.heard.failures);
+        assert!(
+            passed.heard.failures[0].contains(words),
+            "{words}: {:?}",
+            passed.heard.failures
+        );
     }
     let passed = through(null_mut(), pass(1, 0), &W, |_| {});
     assert_eq!(passed.heard.failures, ["called without its `self`"]);
     let (status, heard) = prepared(this, 99, &[1.0, 2.0, 3.0]);
-    assert_eq!((status, heard.failures), (abi::FAILED, vec!["an input of the kind 99".to_string()]));
+    assert_eq!(
+        (status, heard.failures),
+        (abi::FAILED, vec!["an input of the kind 99".to_string()])
+    );
     let (status, heard) = prepared(this, abi::ANSWER_FEATURES, &[1.0]);
     assert_eq!(status, abi::FAILED, "{:?}", heard.failures);
-    assert_eq!(prepared(this, abi::ANSWER_FEATURES, &[1.0, 2.0, 3.0]).0, abi::OK);
+    assert_eq!(
+        prepared(this, abi::ANSWER_FEATURES, &[1.0, 2.0, 3.0]).0,
+        abi::OK
+    );
     let (status, heard, _) = scored(&[]);
-    assert_eq!((status, heard.failures), (abi::FAILED, vec!["called without labels".to_string()]));
+    assert_eq!(
+        (status, heard.failures),
+        (abi::FAILED, vec!["called without labels".to_string()])
+    );
     let (status, _, value) = scored(&[1]);
     assert_eq!((status, value), (abi::OK, 0.75));
     // SAFETY: as tlkit.h says.

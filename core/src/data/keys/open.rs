@@ -240,7 +240,10 @@ fn find<'c>(
                 return Ok(vec![(name.to_string(), Blob::Path(p), reader)]);
             }
             if form == Form::Images {
-                return Err(Error::msg(format!("{}: no reader for folders", p.display())));
+                return Err(Error::msg(format!(
+                    "{}: no reader for folders",
+                    p.display()
+                )));
             }
             return Err(Error::msg(format!(
                 "{} is a folder; a file of rows is wanted",

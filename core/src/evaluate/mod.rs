@@ -16,7 +16,7 @@ use crate::model::Model;
 use crate::nn::{Flow, Store};
 use crate::random::Stream;
 use crate::task::{Scoring, TargetTask};
-use crate::train::{EVALUATION_BATCH, Observer, predict};
+use crate::train::{EVALUATION_BATCH, Observer, predict_cuts};
 use crate::{Error, Result};
 
 pub use beside::{Beside, Worth, before, beside, words};
@@ -68,7 +68,7 @@ impl Scores {
     ) -> Result<Self> {
         match target.scoring() {
             Scoring::Classes(names) => {
-                let probabilities = softmax(&logits(model, rows, store, observer)?);
+                let probabilities = softmax(&logits(model, rows, store, observer, 1)?);
                 let truth = &labels(rows)?.classes;
                 let scores = Classification::of(&probabilities, truth, names.len());
                 let scores = scores.with(&target.metrics(), &probabilities, truth)?;
@@ -138,7 +138,7 @@ pub fn judged(
         Scoring::Vectors => return Err(Error::msg("vectors have no score")),
         Scoring::Classes(names) => names,
     };
-    let logits = logits(model, rows, store, observer)?;
+    let logits = logits(model, rows, store, observer, judge.crops)?;
     let truth = &labels(rows)?.classes;
     let scores = match temperature {
         Temperature::Fitted => Classification::judged_and_fitted(&logits, truth, &names, judge),
@@ -165,7 +165,7 @@ pub fn test(
         Scoring::Vectors => return Err(Error::msg("vectors have no score")),
         Scoring::Classes(names) => names,
     };
-    let logits = logits(model, &rows, store, observer)?;
+    let logits = logits(model, &rows, store, observer, judge.crops)?;
     let labels = domain.labels.open(&Reading::new());
     let truth = &labels.classes;
     let scores = Classification::judged(&logits, truth, &names, temperature, judge);
@@ -199,14 +199,15 @@ pub(crate) fn opened(domain: &Domain<Sealed<Labels>>, prepare: Arc<dyn Prepare>)
     Loaded::labelled(&open, prepare)
 }
 
-/// The probabilities of every row, by class.
+/// The probabilities of every row, by class, averaged over so many cuts of it.
 pub(crate) fn probabilities(
     model: &Model,
     rows: &Loaded,
     store: &Store,
     observer: &dyn Observer,
+    crops: usize,
 ) -> Result<Vec<Vec<f32>>> {
-    Ok(softmax(&logits(model, rows, store, observer)?))
+    Ok(softmax(&logits(model, rows, store, observer, crops)?))
 }
 
 fn labels(rows: &Loaded) -> Result<&Labels> {
@@ -220,8 +221,9 @@ fn logits(
     rows: &Loaded,
     store: &Store,
     observer: &dyn Observer,
+    crops: usize,
 ) -> Result<Vec<Vec<f32>>> {
-    let (_, logits) = predict(model, rows, store, "evaluation", observer)?;
+    let logits = predict_cuts(model, rows, store, "evaluation", observer, crops)?;
     Ok(logits.to_dtype(DType::F32)?.to_vec2::<f32>()?)
 }
 

@@ -36,8 +36,8 @@ pub struct Job<'a> {
     pub deciding: Option<Deciding>,
     /// Whether the model knows the task before the first phase, so that it is a candidate itself.
     pub trained: bool,
-    /// Whether what the source model says of the test inputs is to be kept, to compare the adaptation with.
-    pub before: bool,
+    /// Whether what the source model says of the test inputs is to be kept, to compare the adaptation with, and over how many cuts of each.
+    pub before: Option<usize>,
     /// Hears what happens.
     pub observer: &'a dyn Observer,
     /// Asks to stop.
@@ -184,7 +184,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                 };
                 let report = fit.fit(&mut passes, model, transfer.store)?;
                 if let (true, None, Some(logits)) =
-                    (job.before, &state.source_says, model.unadapted())
+                    (job.before.is_some(), &state.source_says, model.unadapted())
                 {
                     state.source_says = Some(logits.to_dtype(candle_core::DType::F32)?);
                 }

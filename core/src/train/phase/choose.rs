@@ -88,7 +88,8 @@ impl Course<'_, '_, '_> {
         }
         let t = &self.transfer;
         let rows = self.job.domains.get(From::TargetTest)?;
-        let (_, logits) = predict(&t.model, rows, t.store, "before", self.job.observer)?;
+        let crops = self.job.before.unwrap_or(1);
+        let logits = predict_cuts(&t.model, rows, t.store, "before", self.job.observer, crops)?;
         self.run.source_says = Some(logits.to_dtype(candle_core::DType::F32)?);
         Ok(())
     }

@@ -88,7 +88,7 @@ pub fn metric<M: Metric>(make: &dyn Fn() -> Result<M>, tell: Tell<'_>) {
     let many = (0..1000u64).try_for_each(|i| {
         let stream = Stream::new(i);
         let (n, classes) = (
-            2 + stream.below(0, 60) as usize,
+            20 + stream.below(0, 60) as usize,
             2 + stream.below(1, 6) as usize,
         );
         let (p, truth) = rows(n, classes, i);

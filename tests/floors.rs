@@ -15,7 +15,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("tlkit-report", &["tlkit-statistics"]),
         ("tlkit-abi", &[]),
         ("tlkit-host", &["tlkit-abi", "tlkit-core", "tlkit-ops"]),
-        ("tlkit-plugin", &["tlkit-abi", "tlkit-core"]),
+        ("tlkit-plugin", &["tlkit-abi", "tlkit-core", "tlkit-ops"]),
         ("tlkit-hub", &["tlkit-core"]),
         ("tlkit-data", &["tlkit-core", "tlkit-image"]),
         ("tlkit-baselines", &["tlkit-core"]),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::audit::Overlap;
 use crate::baseline::Baseline;
 use crate::data::{Fold, Found, Pictures, Reader, Resolve, RowForm};
+use crate::metrics::Metric;
 use crate::model::{LoadMap, MapKinds};
 use crate::recipe::{Keys, Written};
 use crate::run::Directory;
@@ -132,6 +133,9 @@ fn finished(name: &str, found: Found) -> Result<Found> {
 /// (for the schema) it reads every key and returns `None`.
 pub type Make<T> = Arc<dyn Fn(&Keys, &Context) -> Option<Box<T>> + Send + Sync>;
 
+/// Makes a metric from its own keys; on a blank recipe it reads every key and returns `None`.
+pub type MakeMetric = Arc<dyn Fn(&Keys) -> Option<Arc<dyn Metric>> + Send + Sync>;
+
 /// Whether a strategy needs the target's labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -188,6 +192,7 @@ pub struct Registry {
     readers: Vec<Arc<dyn Reader>>,
     pictures: Option<Arc<dyn Pictures>>,
     baselines: Vec<(String, Arc<dyn Baseline>)>,
+    metrics: BTreeMap<String, MakeMetric>,
     model_types: BTreeMap<String, String>,
     maps: MapKinds,
     plugins: Option<Arc<dyn Plugins>>,
@@ -295,6 +300,17 @@ impl Registry {
     /// Baselines, in the order they were added.
     pub fn baselines(&self) -> &[(String, Arc<dyn Baseline>)] {
         &self.baselines
+    }
+
+    /// Adds a metric of class predictions, which `evaluate.metrics` can name.
+    pub fn metric(&mut self, name: &str, make: MakeMetric) -> Result<()> {
+        let was = self.metrics.insert(name.to_string(), make).is_some();
+        taken("metric", name, was)
+    }
+
+    /// Metrics by name.
+    pub fn metrics(&self) -> &BTreeMap<String, MakeMetric> {
+        &self.metrics
     }
 
     /// Adds a kind of map, so that checkpoints can hold it.

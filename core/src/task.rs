@@ -8,6 +8,7 @@ use candle_core::Tensor;
 use crate::Result;
 use crate::audit::Audit;
 use crate::data::{Domain, Labels, Prepare, Reading, RowForm, View};
+use crate::metrics::Measure;
 use crate::model::Model;
 use crate::nn::{Batch, NormMode, Scope, Stage, Store, Weights};
 use crate::recipe::Keys;
@@ -223,6 +224,10 @@ pub trait TargetTask: Send + Sync {
     }
     /// How it is scored.
     fn scoring(&self) -> Scoring;
+    /// What else it is scored by, where it is scored by classes.
+    fn metrics(&self) -> Vec<Measure> {
+        Vec::new()
+    }
     /// A hash of every input and label that the run may use.
     fn digest(&self) -> String;
     /// What was found in the rows before training, where the task looks: [`crate::data::DataKeys::audit`].

@@ -8,7 +8,7 @@ use crate::bench::Bench;
 use crate::compile::{ROOT, compiler, tlkit};
 
 /// The files of an example that are in the repository, in a folder of a bench.
-fn clean(bench: &Bench, name: &str) -> PathBuf {
+pub fn clean(bench: &Bench, name: &str) -> PathBuf {
     let to = bench.path(name);
     copy(
         &Path::new(ROOT).join("plugins/sdk/examples").join(name),
@@ -137,16 +137,7 @@ fn centroid_draws_two_domains_together() {
         return;
     }
     let rows = crate::bench::rows(100);
-    let shifted = rows.lines().enumerate().map(|(i, line)| {
-        let mut cells: Vec<String> = line.split(',').map(str::to_string).collect();
-        for (cell, by) in cells.iter_mut().zip([1.0, -1.0, 0.5]).filter(|_| i > 0) {
-            let value: f64 = cell.parse().expect("a number");
-            *cell = format!("{:.5}", value + by);
-        }
-        cells.join(",") + "\n"
-    });
-    let shifted: String = shifted.collect();
-    bench.write("shifted.csv", &shifted);
+    bench.write("shifted.csv", &shifted(&rows));
     let last = |weight: &str| -> f64 {
         let recipe = format!(
             "[source]\ntask = \"features\"\ntrain = \"rows.csv\"\n[target]\ntask = \"classification\"\nunlabelled = \"shifted.csv\"\ntest = \"unlabelled\"\n\
@@ -281,8 +272,21 @@ fn new_plugins_in_c_build_check_and_run_as_the_guide_says() {
     inside(&bench, "my-format", &["run", "my-format.toml", "-q"]).code(0);
 }
 
+/// The rows moved to another place, class by class alike.
+pub fn shifted(rows: &str) -> String {
+    let lines = rows.lines().enumerate().map(|(i, line)| {
+        let mut cells: Vec<String> = line.split(',').map(str::to_string).collect();
+        for (cell, by) in cells.iter_mut().zip([1.0, -1.0, 0.5]).filter(|_| i > 0) {
+            let value: f64 = cell.parse().expect("a number");
+            *cell = format!("{:.5}", value + by);
+        }
+        cells.join(",") + "\n"
+    });
+    lines.collect()
+}
+
 /// The binary in a folder of a bench.
-fn inside(bench: &Bench, folder: &str, arguments: &[&str]) -> crate::bench::Ended {
+pub fn inside(bench: &Bench, folder: &str, arguments: &[&str]) -> crate::bench::Ended {
     let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_tlkit"))
         .args(arguments)
         .env("TLKIT_CACHE", bench.path("cache"))
@@ -295,107 +299,5 @@ fn inside(bench: &Bench, folder: &str, arguments: &[&str]) -> crate::bench::Ende
         code: output.status.code(),
         out: text(&output.stdout),
         err: text(&output.stderr),
-    }
-}
-
-/// Builds a crate by itself, with a target folder that is kept between runs of this test: Candle takes minutes.
-fn cargo(folder: &Path, verb: &str) {
-    let lock = folder.join("Cargo.lock");
-    if !lock.exists() {
-        // The versions that are on this machine.
-        fs::copy(Path::new(ROOT).join("Cargo.lock"), &lock).expect("copied");
-    }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("outside");
-    let built = Command::new(env!("CARGO"))
-        .args([verb, "--release", "--offline", "--target-dir"])
-        .arg(&target)
-        .current_dir(folder)
-        .status();
-    assert!(built.expect("cargo runs").success(), "{}", folder.display());
-    let name = folder
-        .file_name()
-        .expect("a name")
-        .to_string_lossy()
-        .replace('-', "_");
-    let library = format!(
-        "{}{name}{}",
-        std::env::consts::DLL_PREFIX,
-        std::env::consts::DLL_SUFFIX
-    );
-    fs::create_dir_all(folder.join("target/release")).expect("a folder");
-    if verb == "build" {
-        fs::copy(
-            target.join("release").join(&library),
-            folder.join("target/release").join(&library),
-        )
-        .expect("copied");
-    }
-}
-
-#[test]
-fn huber_alignment_and_new_plugins_in_rust() {
-    let bench = Bench::new();
-    let folder = clean(&bench, "huber-alignment");
-    let sdk = Path::new(ROOT).join("plugins/sdk");
-    let manifest = bench.read("huber-alignment/Cargo.toml");
-    bench.write(
-        "huber-alignment/Cargo.toml",
-        &manifest.replace("\"../..\"", &format!("{:?}", sdk.display().to_string())),
-    );
-    cargo(&folder, "test");
-    cargo(&folder, "build");
-    let ended = inside(
-        &bench,
-        "huber-alignment",
-        &["plugins", "check", "target/release/huber_alignment"],
-    )
-    .code(0);
-    assert!(
-        ended
-            .out
-            .contains("ok      loss term gap: its gradients are those of finite differences"),
-        "{}",
-        ended.out
-    );
-    let run = [
-        "run",
-        "huber-alignment.toml",
-        "-q",
-        "--set",
-        "train.max_steps=2",
-    ];
-    inside(&bench, "huber-alignment", &run).code(0);
-    let ended = inside(
-        &bench,
-        "huber-alignment",
-        &["explain", "huber-alignment.toml"],
-    )
-    .code(0);
-    assert!(
-        ended.out.contains("delta = 1.0  # default: "),
-        "{}",
-        ended.out
-    );
-
-    for (name, kind) in [("my-strategy", "strategy"), ("my-reader", "reader")] {
-        tlkit(&bench, &["plugins", "new", name, "--kind", kind]).code(0);
-        let folder = bench.path(name);
-        cargo(&folder, "test");
-        cargo(&folder, "build");
-        let library = format!("target/release/{}", name.replace('-', "_"));
-        let ended = inside(&bench, name, &["plugins", "check", &library]).code(0);
-        assert!(!ended.out.contains("FAILED"), "{}", ended.out);
-        inside(
-            &bench,
-            name,
-            &[
-                "run",
-                &format!("{name}.toml"),
-                "-q",
-                "--set",
-                "train.max_steps=2",
-            ],
-        )
-        .code(0);
     }
 }

@@ -26,15 +26,15 @@ const PROBED: &[(&str, &str)] = &[
     ),
     (
         "SYMBOL_OF_MAJOR_2",
-        "was built for tlkit.h 2, and this tlkit speaks 1.0",
+        "was built for tlkit.h 2, and this tlkit speaks 1.1",
     ),
     (
         "MAJOR_2",
-        "was built for tlkit.h 2.3, and this tlkit speaks 1.0",
+        "was built for tlkit.h 2.3, and this tlkit speaks 1.1",
     ),
     (
         "TABLE_OF_MAJOR_2",
-        "the table of `t` was built for tlkit.h 2.0, and this tlkit speaks 1.0",
+        "the table of `t` was built for tlkit.h 2.0, and this tlkit speaks 1.1",
     ),
     (
         "SIZE_SMALL",
@@ -160,7 +160,7 @@ const TRAINED: &[(&str, &str)] = &[
     ("VJP_FAILS", "the loss term `t`: there is no way back"),
     (
         "GRADIENT_NAN",
-        "gave a gradient of `features:0` that holds NaN",
+        "gave the gradient of `features:0` that holds NaN",
     ),
     (
         "GRADIENT_LEFT_OUT",

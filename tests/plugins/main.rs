@@ -1,8 +1,8 @@
 //! Plugins by the whole program: compiled from C, named by a recipe, run.
 //!
 //! - `loading.rs`: which file, and why one is not loaded
-//! - `hostile.rs`: plugins that break one rule each
-//! - `examples.rs`: those of the SDK, built from a clean folder
+//! - `hostile.rs`: plugins that break one rule each; `tasks.rs`: the same of source tasks, target tasks and metrics
+//! - `examples.rs`: those of the SDK in C, built from a clean folder; `rust.rs`: those in Rust
 
 #[path = "../cli/bench.rs"]
 #[allow(dead_code)]
@@ -11,3 +11,5 @@ mod compile;
 mod examples;
 mod hostile;
 mod loading;
+mod rust;
+mod tasks;

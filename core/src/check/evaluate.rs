@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::audit::Overlap;
 use crate::baseline::Baseline;
 use crate::data::{CUTS, Fold, Input};
-use crate::metrics::Judge;
+use crate::metrics::{Judge, Measure};
 use crate::recipe::Keys;
 use crate::registry::Registry;
 
@@ -32,6 +32,7 @@ impl Folds {
 pub(super) struct Evaluate {
     pub judge: Judge,
     pub baselines: Vec<(String, Arc<dyn Baseline>)>,
+    pub metrics: Vec<Measure>,
 }
 
 /// Reads `folds` and `fold`, which change what the data is, and says what becomes of test rows that are given besides.
@@ -122,6 +123,8 @@ pub(super) struct Rows<'a> {
     pub cuts: bool,
     /// Why nothing can stand beside the result, where nothing can.
     pub none: Option<&'static str>,
+    /// Whether classes are predicted.
+    pub classes: bool,
 }
 
 /// Reads the rest.
@@ -154,6 +157,7 @@ pub(super) fn read(root: &Keys, registry: &Registry, rows: &Rows<'_>) -> Evaluat
             .help("leave `crops` out");
     }
     let baselines = baselines(&evaluate, registry, rows);
+    let metrics = super::metrics::read(&evaluate, registry, rows.classes);
     evaluate.reserved("worth", "verdicts come with `tlkit compare`");
     Evaluate {
         judge: Judge {
@@ -162,6 +166,7 @@ pub(super) fn read(root: &Keys, registry: &Registry, rows: &Rows<'_>) -> Evaluat
             ..Judge::default()
         },
         baselines,
+        metrics,
     }
 }
 

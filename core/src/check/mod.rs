@@ -1,6 +1,8 @@
 //! From a recipe as written to one that is checked. Only a checked one can run.
 
 mod evaluate;
+mod measured;
+mod metrics;
 mod optimizer;
 mod read;
 mod select;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::measured::Measured;
 use super::train::Trainable;
 use super::{Checked, evaluate, select, transductive};
 use crate::Error;
@@ -288,6 +289,7 @@ pub(super) fn read(
         cuts,
         first: input.as_ref(),
         none,
+        classes,
     };
     let judged = evaluate::read(root, registry, &rows_beside);
     if let (Some(f), Some(t), Some(d)) = (folds, &made_target, &first)
@@ -315,7 +317,13 @@ pub(super) fn read(
     };
     Some(Checked {
         source: made_source?,
-        target: made_target?,
+        target: match judged.metrics.is_empty() {
+            true => made_target?,
+            false => Box::new(Measured {
+                task: made_target?,
+                metrics: judged.metrics,
+            }),
+        },
         strategy: made_strategy?,
         kind: entry?.kind,
         method,

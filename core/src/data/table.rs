@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::keys::Form;
 use super::resolve::Blob;
 use crate::Result;
 
@@ -159,6 +160,10 @@ pub trait Reader: Send + Sync {
     /// Whether it opens folders.
     fn reads_folders(&self) -> bool {
         false
+    }
+    /// Whether it opens folders of such rows. Who opens folders at all opens those of images, if it does not say otherwise.
+    fn reads_folders_of(&self, form: Form) -> bool {
+        form == Form::Images && self.reads_folders()
     }
     /// Tables that it makes without any file, by their names after `builtin:`.
     fn builtins(&self) -> Vec<String> {

@@ -69,11 +69,10 @@ impl Scores {
         match target.scoring() {
             Scoring::Classes(names) => {
                 let probabilities = softmax(&logits(model, rows, store, observer, 1)?);
-                Ok(Scores::Classes(Classification::of(
-                    &probabilities,
-                    &labels(rows)?.classes,
-                    names.len(),
-                )))
+                let truth = &labels(rows)?.classes;
+                let scores = Classification::of(&probabilities, truth, names.len());
+                let scores = scores.with(&target.metrics(), &probabilities, truth)?;
+                Ok(Scores::Classes(scores))
             }
             Scoring::Tokens => tokens(model, rows, target, store),
             Scoring::Vectors => Err(Error::msg("vectors have no score")),
@@ -81,16 +80,18 @@ impl Scores {
     }
 
     /// By name, for curves and tables.
-    pub fn values(&self) -> Vec<(&'static str, f64)> {
+    pub fn values(&self) -> Vec<(&str, f64)> {
         match self {
             Scores::Classes(c) => {
-                vec![
+                let usual = [
                     ("accuracy", c.accuracy),
                     ("macro_f1", c.macro_f1),
                     ("mcc", c.mcc),
                     ("ece", c.ece),
                     ("loss", c.loss),
-                ]
+                ];
+                let own = c.own.iter().map(|(name, value)| (name.as_str(), *value));
+                usual.into_iter().chain(own).collect()
             }
             Scores::Tokens { loss, accuracy, .. } => vec![("accuracy", *accuracy), ("loss", *loss)],
         }
@@ -139,10 +140,12 @@ pub fn judged(
     };
     let logits = logits(model, rows, store, observer, judge.crops)?;
     let truth = &labels(rows)?.classes;
-    Ok(Scores::Classes(match temperature {
+    let scores = match temperature {
         Temperature::Fitted => Classification::judged_and_fitted(&logits, truth, &names, judge),
         Temperature::Given(t) => Classification::judged(&logits, truth, &names, t, judge),
-    }))
+    };
+    let scores = scores.with(&target.metrics(), &softmax(&logits), truth)?;
+    Ok(Scores::Classes(scores))
 }
 
 /// Opens the seal of the test rows, once the selection is final, and scores them. `temperature` is what validation rows gave.
@@ -164,14 +167,12 @@ pub fn test(
     };
     let logits = logits(model, &rows, store, observer, judge.crops)?;
     let labels = domain.labels.open(&Reading::new());
-    let scores = Scores::Classes(Classification::judged(
-        &logits,
-        &labels.classes,
-        &names,
-        temperature,
-        judge,
-    ));
-    let predictions = softmax(&logits)
+    let truth = &labels.classes;
+    let scores = Classification::judged(&logits, truth, &names, temperature, judge);
+    let probabilities = softmax(&logits);
+    let scores = scores.with(&target.metrics(), &probabilities, truth)?;
+    let scores = Scores::Classes(scores);
+    let predictions = probabilities
         .into_iter()
         .zip(&labels.classes)
         .enumerate()

@@ -1,11 +1,15 @@
 //! Scores on one set of rows, as every epoch wants them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::argmax;
 use super::calibration::{ece, reliability};
 use super::counts::Counts;
 use super::detail::Detail;
+use super::own::Measure;
+use crate::{Context as _, Error, Result};
 use tlkit_statistics::{Interval, normal_quantile, wilson};
 
 /// Scores on one set of rows.
@@ -30,6 +34,9 @@ pub struct Classification {
     /// Everything else, where it was asked for ([`Classification::judged`]).
     #[serde(flatten)]
     pub detail: Option<Box<Detail>>,
+    /// Metrics that the target task or the recipe brought, by name. They stand among the others, whose names none of them has.
+    #[serde(flatten, skip_deserializing)]
+    pub own: BTreeMap<String, f64>,
 }
 
 impl Classification {
@@ -54,7 +61,28 @@ impl Classification {
             loss: loss / n.max(1) as f64,
             confusion,
             detail: None,
+            own: BTreeMap::new(),
         }
+    }
+
+    /// The same with further metrics.
+    ///
+    /// # Errors
+    /// Those of a metric, and a number that is not finite.
+    pub fn with(
+        mut self,
+        metrics: &[Measure],
+        probabilities: &[Vec<f32>],
+        truth: &[u32],
+    ) -> Result<Self> {
+        for Measure { name, metric } in metrics {
+            let value = metric.score(probabilities, truth).context(name)?;
+            if !value.is_finite() {
+                return Err(Error::msg(format!("{name}: the metric is {value}")));
+            }
+            self.own.insert(name.clone(), value);
+        }
+        Ok(self)
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! - [`Classification`] is what every epoch wants; [`Detail`] what the end of a run adds, with intervals
 //! - [`Counts`] are the sums that precision, recall, F1 and MCC are made of
+//! - [`Metric`] is what a plugin adds
 //! - [`temperature`] is fitted on validation rows only; [`Reliability`] is what a diagram draws
 
 mod auroc;
@@ -15,6 +16,7 @@ mod classification;
 mod counts;
 mod detail;
 mod interval;
+mod own;
 
 pub use auroc::{Ranked, auroc};
 pub use calibration::{BINS, Bin, Reliability, ece, reliability, scaled, temperature};
@@ -22,6 +24,7 @@ pub use classification::Classification;
 pub use counts::Counts;
 pub use detail::{ClassScores, Detail, Judge};
 pub use interval::{Spread, corrected_t, percentile};
+pub use own::{Measure, Metric};
 pub use tlkit_statistics::{Interval, Paired, normal_quantile, paired, wilson};
 
 /// Index and value of the largest; the first among equals.

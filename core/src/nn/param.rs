@@ -59,8 +59,11 @@ pub struct Param(Arc<Cell>);
 struct Cell {
     name: String,
     role: Role,
+    init: Option<Init>,
     var: Var,
     trains: AtomicBool,
+    /// Of the store.
+    version: Arc<AtomicU64>,
 }
 
 impl Param {
@@ -72,6 +75,11 @@ impl Param {
     /// What it is for.
     pub fn role(&self) -> Role {
         self.0.role
+    }
+
+    /// How it starts where nothing is loaded; `None` of a copy.
+    pub fn init(&self) -> Option<Init> {
+        self.0.init
     }
 
     /// Whether gradients are wanted for it now.
@@ -96,6 +104,11 @@ impl Param {
     /// The variable itself, to update it.
     pub fn var(&self) -> &Var {
         &self.0.var
+    }
+
+    /// Another number than before whenever it may have changed: [`Store::version`]. Copies of it that are kept elsewhere watch it.
+    pub fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
     }
 
     /// Its shape.
@@ -175,7 +188,7 @@ pub struct Store {
     dtype: DType,
     seed: Stream,
     params: Mutex<BTreeMap<String, Param>>,
-    version: AtomicU64,
+    version: Arc<AtomicU64>,
     saved: Option<Weights>,
 }
 
@@ -187,7 +200,7 @@ impl Store {
             dtype,
             seed: Stream::new(seed).purpose("init"),
             params: Mutex::default(),
-            version: AtomicU64::new(0),
+            version: Arc::default(),
             saved: None,
         }
     }
@@ -259,7 +272,7 @@ impl Store {
             let value = p.detached().copy()?;
             match self.get(&name) {
                 Some(old) => old.var().set(&value)?,
-                None => drop(self.insert(name, p.role(), value)?),
+                None => drop(self.insert(name, p.role(), None, value)?),
             }
         }
         self.touch();
@@ -300,14 +313,16 @@ impl Store {
         self.version.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn insert(&self, name: String, role: Role, value: Tensor) -> Result<Param> {
+    fn insert(&self, name: String, role: Role, init: Option<Init>, value: Tensor) -> Result<Param> {
         let var = Var::from_tensor(&value)?;
         let trains = AtomicBool::new(role != Role::Statistic);
         let param = Param(Arc::new(Cell {
             name: name.clone(),
             role,
+            init,
             var,
             trains,
+            version: self.version.clone(),
         }));
         if self.lock().insert(name.clone(), param.clone()).is_some() {
             return Err(Error::msg(format!(
@@ -384,7 +399,7 @@ impl<'a> Scope<'a> {
             Some(v) => v,
             None => self.initial(&full, shape, init)?,
         };
-        self.store.insert(full, role, value)
+        self.store.insert(full, role, Some(init), value)
     }
 
     fn initial(&self, full: &str, shape: &[usize], init: Init) -> Result<Tensor> {

@@ -8,7 +8,7 @@ use std::ffi::c_void;
 /// The version of the tables.
 pub const MAJOR: u32 = 1;
 /// The version of the tables.
-pub const MINOR: u32 = 0;
+pub const MINOR: u32 = 1;
 /// The one symbol.
 pub const SYMBOL: &str = "tlkit_plugin_v1";
 
@@ -33,6 +33,11 @@ pub const FLOAT: u8 = 2;
 /// A tensor that may not be written.
 pub const READ_ONLY: u64 = 1;
 
+/// `vjp` may follow a pass.
+pub const RECORD_VJP: u32 = 1;
+/// The derivative by the input may be wanted then.
+pub const RECORD_INPUT: u32 = 2;
+
 /// A strategy for labelled targets.
 pub const INDUCTIVE: u32 = 0;
 /// A strategy for targets whose labels are sealed.
@@ -44,6 +49,12 @@ pub const READER: u32 = 1;
 pub const LOSS_TERM: u32 = 2;
 /// An entry's table is a [`Strategy`].
 pub const STRATEGY: u32 = 3;
+/// An entry's table is a [`SourceTask`].
+pub const SOURCE_TASK: u32 = 4;
+/// An entry's table is a [`TargetTask`].
+pub const TARGET_TASK: u32 = 5;
+/// An entry's table is a [`Metric`].
+pub const METRIC: u32 = 6;
 
 /// What every table begins with.
 #[repr(C)]
@@ -214,6 +225,10 @@ pub struct Reader {
     >,
     /// Where a row stands.
     pub place: Option<unsafe extern "C" fn(this: *mut c_void, call: *const Call, row: u64) -> i32>,
+    /// Since 1.1. 1: it also opens folders.
+    pub folders: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// A loss term.
@@ -269,12 +284,129 @@ pub struct Strategy {
     pub phases: Option<unsafe extern "C" fn(call: *const Call) -> i32>,
 }
 
+/// An input as a reader found it.
+#[repr(C)]
+pub struct Input {
+    /// Its size.
+    pub head: Head,
+    /// [`ANSWER_TEXT`], [`ANSWER_IMAGE`], [`ANSWER_FEATURES`].
+    pub kind: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Its bytes.
+    pub data: Text,
+    /// Of a pair, the second text.
+    pub second: Text,
+}
+
+/// How a pass through the network is made.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// Its size.
+    pub head: Head,
+    /// Of this stage at this step.
+    pub seed: u64,
+    /// Optimizer steps of the run so far.
+    pub step: u64,
+    /// The same as at the last call: no parameter of the stage has changed since.
+    pub weights: u64,
+    /// 1 while training.
+    pub training: u32,
+    /// 0, or [`RECORD_VJP`] and [`RECORD_INPUT`].
+    pub record: u32,
+}
+
+/// A source task.
+#[repr(C)]
+pub struct SourceTask {
+    /// Its size.
+    pub head: Head,
+    /// Makes one from its keys.
+    pub make: Option<unsafe extern "C" fn(call: *const Call, this: *mut *mut c_void) -> i32>,
+    /// Takes it back.
+    pub drop: Option<unsafe extern "C" fn(this: *mut c_void)>,
+    /// Inputs, stages and parameters, as JSON.
+    pub describe: Option<unsafe extern "C" fn(this: *mut c_void, call: *const Call) -> i32>,
+    /// One input to one example.
+    pub prepare: Option<
+        unsafe extern "C" fn(
+            this: *mut c_void,
+            call: *const Call,
+            input: *const Input,
+            example: *mut Tensor,
+        ) -> i32,
+    >,
+    /// One stage.
+    pub forward: Option<
+        unsafe extern "C" fn(
+            this: *mut c_void,
+            call: *const Call,
+            pass: *const Pass,
+            stage: u64,
+            params: *const *const Tensor,
+            count: u64,
+            input: *const Tensor,
+            output: *mut Tensor,
+            handle: *mut *mut c_void,
+        ) -> i32,
+    >,
+    /// The way back through a stage.
+    pub vjp: Option<
+        unsafe extern "C" fn(
+            this: *mut c_void,
+            call: *const Call,
+            pass: *const Pass,
+            stage: u64,
+            handle: *mut c_void,
+            params: *const *const Tensor,
+            count: u64,
+            input: *const Tensor,
+            gradient: *const Tensor,
+            input_gradient: *mut Tensor,
+            gradients: *const *mut Tensor,
+        ) -> i32,
+    >,
+    /// Takes a handle back.
+    pub release: Option<unsafe extern "C" fn(this: *mut c_void, handle: *mut c_void)>,
+}
+
+/// A target task.
+#[repr(C)]
+pub struct TargetTask {
+    /// Its size.
+    pub head: Head,
+    /// Data, head, loss and metrics, as JSON.
+    pub describe: Option<unsafe extern "C" fn(call: *const Call) -> i32>,
+}
+
+/// A metric.
+#[repr(C)]
+pub struct Metric {
+    /// Its size.
+    pub head: Head,
+    /// Makes one from its keys.
+    pub make: Option<unsafe extern "C" fn(call: *const Call, this: *mut *mut c_void) -> i32>,
+    /// Takes it back.
+    pub drop: Option<unsafe extern "C" fn(this: *mut c_void)>,
+    /// One number of all rows.
+    pub score: Option<
+        unsafe extern "C" fn(
+            this: *mut c_void,
+            call: *const Call,
+            probabilities: *const Tensor,
+            labels: *const u32,
+            value: *mut f64,
+        ) -> i32,
+    >,
+}
+
 /// One thing that a library brings.
 #[repr(C)]
 pub struct Entry {
     /// Its size.
     pub head: Head,
-    /// [`READER`], [`LOSS_TERM`], [`STRATEGY`].
+    /// [`READER`], [`LOSS_TERM`], ...
     pub kind: u32,
     /// 0.
     pub reserved: u32,

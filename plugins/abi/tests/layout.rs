@@ -32,9 +32,14 @@ fn mirror() -> Vec<(&'static str, usize, Vec<(&'static str, usize)>)> {
         };
         "tlkit_moment": abi::Moment { head, seed, step, progress, training, reserved };
         "tlkit_file": abi::File { head, name, path, bytes, header, reserved };
-        "tlkit_reader": abi::Reader { head, extensions, open, close, rows, columns, cell, place };
+        "tlkit_reader": abi::Reader { head, extensions, open, close, rows, columns, cell, place, folders, reserved };
         "tlkit_loss_term": abi::LossTerm { head, make, drop, describe, forward, vjp, release };
         "tlkit_strategy": abi::Strategy { head, transfer, reserved, phases };
+        "tlkit_input": abi::Input { head, kind, reserved, data, second };
+        "tlkit_pass": abi::Pass { head, seed, step, weights, training, record };
+        "tlkit_source_task": abi::SourceTask { head, make, drop, describe, prepare, forward, vjp, release };
+        "tlkit_target_task": abi::TargetTask { head, describe };
+        "tlkit_metric": abi::Metric { head, make, drop, score };
         "tlkit_entry": abi::Entry { head, kind, reserved, name, about, keys, table };
         "tlkit_plugin": abi::Plugin { head, name, version, about, entries, entry };
         "tlkit_host": abi::Host { head, version };
@@ -54,16 +59,22 @@ fn constants() -> Vec<(&'static str, i64)> {
         ("TLKIT_CPU", abi::CPU.into()),
         ("TLKIT_FLOAT", abi::FLOAT.into()),
         ("TLKIT_READ_ONLY", abi::READ_ONLY as i64),
+        ("TLKIT_RECORD_VJP", abi::RECORD_VJP.into()),
+        ("TLKIT_RECORD_INPUT", abi::RECORD_INPUT.into()),
         ("TLKIT_INDUCTIVE", abi::INDUCTIVE.into()),
         ("TLKIT_TRANSDUCTIVE", abi::TRANSDUCTIVE.into()),
         ("TLKIT_READER", abi::READER.into()),
         ("TLKIT_LOSS_TERM", abi::LOSS_TERM.into()),
         ("TLKIT_STRATEGY", abi::STRATEGY.into()),
+        ("TLKIT_SOURCE_TASK", abi::SOURCE_TASK.into()),
+        ("TLKIT_TARGET_TASK", abi::TARGET_TASK.into()),
+        ("TLKIT_METRIC", abi::METRIC.into()),
     ]
 }
 
-/// What 1.0 was. Fields are only appended: these numbers never change, a later table is only longer.
-const FIRST: [(&str, usize); 12] = [
+/// What each table was when it first came, in 1.0 or in 1.1. Fields are only appended: these numbers never change, a later table is only
+/// longer.
+const FIRST: [(&str, usize); 17] = [
     ("tlkit_head", 16),
     ("tlkit_text", 16),
     ("tlkit_call", 56),
@@ -76,6 +87,11 @@ const FIRST: [(&str, usize); 12] = [
     ("tlkit_entry", 80),
     ("tlkit_plugin", 80),
     ("tlkit_host", 32),
+    ("tlkit_input", 56),
+    ("tlkit_pass", 48),
+    ("tlkit_source_task", 72),
+    ("tlkit_target_task", 24),
+    ("tlkit_metric", 40),
 ];
 
 fn header() -> std::path::PathBuf {

@@ -6,11 +6,52 @@ use serde_json::{Map, Value};
 use tlkit_core::recipe::{Keys, Written};
 use tlkit_core::{Error, Result};
 
-/// Keys of `[strategy]` that are not a method's own.
-const RESERVED: [&str; 2] = ["kind", "method"];
+use crate::manifest::EntryKind;
+
+/// Keys of the table that an entry's own stand in, which are not its own.
+fn reserved(kind: EntryKind) -> &'static [&'static str] {
+    match kind {
+        EntryKind::Strategy | EntryKind::LossTerm | EntryKind::Reader => {
+            &["kind", "method", "batch_norm"]
+        }
+        EntryKind::SourceTask => &[
+            "task",
+            "checkpoint",
+            "run",
+            "train",
+            "validation",
+            "split",
+            "limit",
+            "per_class",
+            "domain",
+        ],
+        EntryKind::TargetTask => &[
+            "task",
+            "train",
+            "unlabelled",
+            "validation",
+            "test",
+            "split",
+            "limit",
+            "per_class",
+            "domain",
+            "text",
+            "pair",
+            "image",
+            "label",
+            "features",
+            "header",
+            "skip_broken",
+            "scene_size",
+            "label_smoothing",
+            "class_weights",
+        ],
+        EntryKind::Metric => &["name"],
+    }
+}
 
 /// Whether the schema is one that [`read`] reads: what it does not know it does not pass over.
-pub(crate) fn understood(schema: &Value) -> std::result::Result<(), String> {
+pub(crate) fn understood(schema: &Value, of: EntryKind) -> std::result::Result<(), String> {
     let Value::Object(top) = schema else {
         return match schema {
             Value::Null => Ok(()),
@@ -38,8 +79,8 @@ pub(crate) fn understood(schema: &Value) -> std::result::Result<(), String> {
     };
     for (name, property) in properties {
         let what = format!("`{name}`");
-        if RESERVED.contains(&name.as_str()) {
-            return Err(format!("{what} is a key of every strategy"));
+        if reserved(of).contains(&name.as_str()) {
+            return Err(format!("{what} is a key of every {}", of.words()));
         }
         let Value::Object(p) = property else {
             return Err(format!("{what} is an object"));
@@ -287,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_strangers_keys_have_defaults_origins_ranges_and_places() {
-        understood(&schema()).unwrap();
+        understood(&schema(), EntryKind::Strategy).unwrap();
         let (values, explained) = recipe("[strategy]\ncount = 2\ndelta = 3\n");
         assert_eq!(
             Value::Object(values),
@@ -333,7 +374,7 @@ mod tests {
             (json!({"oneOf": []}), "`oneOf`"),
             (json!([]), "object"),
         ] {
-            let said = understood(&schema).unwrap_err();
+            let said = understood(&schema, EntryKind::Strategy).unwrap_err();
             assert!(said.contains(words), "{words}: {said}");
         }
     }

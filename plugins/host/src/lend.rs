@@ -69,6 +69,41 @@ pub(crate) fn lend<R>(
     go(tensors, &mut Vec::new(), Box::new(f))
 }
 
+/// Whether a block of `n` numbers and its guard was written as it should be; the guard is cut off.
+fn check(values: &mut Vec<f32>, n: usize, what: &str, who: &str) -> Result<()> {
+    let unwritten = |v: &f32| v.to_bits() == UNWRITTEN;
+    if !values[n..].iter().all(unwritten) {
+        return Err(Error::msg(format!(
+            "{who} wrote beyond the end of {what}, which has {n} numbers"
+        )));
+    }
+    values.truncate(n);
+    // What was not written is no number either: one pass finds both.
+    let Some(at) = values.iter().position(|v| !v.is_finite()) else {
+        return Ok(());
+    };
+    Err(Error::msg(match unwritten(&values[at]) {
+        true => format!("{who} did not write number {at} of {what}"),
+        false => format!("{who} gave {what} that holds {}", values[at]),
+    }))
+}
+
+/// Lends one block of this shape to be written, and takes it over as it is. `what` and `who` are for errors.
+pub(crate) fn filled(
+    dims: &[usize],
+    what: &str,
+    who: &str,
+    f: impl FnOnce(*mut abi::Tensor) -> Result<()>,
+) -> Result<Vec<f32>> {
+    let n: usize = dims.iter().product();
+    let mut values = vec![f32::from_bits(UNWRITTEN); n + GUARD];
+    let (mut shape, mut strides) = shape_of(dims);
+    let mut head = head(&mut shape, &mut strides, values.as_mut_ptr(), 0);
+    f(&raw mut head)?;
+    check(&mut values, n, what, who)?;
+    Ok(values)
+}
+
 /// Blocks to be written, one for each tensor that is wanted.
 pub(crate) struct Blocks {
     values: Vec<Option<Vec<f32>>>,
@@ -104,33 +139,30 @@ impl Blocks {
 
     /// What was written, as tensors; zeros where none was wanted. `who` and `names` are for errors.
     pub fn take(self, like: &[Tensor], who: &str, names: &[String]) -> Result<Vec<Tensor>> {
+        let taken = self.take_wanted(like, who, names)?.into_iter().zip(like);
+        taken
+            .map(|(t, like)| t.map_or_else(|| Ok(like.zeros_like()?), Ok))
+            .collect()
+    }
+
+    /// What was written, as tensors; nothing where none was wanted.
+    pub fn take_wanted(
+        self,
+        like: &[Tensor],
+        who: &str,
+        names: &[String],
+    ) -> Result<Vec<Option<Tensor>>> {
         let mut out = Vec::new();
         for (i, (values, like)) in self.values.into_iter().zip(like).enumerate() {
             let Some(mut values) = values else {
-                out.push(like.zeros_like()?);
+                out.push(None);
                 continue;
             };
-            let n = like.elem_count();
             let name = names.get(i).map_or("?", String::as_str);
-            let unwritten = |v: &f32| v.to_bits() == UNWRITTEN;
-            if !values[n..].iter().all(unwritten) {
-                return Err(Error::msg(format!(
-                    "{who} wrote beyond the end of the gradient of `{name}`, which has {n} numbers"
-                )));
-            }
-            values.truncate(n);
-            if let Some(at) = values.iter().position(unwritten) {
-                return Err(Error::msg(format!(
-                    "{who} did not write number {at} of the gradient of `{name}`"
-                )));
-            }
-            if let Some(v) = values.iter().find(|v| !v.is_finite()) {
-                return Err(Error::msg(format!(
-                    "{who} gave a gradient of `{name}` that holds {v}"
-                )));
-            }
+            let what = format!("the gradient of `{name}`");
+            check(&mut values, like.elem_count(), &what, who)?;
             let made = Tensor::from_vec(values, like.dims(), &candle_core::Device::Cpu)?;
-            out.push(made.to_dtype(like.dtype())?.to_device(like.device())?);
+            out.push(Some(made.to_dtype(like.dtype())?.to_device(like.device())?));
         }
         Ok(out)
     }

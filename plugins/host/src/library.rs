@@ -119,7 +119,7 @@ impl Plugin {
     }
 
     /// The table of an entry.
-    pub fn table<T>(&self, index: usize) -> Result<&'static T, LoadError> {
+    pub fn table<T: tables::Grown>(&self, index: usize) -> Result<&'static T, LoadError> {
         let loaded = load(&self.stamp.path, &self.stamp.sha256)?;
         let wrong = || {
             LoadError::new(

@@ -32,6 +32,9 @@ pub struct ManifestEntry {
     pub keys: serde_json::Value,
     /// A reader's endings.
     pub extensions: Vec<String>,
+    /// Whether a reader opens folders.
+    #[serde(default)]
+    pub folders: bool,
     /// A strategy's kind of transfer.
     pub transductive: bool,
 }
@@ -46,6 +49,12 @@ pub enum EntryKind {
     LossTerm,
     /// How knowledge is carried over.
     Strategy,
+    /// An encoder.
+    SourceTask,
+    /// Data, head, loss, metrics.
+    TargetTask,
+    /// A number of class predictions.
+    Metric,
 }
 
 impl EntryKind {
@@ -55,6 +64,9 @@ impl EntryKind {
             EntryKind::Reader => "reader",
             EntryKind::LossTerm => "loss term",
             EntryKind::Strategy => "strategy",
+            EntryKind::SourceTask => "source task",
+            EntryKind::TargetTask => "target task",
+            EntryKind::Metric => "metric",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tlkit_abi::{self as abi, Head};
-use tlkit_core::data::{Blob, Input, ReadOptions, Reader, Table};
+use tlkit_core::data::{Blob, Form, Input, ReadOptions, Reader, Table};
 use tlkit_core::{Context as _, Error, Result};
 
 use crate::call::{Answer, call, one_text};
@@ -17,6 +17,7 @@ pub(crate) struct CReader {
     index: usize,
     name: String,
     extensions: Vec<&'static str>,
+    folders: bool,
 }
 
 impl CReader {
@@ -28,6 +29,7 @@ impl CReader {
             index: entry.index,
             name: entry.name.clone(),
             extensions: entry.extensions.iter().map(leak).collect(),
+            folders: entry.folders,
         }
     }
 }
@@ -63,6 +65,14 @@ macro_rules! function {
 impl Reader for CReader {
     fn extensions(&self) -> &[&str] {
         &self.extensions
+    }
+
+    fn reads_folders(&self) -> bool {
+        self.folders
+    }
+
+    fn reads_folders_of(&self, _: Form) -> bool {
+        self.folders
     }
 
     fn open(&self, name: &str, blob: &Blob, options: &ReadOptions) -> Result<Arc<dyn Table>> {

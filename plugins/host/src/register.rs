@@ -3,16 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+use tlkit_core::metrics::Metric;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::{Context, Kind, Registry};
 use tlkit_core::strategy::Strategy;
+use tlkit_core::task::{SourceTask, TargetTask};
 
 use crate::error::{Cause, LoadError};
 use crate::keys;
 use crate::library::Plugin;
 use crate::manifest::{EntryKind, ManifestEntry};
+use crate::metric::CMetric;
 use crate::reader::CReader;
+use crate::source::CSource;
 use crate::strategy::CStrategy;
+use crate::target::{CTarget, Said};
 
 /// Which plugin brought a name: `strategy huber-alignment`, `reader of .tsv.zip`.
 pub(crate) type Brought = BTreeMap<String, Plugin>;
@@ -70,7 +76,24 @@ pub(crate) fn register(
                         about,
                         Arc::new(move |keys: &Keys, _: &Context| make(&plugin, &entry, keys)),
                     )
-                    .map_err(|e| LoadError::new(Cause::Taken, e.to_string()))?;
+                    .map_err(taken)?;
+            }
+            EntryKind::SourceTask => {
+                let (plugin, of) = (plugin.clone(), entry.clone());
+                let make =
+                    Arc::new(move |keys: &Keys, cx: &Context| source(&plugin, &of, keys, cx));
+                registry.source(&entry.name, &[], make).map_err(taken)?;
+            }
+            EntryKind::TargetTask => {
+                let (plugin, of) = (plugin.clone(), entry.clone());
+                let make =
+                    Arc::new(move |keys: &Keys, cx: &Context| target(&plugin, &of, keys, cx));
+                registry.target(&entry.name, make).map_err(taken)?;
+            }
+            EntryKind::Metric => {
+                let (plugin, of) = (plugin.clone(), entry.clone());
+                let make = Arc::new(move |keys: &Keys| metric(&plugin, &of, keys));
+                registry.metric(&entry.name, make).map_err(taken)?;
             }
         }
     }
@@ -94,24 +117,73 @@ fn wanted(entry: &ManifestEntry, registry: &Registry) -> Vec<(String, bool)> {
                 .collect()
         }
         EntryKind::LossTerm => Vec::new(),
-        EntryKind::Strategy => vec![(
-            format!("strategy `{}`", entry.name),
-            registry.strategies().contains_key(&entry.name),
-        )],
+        kind => {
+            let name = &entry.name;
+            let ours = match kind {
+                EntryKind::SourceTask => registry.sources().contains_key(name),
+                EntryKind::TargetTask => registry.targets().contains_key(name),
+                EntryKind::Metric => registry.metrics().contains_key(name),
+                _ => registry.strategies().contains_key(name),
+            };
+            vec![(format!("{} `{name}`", kind.words()), ours)]
+        }
     }
 }
 
-fn make(plugin: &Plugin, entry: &ManifestEntry, keys: &Keys) -> Option<Box<dyn Strategy>> {
+fn taken(e: tlkit_core::Error) -> LoadError {
+    LoadError::new(Cause::Taken, e.to_string())
+}
+
+/// The entry's own keys; none where one is wrong, or the recipe is blank.
+fn values(plugin: &Plugin, entry: &ManifestEntry, keys: &Keys) -> Option<Map<String, Value>> {
     let origin = format!("plugin {}", plugin.manifest.name);
     let values = keys::read(keys, &entry.keys, &origin);
-    if keys.is_blank() || keys.has_errors() {
-        return None;
-    }
-    match CStrategy::make(plugin, entry, &values) {
-        Ok(strategy) => Some(Box::new(strategy)),
-        Err(e) => {
-            keys.error(keys.at("method"), e.to_string());
-            None
-        }
-    }
+    (!keys.is_blank() && !keys.has_errors()).then_some(values)
+}
+
+/// What was made, or an error at the key that named it.
+fn noted<T>(keys: &Keys, at: &str, made: tlkit_core::Result<T>) -> Option<T> {
+    made.map_err(|e| keys.error(keys.at(at), e.to_string()))
+        .ok()
+}
+
+fn make(plugin: &Plugin, entry: &ManifestEntry, keys: &Keys) -> Option<Box<dyn Strategy>> {
+    let values = values(plugin, entry, keys)?;
+    let made = CStrategy::make(plugin, entry, &values);
+    Some(Box::new(noted(keys, "method", made)?))
+}
+
+fn source(
+    plugin: &Plugin,
+    entry: &ManifestEntry,
+    keys: &Keys,
+    cx: &Context,
+) -> Option<Box<dyn SourceTask>> {
+    let values = values(plugin, entry, keys)?;
+    let made = CSource::make(plugin, entry, &values, cx.checkpoint.clone());
+    Some(Box::new(noted(keys, "task", made)?))
+}
+
+fn target(
+    plugin: &Plugin,
+    entry: &ManifestEntry,
+    keys: &Keys,
+    cx: &Context,
+) -> Option<Box<dyn TargetTask>> {
+    let said = match values(plugin, entry, keys) {
+        Some(values) => Some(noted(keys, "task", Said::ask(plugin, entry, &values))?),
+        // For the schema the keys of the data are read all the same.
+        None if keys.is_blank() => None,
+        None => return None,
+    };
+    let made = CTarget::make(keys, cx, said, &plugin.stamp.sha256)?;
+    Some(Box::new(made))
+}
+
+fn metric(plugin: &Plugin, entry: &ManifestEntry, keys: &Keys) -> Option<Arc<dyn Metric>> {
+    let values = values(plugin, entry, keys)?;
+    let who = format!("{}: the metric `{}`", plugin.name(), entry.name);
+    let table = plugin.table(entry.index).map_err(tlkit_core::Error::from);
+    let made = table.and_then(|table| CMetric::make(table, &who, &values));
+    Some(Arc::new(noted(keys, "name", made)?))
 }

@@ -16,8 +16,36 @@ fn wrong(words: impl Into<String>) -> LoadError {
     LoadError::new(Cause::NotAPlugin, words)
 }
 
-/// A table that begins with a head.
-pub(crate) fn table<T>(at: *const T, what: &str) -> Result<&'static T, LoadError> {
+/// A table of tlkit.h, as Rust has it.
+///
+/// # Safety
+/// `T` begins with a [`Head`], and zeros are a value of every field that was appended later than [`Grown::FIRST`].
+pub(crate) unsafe trait Grown: Sized {
+    /// How long it was when it first came; what lies beyond may not be there.
+    const FIRST: usize = size_of::<Self>();
+}
+
+// SAFETY: pointers, functions that may be null, and numbers; nothing was appended yet.
+unsafe impl Grown for abi::Plugin {}
+// SAFETY: as above.
+unsafe impl Grown for abi::Entry {}
+// SAFETY: as above.
+unsafe impl Grown for abi::LossTerm {}
+// SAFETY: as above.
+unsafe impl Grown for abi::Strategy {}
+// SAFETY: as above.
+unsafe impl Grown for abi::SourceTask {}
+// SAFETY: as above.
+unsafe impl Grown for abi::TargetTask {}
+// SAFETY: as above.
+unsafe impl Grown for abi::Metric {}
+// SAFETY: what was appended are two numbers.
+unsafe impl Grown for abi::Reader {
+    const FIRST: usize = std::mem::offset_of!(abi::Reader, folders);
+}
+
+/// A table that begins with a head. One that is older, and so shorter, comes as a copy whose later fields are zero.
+pub(crate) fn table<T: Grown>(at: *const T, what: &str) -> Result<&'static T, LoadError> {
     if at.is_null() {
         return Err(wrong(format!("{what} is null")));
     }
@@ -46,11 +74,23 @@ pub(crate) fn table<T>(at: *const T, what: &str) -> Result<&'static T, LoadError
         );
         return Err(error.help("build the plugin anew with this version's header"));
     }
-    if head.size < ours {
+    let first = T::FIRST as u64;
+    if head.size < first {
         return Err(wrong(format!(
-            "{what} is {} bytes long, and in tlkit.h 1.0 it has {ours}",
-            head.size
+            "{what} is {} bytes long, and in tlkit.h {}.0 it has {first}",
+            head.size,
+            abi::MAJOR
         )));
+    }
+    if head.size < ours {
+        let mut whole = Box::new(std::mem::MaybeUninit::<T>::zeroed());
+        // SAFETY: the table says that it is `head.size` bytes long, which is less than a `T`; zeros stand for the rest (`Grown`).
+        // As long as the process, as the library itself.
+        return Ok(unsafe {
+            let to = whole.as_mut_ptr().cast::<u8>();
+            std::ptr::copy_nonoverlapping(at.cast::<u8>(), to, head.size as usize);
+            Box::leak(whole).assume_init_ref()
+        });
     }
     // SAFETY: as above; the table says that it is at least as large as `T`.
     Ok(unsafe { &*at })
@@ -107,6 +147,7 @@ pub(crate) fn manifest(plugin: &abi::Plugin) -> Result<Manifest, LoadError> {
             )));
         }
         let what = format!("the table of `{name}`");
+        let mut folders = false;
         let (kind, extensions, transductive) = match e.kind {
             abi::READER => {
                 let reader = table(e.table.cast::<abi::Reader>(), &what)?;
@@ -125,6 +166,7 @@ pub(crate) fn manifest(plugin: &abi::Plugin) -> Result<Manifest, LoadError> {
                 ] {
                     needed(there, f, &name)?;
                 }
+                folders = reader.folders == 1;
                 (EntryKind::Reader, all, false)
             }
             abi::LOSS_TERM => {
@@ -155,6 +197,37 @@ pub(crate) fn manifest(plugin: &abi::Plugin) -> Result<Manifest, LoadError> {
                 };
                 (EntryKind::Strategy, Vec::new(), transductive)
             }
+            abi::SOURCE_TASK => {
+                let source = table(e.table.cast::<abi::SourceTask>(), &what)?;
+                for (f, there) in [
+                    ("make", source.make.is_some()),
+                    ("drop", source.drop.is_some()),
+                    ("describe", source.describe.is_some()),
+                    ("prepare", source.prepare.is_some()),
+                    ("forward", source.forward.is_some()),
+                    ("vjp", source.vjp.is_some()),
+                    ("release", source.release.is_some()),
+                ] {
+                    needed(there, f, &name)?;
+                }
+                (EntryKind::SourceTask, Vec::new(), false)
+            }
+            abi::TARGET_TASK => {
+                let target = table(e.table.cast::<abi::TargetTask>(), &what)?;
+                needed(target.describe.is_some(), "describe", &name)?;
+                (EntryKind::TargetTask, Vec::new(), false)
+            }
+            abi::METRIC => {
+                let metric = table(e.table.cast::<abi::Metric>(), &what)?;
+                for (f, there) in [
+                    ("make", metric.make.is_some()),
+                    ("drop", metric.drop.is_some()),
+                    ("score", metric.score.is_some()),
+                ] {
+                    needed(there, f, &name)?;
+                }
+                (EntryKind::Metric, Vec::new(), false)
+            }
             // From a later minor version: left alone.
             _ => continue,
         };
@@ -169,7 +242,7 @@ pub(crate) fn manifest(plugin: &abi::Plugin) -> Result<Manifest, LoadError> {
                 "the reader `{name}` has keys, and a recipe has no place for them"
             )));
         }
-        keys::understood(&schema).map_err(|e| wrong(format!("the keys of `{name}`: {e}")))?;
+        keys::understood(&schema, kind).map_err(|e| wrong(format!("the keys of `{name}`: {e}")))?;
         all.push(ManifestEntry {
             index,
             kind,
@@ -177,6 +250,7 @@ pub(crate) fn manifest(plugin: &abi::Plugin) -> Result<Manifest, LoadError> {
             name,
             keys: schema,
             extensions,
+            folders,
             transductive,
         });
     }

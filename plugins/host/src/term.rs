@@ -7,11 +7,11 @@ use candle_core::Tensor;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tlkit_abi::{self as abi, Head};
-use tlkit_core::nn::{Init, Role};
 use tlkit_core::strategy::{Asked, LossTerm, ParamSpec, Valued};
 use tlkit_core::{Error, Result};
 
 use crate::call::{Answer, call, one_text};
+use crate::describe::ParamDescription;
 use crate::lend::{Blocks, lend, plain};
 
 /// A term made with its keys.
@@ -35,65 +35,6 @@ struct Description {
     taps: Vec<String>,
     #[serde(default)]
     params: Vec<ParamDescription>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ParamDescription {
-    name: String,
-    shape: Vec<usize>,
-    role: RoleDescription,
-    init: InitDescription,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum RoleDescription {
-    Weight,
-    Bias,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum InitDescription {
-    Zeros,
-    Ones,
-    Normal(f64),
-    Uniform(f64),
-}
-
-/// Most numbers of one parameter.
-const LARGEST: usize = 1 << 30;
-
-impl ParamDescription {
-    fn spec(&self) -> std::result::Result<ParamSpec, String> {
-        let Self { name, shape, .. } = self;
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if name.is_empty() || !name.chars().all(plain) {
-            return Err(format!(
-                "the parameter `{}`: letters, digits and `_`",
-                name.escape_debug()
-            ));
-        }
-        let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-        if count.is_none_or(|n| n == 0 || n > LARGEST) {
-            return Err(format!("the parameter `{name}` has the shape {shape:?}"));
-        }
-        Ok(ParamSpec {
-            name: name.clone(),
-            shape: shape.clone(),
-            role: match self.role {
-                RoleDescription::Weight => Role::Weight,
-                RoleDescription::Bias => Role::Bias,
-            },
-            init: match self.init {
-                InitDescription::Zeros => Init::Zeros,
-                InitDescription::Ones => Init::Ones,
-                InitDescription::Normal(deviation) => Init::Normal(deviation),
-                InitDescription::Uniform(bound) => Init::Uniform(bound),
-            },
-        })
-    }
 }
 
 macro_rules! function {

@@ -1,7 +1,8 @@
 /* tlkit.h: parts of tlkit that are built elsewhere, in C or in anything that speaks C.
  *
  * A plugin is a shared library that exports one function, `tlkit_plugin_v1` (at the end of this page). It hands over a table that
- * lists what the plugin brings: data readers, loss terms, strategies. Nothing is linked; this page is all there is to include.
+ * lists what the plugin brings: data readers, loss terms, strategies, source tasks, target tasks, metrics. Nothing is linked; this page
+ * is all there is to include.
  *
  * Growth. Every table begins with a `tlkit_head`: its own size where it was compiled, and the version of this page. Fields are only
  * ever appended. A field that lies beyond the size in the head is not there; whoever reads a table from the other side looks at the
@@ -32,7 +33,7 @@ extern "C" {
 #endif
 
 #define TLKIT_MAJOR 1
-#define TLKIT_MINOR 0
+#define TLKIT_MINOR 1
 
 #define TLKIT_OK 0
 #define TLKIT_FAILED 1
@@ -84,8 +85,8 @@ typedef struct tlkit_call {
 /* ---- tensors: the layout of DLPack 1.0 (DLManagedTensorVersioned), so that a pointer may be cast to it -------------------- */
 
 #define TLKIT_CPU 1   /* device_type: kDLCPU */
-#define TLKIT_CUDA 2  /* kDLCUDA. `data` is then a device pointer. No host of version 1.0 passes one */
-#define TLKIT_FLOAT 2 /* code: kDLFloat. With 32 bits and 1 lane: float32. Version 1.0 passes nothing else */
+#define TLKIT_CUDA 2  /* kDLCUDA. `data` is then a device pointer. No host of version 1.1 passes one */
+#define TLKIT_FLOAT 2 /* code: kDLFloat. With 32 bits and 1 lane: float32. Version 1.1 passes nothing else */
 #define TLKIT_READ_ONLY 1
 
 typedef struct tlkit_tensor {
@@ -99,7 +100,7 @@ typedef struct tlkit_tensor {
     uint8_t code, bits;
     uint16_t lanes;
     int64_t *shape;
-    int64_t *strides; /* in elements. Version 1.0 passes row-major tensors without gaps, and never null here */
+    int64_t *strides; /* in elements. Version 1.1 passes row-major tensors without gaps, and never null here */
     uint64_t byte_offset; /* of the first element from `data` */
 } tlkit_tensor;
 
@@ -141,6 +142,10 @@ typedef struct tlkit_reader {
     int32_t (*cell)(void *self, const tlkit_call *call, uint64_t row, uint64_t column);
     /* Where a row stands, for messages: one answer of text, `films.tsv:13`. */
     int32_t (*place)(void *self, const tlkit_call *call, uint64_t row);
+
+    /* Since 1.1. 1: it also opens folders, whose path is then in `tlkit_file.path`. */
+    uint32_t folders;
+    uint32_t reserved; /* 0 */
 } tlkit_reader;
 
 /* ---- loss term: a pure function of taps and of its own parameters, with its gradient --------------------------------------- */
@@ -159,8 +164,12 @@ typedef struct tlkit_loss_term {
      *    "params": [{"name": "scale", "shape": [1], "role": "weight", "init": {"normal": 0.1}}]}
      *
      * A tap is `features`, `logits` or the name of a stage, and the number of a feed. Parameters may be left out. They are made,
-     * optimized, saved, loaded and averaged by the host, and lent. Roles: "weight", "bias". `init`: "zeros", "ones",
-     * {"normal": deviation}, {"uniform": bound}. */
+     * optimized, saved, loaded and averaged by the host, and lent. Names: letters, digits, `_`, and `.` between them. Roles: "weight",
+     * "bias"; since 1.1 also "norm-weight", "norm-bias", "embedding" and "invariant-bias" (one whose gradient is zero in mathematics).
+     * `init`: "zeros", "ones", {"normal": deviation}, {"uniform": bound}.
+     *
+     * Since 1.1 a term may be the loss of a target task: it then takes "logits:0" `(rows, classes)` and "labels:0" `(rows)`, class
+     * indices from 0 as float32, whose gradient nobody wants; and it is a mean over rows. */
     int32_t (*describe)(void *self, const tlkit_call *call);
 
     /* The value at `inputs`: the taps, then the parameters, `count` in all. `*handle` may be left null, or set to what `vjp` will
@@ -208,11 +217,125 @@ typedef struct tlkit_strategy {
     int32_t (*phases)(const tlkit_call *call);
 } tlkit_strategy;
 
+/* ---- source task: an encoder in stages (since 1.1) ------------------------------------------------------------------------- */
+
+/* An input as a reader found it. */
+typedef struct tlkit_input {
+    tlkit_head head;
+    uint32_t kind;     /* TLKIT_ANSWER_TEXT, TLKIT_ANSWER_IMAGE, TLKIT_ANSWER_FEATURES */
+    uint32_t reserved; /* 0 */
+    tlkit_text data;   /* the text; the bytes of an image file; float32s, aligned, `size` in bytes */
+    tlkit_text second; /* of a pair, the second text; empty otherwise */
+} tlkit_input;
+
+#define TLKIT_RECORD_VJP 1   /* `vjp` may follow */
+#define TLKIT_RECORD_INPUT 2 /* and the derivative by the input may be wanted then */
+
+/* How a pass through the network is made. */
+typedef struct tlkit_pass {
+    tlkit_head head;
+    uint64_t seed;     /* of this stage at this step */
+    uint64_t step;     /* optimizer steps of the run so far */
+    uint64_t weights;  /* the same number as at the last call with this `self` and stage: no parameter of it has changed since */
+    uint32_t training; /* 1 while training, 0 in evaluation */
+    uint32_t record;   /* 0: `vjp` will not follow, and no handle is wanted; or some of TLKIT_RECORD_.. */
+} tlkit_pass;
+
+typedef struct tlkit_source_task {
+    tlkit_head head;
+
+    /* Makes one from its keys, and leaves it in `self`, which may be null. The host makes one for each copy of the network (a teacher
+     * has its own), and more. It holds settings and no state; it may keep copies of the parameters that it is lent, see
+     * `tlkit_pass.weights`. */
+    int32_t (*make)(const tlkit_call *call, void **self);
+    /* Takes it back. */
+    void (*drop)(void *self);
+
+    /* One answer of text, JSON:
+     *
+     *   {"reads": "image",
+     *    "input": [32, 32, 3],
+     *    "stages": [{"name": "stem", "output": [64, 96],
+     *                "params": [{"name": "weight", "shape": [96, 48], "role": "weight", "init": {"normal": 0.1}}]},
+     *               {"name": "pool", "output": [96]}],
+     *    "defaults": {"optimizer": "adamw", "learning_rate": 1e-3, "weight_decay": 0.01, "head_multiple": 1, "schedule": "constant",
+     *                 "warmup": 0, "batch_size": 32, "clip": 1.0},
+     *    "head_init": 0.02, "head_dropout": 0.0}
+     *
+     * `reads`: "text", "pair", "image" or "features"; of features, `width` says how many, if not as many as an example has numbers.
+     * `input`: the shape of one prepared example, without rows.  `stages`, from input to
+     * output: names are unique; `output` is the shape for one example; the last one's is the features, `[width]`. Parameters as of a loss
+     * term. They are called `model.<stage>.<name>`, and `<stage>.<name>` in the `model.safetensors` of a folder that a recipe names as
+     * `source.checkpoint`, which the host loads.  `defaults` and what follows may be left out, each of them.
+     *
+     * Shapes are the same for all examples: inputs of varying length cannot cross in version 1.1, nor can running statistics. */
+    int32_t (*describe)(void *self, const tlkit_call *call);
+
+    /* One input to one example: float32s of the shape `input`, every element of it. A pure function. */
+    int32_t (*prepare)(void *self, const tlkit_call *call, const tlkit_input *input, tlkit_tensor *example);
+
+    /* A stage by its number, from 0: `input` is `(rows, ..)`, what the stage before it made or the examples of a batch. Writes
+     * `output`, every element of it. `params`: the stage's own, `count` of them, in the order of `describe`. They belong to the host,
+     * which makes, optimizes, saves, loads and averages them where they lie, and are lent. `*handle` may be left null, or set to what
+     * `vjp` will want; each is given back once, with `release`. */
+    int32_t (*forward)(void *self, const tlkit_call *call, const tlkit_pass *pass, uint64_t stage, const tlkit_tensor *const *params,
+                       uint64_t count, const tlkit_tensor *input, tlkit_tensor *output, void **handle);
+
+    /* The way back through a stage, at most once a handle, with the same pass, parameters and input: `gradient` is the derivative by
+     * the output. Writes the derivative by the input into `input_gradient` and that by params[i] into gradients[i], every element of
+     * them. The mask: those that nobody wants are null. */
+    int32_t (*vjp)(void *self, const tlkit_call *call, const tlkit_pass *pass, uint64_t stage, void *handle,
+                   const tlkit_tensor *const *params, uint64_t count, const tlkit_tensor *input, const tlkit_tensor *gradient,
+                   tlkit_tensor *input_gradient, tlkit_tensor *const *gradients);
+
+    /* Takes a handle back, after `vjp` or instead of it. Not called with null. */
+    void (*release)(void *self, void *handle);
+} tlkit_source_task;
+
+/* ---- target task: data, head, loss and metrics, as data (since 1.1) ---------------------------------------------------------- */
+
+typedef struct tlkit_target_task {
+    tlkit_head head;
+
+    /* A function of the keys. One answer of text, JSON:
+     *
+     *   {"form": "features",
+     *    "reader": "wav-folder",
+     *    "head": [{"dense": 64, "activation": "relu"}, {"dropout": 0.1}, "classifier"],
+     *    "loss": {"term": "focal", "keys": {"gamma": 2}},
+     *    "metrics": [{"metric": "kappa", "keys": {}}]}
+     *
+     * `form`: what a row is: "text", "features" or "images", and a label.  `reader`: one of this library, which opens whatever a
+     * recipe names for this task; left out, the endings of names decide.  `head`: layers after the encoder's pooling; left out, a linear
+     * classifier.  `loss`: a loss term of this library; left out, cross-entropy with `label_smoothing` and `class_weights`.
+     * `metrics`: of this library, beside those that every classification has.
+     *
+     * Files, columns, splits, limits and what is checked of the rows are the same for every task, and so are their keys. */
+    int32_t (*describe)(const tlkit_call *call);
+} tlkit_target_task;
+
+/* ---- metric (since 1.1) -------------------------------------------------------------------------------------------------------- */
+
+typedef struct tlkit_metric {
+    tlkit_head head;
+
+    /* Makes one from its keys, and leaves it in `self`, which may be null. */
+    int32_t (*make)(const tlkit_call *call, void **self);
+    /* Takes it back. */
+    void (*drop)(void *self);
+
+    /* One number of all rows: `probabilities` is `(rows, classes)`, `labels` the true class of each row, from 0. A pure function. */
+    int32_t (*score)(void *self, const tlkit_call *call, const tlkit_tensor *probabilities, const uint32_t *labels, double *value);
+} tlkit_metric;
+
 /* ---- what a library brings ---------------------------------------------------------------------------------------------------- */
 
 #define TLKIT_READER 1
 #define TLKIT_LOSS_TERM 2
 #define TLKIT_STRATEGY 3
+#define TLKIT_SOURCE_TASK 4 /* since 1.1 */
+#define TLKIT_TARGET_TASK 5
+#define TLKIT_METRIC 6
 
 typedef struct tlkit_entry {
     tlkit_head head;
@@ -221,8 +344,8 @@ typedef struct tlkit_entry {
     tlkit_text name;   /* as a recipe writes it: lower case, digits, `-` */
     tlkit_text about;  /* one line */
 
-    /* Its own keys, a JSON Schema of an object; empty: none. A strategy's stand in [strategy]; a loss term's come from the phase
-     * that names it; a reader has none in version 1.0.
+    /* Its own keys, a JSON Schema of an object; empty: none. A strategy's stand in [strategy], a source task's in [source], a target
+     * task's in [target]; a loss term's come from who names it; a metric's from there or from `evaluate.metrics`; a reader has none.
      *
      *   {"properties": {"delta": {"type": "number", "exclusiveMinimum": 0, "default": 1.0, "description": "where ..."}},
      *    "required": []}
@@ -231,7 +354,7 @@ typedef struct tlkit_entry {
      * `enum`, `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum`, and `x-origin`, where a default comes from. */
     tlkit_text keys;
 
-    const void *table; /* tlkit_reader, tlkit_loss_term, tlkit_strategy, as `kind` says */
+    const void *table; /* tlkit_reader, tlkit_loss_term, ..., as `kind` says */
 } tlkit_entry;
 
 typedef struct tlkit_plugin {

@@ -128,7 +128,7 @@ pub(crate) unsafe fn text<'t>(text: abi::Text) -> &'t str {
         return "";
     }
     // SAFETY: the caller's.
-    let bytes = unsafe { std::slice::from_raw_parts(text.data, text.size as usize) };
+    let bytes = unsafe { self::bytes(text) };
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
@@ -146,15 +146,8 @@ pub(crate) unsafe fn import(tensor: *const abi::Tensor) -> Result<Tensor> {
     if count == 0 {
         return Ok(Tensor::zeros(dims, candle_core::DType::F32, &Device::Cpu)?);
     }
-    // SAFETY: tlkit.h: float32 on the CPU (as `dims` saw), row by row without gaps.
-    let values = unsafe {
-        let first = t
-            .data
-            .cast::<u8>()
-            .add(t.byte_offset as usize)
-            .cast::<f32>();
-        std::slice::from_raw_parts(first, count)
-    };
+    // SAFETY: tlkit.h: float32 on the CPU, row by row without gaps (as `dims` saw).
+    let values = unsafe { std::slice::from_raw_parts(first(t), count) };
     Ok(Tensor::from_slice(values, dims, &Device::Cpu)?)
 }
 
@@ -163,11 +156,48 @@ fn dims(t: &abi::Tensor) -> Result<Vec<usize>> {
         return Err(Error::msg("this plugin takes float32 on the CPU"));
     }
     if t.dimensions == 0 {
-        return Ok(Vec::new());
+        return match t.data.is_null() {
+            true => Err(Error::msg("a tensor without numbers")),
+            false => Ok(Vec::new()),
+        };
     }
+    if t.shape.is_null() || t.dimensions < 0 || t.dimensions > 16 {
+        return Err(Error::msg(format!(
+            "a tensor of {} dimensions",
+            t.dimensions
+        )));
+    }
+    let dimensions = t.dimensions as usize;
     // SAFETY: tlkit.h: `dimensions` numbers, lent for the call.
-    let shape = unsafe { std::slice::from_raw_parts(t.shape, t.dimensions.max(0) as usize) };
-    Ok(shape.iter().map(|&d| d.max(0) as usize).collect())
+    let shape = unsafe { std::slice::from_raw_parts(t.shape, dimensions) };
+    if let Some(d) = shape.iter().find(|d| **d < 0) {
+        return Err(Error::msg(format!("a tensor with a side of {d}")));
+    }
+    if !t.strides.is_null() {
+        // SAFETY: tlkit.h: as many again.
+        let strides = unsafe { std::slice::from_raw_parts(t.strides, dimensions) };
+        let mut step = 1i64;
+        for (d, s) in shape.iter().zip(strides).rev() {
+            if *d > 1 && *s != step {
+                return Err(Error::msg(format!(
+                    "this plugin takes rows without gaps, and these have the strides {strides:?}"
+                )));
+            }
+            step = step.saturating_mul((*d).max(1));
+        }
+    }
+    let shape: Vec<usize> = shape.iter().map(|&d| d as usize).collect();
+    if shape
+        .iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(d))
+        .is_none()
+    {
+        return Err(Error::msg(format!("a tensor of the shape {shape:?}")));
+    }
+    if t.data.is_null() && !shape.contains(&0) {
+        return Err(Error::msg("a tensor without numbers"));
+    }
+    Ok(shape)
 }
 
 /// Writes a tensor times a factor into a block of the host; nothing where the block is null.
@@ -186,26 +216,79 @@ pub(crate) unsafe fn write(tensor: &Tensor, factor: f64, to: *mut abi::Tensor) -
             tensor.dims()
         )));
     }
-    let values = tensor
-        .to_dtype(candle_core::DType::F32)?
-        .flatten_all()?
-        .to_vec1::<f32>()?;
-    if values.is_empty() {
+    if tensor.elem_count() == 0 {
         return Ok(());
     }
-    // SAFETY: tlkit.h: a block of this shape, to be written.
-    let block = unsafe {
-        let first = t
-            .data
-            .cast::<u8>()
-            .add(t.byte_offset as usize)
-            .cast::<f32>();
-        std::slice::from_raw_parts_mut(first, values.len())
-    };
-    for (to, v) in block.iter_mut().zip(values) {
-        *to = (f64::from(v) * factor) as f32;
-    }
+    let plain = tensor.detach().to_dtype(candle_core::DType::F32)?;
+    tlkit_ops::with_ref(&plain.contiguous()?, |values: &[f32]| {
+        // SAFETY: tlkit.h: a block of this shape, to be written.
+        let block = unsafe { std::slice::from_raw_parts_mut(first(t).cast_mut(), values.len()) };
+        match factor == 1.0 {
+            true => block.copy_from_slice(values),
+            false => {
+                for (to, v) in block.iter_mut().zip(values) {
+                    *to = (f64::from(*v) * factor) as f32;
+                }
+            }
+        }
+    })?;
     Ok(())
+}
+
+/// Puts a lent tensor into the place of one that is there, in the same memory: one copy.
+///
+/// # Safety
+/// `from` is a tensor that the host lent for this call.
+pub(crate) unsafe fn refill(into: &Tensor, from: *const abi::Tensor) -> Result<()> {
+    // SAFETY: the caller's.
+    let Some(t) = (unsafe { from.as_ref() }) else {
+        return Err(Error::msg("the host lent no tensor"));
+    };
+    let shape = dims(t)?;
+    if shape != into.dims() {
+        return Err(Error::msg(format!(
+            "a parameter of the shape {shape:?}, and it has {:?}",
+            into.dims()
+        )));
+    }
+    tlkit_ops::with_mut(into, |values: &mut [f32]| {
+        // SAFETY: tlkit.h: as many float32s as the shape says, row by row without gaps.
+        let lent = unsafe { std::slice::from_raw_parts(first(t), values.len()) };
+        values.copy_from_slice(lent);
+    })?;
+    Ok(())
+}
+
+/// Where the first number lies.
+fn first(t: &abi::Tensor) -> *const f32 {
+    t.data
+        .cast::<u8>()
+        .wrapping_add(t.byte_offset as usize)
+        .cast::<f32>()
+        .cast_const()
+}
+
+/// Bytes that the host lends.
+///
+/// # Safety
+/// `lent` is empty, or leads to bytes that stay for the borrow.
+pub(crate) unsafe fn bytes<'t>(lent: abi::Text) -> &'t [u8] {
+    match lent.size == 0 || lent.data.is_null() {
+        true => &[],
+        // SAFETY: the caller's.
+        false => unsafe { std::slice::from_raw_parts(lent.data, lent.size as usize) },
+    }
+}
+
+/// Numbers that the host lends.
+///
+/// # Safety
+/// As of [`bytes`].
+pub(crate) unsafe fn floats(lent: abi::Text) -> Vec<f32> {
+    // SAFETY: the caller's.
+    let bytes = unsafe { bytes(lent) };
+    let four = |b: &[u8]| f32::from_ne_bytes([b[0], b[1], b[2], b[3]]);
+    bytes.chunks_exact(4).map(four).collect()
 }
 
 /// The words of a JSON Schema that tlkit.h knows.

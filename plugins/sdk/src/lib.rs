@@ -39,7 +39,9 @@
 //! # fn main() {}
 //! ```
 //!
-//! - [`Term`], [`Strategist`], [`Reads`]: what can be brought; each adds to a trait of core how it is made
+//! - [`Term`], [`Strategist`], [`Reads`], [`Source`], [`Targets`], [`Measures`]: what can be brought; each adds to a trait of core how it
+//!   is made, or says as data what it is made of
+//! - [`core`] has the traits; [`ops`] kernels with gradients that Candle lacks
 //! - [`export_plugin!`], [`Plugin`]: the list of what is brought
 //! - [`differentiate`]: a loss term from its value alone
 //!
@@ -47,19 +49,26 @@
 
 mod border;
 mod differentiate;
+mod metric;
 mod plugin;
 mod reader;
+mod source;
 mod strategy;
+mod target;
 mod term;
 
 pub use candle_core;
 pub use tlkit_abi as abi;
 pub use tlkit_core as core;
+pub use tlkit_ops as ops;
 
 pub use differentiate::differentiate;
+pub use metric::Measures;
 pub use plugin::{Plugin, export};
 pub use reader::Reads;
+pub use source::Source;
 pub use strategy::{Phase, Strategist, TermUse};
+pub use target::{Target, Targets};
 pub use term::Term;
 
 /// Writes the one symbol of a library: takes an expression that makes a [`Plugin`].

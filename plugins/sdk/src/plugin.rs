@@ -7,8 +7,11 @@ use std::sync::OnceLock;
 use tlkit_abi::{self as abi, Head};
 
 use crate::border::schema;
+use crate::metric::{self, Measures};
 use crate::reader::{self, Reads};
+use crate::source::{self, Source};
 use crate::strategy::{self, Strategist};
+use crate::target::{self, Targets};
 use crate::term::{self, Term};
 
 /// What a library brings.
@@ -81,8 +84,26 @@ impl Plugin {
     pub fn reader<T: Reads>(self, name: &str, about: &str) -> Self {
         let extensions = T::default().extensions().join(" ");
         let extensions: &'static str = Box::leak(extensions.into_boxed_str());
-        let table = reader::table::<T>(extensions);
+        let table = reader::table::<T>(extensions, T::default().reads_folders());
         self.with(abi::READER, name, about, String::new(), table)
+    }
+
+    /// Brings a source task: `[source] task = "name"`.
+    pub fn source_task<T: Source>(self, name: &str, about: &str) -> Self {
+        let keys = schema(T::make);
+        self.with(abi::SOURCE_TASK, name, about, keys, source::table::<T>())
+    }
+
+    /// Brings a target task: `[target] task = "name"`.
+    pub fn target_task<T: Targets>(self, name: &str, about: &str) -> Self {
+        let keys = schema(T::make);
+        self.with(abi::TARGET_TASK, name, about, keys, target::table::<T>())
+    }
+
+    /// Brings a metric, for `evaluate.metrics` and for the target tasks of this plugin.
+    pub fn metric<T: Measures>(self, name: &str, about: &str) -> Self {
+        let keys = schema(T::make);
+        self.with(abi::METRIC, name, about, keys, metric::table::<T>())
     }
 
     fn table(self) -> &'static abi::Plugin {

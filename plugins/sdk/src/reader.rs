@@ -18,7 +18,7 @@ impl<T: Reader + Default + 'static> Reads for T {}
 type Open = Arc<dyn Table>;
 
 /// The table of a reader. `extensions` stay as long as the process.
-pub(crate) fn table<T: Reads>(extensions: &'static str) -> abi::Reader {
+pub(crate) fn table<T: Reads>(extensions: &'static str, folders: bool) -> abi::Reader {
     abi::Reader {
         head: Head::of::<abi::Reader>(),
         extensions: abi::Text::of(extensions),
@@ -28,6 +28,8 @@ pub(crate) fn table<T: Reads>(extensions: &'static str) -> abi::Reader {
         columns: Some(columns),
         cell: Some(cell),
         place: Some(place),
+        folders: u32::from(folders),
+        reserved: 0,
     }
 }
 

@@ -5,12 +5,12 @@ use std::ffi::c_void;
 use candle_core::Tensor;
 use serde_json::json;
 use tlkit_abi::{self as abi, Head};
-use tlkit_core::nn::{Init, Role};
 use tlkit_core::recipe::Keys;
 use tlkit_core::strategy::{Asked, LossTerm, ParamSpec};
 use tlkit_core::{Error, Result};
 
 use crate::border::{give_back, guard, import, write};
+use crate::source::{role, start};
 
 /// A [`LossTerm`] that is made from keys.
 pub trait Term: LossTerm + Sized + 'static {
@@ -70,23 +70,13 @@ unsafe extern "C" fn describe<T: Term>(this: *mut c_void, call: *const abi::Call
 }
 
 fn param(p: &ParamSpec) -> Result<serde_json::Value> {
-    let role = match p.role {
-        Role::Weight => "weight",
-        Role::Bias => "bias",
-        other => {
-            return Err(Error::msg(format!(
-                "the parameter `{}` has the role {other:?}, which does not cross",
-                p.name
-            )));
-        }
-    };
-    let init = match p.init {
-        Init::Zeros => json!("zeros"),
-        Init::Ones => json!("ones"),
-        Init::Normal(deviation) => json!({ "normal": deviation }),
-        Init::Uniform(bound) => json!({ "uniform": bound }),
-    };
+    let (role, init) = (role(p.role, &p.name)?, start(p.init));
     Ok(json!({ "name": p.name, "shape": p.shape, "role": role, "init": init }))
+}
+
+fn wanted(term: &impl Term, inputs: usize) -> Vec<bool> {
+    let taps = term.taps().iter().map(|t| !t.starts_with("labels:"));
+    taps.chain(std::iter::repeat(true)).take(inputs).collect()
 }
 
 unsafe extern "C" fn forward<T: Term>(
@@ -118,7 +108,8 @@ unsafe extern "C" fn forward<T: Term>(
                 seed: moment.seed,
                 step: moment.step,
                 progress: moment.progress,
-                wanted: vec![true; all.len()],
+                // Of labels nobody wants a gradient.
+                wanted: wanted(term, all.len()),
             };
             let valued = term.value_and_gradients_at(&all[..taps], &all[taps..], &asked)?;
             let gradients = [valued.taps, valued.params].concat();

@@ -50,7 +50,8 @@ Examples:
 Examples:
   tlkit plugins new mine --kind strategy
   tlkit plugins new mine --kind strategy --lang c
-  tlkit plugins new my-format --kind reader")]
+  tlkit plugins new my-format --kind reader
+  tlkit plugins new my-encoder --kind source-task")]
 pub struct NewPlugin {
     /// Its name, and that of the folder.
     pub name: String,
@@ -72,6 +73,12 @@ pub enum NewKind {
     Strategy,
     /// A reader of data files.
     Reader,
+    /// An encoder.
+    SourceTask,
+    /// A target task, with a loss.
+    TargetTask,
+    /// A metric.
+    Metric,
 }
 
 /// What a new plugin is written in.
@@ -79,7 +86,7 @@ pub enum NewKind {
 pub enum Language {
     /// A crate on the SDK.
     Rust,
-    /// A file of C, tlkit.h and a Makefile.
+    /// A file of C, tlkit.h and a Makefile: a strategy or a reader.
     C,
 }
 

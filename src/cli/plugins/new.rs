@@ -43,6 +43,14 @@ pub fn new(arguments: &NewPlugin) -> Result<(), Failure> {
     if to.exists() {
         return Err(Failure::Wrong(format!("{name} is there already")));
     }
+    let in_c = matches!(arguments.kind, NewKind::Strategy | NewKind::Reader);
+    if arguments.lang == Language::C && !in_c {
+        return Err(Failure::Wrong(
+            "in C there is a beginning for a strategy and for a reader; tlkit.h says what the others are made of, and without `--lang c` \
+             there is one in Rust"
+                .into(),
+        ));
+    }
     let library = name.replace('-', "_");
     let sdk = match arguments.lang {
         Language::Rust => Some(sdk(arguments.sdk.as_deref())?),
@@ -58,6 +66,9 @@ pub fn new(arguments: &NewPlugin) -> Result<(), Failure> {
             "a reader of lines, `label: text`",
             format!(" --file data.{library}"),
         ),
+        NewKind::SourceTask => ("an encoder of texts by their words", String::new()),
+        NewKind::TargetTask => ("a target task with the focal loss", String::new()),
+        NewKind::Metric => ("Cohen's kappa as a metric", String::new()),
     };
     let (build, ci) = match arguments.lang {
         Language::Rust => (
@@ -105,6 +116,9 @@ pub fn new(arguments: &NewPlugin) -> Result<(), Failure> {
     let recipe = match arguments.kind {
         NewKind::Strategy => include_str!("templates/strategy.toml.in"),
         NewKind::Reader => include_str!("templates/reader.toml.in"),
+        NewKind::SourceTask => include_str!("templates/source-task.toml.in"),
+        NewKind::TargetTask => include_str!("templates/target-task.toml.in"),
+        NewKind::Metric => include_str!("templates/metric.toml.in"),
     };
     files.push((format!("{name}.toml"), fill(recipe)));
     if arguments.kind == NewKind::Reader {
@@ -115,6 +129,9 @@ pub fn new(arguments: &NewPlugin) -> Result<(), Failure> {
             let code = match arguments.kind {
                 NewKind::Strategy => include_str!("templates/strategy.rs.in"),
                 NewKind::Reader => include_str!("templates/reader.rs.in"),
+                NewKind::SourceTask => include_str!("templates/source-task.rs.in"),
+                NewKind::TargetTask => include_str!("templates/target-task.rs.in"),
+                NewKind::Metric => include_str!("templates/metric.rs.in"),
             };
             files.push((
                 "Cargo.toml".into(),
@@ -125,8 +142,9 @@ pub fn new(arguments: &NewPlugin) -> Result<(), Failure> {
         }
         Language::C => {
             let code = match arguments.kind {
-                NewKind::Strategy => include_str!("templates/strategy.c.in"),
                 NewKind::Reader => include_str!("templates/reader.c.in"),
+                // The others were turned away above.
+                _ => include_str!("templates/strategy.c.in"),
             };
             files.push((format!("{library}.c"), fill(code)));
             files.push(("tlkit.h".into(), HEADER.into()));

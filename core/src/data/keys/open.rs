@@ -32,7 +32,7 @@ pub(super) fn open(
     form: Form,
     tables: &[&Written],
 ) -> Option<(Vec<(&'static str, Opened)>, Option<u32>)> {
-    let found = find_all(keys, cx, tables, form == Form::Images)?;
+    let found = find_all(keys, cx, tables, form)?;
     let range = match form {
         Form::Features => index_range(&found),
         _ => None,
@@ -151,7 +151,7 @@ fn find_all<'c>(
     keys: &Keys,
     cx: &'c Context,
     tables: &[&Written],
-    folders: bool,
+    form: Form,
 ) -> Option<Vec<(&'static str, Vec<File<'c>>)>> {
     let mut all: Vec<(&'static str, Vec<File<'c>>)> = Vec::new();
     let mut seen: Vec<(PathBuf, &'static str, At)> = Vec::new();
@@ -159,7 +159,7 @@ fn find_all<'c>(
     for (split, values) in tables.iter().flat_map(|t| &t.files) {
         let mut files = Vec::new();
         for (value, at) in values {
-            let found = match find(cx, value, folders) {
+            let found = match find(cx, value, form) {
                 Ok(found) => found,
                 Err(e) => {
                     note_unresolved(keys, at.clone(), &e);
@@ -216,7 +216,7 @@ fn identity(blob: &Blob) -> Option<PathBuf> {
 fn find<'c>(
     cx: &'c Context,
     name: &str,
-    folders: bool,
+    form: Form,
 ) -> Result<Vec<(String, Blob, &'c Arc<dyn Reader>)>> {
     if let Some(builtin) = name.strip_prefix("builtin:")
         && let Some(reader) = cx.readers.iter().find(|r| r.makes(builtin))
@@ -234,14 +234,17 @@ fn find<'c>(
                 "`{name}` is a model; a split of a data set is written `hf:datasets/owner/name#train`"
             )));
         }
-        Found::Folder(p) if folders => {
-            let mut all = cx.readers.iter();
-            let reader = all
-                .find(|r| r.reads_folders())
-                .ok_or_else(|| Error::msg(format!("{}: no reader for folders", p.display())))?;
-            return Ok(vec![(name.to_string(), Blob::Path(p), reader)]);
-        }
         Found::Folder(p) => {
+            let mut all = cx.readers.iter();
+            if let Some(reader) = all.find(|r| r.reads_folders_of(form)) {
+                return Ok(vec![(name.to_string(), Blob::Path(p), reader)]);
+            }
+            if form == Form::Images {
+                return Err(Error::msg(format!(
+                    "{}: no reader for folders",
+                    p.display()
+                )));
+            }
             return Err(Error::msg(format!(
                 "{} is a folder; a file of rows is wanted",
                 p.display()
@@ -263,7 +266,7 @@ fn find<'c>(
 
 /// Opens the files of rows that a name stands for, each with whichever reader reads its kind.
 pub fn open_tables(cx: &Context, name: &str, options: &ReadOptions) -> Result<Vec<Arc<dyn Table>>> {
-    let found = find(cx, name, true)?;
+    let found = find(cx, name, Form::Images)?;
     let tables = found
         .iter()
         .map(|(name, blob, reader)| reader.open(name, blob, options));
@@ -273,7 +276,7 @@ pub fn open_tables(cx: &Context, name: &str, options: &ReadOptions) -> Result<Ve
 /// Opens what a name stands for and finds the columns that a model takes.
 pub fn open_rows(cx: &Context, name: &str, form: &RowForm, named: &Named) -> Result<FoundRows> {
     let mut tables = Vec::new();
-    for (name, blob, reader) in find(cx, name, form.form == Form::Images)? {
+    for (name, blob, reader) in find(cx, name, form.form)? {
         let table = reader.open(&name, &blob, &form.options())?;
         tables.push(match form.form {
             Form::Images => referred(table.clone(), form.image(table.columns(), named)?, &blob),

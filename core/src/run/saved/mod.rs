@@ -77,6 +77,9 @@ pub(crate) struct Card {
     /// Whether the head was made for an encoder that does not train.
     #[serde(default)]
     frozen: bool,
+    /// `[[plugins]]` of the recipe, for a task that one of them brings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    plugins: Vec<Value>,
     /// What the preparation found in the domain that it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     prepare: Option<Value>,

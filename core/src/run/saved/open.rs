@@ -29,6 +29,7 @@ pub struct Saved {
     pub recipe: String,
     /// Encoder, head and maps.
     pub model: Model,
+    registry: Registry,
     prepare: Arc<dyn Prepare>,
     target: Box<dyn TargetTask>,
     store: Store,
@@ -70,7 +71,8 @@ impl Saved {
             .clone()
             .ok_or_else(|| Error::msg(format!("{}: no `rows`", path.display())))?;
         let classes = Arc::new(card.classes.clone());
-        let (source, target) = tasks(folder, registry, &card, &classes, &rows)?;
+        let registry = with_plugins(folder, registry, &card)?;
+        let (source, target) = tasks(folder, &registry, &card, &classes, &rows)?;
         let weights = weights(source.as_ref(), folder)?;
         let store = Store::saved_in(&Device::Cpu, DType::F32, weights);
         let model = build(
@@ -86,6 +88,7 @@ impl Saved {
             rows,
             recipe: card.recipe,
             model,
+            registry,
             prepare,
             target,
             store,
@@ -96,6 +99,11 @@ impl Saved {
                 ..Judge::default()
             },
         })
+    }
+
+    /// What opens its rows: the registry that it was opened with, and what the plugins that it needs bring.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// The probabilities of every row, by class, in the order of the rows.
@@ -204,6 +212,31 @@ pub(super) fn prepared(source: &dyn SourceTask, card: &Card) -> Result<Arc<dyn P
     Ok(plain.restored(state)?.unwrap_or(plain))
 }
 
+fn task(table: &serde_json::Map<String, serde_json::Value>) -> String {
+    let name = table.get("task").and_then(|t| t.as_str());
+    name.unwrap_or_default().to_string()
+}
+
+/// The registry, and what the plugins of the run bring where a task of the card is theirs. What tlkit has itself needs no plugin: one that
+/// only brought the strategy may be gone by now.
+pub(super) fn with_plugins(folder: &Path, registry: &Registry, card: &Card) -> Result<Registry> {
+    let known = registry.sources().contains_key(&task(&card.source))
+        && registry.targets().contains_key(&task(&card.target));
+    if card.plugins.is_empty() || known {
+        return Ok(registry.clone());
+    }
+    let name = folder.join(FILE).display().to_string();
+    let recipe = |report| Error::Recipe(Box::new(report));
+    let values = serde_json::json!({ "plugins": card.plugins });
+    let written = Written::of_values(&name, &values).map_err(recipe)?;
+    let all = registry.with_plugins(&written.keys(), folder);
+    let report = written.noted();
+    match report.errors() {
+        0 => Ok(all),
+        _ => Err(recipe(report)),
+    }
+}
+
 /// Source and target task by the keys of the card.
 pub(super) fn tasks(
     folder: &Path,
@@ -233,10 +266,6 @@ pub(super) fn tasks(
         Error::msg(format!(
             "{name}: this tlkit does not have the {what} task that the model was made with"
         ))
-    };
-    let task = |table: &serde_json::Map<String, serde_json::Value>| {
-        let name = table.get("task").and_then(|t| t.as_str());
-        name.unwrap_or_default().to_string()
     };
     let (source_keys, target_keys) = (root.table("source"), root.table("target"));
     let source = registry

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::Card;
-use super::open::{card, tasks, weights};
+use super::open::{card, tasks, weights, with_plugins};
 use crate::data::{Prepare, View};
 use crate::model::Model;
 use crate::nn::{NormMode, Scope, Stage, Store, Weights};
@@ -51,7 +51,8 @@ impl FinishedRun {
             .clone()
             .ok_or_else(|| Error::msg(format!("{}: no `rows`", folder.display())))?;
         let classes = Arc::new(card.classes.clone());
-        let (inner, _) = tasks(&folder, registry, &card, &classes, &rows)?;
+        let registry = with_plugins(&folder, registry, &card)?;
+        let (inner, _) = tasks(&folder, &registry, &card, &classes, &rows)?;
         let digest = digest(&folder)?;
         Ok(FinishedRun {
             inner,

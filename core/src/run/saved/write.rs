@@ -64,6 +64,7 @@ pub(in crate::run) fn write(
             Some(finished) => finished.frozen,
             None => c.strategy.needs().frozen,
         },
+        plugins: c.located["plugins"].as_array().cloned().unwrap_or_default(),
         prepare: prepare.state(),
         stages: Vec::new(),
         batch_norm: NormMode::Frozen,

@@ -318,7 +318,7 @@ static int32_t place(void *self, const tlkit_call *call, uint64_t row) {
 
 /* ---- what the library brings ---- */
 
-static const tlkit_reader reader_table = {TLKIT_HEAD(tlkit_reader), TLKIT_TEXT("tsv.zip"), open, close, rows, columns, cell, place};
+static const tlkit_reader reader_table = {TLKIT_HEAD(tlkit_reader), TLKIT_TEXT("tsv.zip"), open, close, rows, columns, cell, place, 0, 0};
 
 static const tlkit_entry reader = {TLKIT_HEAD(tlkit_entry), TLKIT_READER, 0, TLKIT_TEXT("tsv-zip"),
                                    TLKIT_TEXT("tab-separated text in a zip archive"), {0, 0}, &reader_table};

@@ -6,7 +6,7 @@
 //! - source task `image-network` ([`ImageSource`]): a checkpoint, or fresh weights of a named architecture
 //! - target task `image-classification` ([`ImageClassification`]): images to classes, with a head by recipe
 //! - [`Network`]: an encoder of named stages by [`Architecture`]: ResNet-18 to 152, the ResNets for 32 pixels, VGG-16 and 19,
-//!   Inception v3
+//!   Inception v3, a small network for digits
 //! - [`Checkpoint`]: weights from safetensors and from PyTorch's `.pth`, under torchvision's, timm's or transformers' names;
 //!   which network they are is read from the file
 //!
@@ -15,8 +15,8 @@
 //! batch's in every pass, prediction too, and lets the running ones follow whatever trains. Running statistics are saved
 //! and loaded with the weights and are no parameters.
 //!
-//! Where to look: `node` is what networks are made of, `conv` its main unit with the hand-written way back; `resnet`, `vgg` and
-//! `inception` put them together; `checkpoint` and `pickle` read files, `export` writes them; `prepare` makes batches of images.
+//! Where to look: `node` is what networks are made of, `conv` its main unit with the hand-written way back; `resnet`, `vgg`,
+//! `inception` and `shallow` put them together; `checkpoint` and `pickle` read files, `export` writes them; `prepare` makes batches of images.
 
 use std::sync::Arc;
 
@@ -33,6 +33,7 @@ mod node;
 mod pickle;
 mod prepare;
 mod resnet;
+mod shallow;
 mod source;
 mod stage;
 mod vgg;

@@ -48,7 +48,12 @@ pub(crate) fn build(scope: &Scope<'_>, norm: bool) -> Result<(Vec<Arc<dyn Stage>
         Node::Max(Window::new(2, 2, 0)),
     ]);
     let inputs = SIDE * SIDE * 64;
-    let dense = Linear::new(&scope.sub("fc1"), inputs, WIDTH, (2.0 / inputs as f64).sqrt())?;
+    let dense = Linear::new(
+        &scope.sub("fc1"),
+        inputs,
+        WIDTH,
+        (2.0 / inputs as f64).sqrt(),
+    )?;
     let third = Node::Chain(vec![
         Node::Adaptive(SIDE, SIDE),
         Node::Flatten,

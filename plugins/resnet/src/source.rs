@@ -303,7 +303,10 @@ impl SourceTask for ImageSource {
 
     /// As the tensors say: a norm that was folded into its convolution has no statistics that a domain could change.
     fn batch_norm(&self) -> bool {
-        let folded = self.checkpoint.as_ref().is_some_and(|c| !c.has_statistics());
+        let folded = self
+            .checkpoint
+            .as_ref()
+            .is_some_and(|c| !c.has_statistics());
         self.architecture.has_batch_norm() && !folded
     }
 

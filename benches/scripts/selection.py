@@ -58,15 +58,16 @@ def main(arguments):
         table.append((name, rows))
     everything = [row for _, rows in table for row in rows]
     for title, groups in (("experiment", table + [("all", everything)]), ("method", sorted(methods.items()))):
-        print(f"| {title} | runs | source-only | `auto` | oracle | lost to the oracle | worse than source-only | collapsed, kept | oracle gains 2 or more | of which captured |")
-        print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+        print(f"| {title} | runs | source-only | `auto` | oracle | lost to the oracle | worse than source-only | of the oracle's choices | collapsed, kept | oracle gains 2 or more | of which captured |")
+        print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
         for name, rows in groups:
             gains = [r for r in rows if r["best"] - r["source"] >= 2]
             captured = "" if not gains else f"{100 * mean(r['kept'] - r['source'] for r in gains) / mean(r['best'] - r['source'] for r in gains):.0f} %"
             worse = sum(r["kept"] < r["source"] - 1e-9 for r in rows)
+            lost = sum(r["best"] < r["source"] - 1e-9 for r in rows)
             print(
                 f"| {name} | {len(rows)} | {mean(r['source'] for r in rows):.1f} | {mean(r['kept'] for r in rows):.1f} | {mean(r['best'] for r in rows):.1f} "
-                f"| {mean(r['best'] - r['kept'] for r in rows):.1f} | {worse} ({100 * worse / max(1, len(rows)):.0f} %) | {sum(r['collapsed'] for r in rows)} "
+                f"| {mean(r['best'] - r['kept'] for r in rows):.1f} | {worse} ({100 * worse / max(1, len(rows)):.0f} %) | {lost} | {sum(r['collapsed'] for r in rows)} "
                 f"| {len(gains)} | {captured} |"
             )
         print()

@@ -30,14 +30,15 @@ split = { validation = 0.0 }
 kind = "inductive"
 method = "feature-extraction"
 TOML
+# The rate: of 0.003 and 0.01 the better on 20 of the 100 photographs, seed 0. The trunk's batch norm is folded, which makes large rates unstable.
 cat > "$out/ten-a-class.toml" <<TOML
 [experiment]
 base = "photographs.toml"
 seeds = 5
 methods = [
     "feature-extraction",
-    { name = "fine-tune", method = "fine-tune", set = { "train.epochs" = 20 } },
-    { name = "from-scratch", method = "from-scratch", set = { "train.epochs" = 20 } },
+    { name = "fine-tune", method = "fine-tune", set = { "train.epochs" = 20, "train.learning_rate" = 0.003 } },
+    { name = "from-scratch", method = "from-scratch", set = { "train.epochs" = 20, "train.learning_rate" = 0.003 } },
 ]
 TOML
 "$tlkit" compare "$out/ten-a-class.toml" --out "$out/ten-a-class" --format md

@@ -113,6 +113,11 @@ impl HeadLayers {
                     .help("pooling stands once, before every dense layer; leave it out where the encoder's last stage is dense");
                     return None;
                 }
+                Layer::Pool(name) if !names.contains(&name.as_str()) => {
+                    keys.error(at.clone(), format!("this encoder has no `{name}`"))
+                        .help(format!("write one of {}", names.join(", ")));
+                    return None;
+                }
                 Layer::Pool(name) => now = vec![source.pooled(name).unwrap_or(now[2])],
                 Layer::Dense { .. } | Layer::Classifier if now.len() != 1 => {
                     let name = match layer {

@@ -189,6 +189,8 @@ pub struct Needs {
     pub minimises: Vec<LabelFree>,
     /// The encoder stays as it is, so its pooling need not be one that trains.
     pub frozen: bool,
+    /// Only the head trains, though its pooling and its settings are those of a network that does.
+    pub head_only: bool,
     /// Fresh weights instead of the checkpoint's.
     pub scratch: bool,
     /// Views of the inputs.

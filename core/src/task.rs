@@ -47,6 +47,10 @@ pub trait SourceTask: Send + Sync {
     fn reads(&self) -> Option<&'static str> {
         None
     }
+    /// Whether its encoder can train. One that another library computes, whose gradients are cut somewhere, stays as it is.
+    fn trains(&self) -> bool {
+        true
+    }
     /// How batch norm behaves in this family where nothing else is said, `fresh` for weights that start from nothing; `None` where the network has
     /// none.
     fn norm_mode(&self, _fresh: bool) -> Option<NormMode> {

@@ -32,6 +32,7 @@ fn scores_are_scikit_learns() {
             level: 0.9,
             draws: 50,
             seed: 0,
+            crops: 1,
         };
         let ours = Classification::judged_and_fitted(&logits, &truth, &classes, &judge);
         let detail = ours.detail.as_ref().unwrap();

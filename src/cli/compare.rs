@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tlkit_core::experiment::{self, Plan};
@@ -96,7 +97,16 @@ pub fn plan(file: &Path, sets: &[String], fetch: Fetch) -> Result<Plan, Failure>
             file.display()
         )));
     }
-    experiment::plan(file, sets, &parts::registry()?, &parts::resolve(fetch))
+    let resolve = parts::resolve(fetch);
+    let mut said = Instant::now();
+    let mut heard = |done: usize, of: usize| {
+        // Each cell's data is read; of many that takes a while.
+        if said.elapsed() > Duration::from_secs(3) && done < of {
+            said = Instant::now();
+            eprintln!("checking the cells: {done} of {of}");
+        }
+    };
+    experiment::plan(file, sets, &parts::registry()?, &resolve, &mut heard)
         .map_err(|report| Failure::Recipe(Box::new(report)))
 }
 

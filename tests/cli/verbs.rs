@@ -118,6 +118,7 @@ fn recipes_are_listed_shown_and_copied() {
         "hub/imdb-minilm",
         "hub/rotten-tomatoes-distilled",
         "scenes",
+        "hub/pets-dinov2",
         "hub/pets-resnet50",
     ] {
         assert!(

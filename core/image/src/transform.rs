@@ -71,22 +71,23 @@ impl Transform {
         self.resized(pixels).centre(self.crop)
     }
 
-    /// Ten cuts of one image: the corners and the middle, then their mirror images. The mean of their predictions is a little better than the
-    /// middle's alone, and costs ten times as much (Krizhevsky et al. 2012).
-    pub fn ten(&self, pixels: &Pixels) -> Vec<Pixels> {
-        let resized = self.resized(pixels);
+    /// One of ten cuts of a resized image: the corners, the middle, then their mirror images in the same order. The mean of their predictions is
+    /// a little better than the middle's alone, and costs ten times as much (Krizhevsky et al. 2012).
+    pub fn cut(&self, resized: &Pixels, which: usize) -> Pixels {
         let side = self.crop;
         let right = resized.width as isize - side as isize;
         let low = resized.height as isize - side as isize;
-        let corners = [(0, 0), (right, 0), (0, low), (right, low)];
-        let mut all: Vec<Pixels> = corners
-            .into_iter()
-            .map(|(left, top)| resized.cut(left, top, side, side))
-            .collect();
-        all.push(resized.centre(side));
-        let mirrors: Vec<Pixels> = all.iter().map(Pixels::mirrored).collect();
-        all.extend(mirrors);
-        all
+        let cut = match which % 5 {
+            0 => resized.cut(0, 0, side, side),
+            1 => resized.cut(right, 0, side, side),
+            2 => resized.cut(0, low, side, side),
+            3 => resized.cut(right, low, side, side),
+            _ => resized.centre(side),
+        };
+        match which / 5 % 2 {
+            0 => cut,
+            _ => cut.mirrored(),
+        }
     }
 
     /// Bytes as numbers, `(3, height, width)`, appended to `out`: `(byte / 255 - mean) / std`.
@@ -182,8 +183,10 @@ mod tests {
             crop: 8,
             ..Transform::imagenet()
         };
-        let ten = t.ten(&p);
-        assert_eq!(ten.len(), 10);
+        let resized = t.resized(&p);
+        let ten: Vec<Pixels> = (0..10).map(|i| t.cut(&resized, i)).collect();
+        assert_eq!(ten[0].at(0, 0), p.at(0, 0));
+        assert_eq!(ten[1].at(7, 0), p.at(19, 0));
         assert_eq!(ten[3].at(7, 7), p.at(19, 15));
         assert_eq!(ten[4], p.centre(8));
         assert_eq!(ten[9], ten[4].mirrored());

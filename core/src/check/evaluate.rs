@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::audit::Overlap;
 use crate::baseline::Baseline;
-use crate::data::{Fold, Input};
+use crate::data::{CUTS, Fold, Input};
 use crate::metrics::Judge;
 use crate::recipe::Keys;
 use crate::registry::Registry;
@@ -118,6 +118,8 @@ pub(super) fn overlap(root: &Keys) -> Overlap {
 pub(super) struct Rows<'a> {
     /// An input of the labelled training rows, where there are any.
     pub first: Option<&'a Input<'a>>,
+    /// Whether the inputs can be cut in several ways.
+    pub cuts: bool,
     /// Why nothing can stand beside the result, where nothing can.
     pub none: Option<&'static str>,
 }
@@ -134,11 +136,29 @@ pub(super) fn read(root: &Keys, registry: &Registry, rows: &Rows<'_>) -> Evaluat
         .default(0.95, "the usual one")
         .help("of every interval")
         .read();
+    let crops = evaluate
+        .usize("crops")
+        .check(|n| match *n {
+            1 | CUTS => Ok(()),
+            _ => Err(format!("1 or {CUTS}")),
+        })
+        .default(1usize, "the middle alone; ten cost ten times as much")
+        .help("cuts of each image that a prediction is averaged over: 1, the middle, or 10, the corners too and all of them mirrored")
+        .read();
+    if crops > 1 && !rows.cuts {
+        evaluate
+            .error(
+                evaluate.at("crops"),
+                "nothing here is cut out of images: the inputs are none, or a closed form works on features",
+            )
+            .help("leave `crops` out");
+    }
     let baselines = baselines(&evaluate, registry, rows);
     evaluate.reserved("worth", "verdicts come with `tlkit compare`");
     Evaluate {
         judge: Judge {
             level,
+            crops,
             ..Judge::default()
         },
         baselines,

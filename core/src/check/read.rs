@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::train::Trainable;
 use super::{Checked, evaluate, select, transductive};
 use crate::Error;
-use crate::data::{Found, Reading, Resolve, note_unresolved};
+use crate::data::{Found, Reading, Resolve, View, note_unresolved};
 use crate::nn::NormMode;
 use crate::recipe::Keys;
 use crate::registry::{Context, Registry};
@@ -211,6 +211,17 @@ pub(super) fn read(
         .as_ref()
         .map(|s| s.needs())
         .unwrap_or_default();
+    if let (Some(s), Some(_)) = (&made_source, &made_strategy)
+        && !s.trains()
+        && !(needs.frozen || needs.head_only || needs.closed_form)
+    {
+        strategy
+            .error(
+                strategy.at("method"),
+                format!("`{method}` trains the encoder, and this one stays as it is"),
+            )
+            .help("write `method = \"feature-extraction\"`, or `method = \"fine-tune\"` with `train_from = \"head\"` for a head of several layers");
+    }
     let norm = batch_norm(&strategy, made_source.as_deref(), &needs);
 
     let defaults = match &made_source {
@@ -268,7 +279,13 @@ pub(super) fn read(
     } else {
         None
     };
+    // Where there is no source, its own error says so.
+    let cuts = !needs.closed_form
+        && made_source
+            .as_ref()
+            .is_none_or(|s| s.prepare().is_ok_and(|p| p.views().contains(&View::Cut(0))));
     let rows_beside = evaluate::Rows {
+        cuts,
         first: input.as_ref(),
         none,
     };

@@ -113,7 +113,12 @@ pub enum View {
     Mixup,
     /// A weak view with a part of one of another row in it; labels by area.
     Cutmix,
+    /// One of the [`CUTS`] fixed views that a prediction can be averaged over.
+    Cut(u8),
 }
+
+/// Four corners and the middle of an image, and their mirror images (Krizhevsky et al. 2012).
+pub const CUTS: usize = 10;
 
 impl View {
     /// Whether it is made of two rows.

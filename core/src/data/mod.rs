@@ -14,7 +14,7 @@ mod split;
 mod table;
 
 pub use columns::{Features, Rows, Texts};
-pub use example::{Example, Field, Prepare, View};
+pub use example::{CUTS, Example, Field, Prepare, View};
 pub use feed::{Cursor, Feed, From, Loaded, Sampler};
 pub(crate) use feed::{OTHER, SHARE};
 pub use keys::{DataKeys, Form, open_rows, open_tables};

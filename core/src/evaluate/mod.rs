@@ -16,7 +16,7 @@ use crate::model::Model;
 use crate::nn::{Flow, Store};
 use crate::random::Stream;
 use crate::task::{Scoring, TargetTask};
-use crate::train::{EVALUATION_BATCH, Observer, predict};
+use crate::train::{EVALUATION_BATCH, Observer, predict_cuts};
 use crate::{Error, Result};
 
 pub use beside::{Beside, Worth, before, beside, words};
@@ -68,7 +68,7 @@ impl Scores {
     ) -> Result<Self> {
         match target.scoring() {
             Scoring::Classes(names) => {
-                let probabilities = softmax(&logits(model, rows, store, observer)?);
+                let probabilities = softmax(&logits(model, rows, store, observer, 1)?);
                 Ok(Scores::Classes(Classification::of(
                     &probabilities,
                     &labels(rows)?.classes,
@@ -137,7 +137,7 @@ pub fn judged(
         Scoring::Vectors => return Err(Error::msg("vectors have no score")),
         Scoring::Classes(names) => names,
     };
-    let logits = logits(model, rows, store, observer)?;
+    let logits = logits(model, rows, store, observer, judge.crops)?;
     let truth = &labels(rows)?.classes;
     Ok(Scores::Classes(match temperature {
         Temperature::Fitted => Classification::judged_and_fitted(&logits, truth, &names, judge),
@@ -162,7 +162,7 @@ pub fn test(
         Scoring::Vectors => return Err(Error::msg("vectors have no score")),
         Scoring::Classes(names) => names,
     };
-    let logits = logits(model, &rows, store, observer)?;
+    let logits = logits(model, &rows, store, observer, judge.crops)?;
     let labels = domain.labels.open(&Reading::new());
     let scores = Scores::Classes(Classification::judged(
         &logits,
@@ -198,14 +198,15 @@ pub(crate) fn opened(domain: &Domain<Sealed<Labels>>, prepare: Arc<dyn Prepare>)
     Loaded::labelled(&open, prepare)
 }
 
-/// The probabilities of every row, by class.
+/// The probabilities of every row, by class, averaged over so many cuts of it.
 pub(crate) fn probabilities(
     model: &Model,
     rows: &Loaded,
     store: &Store,
     observer: &dyn Observer,
+    crops: usize,
 ) -> Result<Vec<Vec<f32>>> {
-    Ok(softmax(&logits(model, rows, store, observer)?))
+    Ok(softmax(&logits(model, rows, store, observer, crops)?))
 }
 
 fn labels(rows: &Loaded) -> Result<&Labels> {
@@ -219,8 +220,9 @@ fn logits(
     rows: &Loaded,
     store: &Store,
     observer: &dyn Observer,
+    crops: usize,
 ) -> Result<Vec<Vec<f32>>> {
-    let (_, logits) = predict(model, rows, store, "evaluation", observer)?;
+    let logits = predict_cuts(model, rows, store, "evaluation", observer, crops)?;
     Ok(logits.to_dtype(DType::F32)?.to_vec2::<f32>()?)
 }
 

@@ -44,6 +44,7 @@ pub(super) fn cells(
     experiment: &str,
     registry: &Registry,
     resolve: &Arc<dyn Resolve>,
+    heard: &mut dyn FnMut(usize, usize),
 ) -> Result<(Vec<Cell>, usize), Report> {
     let sizes: Vec<usize> = design.axes.iter().map(|a| a.values.len()).collect();
     let points: usize = sizes.iter().product();
@@ -99,6 +100,7 @@ pub(super) fn cells(
                         }
                     };
                     reports.push((name, report));
+                    heard(reports.len(), count);
                     // What is wrong with one seed is wrong with all of them.
                     if reports.last().is_some_and(|(_, r)| r.errors() > 0) {
                         break;

@@ -31,17 +31,18 @@ pub struct Plan {
     pub rows: usize,
 }
 
-/// Reads and checks an experiment: its own errors and those of all cells, in one report.
+/// Reads and checks an experiment: its own errors and those of all cells, in one report. `checked` hears how many cells of how many are.
 pub fn plan(
     path: &Path,
     sets: &[String],
     registry: &Registry,
     resolve: &Arc<dyn Resolve>,
+    checked: &mut dyn FnMut(usize, usize),
 ) -> Result<Plan, Report> {
     let written = Written::read(path, sets)?;
     let design = read(&written, &with_plugins_of_base(path, sets, registry))?;
     let shown = path.display().to_string();
-    let (cells, rows) = cells(&design, &shown, registry, resolve)?;
+    let (cells, rows) = cells(&design, &shown, registry, resolve, checked)?;
     let name = path
         .file_stem()
         .map_or_else(|| "experiment".into(), |s| s.to_string_lossy().into_owned());

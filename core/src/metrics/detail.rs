@@ -20,6 +20,8 @@ pub struct Judge {
     pub draws: usize,
     /// Of the bootstrap. Fixed: the same predictions have the same intervals.
     pub seed: u64,
+    /// Views of each row that a prediction is averaged over: 1, the plain one, or [`crate::data::CUTS`].
+    pub crops: usize,
 }
 
 impl Default for Judge {
@@ -28,6 +30,7 @@ impl Default for Judge {
             level: 0.95,
             draws: 2000,
             seed: 0,
+            crops: 1,
         }
     }
 }

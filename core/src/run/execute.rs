@@ -155,7 +155,7 @@ pub(super) fn execute_as(
             deciding,
             trained: c.source.finished().is_some(),
             // Of what is no adaptation there is no before.
-            before: transductive && part.test && c.method != SOURCE_ONLY,
+            before: (transductive && part.test && c.method != SOURCE_ONLY).then_some(c.judge.crops),
             observer: around.observer,
             stop: around.stop.clone(),
             checkpoint: Some(dir.checkpoint()),

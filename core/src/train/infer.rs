@@ -8,7 +8,7 @@ use candle_core::{DType, Tensor};
 use super::event::{Event, Observer};
 use super::frozen;
 use crate::cache::{Cache, Rows};
-use crate::data::{From, Labels, Loaded};
+use crate::data::{From, Labels, Loaded, View};
 use crate::model::Model;
 use crate::nn::{Flow, NormMode, Pass, Role, Store};
 use crate::outside::Outside;
@@ -68,10 +68,51 @@ pub fn predict(
         let (features, logits): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         return Ok((Tensor::cat(&features, 0)?, Tensor::cat(&logits, 0)?));
     }
+    pass(model, loaded, store, what, observer, View::Plain)
+}
+
+/// Logits of every row, `(rows, classes)`: the plain view's, or the logarithm of the mean probability over so many cuts of it.
+pub fn predict_cuts(
+    model: &Model,
+    loaded: &Loaded,
+    store: &Store,
+    what: &str,
+    observer: &dyn Observer,
+    cuts: usize,
+) -> Result<Tensor> {
+    if cuts <= 1 {
+        return Ok(predict(model, loaded, store, what, observer)?.1);
+    }
+    let mut sum: Option<Tensor> = None;
+    for cut in 0..cuts {
+        let (_, logits) = pass(model, loaded, store, what, observer, View::Cut(cut as u8))?;
+        let logits = logits.to_dtype(DType::F64)?;
+        let shifted = logits.broadcast_sub(&logits.max_keepdim(1)?)?.exp()?;
+        let share = shifted.broadcast_div(&shifted.sum_keepdim(1)?)?;
+        sum = Some(match sum {
+            Some(sum) => (sum + share)?,
+            None => share,
+        });
+    }
+    let sum = sum.ok_or_else(|| Error::msg("no cuts"))?;
+    // A class that no cut gives any probability keeps a finite logarithm.
+    let mean = ((sum / cuts as f64)? + 1e-30)?;
+    Ok(mean.log()?.to_dtype(DType::F32)?)
+}
+
+fn pass(
+    model: &Model,
+    loaded: &Loaded,
+    store: &Store,
+    what: &str,
+    observer: &dyn Observer,
+    view: View,
+) -> Result<(Tensor, Tensor)> {
+    let n = loaded.len();
     let mut order = Vec::with_capacity(n);
     let (mut features, mut logits) = (Vec::new(), Vec::new());
     for rows in loaded.by_length(EVALUATION_BATCH)? {
-        let examples = loaded.examples(&rows, crate::data::View::Plain, Stream::new(0))?;
+        let examples = loaded.examples(&rows, view, Stream::new(0))?;
         let batch = Arc::new(loaded.collate(&examples, store.device())?);
         if observer.stopping() {
             return Err(Error::Stopped { step: 0 });
@@ -167,7 +208,7 @@ impl Infer for Passes<'_> {
                 if self.observer.stopping() {
                     return Err(Error::Stopped { step: 0 });
                 }
-                let examples = loaded.examples(rows, crate::data::View::Plain, Stream::new(0))?;
+                let examples = loaded.examples(rows, View::Plain, Stream::new(0))?;
                 let batch = Arc::new(loaded.collate(&examples, self.store.device())?);
                 chain.run(0, chain.stages().len(), Flow::start(&batch), &pass)?;
                 if round == 0 {

@@ -17,7 +17,7 @@ mod step;
 pub use checkpoint::{Best, Place, Position, SavedMap};
 pub use event::{Event, Observer, Silent, Stop, Stoppable};
 pub use frozen::frozen_features;
-pub use infer::{Domains, EVALUATION_BATCH, predict};
+pub use infer::{Domains, EVALUATION_BATCH, predict, predict_cuts};
 pub use optimizer::{Optimizer, OptimizerSpec, rate_groups};
 pub use run::{Deciding, Job, Outcome, run};
 pub use schedule::{Schedule, Shape};

@@ -9,9 +9,8 @@ use candle_core::Tensor;
 use super::checkpoint::{self, Best, Place, Position, SavedMap};
 use super::event::{Event, Observer, Stop, Stoppable};
 use super::frozen;
-use super::infer::{Domains, Passes};
+use super::infer::{Domains, Passes, predict_cuts};
 use super::phase::Course;
-use super::predict;
 use crate::cache::Cache;
 use crate::data::{From, Loaded};
 use crate::model::MapKinds;
@@ -37,8 +36,8 @@ pub struct Job<'a> {
     pub deciding: Option<Deciding>,
     /// Whether the model knows the task before the first phase, so that it is a candidate itself.
     pub trained: bool,
-    /// Whether what the source model says of the test inputs is to be kept, to compare the adaptation with.
-    pub before: bool,
+    /// Whether what the source model says of the test inputs is to be kept, to compare the adaptation with, and over how many cuts of each.
+    pub before: Option<usize>,
     /// Hears what happens.
     pub observer: &'a dyn Observer,
     /// Asks to stop.
@@ -170,7 +169,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                 // The features that a fit looks at are a pass of the model as it stands; the copy keeps the borrow apart.
                 let random = Stream::new(job.seed).purpose("fit").at(index as u64);
                 // What a fit changes is part of the adaptation: batch norm's statistics.
-                if job.before && (job.trained || trains) {
+                if job.before.is_some() && (job.trained || trains) {
                     state.ask_source(transfer, job)?;
                 }
                 let model = &mut transfer.model;
@@ -190,7 +189,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                 };
                 let report = fit.fit(&mut passes, model, transfer.store)?;
                 if let (true, None, Some(logits)) =
-                    (job.before, &state.source_says, model.unadapted())
+                    (job.before.is_some(), &state.source_says, model.unadapted())
                 {
                     state.source_says = Some(logits.to_dtype(candle_core::DType::F32)?);
                 }
@@ -253,7 +252,8 @@ impl Runner {
         }
         let rows = job.domains.get(From::TargetTest)?;
         let (model, store) = (&transfer.model, transfer.store);
-        let (_, logits) = predict(model, rows, store, "before", job.observer)?;
+        let crops = job.before.unwrap_or(1);
+        let logits = predict_cuts(model, rows, store, "before", job.observer, crops)?;
         self.source_says = Some(logits.to_dtype(candle_core::DType::F32)?);
         Ok(())
     }

@@ -402,7 +402,7 @@ pub fn train(world: &World, strategy: &dyn Strategy, setup: &Setup) -> Result<Tr
         validated: "validation",
         deciding: None,
         trained: false,
-        before: false,
+        before: None,
         observer: &observer,
         stop: Stop::default(),
         checkpoint: setup.dir.as_ref().map(|d| d.join("state.safetensors")),

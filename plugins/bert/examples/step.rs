@@ -1,5 +1,5 @@
-//! Time of one training step of a MiniLM-shaped BERT (forward, backward, AdamW; dropout on, every token kept):
-//! `cargo run --release -p tlkit-bert --example step -- [f32|bf16] [batch] [length]`
+//! Time of one training step of a BERT of MiniLM's or BERT-base's shape (forward, backward, AdamW; dropout on, every token kept):
+//! `cargo run --release -p tlkit-bert --example step -- [f32|bf16] [batch] [length] [minilm|bert-base]`
 //!
 //! Twelve steps, of which the last nine count. Prints one line of JSON: the median, the fastest and the slowest in
 //! milliseconds, the peak of resident memory, and the page faults of the last nine steps.
@@ -28,8 +28,10 @@ unsafe extern "C" {
     fn mi_option_set(option: std::ffi::c_int, value: std::ffi::c_long);
 }
 
-const CONFIG: &str = r#"{"vocab_size": 30522, "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12,
+const MINILM: &str = r#"{"vocab_size": 30522, "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12,
     "intermediate_size": 1536, "max_position_embeddings": 512, "model_type": "bert"}"#;
+const BERT_BASE: &str = r#"{"vocab_size": 30522, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+    "intermediate_size": 3072, "max_position_embeddings": 512, "model_type": "bert"}"#;
 
 /// Stands where an update wants an objective; the steps here are made by hand.
 struct ByHand;
@@ -48,7 +50,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let precision = Precision::named(precision).ok_or("f32 or bf16")?;
     let number = |i: usize, default| args.get(i).map_or(Ok(default), |s| s.parse::<usize>());
     let (batch, length) = (number(1, 16)?, number(2, 128)?);
-    let config = BertConfig::parse("config", CONFIG)?;
+    let (name, config) = match args.get(3).map_or("minilm", String::as_str) {
+        "minilm" => ("minilm", MINILM),
+        "bert-base" => ("bert-base", BERT_BASE),
+        other => return Err(format!("{other}: minilm or bert-base").into()),
+    };
+    let config = BertConfig::parse("config", config)?;
     let width = config.hidden_size;
     let store = Store::new(&Device::Cpu, candle_core::DType::F32, 0);
     let scope = store.scope("model");
@@ -104,7 +111,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut times = times.split_off(3);
     times.sort_by(f64::total_cmp);
     println!(
-        "{{\"model\": \"minilm\", \"precision\": \"{}\", \"step_ms\": {:.1}, \"min_ms\": {:.1}, \"max_ms\": {:.1}, \"peak_rss_mb\": {}, \"faults\": {}}}",
+        "{{\"model\": \"{name}\", \"precision\": \"{}\", \"step_ms\": {:.1}, \"min_ms\": {:.1}, \"max_ms\": {:.1}, \"peak_rss_mb\": {}, \"faults\": {}}}",
         precision.name(),
         times[times.len() / 2],
         times[0],

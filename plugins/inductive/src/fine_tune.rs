@@ -59,6 +59,7 @@ impl Strategy for FineTune {
     fn needs(&self) -> Needs {
         Needs {
             scratch: self.scratch,
+            head_only: self.frozen.train_from.as_deref() == Some("head"),
             ..Needs::default()
         }
     }

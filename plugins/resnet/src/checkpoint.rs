@@ -7,10 +7,10 @@ use candle_core::{DType, Device, Tensor};
 use tlkit_core::data::{Blob, Found};
 use tlkit_core::nn::Weights;
 use tlkit_core::{Error, Result};
-use tlkit_image::Interpolation;
 
 use crate::network::Architecture;
 use crate::pickle;
+use crate::preparation::{CONFIGURATIONS, Preparation};
 
 /// Files that hold weights, in the order they are looked for.
 pub(crate) const FILES: [&str; 6] = [
@@ -28,20 +28,8 @@ pub struct Checkpoint {
     pub name: String,
     /// The network, as the tensors say.
     pub architecture: Architecture,
-    /// What each channel's mean is taken off by, in [0, 1]: red, green, blue.
-    pub mean: [f64; 3],
-    /// What it is divided by then.
-    pub std: [f64; 3],
-    /// Height and width of the images.
-    pub size: usize,
-    /// What part of a resized image's shorter side is cut out.
-    pub crop: f64,
-    /// How images are resized.
-    pub interpolation: Interpolation,
-    /// The file that says so; `None` where all of it is ImageNet's custom.
-    pub configured: Option<&'static str>,
-    /// The classifier's classes, where the configuration names them.
-    pub labels: Vec<String>,
+    /// How it wants its images.
+    pub preparation: Preparation,
     /// Classes of the classifier in the file; 0 where there is none.
     pub classes: usize,
     tensors: BTreeMap<String, Tensor>,
@@ -66,30 +54,24 @@ impl Checkpoint {
         let tensors = canonical(&file, read(&file, &blob)?)?;
         let architecture = recognise(&file, &tensors)?;
         finite(&file, &tensors)?;
-        let size = architecture.size();
         let classifier = format!("{}.weight", architecture.classifier());
         let classes = tensors.get(&classifier).map_or(0, |t| t.dims()[0]);
         let mut checkpoint = Checkpoint {
             name: name.to_string(),
-            size,
+            preparation: Preparation::imagenet(
+                architecture.size(),
+                "ImageNet's: the checkpoint says nothing",
+            ),
             architecture,
-            // ImageNet's.
-            mean: [0.485, 0.456, 0.406],
-            std: [0.229, 0.224, 0.225],
-            crop: match size {
-                // Small images are taken whole.
-                0..=64 => 1.0,
-                _ => 0.875,
-            },
-            interpolation: Interpolation::Bilinear,
-            configured: None,
-            labels: Vec::new(),
             classes,
             tensors,
         };
-        for config in ["config.json", "preprocessor_config.json"] {
+        for config in CONFIGURATIONS {
             if let Some(blob) = found.file(config) {
-                checkpoint.configure(config, &blob.text(config)?)?;
+                let text = blob.text(config)?;
+                checkpoint
+                    .preparation
+                    .configure(name, config, &text, classes)?;
             }
         }
         Ok(checkpoint)
@@ -124,89 +106,10 @@ impl Checkpoint {
             values.is_ok_and(|v| v.iter().any(|m| *m != 0.0))
         })
     }
-
-    /// What is said of its preparation, and by whom.
-    pub fn origin(&self) -> String {
-        match self.configured {
-            Some(file) => format!("the checkpoint's {file}"),
-            None => "ImageNet's: the checkpoint says nothing".into(),
-        }
-    }
-
-    /// Mean, std, size and resizing, where a configuration says: ours, timm's (`pretrained_cfg`) or transformers'.
-    fn configure(&mut self, config: &'static str, text: &str) -> Result<()> {
-        let file = format!("{}/{config}", self.name);
-        let json: serde_json::Value = serde_json::from_str(text)
-            .map_err(|e| Error::msg(format!("{file}: not JSON ({e})")))?;
-        let pretrained = json.get("pretrained_cfg").unwrap_or(&json);
-        let three = |keys: [&str; 2]| -> Option<[f64; 3]> {
-            let list = keys.iter().find_map(|k| pretrained.get(k)?.as_array())?;
-            let numbers: Vec<f64> = list.iter().filter_map(|v| v.as_f64()).collect();
-            numbers.try_into().ok()
-        };
-        if let Some(mean) = three(["mean", "image_mean"]) {
-            self.mean = mean;
-            self.configured = Some(config);
-        }
-        if let Some(std) = three(["std", "image_std"]) {
-            if std.iter().any(|s| *s <= 0.0) {
-                return Err(Error::msg(format!(
-                    "{file}: std is {std:?}, expected positive numbers"
-                )));
-            }
-            self.std = std;
-        }
-        let side = ["input", "input_size"]
-            .iter()
-            .find_map(|k| pretrained.get(k)?.as_array()?.last()?.as_u64())
-            .or_else(|| {
-                let size = json.get("size")?;
-                let sides = ["shortest_edge", "height"];
-                size.as_u64()
-                    .or_else(|| sides.iter().find_map(|k| size.get(k)?.as_u64()))
-            });
-        if let Some(side) = side.filter(|s| (1..=4096).contains(s)) {
-            self.size = side as usize;
-            self.crop = if side > 64 { 0.875 } else { 1.0 };
-        }
-        let crop = pretrained.get("crop_pct").and_then(|v| v.as_f64());
-        if let Some(crop) = crop.filter(|c| *c > 0.1 && *c <= 1.0) {
-            self.crop = crop;
-        }
-        // PIL's numbers, as transformers writes them.
-        let interpolation = match (pretrained.get("interpolation"), json.get("resample")) {
-            (Some(name), _) => name.as_str().and_then(Interpolation::named),
-            (None, Some(n)) => match n.as_u64() {
-                Some(2) => Some(Interpolation::Bilinear),
-                Some(3) => Some(Interpolation::Bicubic),
-                _ => None,
-            },
-            (None, None) => None,
-        };
-        if let Some(interpolation) = interpolation {
-            self.interpolation = interpolation;
-        }
-        let names = ["labels", "label_names"].iter().find_map(|k| {
-            let list = pretrained.get(k).or_else(|| json.get(k))?.as_array()?;
-            list.iter()
-                .map(|v| v.as_str().map(str::to_string))
-                .collect::<Option<Vec<String>>>()
-        });
-        let by_number = || {
-            let map = json.get("id2label")?.as_object()?;
-            (0..map.len())
-                .map(|i| Some(map.get(&i.to_string())?.as_str()?.to_string()))
-                .collect::<Option<Vec<String>>>()
-        };
-        if let Some(labels) = names.or_else(by_number).filter(|l| l.len() == self.classes) {
-            self.labels = labels;
-        }
-        Ok(())
-    }
 }
 
 /// A network with a weight that is no number says the same of every image.
-fn finite(file: &str, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+pub(crate) fn finite(file: &str, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
     for (name, tensor) in tensors {
         if !tensor.dtype().is_float() {
             continue;
@@ -227,7 +130,7 @@ fn finite(file: &str, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
     Ok(())
 }
 
-fn read(file: &str, blob: &Blob) -> Result<BTreeMap<String, Tensor>> {
+pub(crate) fn read(file: &str, blob: &Blob) -> Result<BTreeMap<String, Tensor>> {
     let bytes = blob.bytes()?;
     // A zip archive, or the pickle of an old PyTorch.
     if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) && !file.ends_with(".safetensors") {

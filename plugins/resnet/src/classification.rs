@@ -11,6 +11,7 @@ use tlkit_core::task::{Head, Scoring, SourceTask, TargetTask};
 use tlkit_core::{ClassLoss, ClassLossKeys, Result};
 
 use crate::network::POOLINGS;
+use crate::vit::FIRST;
 
 /// Images to classes.
 pub struct ImageClassification {
@@ -26,12 +27,15 @@ impl ImageClassification {
         let data = DataKeys::target(keys, cx, Form::Images);
         let layers = keys
             .values("head")
-            .help("the layers behind the encoder: \"global-average-pool\", \"global-max-pool\" or \"flatten\", then {dense = 128, activation = \"relu\"}, {dropout = 0.5}, \"classifier\"")
-            .unset("global-average-pool, classifier")
+            .help("the layers behind the encoder: \"global-average-pool\", \"global-max-pool\" or \"flatten\" (\"first-token\" for a vision transformer), then {dense = 128, activation = \"relu\"}, {dropout = 0.5}, \"classifier\"")
+            .unset("the encoder's own pooling, classifier")
             .optional();
         let layers = match layers {
             None => None,
-            Some(list) => Some(HeadLayers::read(keys, &list, &POOLINGS)?),
+            Some(list) => Some({
+                let [average, max, flatten] = POOLINGS;
+                HeadLayers::read(keys, &list, &[average, max, flatten, FIRST])?
+            }),
         };
         let augment = keys
             .string("augment")

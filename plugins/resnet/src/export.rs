@@ -86,7 +86,7 @@ pub(crate) fn write(
             "input_size": [3, side, side],
             "interpolation": transform.interpolation.name(),
             "crop_pct": side as f64 / resized as f64,
-            "crop_mode": "center",
+            "crop_mode": if matches!(transform.resize, Resize::Exact(..)) { "squash" } else { "center" },
             "mean": three(transform.mean),
             "std": three(transform.std),
             "num_classes": labels.len(),

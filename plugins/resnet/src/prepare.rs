@@ -1,7 +1,7 @@
 //! Images to batches: decoded, resized, cut, scaled, as the weights expect them.
 
 use candle_core::{Device, Tensor};
-use tlkit_core::data::{Example, Field, Input, Prepare, View};
+use tlkit_core::data::{CUTS, Example, Field, Input, Prepare, View};
 use tlkit_core::nn::Batch;
 use tlkit_core::random::Stream;
 use tlkit_core::{Error, Result};
@@ -12,6 +12,21 @@ use tlkit_image::{
 /// The shape of the shares' distribution, as torchvision trains its second ImageNet weights.
 const MIXUP: f64 = 0.2;
 const CUTMIX: f64 = 1.0;
+
+/// All views of an image.
+const VIEWS: [View; 5 + CUTS] = {
+    let mut all = [View::Plain; 5 + CUTS];
+    all[1] = View::Weak;
+    all[2] = View::Strong;
+    all[3] = View::Mixup;
+    all[4] = View::Cutmix;
+    let mut cut = 0;
+    while cut < CUTS {
+        all[5 + cut] = View::Cut(cut as u8);
+        cut += 1;
+    }
+    all
+};
 
 /// Preparation of images by a checkpoint's transform.
 ///
@@ -72,13 +87,7 @@ impl Prepare for ImagePrepare {
     }
 
     fn views(&self) -> &[View] {
-        &[
-            View::Plain,
-            View::Weak,
-            View::Strong,
-            View::Mixup,
-            View::Cutmix,
-        ]
+        &VIEWS
     }
 
     fn length(&self) -> Option<usize> {
@@ -106,6 +115,10 @@ impl Prepare for ImagePrepare {
             View::Weak => &self.weak,
             View::Strong => &self.strong,
             View::Masked => return Err(Error::msg("images have no masked view")),
+            View::Cut(i) => {
+                let cut = self.transform.cut(&pixels(plain)?, usize::from(i));
+                return Ok(example(cut));
+            }
             View::Mixup | View::Cutmix => {
                 return Err(Error::msg("two images are mixed, and this is one"));
             }

@@ -13,10 +13,11 @@ use tlkit_core::strategy::Defaults;
 use tlkit_core::task::{Encoder, Export, Head, SourceTask};
 use tlkit_core::train::OptimizerSpec;
 use tlkit_core::{Error, Result};
-use tlkit_image::{Interpolation, Resize, Transform};
+use tlkit_image::Transform;
 
 use crate::checkpoint::{Checkpoint, FILES};
 use crate::network::{Architecture, Network, POOLINGS};
+use crate::preparation::Preparation;
 use crate::prepare::ImagePrepare;
 
 /// A ResNet, VGG or Inception.
@@ -156,85 +157,14 @@ impl ImageSource {
 
 /// How images are prepared: by the keys, or as the checkpoint says.
 fn transform(keys: &Keys, architecture: &Architecture, c: Option<&Checkpoint>) -> Transform {
-    let imagenet = "ImageNet's: there is no checkpoint that says another".to_string();
-    let origin = c.map_or(imagenet, Checkpoint::origin);
-    let size = keys
-        .usize("image_size")
-        .range(8..=1024)
-        .default(
-            c.map_or(architecture.size(), |c| c.size),
-            match c {
-                Some(c) if c.configured.is_some() => c.origin(),
-                _ => "what the architecture was made for".into(),
-            },
-        )
-        .help("height and width of the images, in pixels")
-        .read();
-    let crop = match c {
-        Some(c) => c.crop,
-        None if size <= 64 => 1.0,
-        None => 0.875,
-    };
-    let resize = keys
-        .usize("resize")
-        .range(8..=2048)
-        .default(
-            ((size as f64 / crop) as usize).max(size),
-            match crop {
-                1.0 => "the whole image".to_string(),
-                _ => format!("image_size / {crop}, {origin}"),
-            },
-        )
-        .help("length of an image's shorter side before its middle is cut out")
-        .read();
-    if resize < size {
-        keys.error(
-            keys.at(if keys.has("resize") {
-                "resize"
-            } else {
-                "image_size"
-            }),
-            format!("images are resized to {resize} pixels, and {size} are to be cut out of them"),
-        )
-        .help("`resize` is at least `image_size`");
-    }
-    let interpolation = keys
-        .string("interpolation")
-        .one_of(Interpolation::NAMES)
-        .default(
-            c.map_or(Interpolation::Bilinear, |c| c.interpolation)
-                .name(),
-            origin.clone(),
-        )
-        .help("how images are resized")
-        .read();
-    let three = |name: &str, default: [f64; 3], help: &str, positive: bool| -> [f32; 3] {
-        let list = keys
-            .numbers(name)
-            .default(default.to_vec(), origin.clone())
-            .help(help)
-            .check(move |list| match list.len() {
-                3 if list.iter().all(|v| !positive || *v > 0.0) => Ok(()),
-                _ if positive => Err("three numbers above 0: red, green, blue".into()),
-                _ => Err("three numbers: red, green, blue".into()),
-            })
-            .read();
-        std::array::from_fn(|i| list.get(i).copied().unwrap_or(default[i]) as f32)
-    };
-    let imagenet = |v: [f32; 3]| v.map(|x| (f64::from(x) * 1000.0).round() / 1000.0);
-    let mean = c.map_or(imagenet(Transform::IMAGENET_MEAN), |c| c.mean);
-    let std = c.map_or(imagenet(Transform::IMAGENET_STD), |c| c.std);
-    Transform {
-        resize: Resize::Shorter(resize),
-        interpolation: Interpolation::named(&interpolation).unwrap_or(Interpolation::Bilinear),
-        crop: size,
-        mean: three("mean", mean, "taken off each colour, in 0..1", false),
-        std: three("std", std, "what each colour is divided by then", true),
-    }
+    let nobody = "ImageNet's: there is no checkpoint that says another";
+    let imagenet = || Preparation::imagenet(architecture.size(), nobody);
+    c.map_or_else(imagenet, |c| c.preparation.clone())
+        .read(keys)
 }
 
 /// A hash of the weights.
-fn digest(found: &Found) -> Result<String> {
+pub(crate) fn digest(found: &Found) -> Result<String> {
     let mut sha = Sha256::new();
     let weights = match found {
         Found::File(blob) => Some(blob.clone()),
@@ -393,9 +323,9 @@ impl SourceTask for ImageSource {
         let mut stages = self.pooling(scope, None, true)?;
         let pool = stages.len();
         stages.push(Arc::new(Dense::new("classifier", linear, Activation::None)));
-        let names = match c.labels.is_empty() {
+        let names = match c.preparation.labels.is_empty() {
             true => (0..c.classes).map(|i| format!("LABEL_{i}")).collect(),
-            false => c.labels.clone(),
+            false => c.preparation.labels.clone(),
         };
         Ok(Some((Head { stages, pool }, names)))
     }

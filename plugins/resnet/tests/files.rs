@@ -296,7 +296,7 @@ fn names_of_transformers_load_as_torchvisions() {
     let checkpoint = Checkpoint::open("x", &Found::Folder(folder.path().to_path_buf())).unwrap();
     assert_eq!(checkpoint.architecture, small);
     assert_eq!(
-        (checkpoint.mean, checkpoint.std),
+        (checkpoint.preparation.mean, checkpoint.preparation.std),
         ([0.1, 0.2, 0.3], [1.0, 2.0, 3.0])
     );
     let (loaded, _) = load(&checkpoint);

@@ -305,7 +305,7 @@ fn published(checkpoints: &Path, dtype: DType) -> (Store, Model) {
     let found = Found::Folder(checkpoints.join("resnet20-cifar10"));
     let checkpoint = Checkpoint::open("resnet20-cifar10", &found).unwrap();
     assert_eq!(checkpoint.architecture.name(), Some("cifar_resnet20"));
-    assert_eq!((checkpoint.classes, checkpoint.size), (10, 32));
+    assert_eq!((checkpoint.classes, checkpoint.preparation.size), (10, 32));
     let store = Store::new(&Device::Cpu, dtype, 0);
     let weights = checkpoint.weights("model");
     let scope = store.scope("model").with_weights(weights.clone());
@@ -416,13 +416,13 @@ fn the_imagenet_trunk_loads() {
         bottleneck: false,
     };
     assert_eq!(checkpoint.architecture, expected);
-    assert_eq!((checkpoint.classes, checkpoint.size), (0, 224));
+    assert_eq!((checkpoint.classes, checkpoint.preparation.size), (0, 224));
     // Its batch norms were folded into the convolutions: adabn and tent have nothing to change.
     assert!(!checkpoint.has_statistics());
     let whole = root().join("assets/resnet-mini");
     let whole = Checkpoint::open("resnet-mini", &Found::Folder(whole)).unwrap();
     assert!(whole.has_statistics());
-    assert_eq!(checkpoint.std, [0.229, 0.224, 0.225]);
+    assert_eq!(checkpoint.preparation.std, [0.229, 0.224, 0.225]);
     let store = Store::new(&Device::Cpu, DType::F32, 0);
     let weights = checkpoint.weights("model");
     let network = Network::new(

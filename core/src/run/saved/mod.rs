@@ -26,6 +26,14 @@ pub(crate) use source::FinishedRun;
 pub(crate) use source::take;
 pub(super) use write::{Reloads, write};
 
+fn one() -> usize {
+    1
+}
+
+fn is_one(n: &usize) -> bool {
+    *n == 1
+}
+
 fn usual_level() -> f64 {
     Judge::default().level
 }
@@ -87,4 +95,7 @@ pub(crate) struct Card {
     /// How sure the run's intervals are.
     #[serde(default = "usual_level")]
     level: f64,
+    /// Cuts of each image that a prediction is averaged over.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    crops: usize,
 }

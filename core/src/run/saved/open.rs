@@ -92,6 +92,7 @@ impl Saved {
             temperature: card.temperature,
             judge: Judge {
                 level: card.level,
+                crops: card.crops,
                 ..Judge::default()
             },
         })
@@ -109,7 +110,7 @@ impl Saved {
             labels: (),
         };
         let rows = Loaded::unlabelled(&domain, self.prepare.clone());
-        probabilities(&self.model, &rows, &self.store, observer)
+        probabilities(&self.model, &rows, &self.store, observer, self.judge.crops)
     }
 
     /// Rows with their labels as classes of this model; `name` is what reports call them.

@@ -70,6 +70,7 @@ pub(in crate::run) fn write(
         maps: Vec::new(),
         temperature,
         level: c.judge.level,
+        crops: c.judge.crops,
     };
     // What an earlier attempt left would be taken for ours.
     let _ = std::fs::remove_file(folder.join(MORE));
@@ -222,8 +223,8 @@ fn same(
     // All of the network, and nothing of the probe in the cache.
     let mut whole = model.clone();
     whole.freeze(None);
-    let old = probabilities(&whole, &rows, store, &Silent)?;
-    let new = probabilities(&made, &rows_again, &again, &Silent)?;
+    let old = probabilities(&whole, &rows, store, &Silent, 1)?;
+    let new = probabilities(&made, &rows_again, &again, &Silent, 1)?;
     let bits = |rows: Vec<Vec<f32>>| -> Vec<u32> {
         rows.into_iter().flatten().map(f32::to_bits).collect()
     };

@@ -158,7 +158,11 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         if done == 0 && knows && self.decides() {
             self.candidate(0)?;
         }
-        if done == 0 && knows && self.job.before && self.train.select != Selection::Validation {
+        if done == 0
+            && knows
+            && self.job.before.is_some()
+            && self.train.select != Selection::Validation
+        {
             self.before()?;
         }
         while self.run.position.step < self.total {

@@ -1,0 +1,296 @@
+//! How a checkpoint wants its images: what it says itself, and what a recipe says instead.
+
+use tlkit_core::recipe::Keys;
+use tlkit_core::{Error, Result};
+use tlkit_image::{Interpolation, Resize, Transform};
+
+/// Images of this side and less are taken whole.
+const SMALL: usize = 64;
+
+/// Size, cut and colours that weights were trained with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preparation {
+    /// What each channel's mean is taken off by, in [0, 1]: red, green, blue.
+    pub mean: [f64; 3],
+    /// What it is divided by then.
+    pub std: [f64; 3],
+    /// Height and width of the images.
+    pub size: usize,
+    /// What part of a resized image's shorter side is cut out; `None` where nobody says: ImageNet's 0.875, or all of a small image.
+    pub crop: Option<f64>,
+    /// Whether images are brought to `size` x `size` whatever their shape, and nothing is cut off.
+    pub squash: bool,
+    /// How images are resized.
+    pub interpolation: Interpolation,
+    /// Who says so.
+    pub origin: String,
+    /// The file that says so; `None` where all of it is custom.
+    pub configured: Option<&'static str>,
+    /// The classifier's classes, where the configuration names them.
+    pub labels: Vec<String>,
+}
+
+/// Files that may say it, the later one last.
+pub(crate) const CONFIGURATIONS: [&str; 2] = ["config.json", "preprocessor_config.json"];
+
+impl Preparation {
+    /// ImageNet's custom for images of this side; `origin` says why it is taken.
+    pub fn imagenet(size: usize, origin: &str) -> Self {
+        Preparation {
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+            size,
+            crop: None,
+            squash: false,
+            interpolation: Interpolation::Bilinear,
+            origin: origin.to_string(),
+            configured: None,
+            labels: Vec::new(),
+        }
+    }
+
+    /// Mean, std, size and resizing, where a configuration says: ours, timm's (`pretrained_cfg`) or transformers'. `name` is the checkpoint's, for
+    /// errors; `classes` those of its classifier.
+    pub fn configure(
+        &mut self,
+        name: &str,
+        config: &'static str,
+        text: &str,
+        classes: usize,
+    ) -> Result<()> {
+        let file = format!("{name}/{config}");
+        let json: serde_json::Value = serde_json::from_str(text)
+            .map_err(|e| Error::msg(format!("{file}: not JSON ({e})")))?;
+        let pretrained = json.get("pretrained_cfg").unwrap_or(&json);
+        let three = |keys: [&str; 2]| -> Option<[f64; 3]> {
+            let list = keys.iter().find_map(|k| pretrained.get(k)?.as_array())?;
+            let numbers: Vec<f64> = list.iter().filter_map(|v| v.as_f64()).collect();
+            numbers.try_into().ok()
+        };
+        if let Some(mean) = three(["mean", "image_mean"]) {
+            self.mean = mean;
+            self.configured = Some(config);
+            self.origin = format!("the checkpoint's {config}");
+        }
+        if let Some(std) = three(["std", "image_std"]) {
+            if std.iter().any(|s| *s <= 0.0) {
+                return Err(Error::msg(format!(
+                    "{file}: std is {std:?}, expected positive numbers"
+                )));
+            }
+            self.std = std;
+        }
+        self.sides(&json, pretrained);
+        // PIL's numbers, as transformers writes them.
+        let interpolation = match (pretrained.get("interpolation"), json.get("resample")) {
+            (Some(name), _) => name.as_str().and_then(Interpolation::named),
+            (None, Some(n)) => match n.as_u64() {
+                Some(2) => Some(Interpolation::Bilinear),
+                Some(3) => Some(Interpolation::Bicubic),
+                _ => None,
+            },
+            (None, None) => None,
+        };
+        if let Some(interpolation) = interpolation {
+            self.interpolation = interpolation;
+        }
+        let names = ["labels", "label_names"].iter().find_map(|k| {
+            let list = pretrained.get(k).or_else(|| json.get(k))?.as_array()?;
+            list.iter()
+                .map(|v| v.as_str().map(str::to_string))
+                .collect::<Option<Vec<String>>>()
+        });
+        let by_number = || {
+            let map = json.get("id2label")?.as_object()?;
+            (0..map.len())
+                .map(|i| Some(map.get(&i.to_string())?.as_str()?.to_string()))
+                .collect::<Option<Vec<String>>>()
+        };
+        if let Some(labels) = names.or_else(by_number).filter(|l| l.len() == classes) {
+            self.labels = labels;
+        }
+        Ok(())
+    }
+
+    /// Size and cut. transformers writes what images are resized to (`size`) and, where something is cut out of them, how much (`crop_size`).
+    fn sides(&mut self, json: &serde_json::Value, pretrained: &serde_json::Value) {
+        let possible = |s: &u64| (1..=4096).contains(s);
+        let side = |v: &serde_json::Value, names: [&str; 2]| {
+            v.as_u64()
+                .or_else(|| names.iter().find_map(|k| v.get(k)?.as_u64()))
+                .filter(possible)
+        };
+        let shown = ["input", "input_size"]
+            .iter()
+            .find_map(|k| pretrained.get(k)?.as_array()?.last()?.as_u64())
+            .or_else(|| json.get("image_size")?.as_u64())
+            .filter(possible);
+        if let Some(shown) = shown {
+            self.size = shown as usize;
+        }
+        let resized = json
+            .get("size")
+            .and_then(|v| side(v, ["shortest_edge", "height"]));
+        let cuts = json.get("do_center_crop").and_then(|v| v.as_bool());
+        let cut = json.get("crop_size").filter(|_| cuts != Some(false));
+        let cut = cut.and_then(|v| side(v, ["height", "shortest_edge"]));
+        if let Some(resized) = resized {
+            let size = cut.unwrap_or(resized);
+            self.size = size as usize;
+            self.crop = cut
+                .filter(|c| *c <= resized)
+                .map(|c| c as f64 / resized as f64);
+            self.squash = cut.is_none() && json["size"].get("height").is_some();
+        }
+        let part = pretrained.get("crop_pct").and_then(|v| v.as_f64());
+        if let Some(part) = part.filter(|c| *c > 0.1 && *c <= 1.0) {
+            self.crop = Some(part);
+        }
+        if pretrained.get("crop_mode").and_then(|v| v.as_str()) == Some("squash") {
+            self.squash = true;
+        }
+    }
+
+    /// What the keys of `[source]` say, and this where they say nothing.
+    pub(crate) fn read(&self, keys: &Keys) -> Transform {
+        let size = keys
+            .usize("image_size")
+            .range(8..=1024)
+            .default(
+                self.size,
+                match self.configured {
+                    Some(_) => self.origin.clone(),
+                    None => "what the architecture was made for".into(),
+                },
+            )
+            .help("height and width of the images, in pixels")
+            .read();
+        let squash = keys
+            .bool("squash")
+            .default(self.squash, self.origin.clone())
+            .help("bring images to image_size x image_size whatever their shape, instead of cutting out their middle")
+            .read();
+        let part = self.crop.unwrap_or(if size <= SMALL { 1.0 } else { 0.875 });
+        let resize = match squash {
+            true => {
+                keys.refuse(
+                    "resize",
+                    "`squash` brings images to `image_size`, and to nothing else",
+                )
+                .help("leave one of `resize` and `squash` out");
+                size
+            }
+            false => keys
+                .usize("resize")
+                .range(8..=2048)
+                .default(
+                    ((size as f64 / part) as usize).max(size),
+                    match part {
+                        1.0 => "the whole image".to_string(),
+                        _ => format!("image_size / {part}, {}", self.origin),
+                    },
+                )
+                .help("length of an image's shorter side before its middle is cut out")
+                .read(),
+        };
+        if resize < size {
+            keys.error(
+                keys.at(if keys.has("resize") {
+                    "resize"
+                } else {
+                    "image_size"
+                }),
+                format!(
+                    "images are resized to {resize} pixels, and {size} are to be cut out of them"
+                ),
+            )
+            .help("`resize` is at least `image_size`");
+        }
+        let interpolation = keys
+            .string("interpolation")
+            .one_of(Interpolation::NAMES)
+            .default(self.interpolation.name(), self.origin.clone())
+            .help("how images are resized")
+            .read();
+        let three = |name: &str, default: [f64; 3], help: &str, positive: bool| -> [f32; 3] {
+            let list = keys
+                .numbers(name)
+                .default(default.to_vec(), self.origin.clone())
+                .help(help)
+                .check(move |list| match list.len() {
+                    3 if list.iter().all(|v| !positive || *v > 0.0) => Ok(()),
+                    _ if positive => Err("three numbers above 0: red, green, blue".into()),
+                    _ => Err("three numbers: red, green, blue".into()),
+                })
+                .read();
+            std::array::from_fn(|i| list.get(i).copied().unwrap_or(default[i]) as f32)
+        };
+        Transform {
+            resize: match squash {
+                true => Resize::Exact(size, size),
+                false => Resize::Shorter(resize),
+            },
+            interpolation: Interpolation::named(&interpolation).unwrap_or(Interpolation::Bilinear),
+            crop: size,
+            mean: three("mean", self.mean, "taken off each colour, in 0..1", false),
+            std: three("std", self.std, "what each colour is divided by then", true),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(config: &'static str, text: &str) -> Preparation {
+        let mut p = Preparation::imagenet(224, "");
+        p.configure("net", config, text, 2).unwrap();
+        p
+    }
+
+    #[test]
+    fn transformers_says_what_is_resized_and_what_is_cut() {
+        let config = "preprocessor_config.json";
+        let cut = of(
+            config,
+            r#"{"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}, "do_center_crop": true, "resample": 3}"#,
+        );
+        assert_eq!((cut.size, cut.crop, cut.squash), (224, Some(0.875), false));
+        assert_eq!(cut.interpolation, Interpolation::Bicubic);
+        let squashed = of(
+            config,
+            r#"{"size": {"height": 224, "width": 224}, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "resample": 2}"#,
+        );
+        assert_eq!((squashed.size, squashed.squash), (224, true));
+        assert_eq!(
+            (squashed.mean, squashed.configured),
+            ([0.5; 3], Some(config))
+        );
+        let old = of(
+            config,
+            r#"{"size": 384, "crop_size": 224, "do_center_crop": false}"#,
+        );
+        assert_eq!((old.size, old.crop, old.squash), (384, None, false));
+        let resnet = of(
+            config,
+            r#"{"size": {"shortest_edge": 224}, "crop_pct": 0.875}"#,
+        );
+        assert_eq!((resnet.size, resnet.crop), (224, Some(0.875)));
+    }
+
+    #[test]
+    fn timm_and_our_own_say_the_cut() {
+        let timm = of(
+            "config.json",
+            r#"{"architecture": "resnet50", "pretrained_cfg": {"input_size": [3, 176, 176], "crop_pct": 0.95, "interpolation": "bicubic",
+                "mean": [0.1, 0.2, 0.3], "std": [1, 1, 1], "label_names": ["a", "b"]}}"#,
+        );
+        assert_eq!((timm.size, timm.crop), (176, Some(0.95)));
+        assert_eq!(timm.labels, ["a", "b"]);
+        let squash = of(
+            "config.json",
+            r#"{"pretrained_cfg": {"input_size": [3, 32, 32], "crop_mode": "squash"}}"#,
+        );
+        assert!(squash.squash);
+    }
+}

@@ -59,6 +59,7 @@ fn every_method_runs_on_a_bert() {
         "mdd",
         "deep-jdot",
         "mcc",
+        "discriminator-weights",
         "shot",
         "tapt",
         "bbse",

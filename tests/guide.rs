@@ -82,6 +82,7 @@ fn every_complete_recipe_of_the_guide_is_valid() {
     let mut pages: Vec<_> = std::fs::read_dir(guide)
         .expect("docs/src")
         .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "md"))
         .collect();
     pages.sort();
     let mut checked = 0;

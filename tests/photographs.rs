@@ -7,6 +7,45 @@ use assert_cmd::Command;
 /// What `../shared/bench/torch_probe.py` reaches with the same trunk, rows and crops.
 const PYTORCH: f64 = 0.90;
 
+/// The trunk's batch norm is folded into its convolutions; by its architecture alone it would seem to have one.
+#[test]
+fn methods_of_batch_norm_refuse_a_network_whose_norms_are_folded() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let trunk = shared.join("checkpoints/resnet18-imagenet-trunk");
+    if !trunk.is_dir() {
+        println!("skipped: no {}", trunk.display());
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let recipe = dir.path().join("recipe.toml");
+    for method in ["tent", "adabn"] {
+        let said = |checkpoint: &str| {
+            let text = format!(
+                "[source]\ncheckpoint = {checkpoint:?}\ntrain = \"builtin:scenes/day/train#40\"\n[target]\ntask = \"image-classification\"\n\
+                 unlabelled = \"builtin:scenes/night/train#40\"\ntest = \"builtin:scenes/night/test#40\"\nscene_size = 32\n\
+                 [strategy]\nkind = \"transductive\"\nmethod = {method:?}\n",
+            );
+            std::fs::write(&recipe, text).expect("written");
+            let output = Command::cargo_bin("tlkit")
+                .expect("the binary is built")
+                .arg("validate")
+                .arg(&recipe)
+                .output()
+                .expect("it runs");
+            (
+                output.status.code(),
+                String::from_utf8_lossy(&output.stderr).into_owned(),
+            )
+        };
+        let path = trunk.canonicalize().expect("a path");
+        let (code, text) = said(&path.display().to_string());
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains("folded into its weights"), "{text}");
+        let (code, text) = said("builtin:resnet-mini");
+        assert_eq!(code, Some(0), "{text}");
+    }
+}
+
 #[test]
 fn frozen_features_of_webcam_pictures_know_those_of_a_camera() {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");

@@ -53,6 +53,16 @@ fn every_recipe_runs_for_three_steps() {
                 let few = format!("target.{split}=builtin:scenes/source/{split}#{rows}");
                 command.args(["--set", &few]);
             }
+        } else if name == "day-night" {
+            for (key, of, rows) in [
+                ("source.train", "day/train", 80),
+                ("source.validation", "day/validation", 40),
+                ("target.unlabelled", "night/train", 80),
+                ("target.test", "night/test", 40),
+            ] {
+                let few = format!("{key}=builtin:scenes/{of}#{rows}");
+                command.args(["--set", &few]);
+            }
         } else if name.starts_with("pretrain") {
             let data = if name.ends_with("marks") {
                 &marks

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Pictures of a run's page, wide and narrow, light and dark: docs/scripts/pictures.sh RUN FOLDER [HEIGHT]
-# RUN is what `tlkit report` takes. Needs a Chromium: TLKIT_BROWSER, or one in PATH. TLKIT is the binary, target/release/tlkit by default.
+# RUN is what `tlkit report` takes, or the folder of an experiment. Needs a Chromium: TLKIT_BROWSER, or one in PATH. TLKIT is the binary, target/release/tlkit by default.
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n 2,3p "$0" >&2; exit 2; }
 run=$1 to=$2 height=${3:-1500}
@@ -15,7 +15,11 @@ done
 mkdir -p "$to"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-"$tlkit" report "$run" --out "$scratch/report.html" > /dev/null
+if [ -f "$run/experiment.json" ]; then
+    cp "$run/report.html" "$scratch/"
+else
+    "$tlkit" report "$run" --out "$scratch/report.html" > /dev/null
+fi
 
 # The frame decides scheme and width; a window may have a least width of its own.
 for width in 400 1600; do

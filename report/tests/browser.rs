@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fixture::Fixture;
+use fixture::world::{Method, adaptation, two};
 use serde_json::Value;
-use tlkit_report::page;
+use tlkit_report::{Format, page};
 
 /// The browser, or a word that there is none.
 fn browser() -> Option<PathBuf> {
@@ -145,6 +146,47 @@ fn pages_fit_and_the_console_is_silent() {
             assert!(s.beyond <= 0.0, "{name}: {s:?}");
             assert!(s.height > 100.0, "{name}: {s:?}");
             assert_ne!(s.title, "taken", "a review ran as a script");
+        }
+        for (light, dark) in [(&shown[0], &shown[1]), (&shown[2], &shown[3])] {
+            assert!(
+                light.bright > 0.9 && dark.bright < 0.15,
+                "{name}: {shown:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn pages_of_experiments_fit_and_the_console_is_silent() {
+    let Some(browser) = browser() else {
+        return;
+    };
+    let mut many = adaptation();
+    many.methods = (0..24)
+        .map(|i| {
+            let name: &str = format!("a-method-with-a-long-name-{i}").leak();
+            Method(
+                name,
+                0.4 + 0.01 * i as f64,
+                (i > 0).then_some("a-method-with-a-long-name-0"),
+            )
+        })
+        .collect();
+    let mut varied = two();
+    varied.values = vec![5, 20, 80];
+    for (name, world) in [
+        ("two", two()),
+        ("adaptation", adaptation()),
+        ("many", many),
+        ("varied", varied),
+    ] {
+        let page = world.write().compare().print(Format::Html, false);
+        let (shown, console) = show(&browser, &page);
+        assert!(console.is_empty(), "{name}: {console:?}");
+        assert_eq!(shown.len(), 4);
+        for s in &shown {
+            assert!(s.beyond <= 0.0, "{name}: {s:?}");
+            assert!(s.height > 100.0 && s.title == "made-up", "{name}: {s:?}");
         }
         for (light, dark) in [(&shown[0], &shown[1]), (&shown[2], &shown[3])] {
             assert!(

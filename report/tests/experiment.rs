@@ -1,149 +1,17 @@
 //! Experiments of made-up runs: what is said of them, and what is refused.
 
+mod fixture;
+
 use std::fs;
 use std::path::Path;
 
+use fixture::world::{Method, World, adaptation, two};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tlkit_report::{Comparison, Experiment, Format, Gate, Metric, Outcome, Run};
-
-/// A number from 0 to 1 that is the same on every machine.
-fn noise(parts: [usize; 4]) -> f64 {
-    let mut z = parts.iter().fold(0x9e37_79b9_7f4a_7c15u64, |h, &p| {
-        (h ^ p as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ (h >> 29)
-    });
-    z = (z ^ (z >> 30)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^= z >> 31;
-    (z >> 11) as f64 / (1u64 << 53) as f64
-}
-
-/// A method and how often it is right.
-struct Method(&'static str, f64, Option<&'static str>);
-
-struct World {
-    dir: TempDir,
-    rows: usize,
-    kind: &'static str,
-    pairs: Vec<(&'static str, &'static str)>,
-    values: Vec<u64>,
-    seeds: usize,
-    methods: Vec<Method>,
-}
-
-impl World {
-    fn new(methods: Vec<Method>) -> World {
-        World {
-            dir: TempDir::new().expect("a folder"),
-            rows: 400,
-            kind: "inductive",
-            pairs: Vec::new(),
-            values: Vec::new(),
-            seeds: 5,
-            methods,
-        }
-    }
-
-    /// Writes experiment.json and every run.
-    fn write(&self) -> &Self {
-        let mut cells = Vec::new();
-        let axes: Vec<Value> = match self.values.is_empty() {
-            true => Vec::new(),
-            false => vec![json!({"key": "target.per_class", "values": self.values})],
-        };
-        for (m, method) in self.methods.iter().enumerate() {
-            for v in 0..self.values.len().max(1) {
-                for p in 0..self.pairs.len().max(1) {
-                    for seed in 0..self.seeds {
-                        let name = format!("{}-{v}-{p}-s{seed}", method.0);
-                        self.run(&name, method.1, [m, v, p, seed]);
-                        let values: Vec<u64> = self.values.get(v).copied().into_iter().collect();
-                        cells.push(json!({
-                            "name": name, "method": method.0, "values": values, "seed": seed, "identity": name,
-                            "pair": self.pairs.get(p).map(|p| [p.0, p.1]),
-                        }));
-                    }
-                }
-            }
-        }
-        let methods: Vec<Value> = self
-            .methods
-            .iter()
-            .map(|m| json!({"name": m.0, "method": m.0, "keys": {}, "reference": m.2}))
-            .collect();
-        let pairs: Vec<[&str; 2]> = self.pairs.iter().map(|p| [p.0, p.1]).collect();
-        self.file(
-            "experiment.json",
-            &json!({
-                "format": 1, "name": "made-up", "kind": self.kind, "metric": "accuracy", "worth": 0.01, "level": 0.95,
-                "baselines": true, "axes": axes, "pairs": pairs, "methods": methods, "cells": cells,
-            }),
-        );
-        self
-    }
-
-    fn file(&self, name: &str, value: &Value) {
-        let path = self.dir.path().join(name);
-        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-        fs::write(path, value.to_string()).expect("written");
-    }
-
-    /// A run that is right on a share of the rows; which ones depends on the row first, then on all the rest.
-    fn run(&self, name: &str, right: f64, [method, value, pair, seed]: [usize; 4]) {
-        let mut lines = String::new();
-        for row in 0..self.rows {
-            let luck = 0.7 * noise([row, pair, 0, 0])
-                + 0.2 * noise([row, pair, method + 1, 0])
-                + 0.1 * noise([row, pair, method + 1, 100 * value + seed + 1]);
-            let label = if row % 2 == 0 { "no" } else { "yes" };
-            let other = if row % 2 == 0 { "yes" } else { "no" };
-            let said = if luck < right { label } else { other };
-            let p = if said == "yes" {
-                [0.2, 0.8]
-            } else {
-                [0.8, 0.2]
-            };
-            lines += &format!(
-                "{}\n",
-                json!({"id": format!("rows.csv:{row}"), "label": label, "prediction": said, "probabilities": p})
-            );
-        }
-        self.file(
-            &format!("{name}/result.json"),
-            &json!({
-                "format": 1, "recipe": name, "identity": name, "status": "done", "seed": seed, "seconds": 2.0 + method as f64,
-                "peak_rss_mb": 100, "labels": ["no", "yes"], "strategy": {"kind": self.kind, "method": "m"},
-                "selection": {"by": "validation", "epoch": 3, "oracle": false},
-            }),
-        );
-        fs::write(self.dir.path().join(name).join("predictions.jsonl"), lines).expect("written");
-    }
-
-    fn read(&self) -> Experiment {
-        Experiment::read(self.dir.path()).expect("an experiment")
-    }
-
-    fn compare(&self) -> Comparison {
-        self.read().compare(None)
-    }
-
-    fn gate(&self, text: &str) -> Outcome {
-        let gate = Gate::parse(text).expect("a gate");
-        gate.ask(&self.read()).expect("an answer")
-    }
-}
 
 fn words<'a>(c: &'a Comparison, method: &str) -> &'a str {
     let row = c.rows.iter().find(|r| r.method == method).expect("the row");
     &row.difference.as_ref().expect("a difference").words
-}
-
-fn two() -> World {
-    World::new(vec![
-        Method("frozen", 0.5, None),
-        Method("better", 0.6, Some("frozen")),
-        Method("same", 0.5, Some("frozen")),
-        Method("worse", 0.4, Some("frozen")),
-    ])
 }
 
 #[test]
@@ -301,17 +169,6 @@ fn values_stand_in_groups_and_are_compared_at_the_same_value() {
     let c = world.write().compare();
     assert!(c.rows[0].reference && c.rows[1].difference.is_some());
     assert!(c.print(Format::Text, false).contains("target.per_class"));
-}
-
-fn adaptation() -> World {
-    let mut world = World::new(vec![
-        Method("source-only", 0.5, None),
-        Method("target-supervised", 0.66, Some("source-only")),
-        Method("dann", 0.58, Some("source-only")),
-    ]);
-    world.kind = "transductive";
-    world.pairs = vec![("books", "dvd"), ("kitchen", "dvd"), ("dvd", "books")];
-    world
 }
 
 #[test]

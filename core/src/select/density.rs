@@ -8,16 +8,32 @@ const CLIP: f64 = 10.0;
 /// Of the domain classifier's L2 penalty, on standardised features.
 const STRENGTH: f64 = 0.01;
 
-/// `p(target | x) / p(source | x)` of each source row, by a logistic regression between the domains' standardised features, corrected
-/// for the numbers of rows. `None` without source rows.
 fn weights(seen: &Seen) -> Option<Vec<f64>> {
-    let (ns, nt) = (seen.source_right.len(), seen.rows());
-    if ns < 2 || nt < 2 || seen.width == 0 {
+    odds(&seen.source_features, &seen.target_features, seen.width)
+}
+
+/// `p(target | x) / p(source | x)` of each source row, as [`odds`] of features `(rows, width)` has them, those above `clip` times the mean cut to that.
+/// `None` where a domain has fewer than two rows.
+pub fn domain_weights(source: &[f64], target: &[f64], width: usize, clip: f64) -> Option<Vec<f64>> {
+    odds(source, target, width).map(|w| clipped(w, clip))
+}
+
+fn clipped(mut w: Vec<f64>, clip: f64) -> Vec<f64> {
+    let most = clip * w.iter().sum::<f64>() / w.len() as f64;
+    w.iter_mut().for_each(|w| *w = w.min(most));
+    w
+}
+
+/// `p(target | x) / p(source | x)` of each source row, by a logistic regression between the domains' standardised features `(rows, width)`, corrected
+/// for the numbers of rows. `None` without source rows.
+fn odds(source: &[f64], target: &[f64], width: usize) -> Option<Vec<f64>> {
+    let rows = |x: &[f64]| x.len().checked_div(width).unwrap_or(0);
+    let (ns, nt) = (rows(source), rows(target));
+    if ns < 2 || nt < 2 {
         return None;
     }
-    let width = seen.width;
-    let mut x: Vec<f64> = seen.source_features.clone();
-    x.extend_from_slice(&seen.target_features);
+    let mut x: Vec<f64> = source.to_vec();
+    x.extend_from_slice(target);
     let n = (ns + nt) as f64;
     for c in 0..width {
         let column = || x.iter().skip(c).step_by(width);
@@ -42,9 +58,7 @@ fn weights(seen: &Seen) -> Option<Vec<f64>> {
 
 /// Accuracy on the source by weighted rows: `sum w right / sum w`.
 pub(super) fn importance_weighted(seen: &Seen) -> Option<f64> {
-    let mut w = weights(seen)?;
-    let most = CLIP * w.iter().sum::<f64>() / w.len() as f64;
-    w.iter_mut().for_each(|w| *w = w.min(most));
+    let w = clipped(weights(seen)?, CLIP);
     let right = w.iter().zip(&seen.source_right).filter(|(_, r)| **r);
     Some(right.map(|(w, _)| w).sum::<f64>() / w.iter().sum::<f64>())
 }

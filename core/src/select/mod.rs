@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use auto::{Choice, Reference};
+pub use density::domain_weights;
 pub use seen::{Look, Seen};
 
 /// A score that looks at no label of the target.

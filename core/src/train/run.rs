@@ -9,10 +9,10 @@ use candle_core::Tensor;
 use super::checkpoint::{self, Best, Place, Position, SavedMap};
 use super::event::{Event, Observer, Stop, Stoppable};
 use super::frozen;
-use super::infer::{Domains, Passes};
+use super::infer::{Domains, Passes, predict_cuts};
 use super::phase::Course;
 use crate::cache::Cache;
-use crate::data::Loaded;
+use crate::data::{From, Loaded};
 use crate::model::MapKinds;
 use crate::nn::{Select, Store};
 use crate::random::Stream;
@@ -138,6 +138,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
     job.cut_metrics(state.position.lines)?;
     let of = phases.len();
     let mut trained = Vec::new();
+    let trains = matches!(phases.first(), Some(Phase::Train(_)));
     for (index, phase) in phases.into_iter().enumerate() {
         let over = index < state.position.phase;
         // The last phase's border is that of the scores too, also where the run goes on after its end.
@@ -167,6 +168,10 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                 });
                 // The features that a fit looks at are a pass of the model as it stands; the copy keeps the borrow apart.
                 let random = Stream::new(job.seed).purpose("fit").at(index as u64);
+                // What a fit changes is part of the adaptation: batch norm's statistics.
+                if job.before.is_some() && (job.trained || trains) {
+                    state.ask_source(transfer, job)?;
+                }
                 let model = &mut transfer.model;
                 let snapshot = model.clone();
                 let observer = Stoppable {
@@ -238,6 +243,19 @@ pub(crate) struct Runner {
 impl Runner {
     pub fn seconds(&self) -> f64 {
         self.before + self.started.elapsed().as_secs_f64()
+    }
+
+    /// Keeps what the model says of the test inputs before the first adaptation.
+    pub fn ask_source(&mut self, transfer: &Transfer<'_>, job: &Job<'_>) -> Result<()> {
+        if self.source_says.is_some() || !job.domains.has(From::TargetTest) {
+            return Ok(());
+        }
+        let rows = job.domains.get(From::TargetTest)?;
+        let (model, store) = (&transfer.model, transfer.store);
+        let crops = job.before.unwrap_or(1);
+        let logits = predict_cuts(model, rows, store, "before", job.observer, crops)?;
+        self.source_says = Some(logits.to_dtype(candle_core::DType::F32)?);
+        Ok(())
     }
 
     /// Whether a checkpoint is due at this step.

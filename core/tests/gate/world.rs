@@ -48,6 +48,8 @@ pub struct World {
     pub maps: MapKinds,
     /// How batch norm behaves while training, where the first stage has one.
     pub norm: NormMode,
+    /// Whether the classes change sides above zero on the second axis, where few rows of the source lie and all of the target.
+    pub crossed: bool,
 }
 
 impl World {
@@ -61,17 +63,25 @@ impl World {
             first: |scope| dense(scope, "first", INPUTS, 16, Activation::Relu),
             maps: MapKinds::default(),
             norm: NormMode::default(),
+            crossed: false,
         }
     }
 
     fn points(&self, name: &str, rows: usize, shift: [f32; 2]) -> Domain<Labels> {
         let noise = Stream::new(5).purpose(name).normals(rows * INPUTS);
         let classes: Vec<u32> = (0..rows as u32).map(|r| r % 2).collect();
-        let rows = noise.chunks(INPUTS).zip(&classes).map(|(n, &class)| {
+        let rows = noise.chunks(INPUTS).zip(&classes).enumerate();
+        let rows = rows.map(|(i, (n, &class))| {
+            let above = name == "target" || i % 10 >= 8;
+            let (turn, height) = match (self.crossed, above) {
+                (false, _) => (1.0, 0.0),
+                (true, false) => (1.0, -1.5),
+                (true, true) => (-1.0, 1.5),
+            };
             let side = if class == 0 { -2.0 } else { 2.0 };
             vec![
-                side + 0.4 * n[0] + shift[0],
-                0.3 * n[1] + shift[1],
+                turn * side + 0.4 * n[0] + shift[0],
+                height + 0.3 * n[1] + shift[1],
                 n[2],
                 n[3],
             ]

@@ -96,6 +96,16 @@ impl Checkpoint {
         };
         self.tensors.iter().map(named).collect()
     }
+
+    /// Whether a batch norm of it has statistics of data. Of one that was folded into its convolution they are left out, or the identity's, a mean of
+    /// zero.
+    pub fn has_statistics(&self) -> bool {
+        let mut means = (self.tensors.iter()).filter(|(name, _)| name.ends_with("running_mean"));
+        means.any(|(_, mean)| {
+            let values = mean.to_dtype(DType::F32).and_then(|t| t.to_vec1::<f32>());
+            values.is_ok_and(|v| v.iter().any(|m| *m != 0.0))
+        })
+    }
 }
 
 /// A network with a weight that is no number says the same of every image.
@@ -230,6 +240,11 @@ fn recognise(file: &str, tensors: &BTreeMap<String, Tensor>) -> Result<Architect
         }
     }
     match dims("conv1.weight") {
+        Some([32, 3, 3, 3]) if has("fc1.weight") && has("conv2.weight") => {
+            return Ok(Architecture::Shallow {
+                norm: has("bn1.weight"),
+            });
+        }
         Some(&[width, 3, 3, 3])
             if blocks(1) > 0
                 && blocks(3) == blocks(1)

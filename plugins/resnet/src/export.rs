@@ -30,7 +30,7 @@ pub(crate) fn write(
         .copied()
         .filter(|n| !n.starts_with("head.dropout"))
         .collect();
-    let dense = matches!(architecture, Architecture::Vgg { dense: true, .. });
+    let dense = architecture.ends_dense();
     let usual = match dense {
         true => own == ["classifier"],
         false => own == [POOLINGS[0], "classifier"],

@@ -7,7 +7,7 @@
 //! - target task `image-classification` ([`ImageClassification`]): images to classes, with a head by recipe
 //! - source task `vision-transformer` ([`VisionTransformer`]): ViT and DINOv2, computed by candle-transformers, as frozen encoders
 //! - [`Network`]: an encoder of named stages by [`Architecture`]: ResNet-18 to 152, the ResNets for 32 pixels, VGG-16 and 19,
-//!   Inception v3
+//!   Inception v3, a small network for digits
 //! - [`Checkpoint`]: weights from safetensors and from PyTorch's `.pth`, under torchvision's, timm's or transformers' names;
 //!   which network they are is read from the file
 //!
@@ -16,8 +16,8 @@
 //! batch's in every pass, prediction too, and lets the running ones follow whatever trains. Running statistics are saved
 //! and loaded with the weights and are no parameters.
 //!
-//! Where to look: `node` is what networks are made of, `conv` its main unit with the hand-written way back; `resnet`, `vgg` and
-//! `inception` put them together; `checkpoint` and `pickle` read files, `export` writes them; `preparation` and `prepare` make batches of images; `vit` lends
+//! Where to look: `node` is what networks are made of, `conv` its main unit with the hand-written way back; `resnet`, `vgg`,
+//! `inception` and `shallow` put them together; `checkpoint` and `pickle` read files, `export` writes them; `preparation` and `prepare` make batches of images; `vit` lends
 //! candle-transformers' modules the store's parameters.
 
 use std::sync::Arc;
@@ -36,6 +36,7 @@ mod pickle;
 mod preparation;
 mod prepare;
 mod resnet;
+mod shallow;
 mod source;
 mod stage;
 mod vgg;

@@ -8,7 +8,7 @@ use tlkit_core::{Error, Result};
 
 use crate::node::Node;
 use crate::stage::Piece;
-use crate::{inception, resnet, vgg};
+use crate::{inception, resnet, shallow, vgg};
 
 /// A network's shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,11 +39,16 @@ pub enum Architecture {
     },
     /// Szegedy et al. 2015, torchvision's `inception_v3`, without its auxiliary head.
     Inception,
+    /// Two convolutions and a dense layer for digits of 28 pixels.
+    Shallow {
+        /// Whether batch norm follows each convolution.
+        norm: bool,
+    },
 }
 
 impl Architecture {
     /// The names that [`Architecture::named`] knows.
-    pub const NAMES: [&'static str; 15] = [
+    pub const NAMES: [&'static str; 17] = [
         "resnet18",
         "resnet34",
         "resnet50",
@@ -59,6 +64,8 @@ impl Architecture {
         "vgg16_bn",
         "vgg19_bn",
         "inception_v3",
+        "shallow_cnn",
+        "shallow_cnn_bn",
     ];
 
     /// By torchvision's name; `cifar_` before the small ones, `x2` behind one that is twice as wide.
@@ -89,6 +96,8 @@ impl Architecture {
             "vgg16_bn" => vgg(16, true),
             "vgg19_bn" => vgg(19, true),
             "inception_v3" => Architecture::Inception,
+            "shallow_cnn" => Architecture::Shallow { norm: false },
+            "shallow_cnn_bn" => Architecture::Shallow { norm: true },
             _ => return None,
         })
     }
@@ -105,6 +114,7 @@ impl Architecture {
         match self {
             Architecture::Cifar { .. } => 32,
             Architecture::Inception => 299,
+            Architecture::Shallow { .. } => 28,
             _ => 224,
         }
     }
@@ -168,6 +178,17 @@ impl Architecture {
                 let s = valid(s, 3, 2).filter(|&s| s > 0)?;
                 out.push(map("mixed7".into(), s, 2048));
             }
+            Architecture::Shallow { .. } => {
+                let s = valid(side, 3, 1)?;
+                out.push(map("conv1".into(), s, 32));
+                let s = valid(s, 3, 1)? / 2;
+                if s == 0 {
+                    return None;
+                }
+                out.push(map("conv2".into(), s, 64));
+                out.push(map("dropout".into(), s, 64));
+                out.push(("fc1".into(), vec![shallow::WIDTH]));
+            }
         }
         Some(out)
     }
@@ -182,6 +203,7 @@ impl Architecture {
             Architecture::Vgg { dense: true, .. } => vec!["block5".into(), "fc7".into()],
             Architecture::Vgg { dense: false, .. } => vec!["block5".into()],
             Architecture::Inception => vec!["mixed7".into()],
+            Architecture::Shallow { .. } => vec!["fc1".into()],
         };
         let Some(at) = ends.iter().position(|e| e == stage) else {
             return Err(ends);
@@ -202,7 +224,7 @@ impl Architecture {
 
     /// The stages of a pooling by its name, to features of this width; none where a dense layer is last.
     pub fn pooling(&self, name: &str, width: usize) -> Vec<Arc<dyn Stage>> {
-        if let Architecture::Vgg { dense: true, .. } = self {
+        if self.ends_dense() {
             return Vec::new();
         }
         let node = match name {
@@ -211,6 +233,14 @@ impl Architecture {
             _ => Node::Chain(vec![Node::Adaptive(1, 1), Node::Flatten]),
         };
         vec![Arc::new(Piece::new(name, node, format!("({width})")))]
+    }
+
+    /// Whether its last stage is a dense layer, whose output is the features as it is.
+    pub fn ends_dense(&self) -> bool {
+        matches!(
+            self,
+            Architecture::Vgg { dense: true, .. } | Architecture::Shallow { .. }
+        )
     }
 
     /// Whether it is `whole`, or the beginning of it.
@@ -241,6 +271,7 @@ impl Architecture {
             Architecture::Resnet { .. } | Architecture::Cifar { .. } => "ResNet",
             Architecture::Vgg { .. } => "VGG",
             Architecture::Inception => "Inception",
+            Architecture::Shallow { .. } => "small convolutional network",
         }
     }
 
@@ -273,7 +304,7 @@ impl Architecture {
     /// Whether timm has it, by the same name.
     pub fn is_timms(&self) -> bool {
         match self {
-            Architecture::Cifar { .. } => false,
+            Architecture::Cifar { .. } | Architecture::Shallow { .. } => false,
             Architecture::Vgg { dense, .. } => *dense,
             whole => whole.name().is_some(),
         }
@@ -281,7 +312,10 @@ impl Architecture {
 
     /// Whether it normalises batches.
     pub fn has_batch_norm(&self) -> bool {
-        !matches!(self, Architecture::Vgg { norm: false, .. })
+        !matches!(
+            self,
+            Architecture::Vgg { norm: false, .. } | Architecture::Shallow { norm: false }
+        )
     }
 
     /// What other libraries call its classifier.
@@ -289,6 +323,7 @@ impl Architecture {
         match self {
             Architecture::Cifar { .. } => "linear",
             Architecture::Vgg { .. } => "classifier.6",
+            Architecture::Shallow { .. } => "fc2",
             _ => "fc",
         }
     }
@@ -297,7 +332,8 @@ impl Architecture {
 /// An image network up to its features. Images are `(batch, height, width, 3)`: channels last, here and in every activation.
 ///
 /// The stages are `stem`, `layer1` .. `layer4` for a ResNet (three layers for 32 pixels), `block1` .. `block5`, `fc6`, `fc7` for
-/// VGG (their dropouts between), `stem`, `mixed5`, `mixed6`, `mixed7` for Inception.
+/// VGG (their dropouts between), `stem`, `mixed5`, `mixed6`, `mixed7` for Inception, `conv1`, `conv2`, `dropout`, `fc1` for the small
+/// network for digits.
 pub struct Network {
     stages: Vec<Arc<dyn Stage>>,
     width: usize,
@@ -370,6 +406,7 @@ impl Network {
             Architecture::Cifar { blocks, width } => resnet::cifar(scope, *blocks, *width)?,
             Architecture::Vgg { depth, norm, dense } => vgg::build(scope, *depth, *norm, *dense)?,
             Architecture::Inception => inception::build(scope)?,
+            Architecture::Shallow { norm } => shallow::build(scope, *norm)?,
         };
         Ok(Network {
             stages,

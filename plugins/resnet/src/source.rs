@@ -231,6 +231,15 @@ impl SourceTask for ImageSource {
         })
     }
 
+    /// As the tensors say: a norm that was folded into its convolution has no statistics that a domain could change.
+    fn batch_norm(&self) -> bool {
+        let folded = self
+            .checkpoint
+            .as_ref()
+            .is_some_and(|c| !c.has_statistics());
+        self.architecture.has_batch_norm() && !folded
+    }
+
     fn shape(&self) -> Option<Vec<usize>> {
         let shapes = self.architecture.shapes(self.transform.crop)?;
         shapes.into_iter().next_back().map(|(_, shape)| shape)
@@ -257,7 +266,7 @@ impl SourceTask for ImageSource {
         let expected = |name: &&String| {
             let name = name.strip_prefix(scope.prefix()).unwrap_or(name);
             // Its own classifier, and what stands behind `until`.
-            !["fc.", "linear.", "classifier.", "layer", "head."]
+            !["fc.", "fc2.", "linear.", "classifier.", "layer", "head."]
                 .iter()
                 .any(|start| name.trim_start_matches('.').starts_with(start))
         };
@@ -283,9 +292,9 @@ impl SourceTask for ImageSource {
     }
 
     fn poolings(&self) -> &[&'static str] {
-        match self.architecture {
-            Architecture::Vgg { dense: true, .. } => &[],
-            _ => &POOLINGS,
+        match self.architecture.ends_dense() {
+            true => &[],
+            false => &POOLINGS,
         }
     }
 

@@ -417,6 +417,11 @@ fn the_imagenet_trunk_loads() {
     };
     assert_eq!(checkpoint.architecture, expected);
     assert_eq!((checkpoint.classes, checkpoint.preparation.size), (0, 224));
+    // Its batch norms were folded into the convolutions: adabn and tent have nothing to change.
+    assert!(!checkpoint.has_statistics());
+    let whole = root().join("assets/resnet-mini");
+    let whole = Checkpoint::open("resnet-mini", &Found::Folder(whole)).unwrap();
+    assert!(whole.has_statistics());
     assert_eq!(checkpoint.preparation.std, [0.229, 0.224, 0.225]);
     let store = Store::new(&Device::Cpu, DType::F32, 0);
     let weights = checkpoint.weights("model");

@@ -6,6 +6,7 @@
 //!   `mdd` ([`Mdd`]), `deep-jdot` ([`DeepJdot`])
 //! - sure predictions: `mcc` ([`Mcc`])
 //! - without source rows: `shot` ([`Shot`]), `tent` ([`Tent`]), `adabn` ([`AdaBn`])
+//! - source rows weighted: `discriminator-weights` ([`DiscriminatorWeights`])
 //! - text: `tapt` ([`Tapt`])
 //! - label shift: `bbse` ([`Bbse`]), `em-prior` ([`EmPrior`])
 //!
@@ -27,6 +28,7 @@ mod dan;
 mod dann;
 mod deep_coral;
 mod deep_jdot;
+mod discriminator_weights;
 mod em_prior;
 pub mod losses;
 mod mcc;
@@ -49,6 +51,7 @@ pub use dan::Dan;
 pub use dann::Dann;
 pub use deep_coral::DeepCoral;
 pub use deep_jdot::{DeepJdot, transport};
+pub use discriminator_weights::DiscriminatorWeights;
 pub use em_prior::EmPrior;
 pub use mcc::Mcc;
 pub use mcd::Mcd;
@@ -65,7 +68,7 @@ pub fn register(registry: &mut Registry) -> Result<()> {
         &tlkit_core::recipe::Keys,
         &tlkit_core::registry::Context,
     ) -> Option<Box<dyn tlkit_core::strategy::Strategy>>;
-    let all: [(&str, &'static str, Maker); 16] = [
+    let all: [(&str, &'static str, Maker); 17] = [
         (
             "source-only",
             "learn the source and adapt nothing",
@@ -126,6 +129,11 @@ pub fn register(registry: &mut Registry) -> Result<()> {
             "adabn",
             "without source rows: batch norm with the target's statistics",
             AdaBn::make,
+        ),
+        (
+            "discriminator-weights",
+            "source rows count by how much they look like the target's",
+            DiscriminatorWeights::make,
         ),
         (
             "tapt",

@@ -83,15 +83,7 @@ impl Course<'_, '_, '_> {
 
     /// Keeps what the model says of the test inputs before the first adaptation.
     pub(super) fn before(&mut self) -> Result<()> {
-        if self.run.source_says.is_some() || !self.job.domains.has(From::TargetTest) {
-            return Ok(());
-        }
-        let t = &self.transfer;
-        let rows = self.job.domains.get(From::TargetTest)?;
-        let crops = self.job.before.unwrap_or(1);
-        let logits = predict_cuts(&t.model, rows, t.store, "before", self.job.observer, crops)?;
-        self.run.source_says = Some(logits.to_dtype(candle_core::DType::F32)?);
-        Ok(())
+        self.run.ask_source(self.transfer, self.job)
     }
 
     /// Scores the model as it is and keeps it if none before was better. What it was scored by, and whether it was kept.

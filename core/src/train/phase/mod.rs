@@ -11,12 +11,12 @@ use candle_core::Tensor;
 
 use super::checkpoint::Best;
 use super::event::{Event, Stoppable};
-use super::infer::{Passes, predict_cuts};
+use super::infer::Passes;
 use super::optimizer::Optimizer;
 use super::run::{Deciding, Job, Runner};
 use super::step::{Drawn, Models, StepState};
 use super::{check, frozen, liveness, record};
-use crate::data::{Cursor, From, Loaded};
+use crate::data::{Cursor, Loaded};
 use crate::evaluate::Scores;
 use crate::nn::{Gradients, Param, Pass, Select};
 use crate::random::Stream;

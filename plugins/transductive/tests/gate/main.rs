@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tlkit_core::data::{Found, Resolve};
-use tlkit_core::nn::{Flow, Init, Linear, NormMode, Param, Pass, Role, Scope, Stage};
+use tlkit_core::nn::{Activation, Flow, Init, Linear, NormMode, Param, Pass, Role, Scope, Stage};
 use tlkit_core::recipe::Written;
 use tlkit_core::registry::{Context, Registry};
 use tlkit_core::strategy::Strategy;
@@ -49,7 +49,17 @@ methods! {
     deep_jdot: World::shifted(2.0, 2.0), named("deep-jdot", "");
     mcc: World::shifted(1.8, 0.0), named("mcc", "");
     shot: World::shifted(2.0, 0.0), named("shot", "");
+    discriminator_weights: crossed(), named("discriminator-weights", "");
     tent: normed(World::shifted(2.0, 1.0)), named("tent", "learning_rate = 0.01");
+}
+
+/// A linear network, which cannot be right on both sides of the crossing, and a source that lies almost wholly on the other side than the target.
+fn crossed() -> World {
+    World {
+        first: |scope| world::dense(scope, "first", INPUTS, 16, Activation::None),
+        crossed: true,
+        ..World::shifted(0.0, 0.0)
+    }
 }
 
 /// The first stage with batch norm, trained by the batch's statistics.

@@ -145,10 +145,12 @@ impl Conv {
         residual: Option<&Tensor>,
         norms: Norms,
     ) -> Result<Tensor> {
-        let bias = self.bias.as_ref().map(Param::tensor);
-        let mut y = conv2d::conv2d(x, &self.weight.tensor(), bias.as_ref(), &self.how)?;
+        let like = |p: &Param| p.tensor().to_dtype(x.dtype());
+        let bias = self.bias.as_ref().map(like).transpose()?;
+        let mut y = conv2d::conv2d(x, &like(&self.weight)?, bias.as_ref(), &self.how)?;
         if let Some(n) = &self.norm {
-            let (mean, var) = (n.mean.detached(), n.var.detached());
+            let still = |p: &Param| p.detached().to_dtype(x.dtype());
+            let (mean, var) = (still(&n.mean)?, still(&n.var)?);
             let statistics = match norms.batch {
                 true => Statistics::Batch,
                 false => Statistics::Given {
@@ -156,7 +158,7 @@ impl Conv {
                     var: &var,
                 },
             };
-            let (weight, bias) = (n.weight.tensor(), n.bias.tensor());
+            let (weight, bias) = (like(&n.weight)?, like(&n.bias)?);
             let (normed, moments) = batch_norm::batch_norm(&y, &weight, &bias, statistics, n.eps)?;
             n.follow(moments)?;
             y = normed;

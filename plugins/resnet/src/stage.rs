@@ -2,10 +2,13 @@
 
 use candle_core::{DType, Tensor};
 use tlkit_core::Result;
-use tlkit_core::nn::{Flow, Gradients, Param, Pass, Pullback, Stage, segment};
+use tlkit_core::nn::{Flow, Gradients, Param, Pass, Pullback, Role, Stage, segment};
 
 use crate::conv::{Ask, Norms};
 use crate::node::{Back, Node};
+
+/// Batches of so few images are computed in f64 where their own statistics normalise them.
+const FEW_IMAGES: usize = 4;
 
 /// One stage of an image network: `stem`, `layer1`, ..
 pub(crate) struct Piece {
@@ -27,6 +30,16 @@ impl Piece {
     fn norms(&self, pass: &Pass) -> Norms {
         Norms::of(pass, self.params().iter().any(Param::trains))
     }
+
+    /// Whether roundings would be magnified beyond use: the last norms of a batch of so few images are of a handful of values, and each divides
+    /// what the ones below it rounded by a small deviation. Such a stage is computed in f64, which is slow, and nothing that one does often.
+    fn delicate(&self, x: &Flow, pass: &Pass) -> bool {
+        let rows = x.hidden.dims().first().copied().unwrap_or(0);
+        x.hidden.dtype() == DType::F32
+            && rows <= FEW_IMAGES
+            && self.norms(pass).batch
+            && self.params().iter().any(|p| p.role() == Role::Statistic)
+    }
 }
 
 impl Stage for Piece {
@@ -39,6 +52,11 @@ impl Stage for Piece {
     }
 
     fn forward(&self, x: &Flow, pass: &Pass) -> Result<Flow> {
+        if self.delicate(x, pass) {
+            let wide = x.hidden.to_dtype(DType::F64)?;
+            let y = self.node.graph(&wide, self.norms(pass))?;
+            return Ok(x.with(y.to_dtype(DType::F32)?));
+        }
         let tracked = x.hidden.track_op() || self.params().iter().any(Param::trains);
         if !(pass.graph && tracked) && x.hidden.dtype() == DType::F32 {
             // Nothing to differentiate: the fused passes, with the bits of a recorded one.
@@ -48,7 +66,7 @@ impl Stage for Piece {
     }
 
     fn record(&self, x: &Flow, pass: &Pass) -> Result<(Flow, Box<dyn Pullback>)> {
-        if x.hidden.dtype() != DType::F32 {
+        if x.hidden.dtype() != DType::F32 || self.delicate(x, pass) {
             return segment(self, x, pass);
         }
         let (y, back) = self.node.record(x.hidden.detach(), self.norms(pass))?;

@@ -95,7 +95,8 @@ fn one(plugin: &Plugin, entry: &ManifestEntry, material: &Material, tell: Tell<'
     match entry.kind {
         EntryKind::LossTerm => {
             let make = || CTerm::make(plugin.table(entry.index)?, &who, &values()?);
-            term(&make, tell);
+            let one_width = entry.keys["properties"].get("width").is_some();
+            term(&make, one_width, tell);
             if let Ok(made) = make() {
                 let tried = "the derivative by the value is a factor";
                 tell(tried, term::factor(&made));
@@ -184,6 +185,9 @@ fn values(entry: &ManifestEntry, material: &Material) -> Result<Map<String, Valu
                 _ => "x".into(),
             }),
         );
+    }
+    if entry.kind == EntryKind::LossTerm && properties.contains_key("width") {
+        given.insert("width".into(), term::WIDTH.into());
     }
     for (name, value) in &material.keys {
         if properties.contains_key(name) {

@@ -11,7 +11,7 @@ use crate::term::CTerm;
 
 /// Rows of each feed in the main trial: two feeds need not be alike.
 const ROWS: [usize; 3] = [5, 7, 4];
-const WIDTH: usize = 6;
+pub(super) const WIDTH: usize = 6;
 const CLASSES: usize = 3;
 
 /// Inputs for a term: taps of so many rows, then parameters.
@@ -103,8 +103,8 @@ fn bits(outcome: &(f64, Vec<Tensor>)) -> Result<Vec<u64>> {
     Ok(all)
 }
 
-/// Tries a loss term.
-pub fn term<T: LossTerm>(make: &dyn Fn() -> Result<T>, tell: Tell<'_>) {
+/// Tries a loss term. One whose own parameters fit features of one width alone says so by its key `width`, and is tried with that width only.
+pub fn term<T: LossTerm>(make: &dyn Fn() -> Result<T>, one_width: bool, tell: Tell<'_>) {
     let made = make();
     let (term, line) = match made {
         Ok(term) => {
@@ -143,8 +143,8 @@ pub fn term<T: LossTerm>(make: &dyn Fn() -> Result<T>, tell: Tell<'_>) {
         "feeds of different widths: a number or an error",
         widths(&term),
     );
-    tell("a thousand random calls", thousand(&term));
-    tell("memory does not grow", memory(&term, make));
+    tell("a thousand random calls", thousand(&term, one_width));
+    tell("memory does not grow", memory(&term, make, one_width));
 }
 
 /// Central differences along random directions; the step is what f32 made of it.
@@ -265,11 +265,12 @@ fn reason(e: &Error) -> String {
     first_line(said).to_string()
 }
 
-fn thousand(term: &dyn LossTerm) -> Result<String> {
+fn thousand(term: &dyn LossTerm, one_width: bool) -> Result<String> {
     let stream = Stream::new(3).purpose("thousand");
     for i in 0..1000u64 {
         let draw = |k: u64, n: u64| 1 + stream.below(8 * i + k, n) as usize;
-        let at = inputs(term, &[draw(0, 9), draw(1, 9), draw(2, 9)], draw(3, 9), i)?;
+        let width = if one_width { WIDTH } else { draw(3, 9) };
+        let at = inputs(term, &[draw(0, 9), draw(1, 9), draw(2, 9)], width, i)?;
         let wanted = (0..at.len() as u64)
             .zip(wanted_of(term))
             .map(|(k, may)| may && stream.below(8 * i + 4 + k, 2) == 1);
@@ -281,8 +282,12 @@ fn thousand(term: &dyn LossTerm) -> Result<String> {
     Ok(String::new())
 }
 
-fn memory<T: LossTerm>(term: &dyn LossTerm, make: &dyn Fn() -> Result<T>) -> Result<String> {
-    let at = inputs(term, &[64; 3], 256, 12)?;
+fn memory<T: LossTerm>(
+    term: &dyn LossTerm,
+    make: &dyn Fn() -> Result<T>,
+    one_width: bool,
+) -> Result<String> {
+    let at = inputs(term, &[64; 3], if one_width { WIDTH } else { 256 }, 12)?;
     // A leak of one input a call would be 26 MB.
     leaks(200, |calls| {
         for i in 0..calls {

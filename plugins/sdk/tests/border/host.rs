@@ -1,0 +1,131 @@
+//! A host that keeps what it hears, and tensors to lend.
+
+use std::ffi::c_void;
+use std::ptr::null_mut;
+
+use tlkit_plugin::abi::{self, Head};
+
+/// What the host heard.
+#[derive(Default)]
+pub(crate) struct Heard {
+    pub(crate) failures: Vec<String>,
+    pub(crate) answers: Vec<Vec<u8>>,
+    pub(crate) keys: String,
+}
+
+pub(crate) unsafe extern "C" fn fail(host: *mut c_void, message: abi::Text) {
+    // SAFETY: `host` is the `Heard` of `call`; the message is lent.
+    let (heard, bytes) = unsafe {
+        let bytes = std::slice::from_raw_parts(message.data, message.size as usize);
+        (&mut *host.cast::<Heard>(), bytes)
+    };
+    heard
+        .failures
+        .push(String::from_utf8_lossy(bytes).into_owned());
+}
+
+pub(crate) unsafe extern "C" fn answer(host: *mut c_void, _: u32, data: *const c_void, size: u64) {
+    // SAFETY: as above.
+    unsafe {
+        let bytes = std::slice::from_raw_parts(data.cast::<u8>(), size as usize);
+        (*host.cast::<Heard>()).answers.push(bytes.to_vec());
+    }
+}
+
+pub(crate) unsafe extern "C" fn text(
+    host: *mut c_void,
+    _: abi::Text,
+    value: *mut abi::Text,
+) -> i32 {
+    // SAFETY: as above; `value` is a place for a text.
+    unsafe { value.write(abi::Text::of(&(*host.cast::<Heard>()).keys)) };
+    abi::OK
+}
+
+/// Makes a call with these keys; the status, and what was heard.
+pub(crate) fn call(keys: &str, f: impl FnOnce(*const abi::Call) -> i32) -> (i32, Heard) {
+    let mut heard = Heard {
+        keys: keys.into(),
+        ..Heard::default()
+    };
+    let call = abi::Call {
+        head: Head::of::<abi::Call>(),
+        host: (&raw mut heard).cast(),
+        fail: Some(fail),
+        answer: Some(answer),
+        number: None,
+        text: Some(text),
+    };
+    (f(&raw const call), heard)
+}
+
+pub(crate) fn moment() -> abi::Moment {
+    abi::Moment {
+        head: Head::of::<abi::Moment>(),
+        seed: 1,
+        step: 2,
+        progress: 0.5,
+        training: 1,
+        reserved: 0,
+    }
+}
+
+/// A matrix of 2 x 3, lent.
+pub(crate) struct Lent {
+    pub(crate) data: Vec<f32>,
+    pub(crate) shape: Vec<i64>,
+    pub(crate) strides: Vec<i64>,
+}
+
+impl Lent {
+    pub(crate) fn new() -> Self {
+        Lent {
+            data: (0..6).map(|i| i as f32).collect(),
+            shape: vec![2, 3],
+            strides: vec![3, 1],
+        }
+    }
+
+    pub(crate) fn tensor(&mut self) -> abi::Tensor {
+        abi::Tensor {
+            dlpack_major: 1,
+            dlpack_minor: 0,
+            manager: null_mut(),
+            deleter: None,
+            flags: 0,
+            data: self.data.as_mut_ptr().cast(),
+            device_type: abi::CPU,
+            device_id: 0,
+            dimensions: 2,
+            code: abi::FLOAT,
+            bits: 32,
+            lanes: 1,
+            shape: self.shape.as_mut_ptr(),
+            strides: self.strides.as_mut_ptr(),
+            byte_offset: 0,
+        }
+    }
+}
+
+/// A tensor of these numbers and this shape, lent.
+pub(crate) fn lent(data: &[f32], shape: &[i64]) -> Lent {
+    let mut strides = vec![1; shape.len()];
+    for i in (0..shape.len().saturating_sub(1)).rev() {
+        strides[i] = strides[i + 1] * shape[i + 1];
+    }
+    Lent {
+        data: data.to_vec(),
+        shape: shape.to_vec(),
+        strides,
+    }
+}
+
+impl Lent {
+    pub(crate) fn shaped(&mut self) -> abi::Tensor {
+        let dimensions = self.shape.len() as i32;
+        abi::Tensor {
+            dimensions,
+            ..self.tensor()
+        }
+    }
+}

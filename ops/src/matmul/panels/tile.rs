@@ -148,17 +148,16 @@ impl Tile {
         // SAFETY: by the contract of `Work::run`; columns past the width are not touched.
         unsafe {
             let mut sums = [[S::zero(); V]; R];
-            for c in 0..self.inner {
-                let mut bs = [S::zero(); V];
-                for (v, y) in bs.iter_mut().enumerate() {
-                    *y = S::load(b.add(v * S::LANES));
+            // Four steps at a time: counting and comparing at every step takes places of multiplications.
+            let whole = self.inner - self.inner % 4;
+            for c in (0..whole).step_by(4) {
+                for u in 0..4 {
+                    outer::<S, R, V>(&mut sums, b.add(u * V * S::LANES), |r| a(r, c + u));
                 }
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    let x = S::splat(a(r, c));
-                    for v in 0..V {
-                        sums[v] = S::fma(x, bs[v], sums[v]);
-                    }
-                }
+                b = b.add(4 * V * S::LANES);
+            }
+            for c in whole..self.inner {
+                outer::<S, R, V>(&mut sums, b, |r| a(r, c));
                 b = b.add(V * S::LANES);
             }
             let scale = S::splat(self.scale);
@@ -180,6 +179,28 @@ impl Tile {
                         S::store_some(to, n, x);
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Adds the products of a column of A with a row of B.
+#[inline(always)]
+unsafe fn outer<S: Simd, const R: usize, const V: usize>(
+    sums: &mut [[S::V; V]; R],
+    b: *const f32,
+    a: impl Fn(usize) -> f32,
+) {
+    // SAFETY: by the contract of `Work::run`.
+    unsafe {
+        let mut bs = [S::zero(); V];
+        for (v, y) in bs.iter_mut().enumerate() {
+            *y = S::load(b.add(v * S::LANES));
+        }
+        for (r, sums) in sums.iter_mut().enumerate() {
+            let x = S::splat(a(r));
+            for v in 0..V {
+                sums[v] = S::fma(x, bs[v], sums[v]);
             }
         }
     }

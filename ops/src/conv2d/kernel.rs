@@ -75,7 +75,7 @@ pub(super) fn padded(path: Path, width: usize) -> usize {
 /// Most columns of a panel.
 pub(super) fn panel(path: Path) -> usize {
     match path.level() {
-        Level::Avx512 | Level::Avx512Bf16 => 64,
+        Level::Avx512 | Level::Avx512Bf16 | Level::Amx => 64,
         Level::Avx2 => 16,
         Level::Plain => 8,
     }
@@ -83,7 +83,7 @@ pub(super) fn panel(path: Path) -> usize {
 
 fn lanes(path: Path) -> usize {
     match path.level() {
-        Level::Avx512 | Level::Avx512Bf16 => 16,
+        Level::Avx512 | Level::Avx512Bf16 | Level::Amx => 16,
         Level::Avx2 => 8,
         Level::Plain => 4,
     }
@@ -103,7 +103,7 @@ pub(super) unsafe fn rows(path: Path, block: &Block<'_>) {
     unsafe {
         match path.level() {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 | Level::Avx512Bf16 => x86::rows_avx512(block),
+            Level::Avx512 | Level::Avx512Bf16 | Level::Amx => x86::rows_avx512(block),
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => x86::rows_avx2(block),
             _ => match block.width.div_ceil(4) {
@@ -124,7 +124,7 @@ pub(super) unsafe fn outer(path: Path, job: &Outer<'_>) {
     unsafe {
         match path.level() {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 | Level::Avx512Bf16 => x86::outer_avx512(job),
+            Level::Avx512 | Level::Avx512Bf16 | Level::Amx => x86::outer_avx512(job),
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => x86::outer_avx2(job),
             _ => match job.width.div_ceil(4) {

@@ -9,6 +9,8 @@
 //! [`forward_in`] with [`Precision::Bf16`] rounds the operands to bf16, which some processors with AVX-512 BF16 multiply at
 //! about twice the rate of f32.
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod amx;
 pub(crate) mod bf16;
 pub(crate) mod cpu;
 mod panels;

@@ -137,7 +137,13 @@ fn bf16_products_are_within_what_rounding_the_operands_implies() {
 fn every_path_gives_the_same_bf16_product_from_any_start() {
     use super::bf16::{Start, product_on};
     let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    for (m, n, k) in [(3, 5, 1), (70, 130, 401), (33, 48, 0)] {
+    for (m, n, k) in [
+        (3, 5, 1),
+        (70, 130, 401),
+        (64, 96, 64),
+        (40, 50, 1100),
+        (33, 48, 0),
+    ] {
         let a = flat(&normal("a", &[m, k]));
         let b = flat(&normal("b", &[n, k]));
         let (bias, kept) = (flat(&normal("bias", &[n])), flat(&normal("kept", &[m, n])));

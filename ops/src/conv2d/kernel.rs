@@ -278,20 +278,8 @@ unsafe fn tile<S: Simd, const R: usize, const V: usize>(w: &Block<'_>, row: usiz
             for (r, a) in a.iter_mut().enumerate() {
                 *a = (*table.add(r)).add(span.from);
             }
-            let mut b = w.panel.add(*w.taps.get_unchecked(t) + span.from * wide);
-            for c in 0..span.n {
-                let mut bs = [S::zero(); V];
-                for (v, x) in bs.iter_mut().enumerate() {
-                    *x = S::load(b.add(v * S::LANES));
-                }
-                for r in 0..R {
-                    let x = S::splat(*a[r].add(c));
-                    for v in 0..V {
-                        sums[r][v] = S::fma(x, bs[v], sums[r][v]);
-                    }
-                }
-                b = b.add(wide);
-            }
+            let b = w.panel.add(*w.taps.get_unchecked(t) + span.from * wide);
+            S::accumulate(&mut sums, a, b, span.n);
         }
         for (r, sums) in sums.iter().enumerate() {
             if r >= valid {

@@ -23,6 +23,34 @@ pub(crate) trait Simd {
     unsafe fn relu(v: Self::V) -> Self::V;
     /// Zero where `m` is not positive.
     unsafe fn keep(v: Self::V, m: Self::V) -> Self::V;
+
+    /// Adds to `sums` the products of `n` columns of `R` rows, each at its pointer, with `n` rows of `V` vectors that lie one after another at
+    /// `b`: the inner loop of a product.
+    #[inline(always)]
+    unsafe fn accumulate<const R: usize, const V: usize>(
+        sums: &mut [[Self::V; V]; R],
+        a: [*const f32; R],
+        b: *const f32,
+        n: usize,
+    ) {
+        let mut b = b;
+        for c in 0..n {
+            // SAFETY: by the contract: every pointer reaches over n columns, b over n rows.
+            unsafe {
+                let mut bs = [Self::zero(); V];
+                for (v, x) in bs.iter_mut().enumerate() {
+                    *x = Self::load(b.add(v * Self::LANES));
+                }
+                for (a, sums) in a.iter().zip(sums.iter_mut()) {
+                    let x = Self::splat(*a.add(c));
+                    for (sum, b) in sums.iter_mut().zip(bs) {
+                        *sum = Self::fma(x, b, *sum);
+                    }
+                }
+                b = b.add(V * Self::LANES);
+            }
+        }
+    }
 }
 
 /// Four floats by whatever the compiler has; products and sums are rounded separately.

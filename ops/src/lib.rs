@@ -54,6 +54,7 @@ mod math;
 mod parallel;
 mod path;
 mod resample;
+mod slices;
 mod tensors;
 #[cfg(test)]
 mod testing;
@@ -78,4 +79,5 @@ pub mod softmax;
 
 pub use matmul::Precision;
 pub use path::{Level, Path};
+pub use slices::{copied, copy, first_not_finite};
 pub use tensors::{Element, with_mut, with_ref};

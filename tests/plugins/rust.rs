@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::bench::Bench;
 use crate::compile::{ROOT, tlkit};
-use crate::examples::{clean, inside, shifted};
+use crate::examples::{clean, inside, of_the_guide, shifted};
 
 /// Builds a crate by itself, in one target folder for all of them, that is kept between runs of this test: Candle takes minutes, and is
 /// compiled once.
@@ -235,5 +235,26 @@ fn huber_alignment_and_new_plugins_in_rust() {
             ],
         )
         .code(0);
+    }
+}
+
+/// The guide's second list of commands, word for word; but what `cargo` builds lies in the folder that these tests share, and is copied.
+#[test]
+fn the_guide_in_rust_as_it_stands() {
+    let bench = Bench::new();
+    let commands = of_the_guide(1);
+    assert_eq!(commands.len(), 5, "{commands:?}");
+    for command in commands.iter().flat_map(|line| line.split(" && ")) {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        match words[..] {
+            ["cd", "mine"] => {}
+            ["cargo", verb, "--release"] => cargo(&bench.path("mine"), &[verb]),
+            ["tlkit", "plugins", "new", ..] => drop(tlkit(&bench, &words[1..]).code(0)),
+            ["tlkit", ..] => {
+                let ended = inside(&bench, "mine", &words[1..]).code(0);
+                assert!(!ended.out.contains("FAILED"), "{}", ended.out);
+            }
+            _ => panic!("what is `{command}`?"),
+        }
     }
 }

@@ -62,6 +62,7 @@ pub fn check(
     material: &Material,
     say: &mut dyn FnMut(&Line),
 ) -> std::result::Result<usize, crate::LoadError> {
+    crate::network::thorough();
     let stamp = Stamp::of(library, true)?;
     let loaded = library::open(library)?;
     let plugin = Plugin {

@@ -2,6 +2,7 @@
  *
  *   first:  y = tanh(w x + b), 3 numbers to 4      second:  z = v y, 4 to 2
  */
+#define _DEFAULT_SOURCE
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -91,6 +92,9 @@ static int32_t describe(void *self, const tlkit_call *call) {
         "{\"reads\": \"features\", \"input\": [3], \"stages\": [" FIRST ", " SECOND "], \"defaults\": {\"learning_rate\": -1}}"
 #elif defined(DROPOUT_OF_ALL)
         "{\"reads\": \"features\", \"input\": [3], \"stages\": [" FIRST ", " SECOND "], \"head_dropout\": 1}"
+#elif defined(SOURCE_FROM_THE_FUTURE) || defined(WORD_OF_NO_VERSION)
+        /* A word of a later version; of ours, a slip of the pen. */
+        "{\"reads\": \"features\", \"input\": [3], \"weather\": \"fair\", \"stages\": [" FIRST ", " SECOND "], \"head_init\": 0.5}"
 #elif defined(WIDTH_THAT_LIES)
         "{\"reads\": \"features\", \"input\": [5], \"stages\": [" FIRST ", " SECOND "]}"
 #else
@@ -172,6 +176,9 @@ static int32_t forward(void *self, const tlkit_call *call, const tlkit_pass *pas
 #ifdef GIVES_IN_FORWARD
     static tlkit_tensor nothing;
     if (call->give(call->host, 0, &nothing) == TLKIT_OK) return fail(call, "it was taken");
+#endif
+#ifdef SLOW
+    if (pass->training) usleep(10000);
 #endif
 #ifdef NOT_THE_SAME_TWICE
     static int calls;

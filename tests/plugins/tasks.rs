@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::bench::Bench;
-use crate::compile::{ROOT, compiler, library, tlkit};
+use crate::bench::{Bench, wait_for};
+use crate::compile::{ROOT, compiler, library, start, tlkit};
 
 /// `tasks.c` with one rule broken, as `libtasks.so` in the folder of a bench.
 fn tasks(bench: &Bench, compiler: &str, broken: &str) -> PathBuf {
@@ -104,6 +104,7 @@ const CHECKED: &[(&str, &str)] = &[
     ("READS_NO_KIND", "unknown variant `smells`"),
     ("READS_TEXT", "text"),
     ("NO_STAGE", "it has no stage"),
+    ("WORD_OF_NO_VERSION", "unknown field `weather` in it"),
     (
         "WIDTH_THAT_LIES",
         "`net` takes vectors of 5 numbers, and the data has 3",
@@ -341,6 +342,37 @@ fn a_strangers_encoder_trains_is_saved_and_predicts() {
     )
     .code(2);
     assert!(ended.err.contains("did you mean `share`"), "{}", ended.err);
+}
+
+/// Weights and optimizer are the host's: a checkpoint is whole, whichever side the numbers were computed on.
+#[test]
+fn killed_and_resumed_a_strangers_encoder_ends_with_the_same_bits() {
+    let Some(compiler) = compiler() else { return };
+    let bench = Bench::new();
+    let recipe = RECIPE.replace("[train]\n", "[train]\ncheckpoint_every = 2\n");
+    bench.write("tasks.toml", &recipe);
+    tasks(&bench, &compiler, "SLOW");
+    tlkit(&bench, &["run", "tasks.toml", "-q", "--out", "whole"]).code(0);
+    for (step, resume) in [(11, None), (30, Some("--resume"))] {
+        let run = ["run", "tasks.toml", "--out", "killed"];
+        let run: Vec<&str> = run.into_iter().chain(resume).collect();
+        let mut child = start(&bench, &run);
+        wait_for(&bench.path("killed"), step);
+        child.kill().expect("it runs");
+        child.wait().expect("it ends");
+        assert!(
+            !bench.path("killed/result.json").exists(),
+            "killed too late"
+        );
+    }
+    let ended = tlkit(
+        &bench,
+        &["run", "tasks.toml", "--out", "killed", "--resume"],
+    )
+    .code(0);
+    assert!(ended.err.contains("going on after step"), "{}", ended.err);
+    let weights = |run: &str| bench.json(&format!("{run}/result.json"))["weights_sha256"].clone();
+    assert_eq!(weights("whole"), weights("killed"));
 }
 
 /// Frozen, its features are cached; in two phases, a part of it trains.

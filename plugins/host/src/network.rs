@@ -12,7 +12,7 @@ use tlkit_core::strategy::ParamSpec;
 use tlkit_core::{Error, Result};
 
 use crate::call::one_text;
-use crate::describe::{ParamDescription, count, is_name};
+use crate::describe::{ParamDescription, Rest, all_read, count, is_later, is_name};
 use crate::lend::{Blocks, Care, filled, lend};
 use crate::made::{Handle, Left, Made, function};
 
@@ -38,7 +38,6 @@ pub(crate) fn thorough() {
 
 /// What it says of itself.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Description {
     reads: Reads,
     input: Vec<usize>,
@@ -51,15 +50,18 @@ struct Description {
     head_init: Option<f64>,
     #[serde(default)]
     head_dropout: f64,
+    #[serde(flatten)]
+    rest: Rest,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct StageDescription {
     name: String,
     output: Vec<usize>,
     #[serde(default)]
     params: Vec<ParamDescription>,
+    #[serde(flatten)]
+    rest: Rest,
 }
 
 /// The kind of input that it reads.
@@ -86,7 +88,6 @@ impl Reads {
 
 /// How it is trained where a recipe does not say.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Training {
     pub optimizer: Option<String>,
     pub learning_rate: Option<f64>,
@@ -96,6 +97,8 @@ pub(crate) struct Training {
     pub warmup: Option<f64>,
     pub batch_size: Option<usize>,
     pub clip: Option<f64>,
+    #[serde(flatten)]
+    rest: Rest,
 }
 
 /// The description, looked through.
@@ -127,7 +130,9 @@ impl About {
         self.stages.last().map_or(0, |s| s.output[0])
     }
 
-    fn of(said: Description) -> std::result::Result<Self, String> {
+    fn of(said: Description, later: bool) -> std::result::Result<Self, String> {
+        all_read(&said.rest, "it", later)?;
+        all_read(&said.defaults.rest, "`defaults`", later)?;
         if count(&said.input).is_none() {
             return Err(format!("`input` is the shape {:?}", said.input));
         }
@@ -153,7 +158,8 @@ impl About {
                     s.output
                 ));
             }
-            let params = s.params.iter().map(ParamDescription::spec);
+            all_read(&s.rest, &format!("the stage `{name}`"), later)?;
+            let params = s.params.iter().map(|p| p.spec(later));
             let params: Vec<ParamSpec> = params.collect::<std::result::Result<_, _>>()?;
             for (i, p) in params.iter().enumerate() {
                 if params[..i].iter().any(|other| other.name == p.name) {
@@ -222,7 +228,7 @@ impl Network {
         let said = one_text(who, said)?;
         let wrong = |e: String| Error::msg(format!("{who} describes itself wrongly: {e}"));
         let said: Description = serde_json::from_str(&said).map_err(|e| wrong(e.to_string()))?;
-        let about = About::of(said).map_err(wrong)?;
+        let about = About::of(said, is_later(&table.head)).map_err(wrong)?;
         Ok(Network {
             table,
             made,

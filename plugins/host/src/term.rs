@@ -8,7 +8,7 @@ use tlkit_core::strategy::{Asked, LossTerm, ParamSpec, Valued};
 use tlkit_core::{Error, Result};
 
 use crate::call::one_text;
-use crate::describe::ParamDescription;
+use crate::describe::{ParamDescription, Rest, all_read, is_later};
 use crate::lend::{Blocks, Care, lend, plain};
 use crate::made::{Made, function};
 
@@ -17,15 +17,20 @@ pub(crate) struct CTerm {
     table: &'static abi::LossTerm,
     made: Made,
     taps: Vec<String>,
+    /// Those whose gradient is a multiple of the derivative.
+    pub turned: Vec<String>,
     params: Vec<ParamSpec>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Description {
     taps: Vec<String>,
     #[serde(default)]
     params: Vec<ParamDescription>,
+    #[serde(default)]
+    turned: Vec<String>,
+    #[serde(flatten)]
+    rest: Rest,
 }
 
 impl CTerm {
@@ -43,6 +48,13 @@ impl CTerm {
         let said = one_text(who, said)?;
         let wrong = |e: String| Error::msg(format!("{who} describes itself wrongly: {e}"));
         let said: Description = serde_json::from_str(&said).map_err(|e| wrong(e.to_string()))?;
+        let later = is_later(&table.head);
+        all_read(&said.rest, "it", later).map_err(wrong)?;
+        if let Some(tap) = said.turned.iter().find(|t| !said.taps.contains(t)) {
+            return Err(wrong(format!(
+                "`{tap}` is turned, and it takes no such tap"
+            )));
+        }
         for tap in &said.taps {
             let feed = tap
                 .rsplit_once(':')
@@ -58,12 +70,13 @@ impl CTerm {
                 "it takes no tap, so that nothing would learn from it".into(),
             ));
         }
-        let params = said.params.iter().map(ParamDescription::spec);
+        let params = said.params.iter().map(|p| p.spec(later));
         let params = params.collect::<std::result::Result<_, _>>();
         Ok(CTerm {
             table,
             made,
             taps: said.taps,
+            turned: said.turned,
             params: params.map_err(wrong)?,
         })
     }

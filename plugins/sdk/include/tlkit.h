@@ -8,6 +8,9 @@
  * ever appended. A field that lies beyond the size in the head is not there; whoever reads a table from the other side looks at the
  * size first. Versions with the same major number work together, in both directions.
  *
+ * JSON that a plugin answers grows too: a word that the host does not know is left alone where the table's version is later than the
+ * host's, and is an error (a slip of the pen) where it is not.
+ *
  * Text is UTF-8, a pointer and a length, without a final zero. Null is allowed where the length is 0.
  *
  * Memory. Whatever the host passes to a function is lent for that call and no longer. Whatever the plugin answers is copied by the
@@ -175,6 +178,9 @@ typedef struct tlkit_loss_term {
      * optimized, saved, loaded and averaged by the host, and lent. Names: letters, digits, `_`, and `.` between them. Roles: "weight",
      * "bias"; since 1.1 also "norm-weight", "norm-bias", "embedding" and "invariant-bias" (one whose gradient is zero in mathematics).
      * `init`: "zeros", "ones", {"normal": deviation}, {"uniform": bound}.
+     *
+     * Since 1.2 `turned` may list taps whose gradient is not the derivative but that times a number of the term's own choosing, as in gradient
+     * reversal: "turned": ["features:0"]. Nothing but `tlkit plugins check` looks at it.
      *
      * Since 1.1 a term may be the loss of a target task: it then takes "logits:0" `(rows, classes)` and "labels:0" `(rows)`, class
      * indices from 0 as float32, whose gradient nobody wants; and it is a mean over rows. */

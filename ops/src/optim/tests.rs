@@ -242,16 +242,19 @@ fn variables_step_in_place_as_slices_do() {
         assert_eq!(state[i], [m, v]);
     }
     // A gradient that is the parameter itself must not block, and one of another shape is an error.
-    let update = |grad: &'_ Tensor| Update {
-        param: &vars[0],
-        grad: Grad::Tensor(grad),
-        state: vec![],
-        rule: Rule::Sgd(Sgd {
-            lr: 1.0,
-            ..Sgd::default()
-        }),
-        step: 1,
-    };
+    fn update<'a>(param: &'a Tensor, grad: &'a Tensor) -> Update<'a, f32> {
+        Update {
+            param,
+            grad: Grad::Tensor(grad),
+            state: vec![],
+            rule: Rule::Sgd(Sgd {
+                lr: 1.0,
+                ..Sgd::default()
+            }),
+            step: 1,
+        }
+    }
+    let update = |grad| update(&vars[0], grad);
     step_tensors::<f32>(vec![update(&views[0])], 1.0).unwrap();
     assert_eq!(views[0].to_vec1::<f32>().unwrap(), [0.0; 5]);
     assert!(step_tensors::<f32>(vec![update(&views[2])], 1.0).is_err());

@@ -84,7 +84,7 @@ fn own(bench: &Bench) -> [(&'static str, String); 4] {
         ("TLKIT_CACHE", path("cache")),
         ("XDG_DATA_HOME", path("data")),
         ("TLKIT_PLUGIN_PATH", String::new()),
-        ("TLKIT_PROBE_SECONDS", "1".into()),
+        ("TLKIT_PROBE_SECONDS", "3".into()),
     ]
 }
 

@@ -11,10 +11,10 @@ const PROBED: &[(&str, &str)] = &[
         "EXIT",
         "ended the process with exit code 0 while it was probed",
     ),
-    ("HANG", "did not answer within 1 s while it was probed"),
+    ("HANG", "did not answer within 3 s while it was probed"),
     (
         "HANG_IN_ENTRY",
-        "did not answer within 1 s while it was probed",
+        "did not answer within 3 s while it was probed",
     ),
     (
         "SYMBOL_IS_NO_FUNCTION",

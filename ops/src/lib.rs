@@ -54,6 +54,7 @@ mod math;
 mod parallel;
 mod path;
 mod resample;
+mod simd;
 mod slices;
 mod tensors;
 #[cfg(test)]

@@ -55,6 +55,7 @@ mod parallel;
 mod path;
 mod resample;
 mod simd;
+mod slices;
 mod tensors;
 #[cfg(test)]
 mod testing;
@@ -79,4 +80,5 @@ pub mod softmax;
 
 pub use matmul::Precision;
 pub use path::{Level, Path};
+pub use slices::{copied, copy, first_not_finite};
 pub use tensors::{Element, with_mut, with_ref};

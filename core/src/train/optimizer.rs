@@ -216,12 +216,15 @@ impl Optimizer {
     ) -> Result<bool> {
         let mut present = Vec::with_capacity(self.members.len());
         for (p, group) in &self.members {
-            if let Some(g) = grads.get(p.name()) {
-                present.push((p, *group, g.contiguous()?));
-            }
+            // What lies elsewhere is read there, not copied.
+            let gradient = match grads.elsewhere(p.name()).and_then(T::of_f32) {
+                Some(numbers) => Some(optim::Grad::Slice(numbers)),
+                None => grads.get(p.name()).map(optim::Grad::Tensor),
+            };
+            present.extend(gradient.map(|g| (p, *group, g)));
         }
         let norm =
-            optim::global_norm_of::<T>(&present.iter().map(|(_, _, g)| g).collect::<Vec<_>>())?;
+            optim::global_norm_of::<T>(&present.iter().map(|(_, _, g)| *g).collect::<Vec<_>>())?;
         if !norm.is_finite() {
             return Ok(false);
         }
@@ -246,7 +249,7 @@ impl Optimizer {
                 let group = &self.groups[*group];
                 optim::Update {
                     param: p.var().as_tensor(),
-                    grad: g,
+                    grad: *g,
                     state: T::within(moments)
                         .iter_mut()
                         .map(Vec::as_mut_slice)
@@ -316,18 +319,28 @@ struct Moments {
     double: Vec<Vec<f64>>,
 }
 
-/// Picks the moments of one type.
+/// Picks what is of one type.
 trait Moment: Sized {
+    /// Numbers of a gradient, where they are of this type.
+    fn of_f32(numbers: &[f32]) -> Option<&[Self]>;
     fn within(moments: &mut Moments) -> &mut Vec<Vec<Self>>;
 }
 
 impl Moment for f32 {
+    fn of_f32(numbers: &[f32]) -> Option<&[f32]> {
+        Some(numbers)
+    }
+
     fn within(moments: &mut Moments) -> &mut Vec<Vec<f32>> {
         &mut moments.single
     }
 }
 
 impl Moment for f64 {
+    fn of_f32(_: &[f32]) -> Option<&[f64]> {
+        None
+    }
+
     fn within(moments: &mut Moments) -> &mut Vec<Vec<f64>> {
         &mut moments.double
     }

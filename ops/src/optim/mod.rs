@@ -20,7 +20,7 @@ mod tensors;
 #[cfg(test)]
 mod tests;
 
-pub use tensors::{Update, global_norm_of, step_tensors};
+pub use tensors::{Grad, Update, global_norm_of, step_tensors};
 
 use crate::path::Path;
 use crate::tensors::Element;

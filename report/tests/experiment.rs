@@ -162,7 +162,7 @@ fn values_stand_in_groups_and_are_compared_at_the_same_value() {
         assert!(text.contains(part), "{part}: {text}");
     }
     let page = c.print(Format::Html, false);
-    assert!(page.contains("curves-title") && page.contains("forest-title"));
+    assert!(page.contains("curves-title") && page.contains("class=\"forest\""));
     // One method alone is compared with itself at the first value.
     let mut world = World::new(vec![Method("tuned", 0.5, None)]);
     world.values = vec![5, 20];
@@ -194,6 +194,45 @@ fn over_pairs_a_tally_a_range_and_no_word_of_new_domains() {
     assert!(c.print(Format::Html, false).contains("class=\"heat\""));
     let csv = c.print(Format::Csv, false);
     assert_eq!(csv.lines().count(), 1 + 3 * 4);
+}
+
+#[test]
+fn the_page_draws_training_domains_and_what_changed() {
+    let world = adaptation();
+    let page = world.write().compare().print(Format::Html, false);
+    for id in [
+        "table",
+        "differences",
+        "pairs",
+        "training",
+        "domains",
+        "changes",
+        "notes",
+    ] {
+        assert!(page.contains(&format!("<section id=\"{id}\"")), "{id}");
+    }
+    let count = |part: &str| page.matches(part).count();
+    // Of each pair: the loss, the source's accuracy, the selector's score, the discriminator; in each a line a method with its band.
+    assert_eq!(count("<figure class=\"chart\">"), 3 * 4);
+    assert_eq!(count("<path class=\"band l-second\""), 3 * 4);
+    assert!(page.contains("Score of the selector (validation)"));
+    // One start for all, one end a method.
+    assert_eq!(count("<h3>Before</h3>"), 3);
+    assert_eq!(count("<h3>After dann</h3>"), 3);
+    // A method with a reference each.
+    assert_eq!(count("are right that were wrong with source-only"), 2);
+    assert_eq!(count("Wrong with source-only, right with dann"), 1);
+    // Whatever stands in a data set stays text.
+    assert!(page.contains("&lt;script&gt;document.title") && !page.contains("<script"));
+    let mut ids: Vec<&str> = page
+        .split(" id=\"")
+        .skip(1)
+        .filter_map(|t| t.split('"').next())
+        .collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "an identifier is there twice");
 }
 
 #[test]

@@ -304,14 +304,18 @@ fn an_adaptation_has_a_picture_of_both_domains() {
         assert!(text.contains(wanted), "{wanted}");
     }
     // One mark a row, and names are text.
-    let path = |class: &str| {
-        let at = text
-            .split(&format!("<path class=\"{class}\" d=\""))
-            .nth(2)
-            .expect("a path");
-        at.split('"').next().expect("its end").matches('M').count()
+    let marks = |id: &str| {
+        let marked = format!("marker-start=\"url(#{id})\"");
+        let line = text
+            .split("<polyline points=\"")
+            .find(|l| l.contains(&marked));
+        let points = line.and_then(|l| l.split('"').next());
+        points.expect("points").split(' ').count()
     };
-    assert_eq!((path("e-source"), path("e-target")), (300, 240));
+    assert_eq!(
+        (marks("embedding-before-s"), marks("embedding-after-t")),
+        (300, 240)
+    );
     assert!(!text.contains("<script>document.title"));
     // A run that was gone on with has no picture of what was not kept.
     let mut half = Fixture::adapted();

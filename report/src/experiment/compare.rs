@@ -1,5 +1,7 @@
 //! What can be said of an experiment.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::difference::{CEILING, Difference, complete, mean_table};
@@ -41,6 +43,9 @@ pub struct Comparison {
     /// The words in the table's head.
     #[serde(skip)]
     pub score: &'static str,
+    /// What it is of: the page draws more of the runs than the table says.
+    #[serde(skip)]
+    pub(super) experiment: Arc<Experiment>,
 }
 
 /// A row of the table.
@@ -107,10 +112,11 @@ pub struct PairCell {
 impl Experiment {
     /// Says what can be said; `metric` in place of the experiment's own.
     pub fn compare(&self, metric: Option<Metric>) -> Comparison {
-        let e = &Experiment {
+        let whole = Arc::new(Experiment {
             metric: metric.unwrap_or(self.metric),
             ..self.clone()
-        };
+        });
+        let e = whole.as_ref();
         let all: Vec<usize> = (0..e.pairs.len().max(1)).collect();
         let mut rows: Vec<Row> = e.arms.iter().map(|arm| e.row(arm)).collect();
         for (i, row) in rows.iter_mut().enumerate() {
@@ -154,6 +160,7 @@ impl Experiment {
             pairs: e.pairs.clone(),
             rows,
             notes: Vec::new(),
+            experiment: whole.clone(),
         };
         c.notes = notes::notes(e, &c);
         c

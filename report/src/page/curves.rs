@@ -109,6 +109,7 @@ fn line(name: &str, look: Look, points: Vec<(f64, f64)>) -> Line {
         name: name.into(),
         look,
         points,
+        ..Line::default()
     }
 }
 

@@ -197,6 +197,69 @@ fn over_pairs_a_tally_a_range_and_no_word_of_new_domains() {
 }
 
 #[test]
+fn every_row_says_what_chose_its_epoch() {
+    let world = adaptation();
+    world.write();
+    let mut select = |method: &str, selection: Value| {
+        for (pair, seed) in (0..3).flat_map(|p| (0..5).map(move |s| (p, s))) {
+            let file = world
+                .dir
+                .path()
+                .join(format!("{method}-0-{pair}-s{seed}/result.json"));
+            let text = fs::read_to_string(&file).expect("a result");
+            let mut result: Value = serde_json::from_str(&text).expect("JSON");
+            result["selection"] = selection.clone();
+            fs::write(&file, result.to_string()).expect("written");
+        }
+    };
+    let free =
+        json!({"by": "auto", "epoch": 3, "oracle": false, "without_labels": "no sign of harm"});
+    for method in ["source-only", "target-supervised", "dann"] {
+        select(method, free.clone());
+    }
+    let c = world.compare();
+    // Alike for all: a line beneath the text, a column where there is room.
+    let text = c.print(Format::Text, false);
+    assert!(
+        text.contains("Kept: the best epoch by auto, without labels of the target."),
+        "{text}"
+    );
+    assert!(!text.contains("kept by"), "{text}");
+    assert!(
+        c.print(Format::Markdown, false)
+            .contains("| label-free: auto |")
+    );
+    select(
+        "target-supervised",
+        json!({"by": "auto", "epoch": 3, "oracle": true, "without_labels": null}),
+    );
+    select(
+        "dann",
+        json!({"by": "target validation (40)", "epoch": 3, "oracle": false}),
+    );
+    let c = world.compare();
+    let kinds: Vec<&str> = c.rows.iter().map(|r| r.selector_kind.as_str()).collect();
+    assert_eq!(kinds, ["label-free", "oracle", "target validation"]);
+    for format in [Format::Markdown, Format::Html, Format::Latex] {
+        let printed = c.print(format, false);
+        for part in [
+            "label-free: auto",
+            "oracle: auto",
+            "target validation (40)",
+            "kept by",
+        ] {
+            assert!(printed.contains(part), "{part}: {printed}");
+        }
+    }
+    assert!(
+        c.print(Format::Csv, false)
+            .contains(",auto,oracle,oracle\n")
+    );
+    let text = c.print(Format::Text, false);
+    assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
+}
+
+#[test]
 fn the_page_draws_training_domains_and_what_changed() {
     let world = adaptation();
     let page = world.write().compare().print(Format::Html, false);

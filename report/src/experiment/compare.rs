@@ -92,6 +92,8 @@ pub struct Row {
     pub memory_mb: Option<u64>,
     /// What chose the epoch.
     pub selector: String,
+    /// What it saw: `label-free`, `target validation`, `oracle`; `validation` where the target's labels are open; empty where nothing was chosen.
+    pub selector_kind: String,
     /// Marks: `oracle`, `tested on the rows adapted on`, `imported`.
     pub marks: Vec<String>,
 }
@@ -209,8 +211,13 @@ impl Experiment {
         };
         let mut marks = Vec::new();
         let mut selectors: Vec<String> = Vec::new();
+        let mut kinds: Vec<&str> = Vec::new();
         for t in &done {
             let selection = &t.run.result["selection"];
+            let kind = kind(selection);
+            if !kinds.contains(&kind) && !kind.is_empty() {
+                kinds.push(kind);
+            }
             let by = selection["by"].as_str().unwrap_or("unknown").to_string();
             if !selectors.contains(&by) {
                 selectors.push(by);
@@ -258,6 +265,7 @@ impl Experiment {
                 .filter_map(|t| t.run.result["peak_rss_mb"].as_u64().filter(|mb| *mb > 0))
                 .max(),
             selector: selectors.join(", "),
+            selector_kind: kinds.join(", "),
             marks,
         }
     }
@@ -404,6 +412,7 @@ fn baselines(e: &Experiment) -> Vec<Row> {
                     seconds: b["seconds"].as_f64(),
                     memory_mb: None,
                     selector: String::new(),
+                    selector_kind: String::new(),
                     marks: vec!["baseline".into()],
                 });
             }
@@ -425,6 +434,17 @@ impl Comparison {
             .map(|c| c.difference.as_ref().map(|d| d.mean))
             .collect();
         wilcoxon(&means?)
+    }
+}
+
+/// What a selector saw.
+fn kind(selection: &serde_json::Value) -> &'static str {
+    match selection["by"].as_str() {
+        _ if selection["oracle"] == true => "oracle",
+        Some(by) if by.starts_with("target validation") => "target validation",
+        Some("validation") => "validation",
+        _ if selection["without_labels"].is_string() => "label-free",
+        _ => "",
     }
 }
 

@@ -44,13 +44,16 @@ impl Comparison {
     fn text(&self, colour: bool) -> String {
         let style = Style::new(colour);
         let mut columns = self.columns();
+        if self.selected_alike() {
+            columns.retain(|c| *c != Column::Selector);
+        }
         let table = loop {
             let table = lines(&self.grid(&columns), Style::new(false));
             let wide = table.iter().any(|l| l.chars().count() > WIDTH);
             // What costs least to lose goes first.
-            let last = columns
+            let last = [Column::Memory, Column::Seconds, Column::Selector]
                 .iter()
-                .rposition(|c| matches!(c, Column::Memory | Column::Seconds));
+                .find_map(|c| columns.iter().position(|own| own == c));
             match last.filter(|_| wide) {
                 Some(i) => drop(columns.remove(i)),
                 None => break lines(&self.grid(&columns), style),
@@ -192,6 +195,7 @@ impl Comparison {
                 "seconds",
                 "memory_mb",
                 "selector",
+                "selector_kind",
                 "marks",
             ]
             .map(String::from),
@@ -232,6 +236,7 @@ impl Comparison {
                     only(number(row.seconds)),
                     only(row.memory_mb.map_or_else(String::new, |m| m.to_string())),
                     only(row.selector.clone()),
+                    only(row.selector_kind.clone()),
                     only(row.marks.join("; ")),
                 ]);
                 text.push_str(&line(&cells));

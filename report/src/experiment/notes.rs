@@ -167,8 +167,13 @@ fn selection(arms: &[(usize, &Row)], notes: &mut Vec<String>) {
         .filter(|s| !s.is_empty())
         .collect();
     selectors.dedup();
+    let free = |by: &str| {
+        let mut of = arms.iter().filter(|(_, r)| r.selector == by);
+        of.any(|(_, r)| r.selector_kind == "label-free")
+    };
     let words = |s: &str| match s {
         "last" => "the last epoch".to_string(),
+        s if free(s) => format!("the best epoch by {s}, without labels of the target"),
         s => format!("the best epoch by {s}"),
     };
     match selectors.as_slice() {

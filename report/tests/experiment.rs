@@ -38,7 +38,7 @@ fn better_same_and_worse_are_told() {
             Format::Csv,
             "method,source,target,runs,done,failed,mean,low,high,difference,",
         ),
-        (Format::Latex, "\\begin{tabular}{lrrrlr}"),
+        (Format::Latex, "\\begin{tabular}{lrrrlrl}"),
         (Format::Html, "<!DOCTYPE html>"),
     ] {
         let printed = c.print(format, false);
@@ -188,6 +188,13 @@ fn over_pairs_a_tally_a_range_and_no_word_of_new_domains() {
         text.contains("3 pairs of 3 domains are not 3 independent samples"),
         "{text}"
     );
+    assert!(text.contains("a tie (t) is not distinguishable"), "{text}");
+    // What a terminal has no room for is named, and stands elsewhere.
+    assert!(
+        text.contains("(no room for s, MiB: --format md has all columns)")
+            || text.contains("(no room for MiB: --format md has all columns)"),
+        "{text}"
+    );
     assert_eq!(c.new_domains(dann), None);
     assert!(text.contains("books to dvd"), "{text}");
     assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
@@ -257,6 +264,46 @@ fn every_row_says_what_chose_its_epoch() {
     );
     let text = c.print(Format::Text, false);
     assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
+}
+
+#[test]
+fn what_was_imported_for_one_pair_alone_says_so() {
+    let world = adaptation();
+    world.write();
+    for seed in 0..5 {
+        let name = format!("imported/mine-s{seed}");
+        world.run(&name, 0.6, [9, 0, 0, seed]);
+        world.file(
+            &format!("{name}/cell.json"),
+            &json!({"name": name, "method": "mine", "values": [], "pair": ["books", "dvd"], "seed": seed}),
+        );
+    }
+    let c = world.compare();
+    let mine = c.rows.last().expect("rows");
+    assert_eq!((mine.method.as_str(), mine.mean), ("mine", None));
+    let there: Vec<bool> = mine.pairs.iter().map(|p| p.difference.is_some()).collect();
+    assert_eq!(there, [true, false, false]);
+    let text = c.print(Format::Text, false);
+    assert!(text.contains("1 of 3 pairs"), "{text}");
+}
+
+#[test]
+fn the_same_twice_is_called_not_distinguishable_in_a_sentence() {
+    let mut world = two();
+    world.methods = vec![
+        Method("frozen", 0.5, None),
+        Method("near", 0.52, Some("frozen")),
+    ];
+    world.rows = 120;
+    let c = world.write().compare();
+    assert_eq!(words(&c, "near"), "not distinguishable");
+    assert!(
+        c.notes
+            .iter()
+            .any(|n| n.starts_with("`near` and `frozen` are not distinguishable")),
+        "{:?}",
+        c.notes
+    );
 }
 
 #[test]

@@ -284,7 +284,7 @@ impl Work<'_> {
                 said = Instant::now();
                 if let Some(line) = last_line(&directory.join("log.txt")) {
                     self.progress
-                        .line(&format!("  {}: {line}", self.plan.words(cell)));
+                        .line(&format!("  {}: {}", self.plan.words(cell), cut(&line)));
                 }
             }
             std::thread::sleep(LOOK);
@@ -328,6 +328,15 @@ pub fn time(seconds: f64) -> String {
         s if s < 100.0 => format!("{s:.0} s"),
         s if s < 5400.0 => format!("{:.0} min", s / 60.0),
         s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+/// What fits into a line beside the cell's name.
+fn cut(line: &str) -> String {
+    const MOST: usize = 80;
+    match line.char_indices().nth(MOST) {
+        Some((at, _)) => format!("{} ...", &line[..at]),
+        None => line.to_string(),
     }
 }
 

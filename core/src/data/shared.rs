@@ -74,3 +74,81 @@ impl Shared {
         kept(&self.scans, rows, || make().map(Arc::new))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::Error;
+    use crate::data::Input;
+
+    struct Nothing(Vec<String>);
+
+    impl Table for Nothing {
+        fn columns(&self) -> &[String] {
+            &self.0
+        }
+        fn rows(&self) -> usize {
+            0
+        }
+        fn cell(&self, _: usize, _: usize) -> Result<Input<'_>> {
+            Err(Error::msg("no rows"))
+        }
+        fn place(&self, _: usize) -> String {
+            String::new()
+        }
+    }
+
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Reader for Counting {
+        fn extensions(&self) -> &[&str] {
+            &[]
+        }
+        fn open(&self, name: &str, _: &Blob, _: &ReadOptions) -> Result<Arc<dyn Table>> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            match name {
+                "broken" => Err(Error::msg("broken")),
+                _ => Ok(Arc::new(Nothing(Vec::new()))),
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_is_opened_once_for_each_way_to_open_it_and_errors_are_not_kept() {
+        let counting = Arc::new(Counting::default());
+        let reader: Arc<dyn Reader> = counting.clone();
+        let shared = Shared::default();
+        let blob = |name: &str| Blob::Path(name.into());
+        let plain = ReadOptions::default();
+        let wide = ReadOptions {
+            min_width: 7,
+            ..ReadOptions::default()
+        };
+        let times = |name: &str, blob: &Blob, options: &ReadOptions| {
+            let before = counting.0.load(Ordering::Relaxed);
+            let (table, key) = shared.open(&reader, name, blob, options);
+            (
+                table.is_ok(),
+                key,
+                counting.0.load(Ordering::Relaxed) - before,
+            )
+        };
+        let (_, first, opened) = times("a", &blob("a"), &plain);
+        assert_eq!(opened, 1);
+        assert_eq!(times("a", &blob("a"), &plain), (true, first.clone(), 0));
+        for (other, options) in [("a", &wide), ("b", &plain)] {
+            let (_, key, opened) = times("a", &blob(other), options);
+            assert!(opened == 1 && key != first, "{key}");
+        }
+        // Two texts in the binary are two files, whatever they are called.
+        assert_eq!(times("a", &Blob::Embedded(b"one"), &plain).2, 1);
+        assert_eq!(times("a", &Blob::Embedded(b"another"), &plain).2, 1);
+        for _ in 0..2 {
+            let (well, _, opened) = times("broken", &blob("broken"), &plain);
+            assert!(!well && opened == 1);
+        }
+    }
+}

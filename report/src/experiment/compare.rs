@@ -204,7 +204,10 @@ impl Experiment {
                 .map(|p| PairCell {
                     source: self.pairs[p].0.clone(),
                     target: self.pairs[p].1.clone(),
-                    mean: scores.as_ref().and_then(|s| self::mean(&s[p])),
+                    // A pair whose runs are all there has its score, whatever the others have.
+                    mean: complete(&arm.trials[p])
+                        .and_then(|seeds| self.scores(&seeds))
+                        .and_then(|s| self::mean(&s)),
                     difference: None,
                 })
                 .collect(),

@@ -47,6 +47,7 @@ impl Comparison {
         if self.selected_alike() {
             columns.retain(|c| *c != Column::Selector);
         }
+        let mut dropped = Vec::new();
         let table = loop {
             let table = lines(&self.grid(&columns), Style::new(false));
             let wide = table.iter().any(|l| l.chars().count() > WIDTH);
@@ -55,7 +56,7 @@ impl Comparison {
                 .iter()
                 .find_map(|c| columns.iter().position(|own| own == c));
             match last.filter(|_| wide) {
-                Some(i) => drop(columns.remove(i)),
+                Some(i) => dropped.push(columns.remove(i)),
                 None => break lines(&self.grid(&columns), style),
             }
         };
@@ -71,6 +72,11 @@ impl Comparison {
         }
         text.push(String::new());
         text.extend(table);
+        if !dropped.is_empty() {
+            let names = self.grid(&dropped).head.join(", ");
+            let note = format!("(no room for {names}: --format md has all columns)");
+            text.push(style.faint(&note));
+        }
         let pairs = self.pair_lines();
         if !pairs.is_empty() {
             text.push(String::new());

@@ -166,6 +166,10 @@ impl Comparison {
             Column::Verdict if row.failed > 0 => format!("failed {}/{}", row.failed, row.runs),
             Column::Verdict if row.done < row.runs => format!("{} of {} runs", row.done, row.runs),
             Column::Verdict if row.baseline => "baseline".into(),
+            Column::Verdict if row.mean.is_none() && !row.pairs.is_empty() => {
+                let there = row.pairs.iter().filter(|c| c.mean.is_some()).count();
+                format!("{there} of {} pairs", row.pairs.len())
+            }
             Column::Verdict => row
                 .difference
                 .as_ref()

@@ -189,12 +189,6 @@ fn over_pairs_a_tally_a_range_and_no_word_of_new_domains() {
         "{text}"
     );
     assert!(text.contains("a tie (t) is not distinguishable"), "{text}");
-    // What a terminal has no room for is named, and stands elsewhere.
-    assert!(
-        text.contains("(no room for s, MiB: --format md has all columns)")
-            || text.contains("(no room for MiB: --format md has all columns)"),
-        "{text}"
-    );
     assert_eq!(c.new_domains(dann), None);
     assert!(text.contains("books to dvd"), "{text}");
     assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
@@ -207,7 +201,7 @@ fn over_pairs_a_tally_a_range_and_no_word_of_new_domains() {
 fn every_row_says_what_chose_its_epoch() {
     let world = adaptation();
     world.write();
-    let mut select = |method: &str, selection: Value| {
+    let select = |method: &str, selection: Value| {
         for (pair, seed) in (0..3).flat_map(|p| (0..5).map(move |s| (p, s))) {
             let file = world
                 .dir
@@ -288,6 +282,17 @@ fn what_was_imported_for_one_pair_alone_says_so() {
 }
 
 #[test]
+fn columns_that_a_terminal_has_no_room_for_are_named() {
+    let mut world = adaptation();
+    world.methods[2].0 = "dann-with-two-layers-of-64";
+    let c = world.write().compare();
+    let text = c.print(Format::Text, false);
+    assert!(text.contains("(no room for MiB"), "{text}");
+    assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
+    assert!(c.print(Format::Markdown, false).contains("| s | MiB |"));
+}
+
+#[test]
 fn the_same_twice_is_called_not_distinguishable_in_a_sentence() {
     let mut world = two();
     world.methods = vec![
@@ -303,6 +308,81 @@ fn the_same_twice_is_called_not_distinguishable_in_a_sentence() {
             .any(|n| n.starts_with("`near` and `frozen` are not distinguishable")),
         "{:?}",
         c.notes
+    );
+}
+
+/// The difference of one run each is that of the means over pairs, however many rows a pair has; a target's rows count once.
+#[test]
+fn one_run_each_over_pairs_is_a_mean_over_pairs() {
+    let mut world = adaptation();
+    world.seeds = 1;
+    world.write();
+    for method in ["source-only", "target-supervised", "dann"] {
+        let file = world
+            .dir
+            .path()
+            .join(format!("{method}-0-2-s0/predictions.jsonl"));
+        let text = fs::read_to_string(&file).expect("predictions");
+        let few: Vec<&str> = text.lines().take(100).collect();
+        fs::write(&file, few.join("\n") + "\n").expect("written");
+    }
+    let c = world.compare();
+    let d = c.rows[2].difference.as_ref().expect("a difference");
+    let means = c.rows[2]
+        .mean
+        .zip(c.rows[0].mean)
+        .map(|(a, b)| a - b)
+        .expect("means");
+    assert!((d.mean - means).abs() < 1e-12, "{} {means}", d.mean);
+    assert!(d.of_models && d.words.starts_with("this model"));
+    let (low, high) = d.interval.expect("an interval");
+    assert!(low < d.mean && d.mean < high);
+    assert!(c.rows.iter().all(|r| r.interval.is_some()));
+    // The same predictions for two pairs of one target are no more rows than those of one.
+    world.pairs = vec![("books", "dvd")];
+    let one = world.write().compare();
+    for method in ["source-only", "target-supervised", "dann"] {
+        let path = |p: usize| {
+            world
+                .dir
+                .path()
+                .join(format!("{method}-0-{p}-s0/predictions.jsonl"))
+        };
+        fs::copy(path(0), path(1)).expect("copied");
+    }
+    let mut both = adaptation();
+    both.dir = world.dir;
+    both.seeds = 1;
+    both.pairs = vec![("books", "dvd"), ("kitchen", "dvd")];
+    let experiment = both.dir.path().join("experiment.json");
+    let text = fs::read_to_string(&experiment).expect("an experiment");
+    let mut d: Value = serde_json::from_str(&text).expect("JSON");
+    d["pairs"] = json!([["books", "dvd"], ["kitchen", "dvd"]]);
+    let cells = d["cells"].as_array().expect("cells").clone();
+    for cell in cells {
+        let name = cell["name"]
+            .as_str()
+            .expect("a name")
+            .replace("-0-0-", "-0-1-");
+        let mut cell = cell.clone();
+        cell["name"] = json!(name);
+        cell["identity"] = json!(name);
+        cell["pair"] = json!(["kitchen", "dvd"]);
+        d["cells"].as_array_mut().expect("cells").push(cell);
+    }
+    fs::write(&experiment, d.to_string()).expect("written");
+    let two = both.compare();
+    let width = |c: &Comparison| {
+        let d = c.rows[2].difference.as_ref().expect("a difference");
+        let (low, high) = d.interval.expect("an interval");
+        high - low
+    };
+    // Newcombe's interval of the one, the rows' own t of the two.
+    assert!(
+        (width(&two) / width(&one) - 1.0).abs() < 0.05,
+        "{} {}",
+        width(&two),
+        width(&one)
     );
 }
 

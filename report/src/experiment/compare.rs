@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::difference::{CEILING, Difference, complete, mean_table};
+use super::difference::{CEILING, Difference, complete, twice};
 use super::notes;
 use super::read::{Arm, Axis, Experiment};
 use super::rows::{Metric, Rows};
 use crate::statistics::{
-    Crossed, LEAST_SEEDS, Tally, gap_closed, holm, independent, paired_interval, wilcoxon,
+    LEAST_SEEDS, Tally, gap_closed, holm, independent, paired_interval, wilcoxon,
 };
 
 /// A table, and the words beneath it. Scores and differences are shares of 1.
@@ -175,8 +175,8 @@ impl Experiment {
             .iter()
             .filter_map(|t| t.run.result["seconds"].as_f64())
             .collect();
-        let complete: Option<Vec<Vec<&Rows>>> = arm.trials.iter().map(|t| complete(t)).collect();
-        let still = complete.as_ref().is_some_and(|pairs| {
+        let whole: Option<Vec<Vec<&Rows>>> = arm.trials.iter().map(|t| complete(t)).collect();
+        let still = whole.as_ref().is_some_and(|pairs| {
             pairs.iter().all(|seeds| {
                 seeds.len() > 1
                     && seeds.windows(2).all(|w| {
@@ -185,7 +185,7 @@ impl Experiment {
                     })
             })
         });
-        let scores: Option<Vec<Vec<f64>>> = complete
+        let scores: Option<Vec<Vec<f64>>> = whole
             .as_ref()
             .and_then(|pairs| pairs.iter().map(|seeds| self.scores(seeds)).collect());
         let by_seed: Vec<f64> = scores
@@ -251,9 +251,7 @@ impl Experiment {
             failed: trials().filter(|t| t.failed()).count(),
             runs: trials().count(),
             mean,
-            interval: complete
-                .as_ref()
-                .and_then(|pairs| self.interval(pairs, still)),
+            interval: whole.as_ref().and_then(|pairs| self.interval(pairs, still)),
             by_seed,
             deterministic: still,
             reference: false,
@@ -294,25 +292,19 @@ impl Experiment {
             let (low, high) = paired_interval(0, right, 0, n - right, self.level);
             return Some(clamp((low, high)));
         }
-        if seeds < LEAST_SEEDS && !still {
+        let alone = seeds == 1 || still;
+        if seeds < LEAST_SEEDS && !alone {
             return None;
         }
-        let mut strata: Vec<(&str, Vec<Vec<Vec<f64>>>)> = Vec::new();
-        for (p, rows) in pairs.iter().enumerate() {
-            let table: Vec<Vec<f64>> = rows.iter().map(|r| r.right()).collect();
-            let target = self.pairs.get(p).map_or("", |p| p.1.as_str());
-            match strata.iter_mut().find(|(t, _)| *t == target) {
-                Some((_, tables)) => tables.push(table),
-                None => strata.push((target, vec![table])),
-            }
-        }
-        let averaged: Vec<(f64, Vec<Vec<f64>>)> = strata
-            .iter()
-            .map(|(_, t)| (t.len() as f64, mean_table(t)))
-            .collect();
-        let refs: Vec<(f64, &[Vec<f64>])> =
-            averaged.iter().map(|(w, t)| (*w, t.as_slice())).collect();
-        Crossed::stratified(&refs).map(|c| clamp(c.interval(self.level)))
+        let tables = pairs.iter().enumerate().map(|(p, rows)| {
+            let table = match alone {
+                true => twice(rows[0].right()),
+                false => rows.iter().map(|r| r.right()).collect(),
+            };
+            (p, table)
+        });
+        let crossed = self.stratified(tables);
+        crossed.map(|c| clamp(c.interval(self.level)))
     }
 }
 

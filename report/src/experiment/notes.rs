@@ -112,8 +112,12 @@ fn unfinished(e: &Experiment, c: &Comparison, notes: &mut Vec<String>) {
         .map(|r| r.runs.saturating_sub(r.done + r.failed))
         .sum();
     if missing > 0 {
+        let runs = match missing {
+            1 => "1 run is".to_string(),
+            n => format!("{n} runs are"),
+        };
         notes.push(format!(
-            "{missing} runs are not there yet; a row is said nothing of before all its runs are."
+            "{runs} not there yet; a row is said nothing of before all its runs are."
         ));
     }
 }

@@ -142,7 +142,6 @@ struct Work {
 struct Configuration([u8; 64]);
 
 /// All of it.
-
 static FULL: Configuration = {
     let mut bytes = [0; 64];
     bytes[0] = 1;

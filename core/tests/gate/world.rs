@@ -295,6 +295,7 @@ pub fn phase(name: &str, feeds: &[From], updates: Vec<Update>, steps: u64) -> Ph
         updates,
         until: Until::Steps(steps),
         select: Selection::Last,
+        twin: None,
         patience: None,
         micro_batch: 32,
     })

@@ -50,6 +50,11 @@ def cases(auto, oracle):
         adapted = candidates(auto[key], oracle[key], method)
         if not twin or not adapted:
             continue
+        # The same weights after every epoch, or the accuracies of the one say nothing of the scores of the other.
+        same = lambda run: [(e, line.get("source_loss")) for e, line in sorted(epochs(run, key_of(run)).items()) if e]
+        key_of = lambda run: method if run in (auto[key], oracle[key]) else "source-only"
+        if same(auto[key]) != same(oracle[key]) or same(auto[plain]) != same(oracle[plain]):
+            continue
         start = next(c for c in adapted if c["epoch"] == 0)
         use = [s for s in EVIDENCE if s not in MINIMISES.get(method, ())]
         for c in twin + adapted:

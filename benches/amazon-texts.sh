@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Amazon's reviews in four domains, twelve pairs, frozen features of a sentence encoder, every method. Prints the table of docs/src/amazon-texts.md.
+# Amazon's reviews in four domains, twelve pairs, frozen features of a sentence encoder, every method. Prints a table of accuracies by pair.
 #
 # usage: benches/amazon-texts.sh TEXTS_DIR CHECKPOINT OUT [SEEDS]
 #

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The photographs of Office with Caltech, twelve pairs, frozen features of an ImageNet trunk, every method. Prints the table of docs/src/office-photographs.md.
+# The photographs of Office with Caltech, twelve pairs, frozen features of an ImageNet trunk, every method. Prints a table of accuracies by pair.
 #
 # usage: benches/office-photographs.sh IMAGES_DIR CHECKPOINT OUT [SEEDS]
 #

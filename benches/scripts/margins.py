@@ -1,9 +1,10 @@
 """What a margin between an adaptation and its twin (`select.margin`) would have kept: reads experiments that ran under `auto` with a margin of 0, or without
 twins, and have `source-only`. With every larger margin what is kept is either what was kept, or `source-only`'s model, so the accuracies are known.
 
-usage: margins.py EXPERIMENT_DIR...     the runs of all together
+usage: margins.py [--export] EXPERIMENT_DIR_OR_CSV...     the runs of all together; `--export` prints them as CSV, which is read as well
 """
 
+import csv
 import json
 import pathlib
 import sys
@@ -46,20 +47,33 @@ def cases(folder):
         gap = max(rank(line, use) for line in adapted) - rank(twin, use)
         points = [100 * r["metrics"]["test"]["accuracy"] for r in (result, plain[1])]
         given_up = result["selection"].get("of") == "source-only"
-        yield method, gap, None if given_up else points[0] - points[1]
+        yield dict(
+            method=method, source=(pair or ("", ""))[0], target=(pair or ("", ""))[1], seed=seed, gap=f"{gap:.9f}", source_only=f"{points[1]:.3f}",
+            gain="" if given_up else f"{points[0] - points[1]:.3f}",
+        )
 
 
-def main(folders):
-    rows = [case for folder in folders for case in cases(pathlib.Path(folder))]
-    twins = any(gain is None for _, _, gain in rows)
+def read(path):
+    path = pathlib.Path(path)
+    return list(csv.DictReader(open(path, newline=""))) if path.suffix == ".csv" else list(cases(path))
+
+
+def main(arguments):
+    export = "--export" in arguments
+    rows = [case for path in arguments if path != "--export" for case in read(path)]
+    if export:
+        out = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
+        out.writeheader()
+        out.writerows(rows)
+        return
     print("| margin | runs | adapted kept | worse than source-only | points over source-only, mean of all runs |\n|---|--:|--:|--:|--:|")
     for margin in MARGINS:
-        if margin is None and twins:
+        if margin is None and any(row["gain"] == "" for row in rows):
             continue
-        kept = [gain for _, gap, gain in rows if gain is not None and (margin is None or gap > margin)]
+        kept = [float(row["gain"]) for row in rows if row["gain"] and (margin is None or float(row["gap"]) > margin)]
         worse = sum(gain < -1e-9 for gain in kept)
         name = "no twin" if margin is None else f"{margin:g}"
-        print(f"| {name} | {len(rows)} | {len(kept)} | {worse} ({100 * worse / max(1, len(rows)):.0f} %) | {sum(kept) / max(1, len(rows)):+.2f} |")
+        print(f"| {name} | {len(rows)} | {len(kept)} | {worse} ({100 * worse / len(rows):.0f} %) | {sum(kept) / len(rows):+.2f} |")
 
 
 main(sys.argv[1:])

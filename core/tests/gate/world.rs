@@ -295,7 +295,6 @@ pub fn phase(name: &str, feeds: &[From], updates: Vec<Update>, steps: u64) -> Ph
         updates,
         until: Until::Steps(steps),
         select: Selection::Last,
-        twin: None,
         patience: None,
         micro_batch: 32,
     })
@@ -442,6 +441,7 @@ fn settings(epochs: u64) -> Settings {
         patience: None,
         sampler: Sampler::Shuffled,
         select: Selection::Last,
+        twin: None,
         precision: Default::default(),
     }
 }

@@ -178,6 +178,7 @@ impl Trainable {
                 Sampler::Shuffled
             },
             select: Selection::Validation,
+            twin: None,
             precision: Precision::named(&precision).unwrap_or_default(),
         };
         Trainable {

@@ -49,6 +49,7 @@
 //!
 //! Random numbers are functions of a key and an index ([`random`]): a dropout mask is drawn again in the backward pass.
 
+pub mod gpu;
 mod graph;
 mod math;
 mod parallel;

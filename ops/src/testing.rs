@@ -159,3 +159,8 @@ pub(crate) fn same_bits(what: &str, f: impl Fn() -> Vec<Tensor> + Send + Sync) {
         );
     }
 }
+
+/// The same values to eight bits.
+pub(crate) fn half(t: &Tensor) -> Tensor {
+    t.to_dtype(DType::BF16).unwrap()
+}

@@ -1,6 +1,7 @@
 //! Steps on Candle variables, in place.
 
 use super::{Rule, Slot, Stepped, global_norm, step_all};
+use crate::gpu::Gpu;
 use crate::tensors::{Reading, with_mut, with_ref};
 use candle_core::{Error, Result, Tensor};
 use rayon::prelude::*;
@@ -82,8 +83,15 @@ fn check<T: Stepped>(update: &Update<'_, T>) -> Result<()> {
     Ok(())
 }
 
-/// [`global_norm`] of tensors on the CPU.
+/// [`global_norm`] of tensors. On a GPU it waits for the device, to read the one number.
 pub fn global_norm_of<T: Stepped>(grads: &[&Tensor]) -> Result<f64> {
+    if let Some(gpu) = Gpu::of(grads, grads) {
+        let grads = grads
+            .iter()
+            .map(|g| g.detach().contiguous())
+            .collect::<Result<Vec<_>>>()?;
+        return super::cuda::norm(&gpu, &grads.iter().collect::<Vec<_>>())?.to_scalar();
+    }
     let grads = grads
         .iter()
         .map(|g| g.detach().contiguous())

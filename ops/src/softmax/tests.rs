@@ -70,3 +70,28 @@ fn every_path_agrees_and_masked_rows_are_zeros() {
         vec![backward(&y, &x).unwrap(), y]
     });
 }
+
+#[test]
+fn the_gpu_kernels_agree_with_the_reference() {
+    crate::gpu::emulated::emulated(|| {
+        for shape in [vec![1, 1], vec![3, 5, 7], vec![9, 33], vec![2, 3, 128]] {
+            let x = (normal("x", &shape) * 5.0).unwrap();
+            for keep in [None, Some(some_mask(&shape))] {
+                let keep = keep.as_ref();
+                let exact = reference::softmax(&wide(&x), keep).unwrap();
+                let y = forward(&strided(&x), keep).unwrap();
+                assert_close("softmax", &y, &exact, 1e-6);
+                graphs_agree(
+                    "softmax",
+                    std::slice::from_ref(&x),
+                    1e-6,
+                    |t| softmax(&t[0], keep),
+                    |t| reference::softmax(&t[0], keep),
+                );
+                let x = half(&x);
+                let exact = reference::softmax(&wide(&x), keep).unwrap();
+                assert_close("bf16", &forward(&x, keep).unwrap(), &exact, 0.004);
+            }
+        }
+    });
+}

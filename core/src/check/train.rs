@@ -144,15 +144,12 @@ impl Trainable {
             .read();
         let device = keys
             .string("device")
-            .default("auto", "a GPU where this build has one")
+            .default("auto", "a GPU where there is one")
             .help("`cpu`, `cuda`, `cuda:1`, `auto`")
             .read();
-        if !matches!(device.as_str(), "auto" | "cpu") {
-            keys.error(
-                keys.at("device"),
-                format!("this build has no device `{device}`"),
-            )
-            .expected("`cpu` or `auto`");
+        if crate::device::Place::named(&device).is_none() {
+            keys.error(keys.at("device"), format!("there is no device `{device}`"))
+                .expected("`cpu`, `cuda`, `cuda:1` or `auto`");
         }
         let precision = keys
             .string("precision")

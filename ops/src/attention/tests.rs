@@ -176,7 +176,7 @@ fn the_gpu_kernels_agree_with_the_reference() {
             for mask in masks(batch, length) {
                 for dropout in [None, Some(some_dropout())] {
                     let d = dropout.as_ref();
-                    let exact = |q, k, v, g| {
+                    let exact = |q: &Tensor, k: &Tensor, v: &Tensor, g: &Tensor| {
                         let (y, saved) = forward(q, k, v, heads, &mask, d).unwrap();
                         (y, backward_packed(&saved, g).unwrap())
                     };

@@ -5,6 +5,7 @@
 // thread never reaches is found, and reported.
 #pragma once
 #include <cmath>
+#include <csetjmp>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -43,7 +44,10 @@ static inline __nv_bfloat16 __float2bfloat16_rn(float x) {
 namespace emulated {
 
 struct Fiber {
+    // Where it begins, and where it went to rest: jumps between stacks that are there already need no system call.
     ucontext_t context;
+    jmp_buf at;
+    bool begun;
     dim3 thread;
     bool done;
 };
@@ -60,11 +64,22 @@ static std::vector<Barrier> warps;
 static Barrier whole;
 static Fiber* self;
 static ucontext_t scheduler;
+static jmp_buf scheduler_at;
 static bool progress;
 static void (*body)(void*);
 static void* body_of;
 
-static void rest() { swapcontext(&self->context, &scheduler); }
+static __attribute__((noinline)) void rest() {
+    if (_setjmp(self->at) == 0) _longjmp(scheduler_at, 1);
+}
+
+static __attribute__((noinline)) void resume(Fiber& f) {
+    self = &f;
+    if (_setjmp(scheduler_at) != 0) return;
+    if (f.begun) _longjmp(f.at, 1);
+    f.begun = true;
+    swapcontext(&scheduler, &f.context);
+}
 
 static void wait(Barrier& barrier, unsigned of) {
     unsigned generation = barrier.generation;
@@ -81,7 +96,7 @@ static void enter() {
     body(body_of);
     self->done = true;
     progress = true;
-    swapcontext(&self->context, &scheduler);
+    _longjmp(scheduler_at, 1);
 }
 
 // Whether every thread came to its end.
@@ -101,7 +116,7 @@ static bool run_block(unsigned order) {
         f.context.uc_stack.ss_size = stack;
         f.context.uc_link = nullptr;
         f.thread = {t, 0, 0};
-        f.done = false;
+        f.done = f.begun = false;
         makecontext(&f.context, enter, 0);
     }
     for (unsigned left = n; left > 0;) {
@@ -111,8 +126,7 @@ static bool run_block(unsigned order) {
             // Forwards, or backwards.
             Fiber& f = fibers[order == 0 ? k : n - 1 - k];
             if (f.done) continue;
-            self = &f;
-            swapcontext(&scheduler, &f.context);
+            resume(f);
             left += !f.done;
         }
         if (left > 0 && !progress) return false;

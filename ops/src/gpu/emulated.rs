@@ -51,7 +51,7 @@ fn compile() -> Option<Modules> {
     let module = |name: &str, define: &[&str]| {
         let out = std::env::temp_dir().join(format!("tlkit-{name}-{}.so", std::process::id()));
         let made = Command::new(&compiler)
-            .args(["-std=c++17", "-O1", "-fPIC", "-shared", "-x", "c++"])
+            .args(["-std=c++17", "-O1", "-U_FORTIFY_SOURCE", "-fPIC", "-shared", "-x", "c++"])
             .args(define)
             .arg(&source)
             .arg("-o")

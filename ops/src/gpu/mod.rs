@@ -14,7 +14,7 @@ mod cuda;
 pub(crate) mod emulated;
 
 pub use cuda_or_not::{available, open};
-pub(crate) use gemm::{Factor, Gemm, Product};
+pub(crate) use gemm::{Factor, Gemm};
 
 use crate::dropout::Dropout;
 use candle_core::{DType, Error, Result, Shape, Tensor, WithDType};

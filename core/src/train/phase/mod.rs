@@ -211,7 +211,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         if self.train.select != Selection::Last && self.run.position.best.is_some() {
             for p in self.transfer.store.all() {
                 if let Some(t) = self.run.best.get(p.name()) {
-                    p.var().set(t)?;
+                    p.var().set(&t.to_device(self.transfer.store.device())?)?;
                 }
             }
             self.transfer.store.touch();

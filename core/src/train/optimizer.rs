@@ -228,7 +228,6 @@ impl Optimizer {
         }
         self.norm = norm;
         let scale = self.clip.map_or(1.0, |most| optim::clip_scale(norm, most));
-        self.steps += 1;
         for (p, group, _) in &present {
             let kinds = self.groups[*group].optimizer.rule(0.0).state_names().len();
             let moments = self.moments.entry(p.name().to_string()).or_default();
@@ -246,10 +245,12 @@ impl Optimizer {
                 rule: group
                     .optimizer
                     .rule(group.rate * group.schedule.factor(step, total)),
-                step: self.steps,
+                step: self.steps + 1,
             });
         }
+        // Counted once it is made: it may not fit into the memory that is left.
         optim::step_on_device(&updates, scale)?;
+        self.steps += 1;
         Ok(true)
     }
 

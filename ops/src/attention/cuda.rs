@@ -120,7 +120,13 @@ impl Shape {
 }
 
 /// The probabilities, and those that dropout left where it is asked for.
-fn probabilities(gpu: &Gpu, saved: &Saved, extents: &Extents, s: &Shape, dropped: bool) -> Result<(Tensor, Option<Tensor>)> {
+fn probabilities(
+    gpu: &Gpu,
+    saved: &Saved,
+    extents: &Extents,
+    s: &Shape,
+    dropped: bool,
+) -> Result<(Tensor, Option<Tensor>)> {
     let shape = (s.batch, s.heads, s.length, s.length);
     let dtype = saved.q.dtype();
     let p = gpu.empty(shape, dtype)?;

@@ -164,8 +164,10 @@ fn bits_do_not_depend_on_threads() {
 
 #[test]
 fn the_gpu_kernels_agree_with_the_reference() {
-    crate::gpu::emulated::emulated(|| {
-        for (batch, length, heads, dim) in [(1, 1, 1, 1), (3, 7, 2, 5), (2, 33, 3, 8), (1, 130, 1, 4)] {
+    crate::gpu::emulated::everywhere(|| {
+        for (batch, length, heads, dim) in
+            [(1, 1, 1, 1), (3, 7, 2, 5), (2, 33, 3, 8), (1, 130, 1, 4)]
+        {
             let shape = [batch, length, heads * dim];
             let (q, k, v) = (
                 normal("q", &shape),
@@ -189,7 +191,8 @@ fn the_gpu_kernels_agree_with_the_reference() {
                     // Parts of one wider tensor, as a joint product leaves them.
                     let qkv = Tensor::cat(&[&q, &k, &v], 2).unwrap();
                     let part = |i: usize| qkv.narrow(2, i * heads * dim, heads * dim).unwrap();
-                    let (z, parts) = forward(&part(0), &part(1), &part(2), heads, &mask, d).unwrap();
+                    let (z, parts) =
+                        forward(&part(0), &part(1), &part(2), heads, &mask, d).unwrap();
                     assert_close("parts", &z, &y, 0.0);
                     assert_close("parts", &backward_packed(&parts, &g).unwrap(), &by, 0.0);
 

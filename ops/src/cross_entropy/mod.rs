@@ -60,10 +60,9 @@ impl CrossEntropy {
         self.check_shapes(n, labels.len(), classes)?;
         let bad = |l: &&u32| Some(**l) != self.ignore_index && **l as usize >= classes;
         match labels.iter().find(bad) {
-            Some(label) => Err(Error::Msg(format!(
-                "cross_entropy: label {label} of {classes} classes"
-            ))
-            .bt()),
+            Some(label) => {
+                Err(Error::Msg(format!("cross_entropy: label {label} of {classes} classes")).bt())
+            }
             None => Ok(()),
         }
     }
@@ -173,6 +172,10 @@ pub fn backward(saved: &Saved, grad: &Tensor) -> Result<Tensor> {
 
 /// The loss, recorded in Candle's graph.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor, options: &CrossEntropy) -> Result<Tensor> {
+    // A loss is f32, whatever the activations were.
+    if logits.dtype() == DType::BF16 {
+        return cross_entropy(&logits.to_dtype(DType::F32)?, labels, options);
+    }
     if gpu(logits).is_some() {
         let (loss, saved) = forward(logits, labels, options)?;
         let shape = loss.shape().clone();

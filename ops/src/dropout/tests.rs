@@ -63,7 +63,7 @@ fn the_share_of_zeros_is_p_and_the_mean_stays() {
 
 #[test]
 fn the_gpu_kernel_draws_the_mask_of_the_cpu_bit_for_bit() {
-    crate::gpu::emulated::emulated(|| {
+    crate::gpu::emulated::everywhere(|| {
         for shape in [vec![1], vec![63], vec![129], vec![5, 13], vec![30, 111]] {
             let x = normal("x", &shape);
             let exact = values(&reference::dropout(&x, &some()).unwrap());

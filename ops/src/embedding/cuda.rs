@@ -7,11 +7,19 @@ use candle_core::{DType, Error, Result, Tensor};
 const FEW: usize = 8;
 
 fn flat(ids: &Tensor) -> Result<Tensor> {
-    ids.detach().to_dtype(DType::U32)?.flatten_all()?.contiguous()
+    ids.detach()
+        .to_dtype(DType::U32)?
+        .flatten_all()?
+        .contiguous()
 }
 
 /// The rows of a table, or their sum with what another gave.
-pub(super) fn forward(gpu: &Gpu, table: &Tensor, ids: &Tensor, onto: Option<Tensor>) -> Result<Tensor> {
+pub(super) fn forward(
+    gpu: &Gpu,
+    table: &Tensor,
+    ids: &Tensor,
+    onto: Option<Tensor>,
+) -> Result<Tensor> {
     let (vocabulary, width) = table.dims2()?;
     let table = table.contiguous()?;
     let mut shape = ids.dims().to_vec();
@@ -61,11 +69,7 @@ pub(super) fn backward(
     let width = grad.dim(candle_core::D::Minus1)?;
     let n = ids.elem_count();
     if grad.elem_count() != n * width {
-        return Err(Error::Msg(format!(
-            "embedding: gradient {:?} for {n} ids",
-            grad.dims()
-        ))
-        .bt());
+        return Err(Error::Msg(format!("embedding: gradient {:?} for {n} ids", grad.dims())).bt());
     }
     let padding = [
         Arg::U32(u32::from(padding.is_some())),

@@ -6,7 +6,7 @@ fn drawn_ids(shape: &[usize], vocabulary: u64) -> Tensor {
     let key = crate::random::Counter::named(1, "ids");
     let n = shape.iter().product::<usize>() as u64;
     let ids: Vec<u32> = (0..n).map(|i| key.below(i, vocabulary) as u32).collect();
-    Tensor::from_vec(ids, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(ids, shape, &device()).unwrap()
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_sum_of_tables_is_the_sum_of_their_rows() {
 
 #[test]
 fn the_gpu_kernels_agree_with_the_reference() {
-    crate::gpu::emulated::emulated(|| {
+    crate::gpu::emulated::everywhere(|| {
         for (shape, vocabulary, width) in [
             (vec![1], 1, 1),
             (vec![3, 7], 5, 3),

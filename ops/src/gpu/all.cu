@@ -10,3 +10,7 @@
 #include "../cross_entropy/kernel.cu"
 #include "../embedding/kernel.cu"
 #include "../optim/kernel.cu"
+#include "../relu/kernel.cu"
+#include "../batch_norm/kernel.cu"
+#include "../pool/kernel.cu"
+#include "../conv2d/kernel.cu"

@@ -11,7 +11,7 @@ use candle_core::cuda_backend::cudarc::driver::{
 };
 use candle_core::{CudaDevice, DType, Device, Error, Result, Storage, StorageRef, Tensor};
 use std::ffi::{c_int, c_void};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 /// The modules that build.rs made, for activations of f32 and of bf16.
 const MODULES: [(&str, &str); 2] = [
@@ -29,6 +29,14 @@ const MODULES: [(&str, &str); 2] = [
 pub fn available() -> usize {
     use candle_core::cuda_backend::cudarc::driver::CudaContext;
     CudaContext::device_count().map_or(0, |n| usize::try_from(n).unwrap_or(0))
+}
+
+/// Bytes of a device's memory that are free, and all of them. What the pool keeps for the next tensor is not free.
+pub fn memory(device: &Device) -> Option<(u64, u64)> {
+    let context = device.as_cuda_device().ok()?.cuda_stream();
+    context.context().bind_to_thread().ok()?;
+    let (free, all) = driver::mem_get_info().ok()?;
+    Some((free as u64, all as u64))
 }
 
 /// A CUDA device, opened once a process: two of the same number would be two devices to Candle.
@@ -82,9 +90,7 @@ fn address<'a>(
     let (base, guard) = match t.dtype() {
         DType::U8 => storage.as_cuda_slice::<u8>()?.device_ptr(stream),
         DType::U32 => storage.as_cuda_slice::<u32>()?.device_ptr(stream),
-        DType::BF16 => storage
-            .as_cuda_slice::<half::bf16>()?
-            .device_ptr(stream),
+        DType::BF16 => storage.as_cuda_slice::<half::bf16>()?.device_ptr(stream),
         DType::F32 => storage.as_cuda_slice::<f32>()?.device_ptr(stream),
         DType::F64 => storage.as_cuda_slice::<f64>()?.device_ptr(stream),
         other => return Err(Error::Msg(format!("no kernel takes {other:?}")).bt()),
@@ -185,18 +191,13 @@ pub(super) fn multiply(device: &CudaDevice, gemm: &Gemm<'_>) -> Result<()> {
         DType::BF16 => Ok((blas_sys::cudaDataType::CUDA_R_16BF, 2)),
         other => Err(Error::Msg(format!("no product of {other:?}")).bt()),
     };
-    let [(ta, sa), (tb, sb), (tc, sc)] = [
-        kind(p.a.tensor)?,
-        kind(p.b.tensor)?,
-        kind(p.c.tensor)?,
-    ];
+    let [(ta, sa), (tb, sb), (tc, sc)] = [kind(p.a.tensor)?, kind(p.b.tensor)?, kind(p.c.tensor)?];
     let held = [p.a, p.b, p.c].map(|f| f.tensor.storage_and_layout().0);
     let (a, _ga) = address(&held[0], p.a.tensor, &stream)?;
     let (b, _gb) = address(&held[1], p.b.tensor, &stream)?;
     let (c, _gc) = address(&held[2], p.c.tensor, &stream)?;
-    let int = |n: usize| {
-        c_int::try_from(n).map_err(|_| Error::Msg(format!("a matrix of {n} rows")).bt())
-    };
+    let int =
+        |n: usize| c_int::try_from(n).map_err(|_| Error::Msg(format!("a matrix of {n} rows")).bt());
     let op = |transposed: bool| match transposed {
         true => blas_sys::cublasOperation_t::CUBLAS_OP_T,
         false => blas_sys::cublasOperation_t::CUBLAS_OP_N,
@@ -285,8 +286,3 @@ pub(super) fn multiply(device: &CudaDevice, gemm: &Gemm<'_>) -> Result<()> {
     .w()
 }
 
-/// The stream of a device, for the copies of feeds.
-#[allow(dead_code)]
-pub(crate) fn stream(device: &Device) -> Result<Arc<CudaStream>> {
-    Ok(device.as_cuda_device()?.cuda_stream())
-}

@@ -28,15 +28,21 @@ pub(crate) fn current() -> Option<Emulator> {
     CURRENT.get()
 }
 
-/// Runs a test with f32 and bf16 tensors of the CPU taken for a GPU's. Prints that it was skipped where no C++ compiler is.
-pub(crate) fn emulated(f: impl FnOnce()) {
-    let Some(modules) = modules() else {
-        println!("skipped: no C++ compiler");
-        return;
-    };
-    CURRENT.set(Some(Emulator(modules)));
-    f();
-    CURRENT.set(None);
+/// Runs a test of kernels: with f32 and bf16 tensors of the CPU taken for a GPU's, and, in a build with the feature `cuda`, on the first CUDA
+/// device. Prints what it had to skip.
+pub(crate) fn everywhere(f: impl Fn()) {
+    match modules() {
+        None => println!("skipped: no C++ compiler"),
+        Some(modules) => {
+            CURRENT.set(Some(Emulator(modules)));
+            f();
+            CURRENT.set(None);
+        }
+    }
+    match super::available() {
+        0 => println!("skipped: no CUDA device"),
+        _ => crate::testing::on(super::open(0).expect("the device opens"), f),
+    }
 }
 
 fn modules() -> Option<&'static Modules> {
@@ -51,7 +57,15 @@ fn compile() -> Option<Modules> {
     let module = |name: &str, define: &[&str]| {
         let out = std::env::temp_dir().join(format!("tlkit-{name}-{}.so", std::process::id()));
         let made = Command::new(&compiler)
-            .args(["-std=c++17", "-O1", "-U_FORTIFY_SOURCE", "-fPIC", "-shared", "-x", "c++"])
+            .args([
+                "-std=c++17",
+                "-O1",
+                "-U_FORTIFY_SOURCE",
+                "-fPIC",
+                "-shared",
+                "-x",
+                "c++",
+            ])
             .args(define)
             .arg(&source)
             .arg("-o")
@@ -200,19 +214,11 @@ impl Copies {
 
 fn as_bytes(words: &mut [u64]) -> &mut [u8] {
     // SAFETY: plain numbers as bytes.
-    unsafe {
-        std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), size_of_val(words))
-    }
+    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), size_of_val(words)) }
 }
 
-type Run = unsafe extern "C" fn(
-    *const u32,
-    u32,
-    u32,
-    *mut *mut c_void,
-    *const c_char,
-    u32,
-) -> c_int;
+type Run =
+    unsafe extern "C" fn(*const u32, u32, u32, *mut *mut c_void, *const c_char, u32) -> c_int;
 
 impl Emulator {
     pub(crate) fn launch(
@@ -324,7 +330,12 @@ pub(crate) fn multiply(gemm: &Gemm<'_>) -> Result<()> {
                         * at(&b, starts[1] + fb, p.b.transposed, p.b.row, l, j);
                 }
                 let to = &mut c[fc + i + j * p.c.row];
-                *to = gemm.alpha * sum + if gemm.beta == 0.0 { 0.0 } else { gemm.beta * *to };
+                *to = gemm.alpha * sum
+                    + if gemm.beta == 0.0 {
+                        0.0
+                    } else {
+                        gemm.beta * *to
+                    };
             }
         }
     }

@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 /// A matrix, or a batch of them, in a tensor's storage.
 #[derive(Clone, Copy)]
+#[cfg_attr(not(any(test, feature = "cuda")), allow(dead_code))]
 pub(crate) struct Factor<'a> {
     pub(crate) tensor: &'a Tensor,
     /// The first element, counted from the tensor's own first.
@@ -31,6 +32,7 @@ impl<'a> Factor<'a> {
 
 /// c = alpha a b + beta c, with a (m, k), b (k, n) and c (m, n), all row-major; a and b of one type.
 #[derive(Clone, Copy)]
+#[cfg_attr(not(any(test, feature = "cuda")), allow(dead_code))]
 pub(crate) struct Gemm<'a> {
     pub(crate) a: Factor<'a>,
     pub(crate) b: Factor<'a>,

@@ -13,11 +13,16 @@ mod cuda;
 #[cfg(test)]
 pub(crate) mod emulated;
 
-pub use cuda_or_not::{available, open};
+pub use cuda_or_not::{available, memory, open};
 pub(crate) use gemm::{Factor, Gemm};
 
 use crate::dropout::Dropout;
 use candle_core::{DType, Error, Result, Shape, Tensor, WithDType};
+
+/// Whether an error says that the device's memory is used up.
+pub fn is_out_of_memory(error: &str) -> bool {
+    error.contains("CUDA_ERROR_OUT_OF_MEMORY") || error.contains("CUBLAS_STATUS_ALLOC_FAILED")
+}
 
 /// What runs kernels.
 #[derive(Clone)]
@@ -198,15 +203,11 @@ impl Gpu {
     pub(crate) fn upload<T: WithDType>(&self, data: &[T]) -> Result<Tensor> {
         match *self {
             #[cfg(feature = "cuda")]
-            Gpu::Cuda(ref device) => Tensor::from_slice(
-                data,
-                data.len(),
-                &candle_core::Device::Cuda(device.clone()),
-            ),
-            #[cfg(test)]
-            Gpu::Emulated(_) => {
-                Tensor::from_slice(data, data.len(), &candle_core::Device::Cpu)
+            Gpu::Cuda(ref device) => {
+                Tensor::from_slice(data, data.len(), &candle_core::Device::Cuda(device.clone()))
             }
+            #[cfg(test)]
+            Gpu::Emulated(_) => Tensor::from_slice(data, data.len(), &candle_core::Device::Cpu),
         }
     }
 
@@ -284,7 +285,7 @@ impl Gpu {
 
 #[cfg(feature = "cuda")]
 mod cuda_or_not {
-    pub use super::cuda::{available, open};
+    pub use super::cuda::{available, memory, open};
 }
 
 #[cfg(not(feature = "cuda"))]
@@ -294,6 +295,11 @@ mod cuda_or_not {
     /// How many CUDA devices there are: in a build without the feature `cuda`, none.
     pub fn available() -> usize {
         0
+    }
+
+    /// Bytes of a device's memory that are free, and all of them. In a build without the feature `cuda`, nothing.
+    pub fn memory(_: &Device) -> Option<(u64, u64)> {
+        None
     }
 
     /// A CUDA device. In a build without the feature `cuda`, an error.

@@ -106,10 +106,9 @@ pub fn residual_forward(
 /// The gradients for the output gradient `grad`.
 pub fn backward(saved: &Saved, weight: &Tensor, grad: &Tensor) -> Result<Grads> {
     let (weight, grad) = (weight.detach(), grad.detach());
-    if let (Kept::Device(mean, rstd), Some(gpu)) = (
-        &saved.kept,
-        Gpu::of(&[&saved.x, &grad], &[&weight]),
-    ) {
+    if let (Kept::Device(mean, rstd), Some(gpu)) =
+        (&saved.kept, Gpu::of(&[&saved.x, &grad], &[&weight]))
+    {
         alike(&saved.x, &grad)?;
         return cuda::backward(&gpu, saved, (mean, rstd), &weight, &grad);
     }

@@ -115,7 +115,7 @@ fn bits_do_not_depend_on_threads() {
 
 #[test]
 fn the_gpu_kernels_agree_with_the_reference() {
-    crate::gpu::emulated::emulated(|| {
+    crate::gpu::emulated::everywhere(|| {
         for shape in [vec![1, 1], vec![3, 5, 7], vec![70, 33], vec![2, 3, 384]] {
             let width = shape[shape.len() - 1];
             let x = normal("x", &shape).affine(3.0, 1.0).unwrap();

@@ -104,7 +104,13 @@ pub fn add_backward_x_in(
 ) -> Result<Tensor> {
     if let Some(gpu) = Gpu::of(&[grad, &sum], &[weight]).filter(|_| sum.is_contiguous()) {
         through(weight, grad, Some(&sum))?;
-        return cuda::backward_x(&gpu, precision, &weight.detach(), &grad.detach(), Some(sum.detach()));
+        return cuda::backward_x(
+            &gpu,
+            precision,
+            &weight.detach(),
+            &grad.detach(),
+            Some(sum.detach()),
+        );
     }
     let (weight, flat) = (weight.detach(), flat(grad)?);
     if !sum.is_contiguous() || !on_kernels(&[&sum, &weight, &flat]) {

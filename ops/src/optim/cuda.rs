@@ -136,13 +136,21 @@ fn numbers(rule: &Rule, step: u64) -> (u32, [f32; 8]) {
             let kept = if step == 1 { 0.0 } else { h.momentum };
             let buffer = f32::from(h.momentum != 0.0);
             let nesterov = f32::from(h.nesterov);
-            let [lr, decay, kept, ahead] = [h.lr, h.weight_decay, kept, h.momentum].map(|x| x as f32);
+            let [lr, decay, kept, ahead] =
+                [h.lr, h.weight_decay, kept, h.momentum].map(|x| x as f32);
             (1, [lr, decay, kept, ahead, buffer, nesterov, 0.0, 0.0])
         }
         Rule::RmsProp(h) => {
             let buffer = f32::from(h.momentum != 0.0);
-            let [lr, alpha, rest, eps, momentum, decay] =
-                [h.lr, h.alpha, 1.0 - h.alpha, h.eps, h.momentum, h.weight_decay].map(|x| x as f32);
+            let [lr, alpha, rest, eps, momentum, decay] = [
+                h.lr,
+                h.alpha,
+                1.0 - h.alpha,
+                h.eps,
+                h.momentum,
+                h.weight_decay,
+            ]
+            .map(|x| x as f32);
             (2, [lr, alpha, rest, eps, momentum, decay, buffer, 0.0])
         }
     }

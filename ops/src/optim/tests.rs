@@ -253,9 +253,9 @@ fn variables_step_in_place_as_slices_do() {
 
 #[test]
 fn one_launch_steps_every_tensor_as_the_cpu_does() {
-    use crate::testing::{assert_close, normal, values};
+    use crate::testing::{assert_close, device, normal, values};
     use candle_core::Tensor;
-    crate::gpu::emulated::emulated(|| {
+    crate::gpu::emulated::everywhere(|| {
         let shapes: [&[usize]; 4] = [&[1], &[33, 5], &[0], &[2, 4099]];
         let rules = rules();
         let params: Vec<Vec<Tensor>> = (0..rules.len())
@@ -265,14 +265,21 @@ fn one_launch_steps_every_tensor_as_the_cpu_does() {
             .iter()
             .map(|rule| {
                 let zeros = |s: &&[usize]| {
-                    let zero = |_| Tensor::zeros(*s, candle_core::DType::F32, &candle_core::Device::Cpu);
-                    rule.state_names().iter().map(zero).map(Result::unwrap).collect()
+                    let zero =
+                        |_| Tensor::zeros(*s, candle_core::DType::F32, &device());
+                    rule.state_names()
+                        .iter()
+                        .map(zero)
+                        .map(Result::unwrap)
+                        .collect()
                 };
                 shapes.iter().map(zeros).collect()
             })
             .collect();
-        let mut expected: Vec<Vec<Vec<f64>>> =
-            params.iter().map(|p| p.iter().map(values).collect()).collect();
+        let mut expected: Vec<Vec<Vec<f64>>> = params
+            .iter()
+            .map(|p| p.iter().map(values).collect())
+            .collect();
         let mut kept: Vec<Vec<Vec<Vec<f64>>>> = states
             .iter()
             .map(|s| s.iter().map(|s| s.iter().map(values).collect()).collect())

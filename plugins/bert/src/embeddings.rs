@@ -7,7 +7,7 @@ use tlkit_ops::dropout::Dropout;
 use tlkit_ops::{dropout, embedding, layer_norm};
 
 use crate::config::BertConfig;
-use crate::encoder::{Norm, drop, dropout as dropout_at};
+use crate::encoder::{Norm, drop, dropout as dropout_at, kept};
 
 pub(crate) struct Embeddings {
     words: Param,

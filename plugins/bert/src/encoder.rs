@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use tlkit_core::Result;
 use tlkit_core::nn::{Flow, Init, Param, Pass, Role, Scope, Stage};
 use tlkit_core::task::Encoder;
+use tlkit_ops::Precision;
 use tlkit_ops::attention::KeyMask;
 use tlkit_ops::dropout::Dropout;
 

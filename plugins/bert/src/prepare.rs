@@ -6,6 +6,7 @@ use tlkit_core::nn::Batch;
 use tlkit_core::random::Stream;
 use tlkit_core::{Error, Result};
 
+use crate::encoder::MASK_ON_HOST;
 use crate::tokenizer::Tokens;
 
 /// Preparation of texts for a BERT.

@@ -18,8 +18,12 @@ pub fn cuda_devices() -> Result<usize, String> {
         };
         let broken = |_| "libcuda.so.1 is not NVIDIA's driver".to_string();
         let init = library.get::<Init>(b"cuInit\0").map_err(broken)?;
-        let version = library.get::<Count>(b"cuDriverGetVersion\0").map_err(broken)?;
-        let count = library.get::<Count>(b"cuDeviceGetCount\0").map_err(broken)?;
+        let version = library
+            .get::<Count>(b"cuDriverGetVersion\0")
+            .map_err(broken)?;
+        let count = library
+            .get::<Count>(b"cuDeviceGetCount\0")
+            .map_err(broken)?;
         let mut n = 0;
         if version(&mut n) == 0 && n < NEEDED {
             return Err(format!(
@@ -36,7 +40,9 @@ pub fn cuda_devices() -> Result<usize, String> {
         }
         match count(&mut n) {
             0 => Ok(usize::try_from(n).unwrap_or(0)),
-            code => Err(format!("the NVIDIA driver counts no devices (error {code})")),
+            code => Err(format!(
+                "the NVIDIA driver counts no devices (error {code})"
+            )),
         }
     }
 }

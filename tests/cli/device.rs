@@ -107,13 +107,19 @@ fn a_gpu_that_was_asked_for_and_cannot_be_used_is_an_error_that_says_what_is_mis
     let beside = beside.with_another();
     if no_driver_here() {
         let said = beside.refused(nowhere(), "cuda:1");
-        assert!(said.contains("device `cuda:1`: there is no NVIDIA driver"), "{said}");
+        assert!(
+            said.contains("device `cuda:1`: there is no NVIDIA driver"),
+            "{said}"
+        );
     }
     let Some(driver) = beside.driver(12_040, 1) else {
         return;
     };
     let said = beside.refused(&driver, "cuda");
-    assert!(said.contains("the NVIDIA driver is for CUDA 12.4"), "{said}");
+    assert!(
+        said.contains("the NVIDIA driver is for CUDA 12.4"),
+        "{said}"
+    );
     let driver = beside.driver(13_000, 0).expect("as before");
     let said = beside.refused(&driver, "cuda");
     assert!(said.contains("no CUDA device"), "{said}");
@@ -160,5 +166,8 @@ fn a_binary_for_the_cpu_under_the_other_name_is_found_out() {
     };
     beside.another(&std::fs::read(&beside.binary).expect("read"));
     let said = beside.refused(&driver, "cuda");
-    assert!(said.contains("was built without `--features cuda`"), "{said}");
+    assert!(
+        said.contains("was built without `--features cuda`"),
+        "{said}"
+    );
 }

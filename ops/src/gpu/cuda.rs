@@ -285,4 +285,3 @@ pub(super) fn multiply(device: &CudaDevice, gemm: &Gemm<'_>) -> Result<()> {
     }
     .w()
 }
-

@@ -1,7 +1,7 @@
 //! Where the kernels of `kernel.cu` run: one way to launch them, and one to multiply matrices.
 //!
 //! An op's `gpu.rs` says which kernels, with which blocks and arguments; it does not know what runs them. With the feature `cuda` that is a
-//! CUDA device ([`cuda`](super)); in the tests it is the processor: the same kernels compiled as C++, called through the same launches
+//! CUDA device (`cuda.rs`); in the tests it is the processor: the same kernels compiled as C++, called through the same launches
 //! (`emulated.rs`). In any other build there is nothing to run them, [`Gpu::of`] is always `None`, and the compiler drops all of it.
 //!
 //! Activations are f32 or bf16. Parameters, their gradients, statistics and losses are f32.

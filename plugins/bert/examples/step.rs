@@ -133,7 +133,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Memory of a GPU that was taken since it had `free` bytes: its pool gives nothing back, so that it is the peak.
 fn gpu_mb(device: &candle_core::Device, free: Option<u64>) -> u64 {
     let now = tlkit_ops::gpu::memory(device).map(|(now, _)| now);
-    free.zip(now).map_or(0, |(then, now)| then.saturating_sub(now) >> 20)
+    free.zip(now)
+        .map_or(0, |(then, now)| then.saturating_sub(now) >> 20)
 }
 
 /// Peak resident memory, where the system tells.

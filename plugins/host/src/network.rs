@@ -324,7 +324,8 @@ impl Network {
             })???;
             Ok(())
         })?;
-        Ok((Tensor::from_vec(values, dims, &Device::Cpu)?, handle))
+        let made = Tensor::from_vec(values, dims, &Device::Cpu)?;
+        Ok((made.to_device(at.input.device())?, handle))
     }
 
     /// The gradients of the input and of the parameters at that of the output; zeros where none is wanted. The first of `wanted` is the input's.

@@ -29,10 +29,12 @@ if [ ! -e "$folder/done-$version" ]; then
     [ -e "$plain" ] || ln -s "$(basename "$library")" "$plain"
   done
   [ -e "$home/lib64" ] || ln -s lib "$home/lib64"
-  # The driver's library comes with the driver. To link, one with its name and its symbols is enough, and they stand in cuda.h.
+  # The driver's library comes with the driver. To link, one with its name and its symbols is enough, and they stand in cuda.h. Each of
+  # its functions says CUDA_ERROR_NO_DEVICE: with it in LD_LIBRARY_PATH a binary starts without a driver, and finds no device.
   mkdir -p "$home/lib/stubs"
   grep -oE '\bcu[A-Z][A-Za-z0-9]*(_v[0-9]+)?(_ptsz|_ptds)?\b' "$home/include/cuda.h" | sort -u |
-    sed 's/.*/void &(void) {}/' | cc -shared -x c -fno-builtin -w - -Wl,-soname,libcuda.so.1 -o "$home/lib/stubs/libcuda.so"
+    sed 's/.*/int &(void) { return 100; }/' | cc -shared -x c -fno-builtin -w - -Wl,-soname,libcuda.so.1 -o "$home/lib/stubs/libcuda.so"
+  ln -sf libcuda.so "$home/lib/stubs/libcuda.so.1"
   touch "$folder/done-$version"
 fi
 

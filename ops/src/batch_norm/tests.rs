@@ -1,7 +1,6 @@
 use super::*;
 use crate::path::Path;
 use crate::testing::*;
-use candle_core::Device;
 
 fn parts(width: usize) -> [Tensor; 4] {
     let (w, b) = (normal("w", &[width]), normal("b", &[width]));

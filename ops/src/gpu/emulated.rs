@@ -1,7 +1,8 @@
 //! The kernels on the processor, for the tests: compiled as C++ (`emulated.h`), and called through the launches that a GPU gets.
 //!
-//! Every tensor that a kernel is given is a copy between two guards: what a kernel reads beyond an end is NaN, and what it writes there is
-//! found. Every launch is made twice, with threads and blocks in opposite orders, and must give the same bits.
+//! Every launch is made twice, with threads and blocks in opposite orders, and must give the same bits. Every tensor that a kernel is given is a
+//! copy between two guards, which are NaN in the first launch and small numbers in the second: what a kernel reads beyond an end makes the
+//! launches differ, and what it writes there is found.
 
 use super::{Arg, Gemm, Grid};
 use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Result, Shape, Storage, Tensor};
@@ -157,8 +158,9 @@ fn write(t: &Tensor, bytes: &[u8]) -> Result<()> {
 const GUARD: usize = 256;
 
 /// The copies that one launch works on, by the tensor's place in memory.
-#[derive(Default)]
 struct Copies {
+    /// The bytes of the guards.
+    guard: u8,
     at: BTreeMap<usize, (Tensor, Vec<u64>, bool)>,
 }
 
@@ -180,7 +182,8 @@ impl Copies {
             place
         };
         let entry = self.at.entry(place).or_insert_with(|| {
-            let mut copy = vec![u64::MAX; (bytes.len() + 2 * GUARD).div_ceil(8)];
+            let words = (bytes.len() + 2 * GUARD).div_ceil(8);
+            let mut copy = vec![u64::from_ne_bytes([self.guard; 8]); words];
             as_bytes(&mut copy)[GUARD..GUARD + bytes.len()].copy_from_slice(&bytes);
             (t.clone(), copy, false)
         });
@@ -197,7 +200,7 @@ impl Copies {
             let bytes = as_bytes(copy);
             let whole = bytes[..GUARD].iter().chain(&bytes[GUARD + n..]);
             assert!(
-                whole.into_iter().all(|&b| b == 0xff),
+                whole.into_iter().all(|&b| b == self.guard),
                 "{kernel} writes outside of {:?}",
                 t.dims()
             );
@@ -241,7 +244,10 @@ impl Emulator {
             unsafe { module.get(name.as_bytes_with_nul()) }.expect("the kernel is there");
         let mut before: Option<Vec<(Tensor, Vec<u8>)>> = None;
         for order in 0..2 {
-            let mut copies = Copies::default();
+            let mut copies = Copies {
+                guard: [0xff, 0xa5][order as usize],
+                at: BTreeMap::new(),
+            };
             let mut kinds = String::new();
             let mut tables: Vec<Vec<*mut c_void>> = Vec::new();
             let mut values: Vec<u64> = Vec::new();

@@ -1,7 +1,6 @@
 use super::*;
 use crate::path::Path;
 use crate::testing::*;
-use candle_core::Device;
 
 /// About a third masked, and row 0 entirely.
 fn some_mask(shape: &[usize]) -> Tensor {

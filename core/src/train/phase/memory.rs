@@ -24,7 +24,7 @@ impl Course<'_, '_, '_> {
                 true => self.run.position.micro_batch.unwrap_or(AS_MUCH_AS_FITS),
                 false => self.train.micro_batch,
             };
-            let before = auto.then(|| self.before(u)).transpose()?;
+            let before = auto.then(|| self.kept(u)).transpose()?;
             let error = match self.attempt(u, drawn, random, micro) {
                 Err(e) if tlkit_ops::gpu::is_out_of_memory(&e.to_string()) => e,
                 other => return other,
@@ -44,7 +44,7 @@ impl Course<'_, '_, '_> {
         }
     }
 
-    fn before(&self, u: usize) -> Result<Before> {
+    fn kept(&self, u: usize) -> Result<Before> {
         let mut statistics = Vec::new();
         for p in self.transfer.store.all() {
             if p.role() == Role::Statistic {

@@ -13,11 +13,9 @@ archive=target/gpu.tar.xz
 if [ "${1:-}" = pack ]; then
   rm -rf target/gpu && mkdir -p target/gpu
   cargo build --release --features cuda
-  cargo build --release --features tlkit-bert/cuda -p tlkit-bert --example step
-  cargo build --release --features tlkit-resnet/cuda -p tlkit-resnet --example step
   made=${CARGO_TARGET_DIR:-target}/release
   cp "$made/tlkit" target/gpu/tlkit-cuda
-  # Both examples are called `step`; cargo's messages say which file is whose.
+  # Builds, and says where the binary is: both examples are called `step`.
   binary() {
     cargo "$@" --message-format=json | python3 -c '
 import json, sys

@@ -32,6 +32,7 @@ pub mod cache;
 pub mod check;
 mod class_loss;
 pub mod data;
+pub mod device;
 pub mod diagnose;
 mod error;
 pub mod evaluate;

@@ -43,7 +43,12 @@ impl Affine {
 
 impl Map for Affine {
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)?)
+        // Made on the CPU, whatever the features are on.
+        let (weight, bias) = (
+            self.weight.to_device(x.device())?,
+            self.bias.to_device(x.device())?,
+        );
+        Ok(x.matmul(&weight.t()?)?.broadcast_add(&bias)?)
     }
 
     fn kind(&self) -> &str {

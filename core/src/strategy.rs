@@ -100,6 +100,9 @@ impl Transfer<'_> {
     }
 }
 
+/// A `micro_batch` of as many rows as the device's memory holds: `auto`.
+pub const AS_MUCH_AS_FITS: usize = usize::MAX;
+
 /// `[train]`, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -109,7 +112,7 @@ pub struct Settings {
     pub source_until: Until,
     /// Rows an optimizer step.
     pub batch_size: usize,
-    /// Rows a pass; gradients accumulate to `batch_size`.
+    /// Rows a pass; gradients accumulate to `batch_size`. Or [`AS_MUCH_AS_FITS`].
     pub micro_batch: usize,
     /// The encoder's peak rate.
     pub learning_rate: f64,
@@ -246,7 +249,7 @@ pub struct Train {
     pub select: Selection,
     /// Stop after this many epochs without a better one.
     pub patience: Option<u64>,
-    /// Rows a pass; gradients accumulate.
+    /// Rows a pass; gradients accumulate. Or [`AS_MUCH_AS_FITS`].
     pub micro_batch: usize,
 }
 

@@ -3,8 +3,10 @@
 //! The output is computed first, by the op's own kernels; [`record`] then hands it to Candle as the result of a custom
 //! operation on the inputs, whose backward is the op's own. No kernel runs twice and nothing is copied.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Error, Layout, Result, Shape, Tensor,
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Error, Layout, Result, Shape, Storage, Tensor,
 };
 use std::sync::Mutex;
 
@@ -12,18 +14,58 @@ use std::sync::Mutex;
 /// an input that no graph tracks.
 type Pullback = dyn Fn(&[&Tensor], &Tensor) -> Result<Vec<Option<Tensor>>> + Send + Sync;
 
+/// What an op made: numbers on the CPU, or a tensor on any device.
+pub(crate) enum Output {
+    Data(Vec<f32>),
+    Tensor(Tensor),
+}
+
+impl From<Vec<f32>> for Output {
+    fn from(data: Vec<f32>) -> Self {
+        Output::Data(data)
+    }
+}
+
+impl From<Tensor> for Output {
+    fn from(t: Tensor) -> Self {
+        Output::Tensor(t)
+    }
+}
+
 struct Recorded {
     name: &'static str,
-    output: Mutex<Option<(Vec<f32>, Shape)>>,
+    output: Mutex<Option<(Output, Shape)>>,
     pullback: Box<Pullback>,
 }
 
 impl Recorded {
-    fn take(&self) -> Result<(CpuStorage, Shape)> {
+    fn output(&self) -> Result<(Output, Shape)> {
         let mut output = self.output.lock().unwrap_or_else(|e| e.into_inner());
-        match output.take() {
-            Some((data, shape)) => Ok((CpuStorage::F32(data), shape)),
-            None => Err(Error::Msg(format!("{}: recorded twice", self.name)).bt()),
+        output
+            .take()
+            .ok_or_else(|| Error::Msg(format!("{}: recorded twice", self.name)).bt())
+    }
+
+    fn take(&self) -> Result<(CpuStorage, Shape)> {
+        match self.output()? {
+            (Output::Data(data), shape) => Ok((CpuStorage::F32(data), shape)),
+            (Output::Tensor(t), shape) => match &*t.storage_and_layout().0 {
+                Storage::Cpu(storage) => Ok((storage.clone(), shape)),
+                _ => Err(Error::Msg(format!("{}: two devices", self.name)).bt()),
+            },
+        }
+    }
+
+    /// A copy of what a kernel made, on the device: a storage cannot be taken out of its tensor.
+    #[cfg(feature = "cuda")]
+    fn take_cuda(&self) -> Result<(CudaStorage, Shape)> {
+        use candle_core::backend::BackendStorage;
+        match self.output()? {
+            (Output::Tensor(t), shape) => match &*t.storage_and_layout().0 {
+                Storage::Cuda(storage) => Ok((storage.try_clone(t.layout())?, shape)),
+                _ => Err(Error::Msg(format!("{}: two devices", self.name)).bt()),
+            },
+            _ => Err(Error::Msg(format!("{}: two devices", self.name)).bt()),
         }
     }
 
@@ -44,6 +86,10 @@ impl CustomOp1 for Recorded {
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
         self.take()
     }
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        self.take_cuda()
+    }
     fn bwd(&self, a: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let [a] = self.back([a], grad)?;
         Ok(a)
@@ -62,6 +108,16 @@ impl CustomOp2 for Recorded {
         _: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         self.take()
+    }
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.take_cuda()
     }
     fn bwd(
         &self,
@@ -90,6 +146,18 @@ impl CustomOp3 for Recorded {
     ) -> Result<(CpuStorage, Shape)> {
         self.take()
     }
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.take_cuda()
+    }
     fn bwd(
         &self,
         a: &Tensor,
@@ -107,13 +175,13 @@ impl CustomOp3 for Recorded {
 pub(crate) fn record<S: Into<Shape>>(
     name: &'static str,
     inputs: &[&Tensor],
-    output: Vec<f32>,
+    output: impl Into<Output>,
     shape: S,
     pullback: impl Fn(&[&Tensor], &Tensor) -> Result<Vec<Option<Tensor>>> + Send + Sync + 'static,
 ) -> Result<Tensor> {
     let op = Recorded {
         name,
-        output: Mutex::new(Some((output, shape.into()))),
+        output: Mutex::new(Some((output.into(), shape.into()))),
         pullback: Box::new(pullback),
     };
     match inputs {

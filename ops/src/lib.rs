@@ -35,7 +35,8 @@
 //!
 //! # What runs where
 //!
-//! f32 on the CPU runs on the kernels (`cpu.rs` of each op). Any other type or device runs on `reference.rs`, the same
+//! f32 on the CPU runs on the kernels (`cpu.rs` of each op). Activations of f32 and bf16 on a CUDA device, with f32 parameters, run on
+//! `kernel.cu`, launched by `cuda.rs` ([`gpu`]; the feature `cuda`). Any other type or device runs on `reference.rs`, the same
 //! mathematics in plain Candle operations, differentiated by Candle: slow, exact, and the oracle that the kernels are
 //! tested against. In f64 it is what finite differences check.
 //!
@@ -49,6 +50,7 @@
 //!
 //! Random numbers are functions of a key and an index ([`random`]): a dropout mask is drawn again in the backward pass.
 
+pub mod gpu;
 mod graph;
 mod math;
 mod parallel;

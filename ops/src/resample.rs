@@ -7,7 +7,7 @@
 use crate::parallel::unwritten;
 use crate::path::{Path, per_path};
 use crate::tensors::{Reading, on_kernels, tensor};
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use rayon::prelude::*;
 
 /// For each output place along one axis: input places and their weights.
@@ -54,6 +54,10 @@ impl Axis {
 /// The sums; part of no graph.
 pub(crate) fn forward(x: &Tensor, rows: &Axis, columns: &Axis) -> Result<Tensor> {
     let x = x.detach();
+    // Sums of many are f32.
+    if x.dtype() == DType::BF16 {
+        return forward(&x.to_dtype(DType::F32)?, rows, columns)?.to_dtype(DType::BF16);
+    }
     if !on_kernels(&[&x]) {
         return reference(&x, rows, columns);
     }

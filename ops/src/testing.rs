@@ -1,13 +1,30 @@
 //! What the tests of every op share: data, comparisons, finite differences, thread pools.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
+use std::cell::RefCell;
+
+thread_local! {
+    static DEVICE: RefCell<Device> = const { RefCell::new(Device::Cpu) };
+}
+
+/// Where the tensors of a test are: the CPU, but within [`on`].
+pub(crate) fn device() -> Device {
+    DEVICE.with_borrow(Clone::clone)
+}
+
+/// Runs a test on another device.
+pub(crate) fn on(device: Device, f: impl Fn()) {
+    DEVICE.set(device);
+    f();
+    DEVICE.set(Device::Cpu);
+}
 
 /// Normal numbers drawn from a name.
 pub(crate) fn normal(name: &str, shape: &[usize]) -> Tensor {
     let n: usize = shape.iter().product();
     let mut x = vec![0f32; n];
     crate::random::fill_normal(&mut x, crate::random::Counter::named(7, name), 0.0, 1.0);
-    Tensor::from_vec(x, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(x, shape, &device()).unwrap()
 }
 
 /// The same values, laid out so that the tensor is not contiguous.
@@ -87,7 +104,7 @@ pub(crate) fn finite_differences(
                 let mut x = x.clone();
                 x[j] += by;
                 let mut all: Vec<Tensor> = inputs.iter().map(wide).collect();
-                all[i] = Tensor::from_vec(x, input.dims(), &Device::Cpu).unwrap();
+                all[i] = Tensor::from_vec(x, input.dims(), &device()).unwrap();
                 objective(&all)
             };
             let slope = (shifted(h) - shifted(-h)) / (2.0 * h);
@@ -158,4 +175,9 @@ pub(crate) fn same_bits(what: &str, f: impl Fn() -> Vec<Tensor> + Send + Sync) {
             "{what}: {threads} threads differ from one"
         );
     }
+}
+
+/// The same values to eight bits.
+pub(crate) fn half(t: &Tensor) -> Tensor {
+    t.to_dtype(DType::BF16).unwrap()
 }

@@ -166,7 +166,7 @@ pub struct Run {
     /// A directory that holds something else is refused; one that holds a run needs `--resume`.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Where to compute: `cpu`, `auto`; the same as `--set train.device=..`.
+    /// Where to compute: `cpu`, `cuda`, `cuda:1`, `auto`; the same as `--set train.device=..`.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// The seed of every random choice but the data split; the same as `--set train.seed=..`.

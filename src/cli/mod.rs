@@ -5,6 +5,7 @@ mod cells;
 mod changed;
 mod clock;
 mod compare;
+mod device;
 mod diagnose;
 mod downloads;
 mod estimate;

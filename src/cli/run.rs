@@ -13,7 +13,7 @@ use super::exit::{Failure, STOPPED};
 use super::parts::Fetch;
 use super::place::{self, Place, Wanted};
 use super::progress::Progress;
-use super::{header, output, recipe, report, signals, threads};
+use super::{device, header, output, recipe, report, signals, threads};
 
 /// Trains, evaluates, saves, and prints what came of it.
 pub fn run(arguments: &Run) -> Result<(), Failure> {
@@ -24,7 +24,13 @@ pub fn run(arguments: &Run) -> Result<(), Failure> {
     };
     let recipe::Read {
         written, checked, ..
-    } = recipe::read_aloud(&arguments.recipe, &sets(arguments), fetch)?;
+    } = match device::handed_over() {
+        true => recipe::read(&arguments.recipe, &sets(arguments), fetch)?,
+        false => recipe::read_aloud(&arguments.recipe, &sets(arguments), fetch)?,
+    };
+    if !arguments.dry_run {
+        device::hand_over(&checked.device)?;
+    }
     let overview = run::overview(&checked)?;
     // Built once to see that it can be; a dry run ends here, with everything checked.
     let layers = run::summary(&checked)?;

@@ -3,6 +3,7 @@
 //! - `audit.rs`: what is said of the rows before training; the page on one's own CSV
 //! - `run.rs`: what a run leaves behind and says; exit codes
 //! - `resume.rs`: Ctrl-C, SIGKILL, and going on with the same bits
+//! - `device.rs`: which binary computes
 //! - `compare.rs`: experiments, comparisons, gates, imports
 //! - `folds.rs`, `tune.rs`: runs that have parts: cross-validation, grids
 //! - `plan.rs`: what a run will take, before it runs
@@ -16,6 +17,7 @@
 mod audit;
 mod bench;
 mod compare;
+mod device;
 mod evaluate;
 mod folds;
 mod images;

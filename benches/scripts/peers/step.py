@@ -1,6 +1,6 @@
-"""One training step in PyTorch: forward, backward, AdamW, on two threads. Prints one line of JSON.
+"""One training step in PyTorch: forward, backward, AdamW, on two threads or a GPU. Prints one line of JSON.
 
-usage: step.py {minilm|bert-base|resnet18|resnet50} {f32|bf16} [BATCH]
+usage: step.py {minilm|bert-base|resnet18|resnet50} {f32|bf16} [BATCH] [cpu|cuda]
 
 Texts have 128 tokens, images 224 pixels; batch norm is frozen; bf16 is autocast, with channels last for images. The median of the steps but the
 first quarter counts.
@@ -14,7 +14,9 @@ import time
 
 import torch
 
-torch.set_num_threads(2)
+device = sys.argv[4] if len(sys.argv) > 4 else "cpu"
+if device == "cpu":
+    torch.set_num_threads(2)
 torch.manual_seed(0)
 name, precision = sys.argv[1:3]
 is_text = name in ("minilm", "bert-base")
@@ -44,15 +46,20 @@ def images():
     return net, lambda: net(pixels), torch.randint(0, 10, (rows,))
 
 
+torch.set_default_device(device)
 net, forward, labels = texts() if is_text else images()
 optimizer = torch.optim.AdamW(net.parameters(), lr=1e-5)
 seconds = []
 for _ in range(12):
     begin = time.perf_counter()
     optimizer.zero_grad()
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+    with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
         logits = forward()
     torch.nn.functional.cross_entropy(logits.float(), labels).backward()
     optimizer.step()
+    if device == "cuda":
+        torch.cuda.synchronize()
     seconds.append(time.perf_counter() - begin)
-print(json.dumps({"step_ms": 1e3 * statistics.median(seconds[3:]), "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+gpu = torch.cuda.max_memory_reserved() / 2**20 if device == "cuda" else 0
+rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"step_ms": 1e3 * statistics.median(seconds[3:]), "peak_rss_mb": rss, "gpu_mb": gpu}))

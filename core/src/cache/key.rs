@@ -34,6 +34,10 @@ impl Key {
 
     /// Tells the bits of weights, with their names and shapes.
     pub fn with_params(mut self, params: &[Param]) -> Result<Self> {
+        // Another kind of device adds in another order.
+        if params.first().is_some_and(|p| !p.var().device().is_cpu()) {
+            self = self.with("device", "cuda");
+        }
         self.0.update((params.len() as u64).to_le_bytes());
         for p in params {
             self.part(p.name().as_bytes());

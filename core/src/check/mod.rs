@@ -65,7 +65,7 @@ pub struct Checked {
     pub points: Vec<Point>,
     /// The run's seed.
     pub seed: u64,
-    /// `auto`, `cpu`, `cuda`, `cuda:1`.
+    /// Where the run computes: `auto`, `cpu`, `cuda`, `cuda:1` ([`crate::device::Place`]).
     pub device: String,
     /// The complete recipe: every key, defaults and where they come from.
     pub explained: String,

@@ -3,7 +3,7 @@
 use super::optimizer::optimizer;
 use crate::data::Sampler;
 use crate::recipe::{Auto, Keys};
-use crate::strategy::{Defaults, Selection, Settings, Until};
+use crate::strategy::{AS_MUCH_AS_FITS, Defaults, Selection, Settings, Until};
 use crate::train::Schedule;
 use tlkit_ops::Precision;
 
@@ -36,7 +36,7 @@ impl Trainable {
         let micro = keys
             .usize_or_auto("micro_batch")
             .default(Auto::Is(batch_size), "the whole batch in one pass")
-            .help("rows a pass; gradients accumulate to batch_size")
+            .help("rows a pass, or `auto`, as many as memory holds; gradients accumulate to batch_size")
             .read();
         let micro_batch = match micro {
             Auto::Is(0) => {
@@ -44,11 +44,7 @@ impl Trainable {
                 1
             }
             Auto::Is(n) => n.min(batch_size),
-            Auto::Auto => {
-                keys.error(keys.at("micro_batch"), "`auto` comes with the CUDA backend")
-                    .expected("a number of rows");
-                batch_size
-            }
+            Auto::Auto => AS_MUCH_AS_FITS,
         };
         let per_epoch = rows.map(|n| n.div_ceil(batch_size).max(1));
         // 400 steps teach a head; fewer than 3 passes or more than 20 help nobody.
@@ -144,15 +140,12 @@ impl Trainable {
             .read();
         let device = keys
             .string("device")
-            .default("auto", "a GPU where this build has one")
+            .default("auto", "a GPU where there is one")
             .help("`cpu`, `cuda`, `cuda:1`, `auto`")
             .read();
-        if !matches!(device.as_str(), "auto" | "cpu") {
-            keys.error(
-                keys.at("device"),
-                format!("this build has no device `{device}`"),
-            )
-            .expected("`cpu` or `auto`");
+        if crate::device::Place::named(&device).is_none() {
+            keys.error(keys.at("device"), format!("there is no device `{device}`"))
+                .expected("`cpu`, `cuda`, `cuda:1` or `auto`");
         }
         let precision = keys
             .string("precision")

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use candle_core::{DType, Device};
+use candle_core::DType;
 use serde::Serialize;
 
 use super::arrange::{arranged, looked_back};
@@ -15,6 +15,7 @@ use super::{saved, thumbnails, trained_on};
 use crate::cache::Cache;
 use crate::check::Checked;
 use crate::data::{Domain, From, Labels, Loaded};
+use crate::device::Place;
 use crate::evaluate::{self, Prediction, Scores};
 use crate::nn::Store;
 use crate::random::Stream;
@@ -89,7 +90,7 @@ pub(super) fn execute_as(
     let dir = &around.directory;
     begin(part.of, around)?;
     let identity = c.identity();
-    let device = Device::Cpu;
+    let device = Place::named(&c.device).unwrap_or(Place::Cpu).open()?;
     let store = Store::new(&device, DType::F32, c.seed);
     let given = Given::read(c)?;
     let prepares = given.prepares(c.source.prepare()?)?;

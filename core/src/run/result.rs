@@ -155,7 +155,7 @@ pub(super) fn result(
         version: env!("CARGO_PKG_VERSION").into(),
         seed: c.seed,
         status: "done".into(),
-        device: "cpu".into(),
+        device: crate::device::name_of(store.device()),
         threads: rayon::current_num_threads(),
         seconds: part.seconds + outcome.seconds.max(seconds),
         peak_rss_mb: peak_rss_mb(),

@@ -68,6 +68,9 @@ pub struct Position {
     /// Terms whose gradient has been other than zero, until the movement check is done.
     #[serde(default)]
     pub alive: Vec<String>,
+    /// Rows a pass, once the device's memory was too small for more.
+    #[serde(default)]
+    pub micro_batch: Option<usize>,
 }
 
 /// The candidate of a twin that stands beside an adaptation.

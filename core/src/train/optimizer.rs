@@ -202,10 +202,58 @@ impl Optimizer {
 
     /// One step. `false`, and nothing changed, when the gradients' norm is not finite.
     pub fn step(&mut self, grads: &mut Gradients, step: u64, total: u64) -> Result<bool> {
+        if let Some((p, _)) = self.members.first()
+            && !p.var().device().is_cpu()
+        {
+            return self.step_on_device(grads, step, total);
+        }
         match self.members.first().map(|(p, _)| p.var().dtype()) {
             Some(DType::F64) => self.step_in::<f64>(grads, step, total),
             _ => self.step_in::<f32>(grads, step, total),
         }
+    }
+
+    /// The same with moments on the parameters' device, and all parameters in one launch.
+    fn step_on_device(&mut self, grads: &mut Gradients, step: u64, total: u64) -> Result<bool> {
+        let mut present = Vec::with_capacity(self.members.len());
+        for (p, group) in &self.members {
+            if let Some(g) = grads.get(p.name()) {
+                // A stranger's gradient lies on the CPU.
+                let there = g.to_device(p.var().device())?;
+                present.push((p, *group, there.contiguous()?));
+            }
+        }
+        let all: Vec<optim::Grad<'_, f32>> = present.iter().map(|(_, _, g)| g.into()).collect();
+        let norm = optim::global_norm_of(&all)?;
+        if !norm.is_finite() {
+            return Ok(false);
+        }
+        self.norm = norm;
+        let scale = self.clip.map_or(1.0, |most| optim::clip_scale(norm, most));
+        for (p, group, _) in &present {
+            let kinds = self.groups[*group].optimizer.rule(0.0).state_names().len();
+            let moments = self.moments.entry(p.name().to_string()).or_default();
+            while moments.device.len() < kinds {
+                moments.device.push(p.detached().zeros_like()?);
+            }
+        }
+        let mut updates = Vec::with_capacity(present.len());
+        for (p, group, grad) in &present {
+            let group = &self.groups[*group];
+            updates.push(optim::DeviceUpdate {
+                param: p.var().as_tensor(),
+                grad,
+                state: &self.moments[p.name()].device,
+                rule: group
+                    .optimizer
+                    .rule(group.rate * group.schedule.factor(step, total)),
+                step: self.steps + 1,
+            });
+        }
+        // Counted once it is made: it may not fit into the memory that is left.
+        optim::step_on_device(&updates, scale)?;
+        self.steps += 1;
+        Ok(true)
     }
 
     fn step_in<T: optim::Stepped + Moment>(
@@ -275,6 +323,12 @@ impl Optimizer {
                     Tensor::new(v.as_slice(), device)?,
                 );
             }
+            for (k, t) in moments.device.iter().enumerate() {
+                into.insert(
+                    format!("{prefix}{name}/{k}"),
+                    t.flatten_all()?.to_device(device)?,
+                );
+            }
             for (k, v) in moments.double.iter().enumerate() {
                 into.insert(
                     format!("{prefix}{name}/{k}"),
@@ -299,6 +353,9 @@ impl Optimizer {
             while let Some(t) = saved.get(&format!("{prefix}{}/{k}", p.name())) {
                 let flat = t.flatten_all()?;
                 match p.var().dtype() {
+                    _ if !p.var().device().is_cpu() => moments
+                        .device
+                        .push(flat.to_device(p.var().device())?.reshape(p.dims())?),
                     DType::F64 => moments.double.push(flat.to_vec1()?),
                     _ => moments.single.push(flat.to_vec1()?),
                 }
@@ -312,11 +369,12 @@ impl Optimizer {
     }
 }
 
-/// The state of one parameter, in the parameter's own type.
+/// The state of one parameter, in the parameter's own type; on its device where that is not the CPU.
 #[derive(Default)]
 struct Moments {
     single: Vec<Vec<f32>>,
     double: Vec<Vec<f64>>,
+    device: Vec<Tensor>,
 }
 
 /// Picks what is of one type.

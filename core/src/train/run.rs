@@ -369,7 +369,7 @@ pub(crate) fn copies(store: &Store) -> Result<BTreeMap<String, Tensor>> {
 pub(crate) fn put_back(store: &Store, kept: &BTreeMap<String, Tensor>) -> Result<()> {
     for p in store.all() {
         if let Some(t) = kept.get(p.name()) {
-            p.var().set(t)?;
+            p.var().set(&t.to_device(store.device())?)?;
         }
     }
     store.touch();

@@ -69,6 +69,85 @@ fn small_passes_add_up_to_the_whole_batch() -> Result<()> {
     Ok(())
 }
 
+/// The task's loss on a device with room for so many rows. It counts its passes, and the loss depends on the count: a pass that did not fit and
+/// was not taken back would be seen in every weight.
+struct Crowded {
+    room: usize,
+    passes: f64,
+}
+
+impl Objective for Crowded {
+    fn terms(&mut self, step: &mut dyn Step) -> Result<Vec<Term>> {
+        self.passes += 1.0;
+        let taps = step.encode("model", &[(0, View::Plain)])?.remove(0);
+        if step.rows(0).len() > self.room {
+            return Err(Error::msg(
+                "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")",
+            ));
+        }
+        let loss = step.task_loss(0, View::Plain, &taps.logits)?;
+        Ok(vec![Term::new("loss", 1.0 + 0.01 * self.passes, loss)])
+    }
+    fn state(&self) -> State {
+        State {
+            json: self.passes.to_string(),
+            ..State::default()
+        }
+    }
+    fn restore(&mut self, state: State) -> Result<()> {
+        self.passes = state.json.parse().unwrap_or(0.0);
+        Ok(())
+    }
+}
+
+struct OnASmallDevice {
+    room: usize,
+    micro_batch: usize,
+}
+
+impl Strategy for OnASmallDevice {
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+    fn phases(&self, _: &Transfer<'_>) -> Result<Vec<Phase>> {
+        let objective = Crowded {
+            room: self.room,
+            passes: 0.0,
+        };
+        let update = update("task", Select::All, 0.01, objective);
+        let mut phase = phase("crowded", &[From::Source], vec![update], 12);
+        if let Phase::Train(train) = &mut phase {
+            train.micro_batch = self.micro_batch;
+        }
+        Ok(vec![phase])
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_cut_until_it_does_and_changes_no_number() -> Result<()> {
+    let run = |room, micro_batch| {
+        let strategy = OnASmallDevice { room, micro_batch };
+        train(&World::shifted(0.0, 0.0), &strategy, &Setup::default())
+    };
+    let fixed = run(32, 8)?;
+    let auto = run(10, AS_MUCH_AS_FITS)?;
+    assert_eq!(weights_sha256(&fixed.store)?, weights_sha256(&auto.store)?);
+    // With room for all it is the whole batch.
+    let (whole, auto) = (run(32, 32)?, run(32, AS_MUCH_AS_FITS)?);
+    assert_eq!(weights_sha256(&whole.store)?, weights_sha256(&auto.store)?);
+    let said = run(10, 32).err().map(|e| e.to_string()).unwrap_or_default();
+    assert!(
+        said.contains("32 rows in one pass") && said.contains("8 fit"),
+        "{said}"
+    );
+    for micro_batch in [32, AS_MUCH_AS_FITS] {
+        let said = run(0, micro_batch).err().map(|e| e.to_string());
+        let said = said.unwrap_or_default();
+        assert!(said.contains("not even one row fits"), "{said}");
+    }
+    Ok(())
+}
+
 #[test]
 fn stops_early_and_keeps_the_best_epoch() -> Result<()> {
     // It unlearns: the first epoch is the best, and two worse ones end it.

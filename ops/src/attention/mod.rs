@@ -15,11 +15,14 @@
 //! Up to a length of 128 the probabilities are kept for the backward pass; beyond, they are computed again.
 
 pub(crate) mod cpu;
+mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
 use crate::dropout::Dropout;
+use crate::gpu::Gpu;
+use crate::graph::Output;
 use crate::tensors::{on_kernels, pull_back, tensor};
 use candle_core::{DType, Error, Result, Tensor};
 use std::sync::Arc;
@@ -109,6 +112,24 @@ pub struct Saved {
     mask: Arc<KeyMask>,
     dropout: Option<Dropout>,
     probabilities: Option<Arc<Vec<f32>>>,
+    /// The probabilities on a GPU, where they are kept.
+    device: Option<Tensor>,
+}
+
+impl Saved {
+    /// What runs the backward pass on a GPU, if something does.
+    fn gpu(&self, grad: &Tensor) -> Result<Option<Gpu>> {
+        let gpu = Gpu::of(&[&self.q, &self.k, &self.v, grad], &[]);
+        if gpu.is_some() && grad.dims() != self.q.dims() {
+            return Err(Error::ShapeMismatchBinaryOp {
+                lhs: self.q.shape().clone(),
+                rhs: grad.shape().clone(),
+                op: "attention backward",
+            }
+            .bt());
+        }
+        Ok(gpu)
+    }
 }
 
 /// Attention of q, k and v, each (batch, length, heads * dim); part of no graph.
@@ -123,13 +144,19 @@ pub fn forward(
     let shape = q.dims().to_vec();
     let (y, saved) = run(q, k, v, heads, mask, dropout)?;
     match y {
-        Ok(data) => Ok((tensor(data, shape)?, saved)),
-        Err(y) => Ok((y, saved)),
+        Made::Kernel(Output::Data(data)) => Ok((tensor(data, shape)?, saved)),
+        Made::Kernel(Output::Tensor(y)) | Made::Reference(y) => Ok((y, saved)),
     }
 }
 
 /// The gradients of q, k and v for the output gradient `grad`.
 pub fn backward(saved: &Saved, grad: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
+    if let Some(gpu) = saved.gpu(grad)? {
+        let packed = cuda::backward(&gpu, saved, grad)?;
+        let width = saved.q.dim(2)?;
+        let part = |i: usize| packed.narrow(2, i * width, width)?.contiguous();
+        return Ok((part(0)?, part(1)?, part(2)?));
+    }
     if !on_kernels(&[&saved.q, grad]) {
         let all = pull_back(&[&saved.q, &saved.k, &saved.v], &grad.detach(), |t| {
             let (mask, dropout) = (&saved.mask, saved.dropout.as_ref());
@@ -147,6 +174,9 @@ pub fn backward(saved: &Saved, grad: &Tensor) -> Result<(Tensor, Tensor, Tensor)
 /// The gradient as one tensor of (batch, length, 3 * heads * dim): those of q, k and v side by side, which is the
 /// gradient of the output of a joint linear layer for the three.
 pub fn backward_packed(saved: &Saved, grad: &Tensor) -> Result<Tensor> {
+    if let Some(gpu) = saved.gpu(grad)? {
+        return cuda::backward(&gpu, saved, grad);
+    }
     if !on_kernels(&[&saved.q, grad]) {
         let (q, k, v) = backward(saved, grad)?;
         return Tensor::cat(&[q, k, v], 2);
@@ -165,18 +195,18 @@ pub fn attention(
     mask: &KeyMask,
     dropout: Option<&Dropout>,
 ) -> Result<Tensor> {
-    if !on_kernels(&[q, k, v]) {
+    if Gpu::of(&[q, k, v], &[]).is_none() && !on_kernels(&[q, k, v]) {
         check(q, k, v, heads, mask)?;
         return reference::attention(q, k, v, heads, mask, dropout);
     }
     match run(q, k, v, heads, mask, dropout)? {
-        (Ok(data), saved) => {
+        (Made::Kernel(data), saved) => {
             crate::graph::record("attention", &[q, k, v], data, q.shape(), move |_, grad| {
                 let (q, k, v) = backward(&saved, grad)?;
                 Ok(vec![Some(q), Some(k), Some(v)])
             })
         }
-        (Err(y), _) => Ok(y),
+        (Made::Reference(y), _) => Ok(y),
     }
 }
 
@@ -194,8 +224,12 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, mask: &KeyMask) -> Re
     mask.check(batch, length)
 }
 
-/// The output as a vector where the kernels ran, as a tensor where the reference did.
-#[allow(clippy::type_complexity)]
+/// Who made the output.
+enum Made {
+    Kernel(Output),
+    Reference(Tensor),
+}
+
 fn run(
     q: &Tensor,
     k: &Tensor,
@@ -203,7 +237,7 @@ fn run(
     heads: usize,
     mask: &KeyMask,
     dropout: Option<&Dropout>,
-) -> Result<(std::result::Result<Vec<f32>, Tensor>, Saved)> {
+) -> Result<(Made, Saved)> {
     check(q, k, v, heads, mask)?;
     let kernels = on_kernels(&[q, k, v]);
     // The kernels take any strides but that of the last dimension, which must be 1.
@@ -223,12 +257,17 @@ fn run(
         mask: Arc::new(mask.clone()),
         dropout: dropout.copied(),
         probabilities: None,
+        device: None,
     };
+    if let Some(gpu) = Gpu::of(&[&saved.q, &saved.k, &saved.v], &[]) {
+        let y = cuda::forward(&gpu, &mut saved)?;
+        return Ok((Made::Kernel(y.into()), saved));
+    }
     if !kernels || q.dtype() != DType::F32 {
         let y = reference::attention(&saved.q, &saved.k, &saved.v, heads, mask, dropout)?;
-        return Ok((Err(y), saved));
+        return Ok((Made::Reference(y), saved));
     }
     let (y, probabilities) = cpu::forward(&saved)?;
     saved.probabilities = probabilities.map(Arc::new);
-    Ok((Ok(y), saved))
+    Ok((Made::Kernel(y.into()), saved))
 }

@@ -161,3 +161,56 @@ fn bits_do_not_depend_on_threads() {
         });
     }
 }
+
+#[test]
+fn the_gpu_kernels_agree_with_the_reference() {
+    crate::gpu::emulated::everywhere(|| {
+        for (batch, length, heads, dim) in
+            [(1, 1, 1, 1), (3, 7, 2, 5), (2, 33, 3, 8), (1, 130, 1, 4)]
+        {
+            let shape = [batch, length, heads * dim];
+            let (q, k, v) = (
+                normal("q", &shape),
+                normal("k", &shape),
+                normal("v", &shape),
+            );
+            let g = normal("g", &shape);
+            for mask in masks(batch, length) {
+                for dropout in [None, Some(some_dropout())] {
+                    let d = dropout.as_ref();
+                    let exact = |q: &Tensor, k: &Tensor, v: &Tensor, g: &Tensor| {
+                        let (y, saved) = forward(q, k, v, heads, &mask, d).unwrap();
+                        (y, backward_packed(&saved, g).unwrap())
+                    };
+                    let (y64, by64) = exact(&wide(&q), &wide(&k), &wide(&v), &wide(&g));
+                    let (y, saved) = forward(&q, &strided(&k), &v, heads, &mask, d).unwrap();
+                    assert_eq!(saved.device.is_some(), length <= 128);
+                    assert_close("value", &y, &y64, 1e-5);
+                    let by = backward_packed(&saved, &strided(&g)).unwrap();
+                    assert_close("packed", &by, &by64, 1e-5);
+                    // Parts of one wider tensor, as a joint product leaves them.
+                    let qkv = Tensor::cat(&[&q, &k, &v], 2).unwrap();
+                    let part = |i: usize| qkv.narrow(2, i * heads * dim, heads * dim).unwrap();
+                    let (z, parts) =
+                        forward(&part(0), &part(1), &part(2), heads, &mask, d).unwrap();
+                    assert_close("parts", &z, &y, 0.0);
+                    assert_close("parts", &backward_packed(&parts, &g).unwrap(), &by, 0.0);
+
+                    let [q, k, v, g] = [&q, &k, &v, &g].map(half);
+                    let (y64, by64) = exact(&wide(&q), &wide(&k), &wide(&v), &wide(&g));
+                    let (y, saved) = forward(&q, &k, &v, heads, &mask, d).unwrap();
+                    assert_close("bf16 value", &y, &y64, 0.02);
+                    let by = backward_packed(&saved, &g).unwrap();
+                    assert_close("bf16 packed", &by, &by64, 0.03);
+                }
+                graphs_agree(
+                    "attention",
+                    &[q.clone(), k.clone(), v.clone()],
+                    1e-5,
+                    |t| attention(&t[0], &t[1], &t[2], heads, &mask, None),
+                    |t| reference::attention(&t[0], &t[1], &t[2], heads, &mask, None),
+                );
+            }
+        }
+    });
+}

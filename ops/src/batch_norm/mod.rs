@@ -9,10 +9,13 @@
 //! w r (dy - mean(dy) - z mean(dy z)) for those of the batch, which depend on x themselves.
 
 mod cpu;
+mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
+use crate::gpu::Gpu;
+use crate::graph::Output;
 use crate::tensors::{Element, Reading, on_kernels, pull_back, rows, tensor};
 use candle_core::{DType, Error, Result, Tensor};
 
@@ -60,6 +63,12 @@ impl Moments {
         }
         let unbiased = self.rows as f64 / (self.rows - 1) as f64;
         for (to, from, factor) in [(mean, &self.mean, 1.0), (var, &self.var, unbiased)] {
+            if let Some(gpu) = Gpu::of(&[to], &[from]).filter(|_| to.dtype() == DType::F32)
+                && to.dims() == from.dims()
+            {
+                cuda::follow(&gpu, to, from, 1.0 - momentum, momentum * factor)?;
+                continue;
+            }
             let from = from.to_dtype(DType::F64)?.to_vec1::<f64>()?;
             if to.dims() != [from.len()] {
                 let text = format!("batch_norm: running statistics of shape {:?}", to.dims());
@@ -84,6 +93,19 @@ pub struct Saved {
     batch: bool,
     low: Vec<f32>,
     eps: f64,
+}
+
+impl Saved {
+    /// What runs on these activations on a GPU, if something does.
+    fn gpu(&self, other: Option<&Tensor>, parameters: &[&Tensor]) -> Option<Gpu> {
+        let mut all = vec![&self.x];
+        all.extend(other);
+        let parameters: Vec<&Tensor> = [&self.mean, &self.var]
+            .into_iter()
+            .chain(parameters.iter().copied())
+            .collect();
+        Gpu::of(&all, &parameters)
+    }
 }
 
 /// Gradients of a batch normalisation.
@@ -148,6 +170,10 @@ pub fn forward(
         eps,
     };
     let residual = after.residual.map(Tensor::detach);
+    if let Some(gpu) = saved.gpu(residual.as_ref(), &[&weight, &bias]) {
+        let y = cuda::apply(&gpu, &saved, &weight, &bias, residual.as_ref(), after.relu)?;
+        return Ok((y, saved, moments));
+    }
     let mut all = vec![&saved.x, &weight, &bias, &saved.mean, &saved.var];
     all.extend(&residual);
     if !on_kernels(&all) {
@@ -173,6 +199,9 @@ pub fn backward(saved: &Saved, weight: &Tensor, grad: &Tensor) -> Result<Grads> 
             op: "batch_norm backward",
         }
         .bt());
+    }
+    if let Some(gpu) = saved.gpu(Some(&grad), &[&weight]) {
+        return cuda::backward(&gpu, saved, &weight, &grad);
     }
     if !on_kernels(&[&saved.x, &weight, &grad, &saved.mean]) {
         let bias = weight.zeros_like()?;
@@ -217,7 +246,8 @@ pub fn batch_norm(
     statistics: Statistics<'_>,
     eps: f64,
 ) -> Result<(Tensor, Option<Moments>)> {
-    if !on_kernels(&[x, weight, bias]) {
+    let on_gpu = Gpu::of(&[x], &[weight, bias]).is_some();
+    if !on_gpu && !on_kernels(&[x, weight, bias]) {
         check(x, weight, bias, statistics)?;
         return Ok(match statistics {
             Statistics::Given { mean, var } => {
@@ -230,7 +260,10 @@ pub fn batch_norm(
             ),
         });
     }
-    let (y, saved, moments) = {
+    let (y, saved, moments): (Output, _, _) = if on_gpu {
+        let (y, saved, moments) = forward(x, weight, bias, statistics, eps, After::default())?;
+        (y.into(), saved, moments)
+    } else {
         let (x, weight, bias) = (x.detach(), weight.detach(), bias.detach());
         check(&x, &weight, &bias, statistics)?;
         let x = x.contiguous()?;
@@ -254,7 +287,8 @@ pub fn batch_norm(
             low: moments.as_ref().map_or_else(Vec::new, |m| m.low.clone()),
             eps,
         };
-        (apply(&saved, &weight, &bias, None, false)?, saved, moments)
+        let y = apply(&saved, &weight, &bias, None, false)?;
+        (y.into(), saved, moments)
     };
     let shape = x.shape().clone();
     let y = crate::graph::record(
@@ -292,6 +326,9 @@ fn moments(x: &Tensor) -> Result<Moments> {
     let (n, width) = rows(x)?;
     if n == 0 {
         return Err(Error::Msg("batch_norm: an empty batch has no statistics".into()).bt());
+    }
+    if let Some(gpu) = Gpu::of(&[x], &[]) {
+        return cuda::moments(&gpu, &x.contiguous()?);
     }
     if !on_kernels(&[x]) {
         let (mean, var) = reference::moments(x)?;

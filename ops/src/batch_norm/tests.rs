@@ -1,7 +1,6 @@
 use super::*;
 use crate::path::Path;
 use crate::testing::*;
-use candle_core::Device;
 
 fn parts(width: usize) -> [Tensor; 4] {
     let (w, b) = (normal("w", &[width]), normal("b", &[width]));
@@ -100,9 +99,9 @@ fn the_reference_passes_finite_differences() {
 #[test]
 fn running_statistics_are_pytorchs() {
     let x = [1f32, 10.0, 2.0, 20.0, 3.0, 40.0, 4.0, 80.0];
-    let x = Tensor::from_slice(&x, (1, 2, 2, 2), &Device::Cpu).unwrap();
+    let x = Tensor::from_slice(&x, (1, 2, 2, 2), &device()).unwrap();
     for x in [x.clone(), wide(&x)] {
-        let one = Tensor::ones(2, x.dtype(), &Device::Cpu).unwrap();
+        let one = Tensor::ones(2, x.dtype(), &device()).unwrap();
         let zero = one.zeros_like().unwrap();
         let (mean, var) = (zero.copy().unwrap(), one.copy().unwrap());
         let (y, _, moments) =
@@ -208,5 +207,34 @@ fn bits_do_not_depend_on_threads() {
         let grads = backward(&saved, &w, &x).unwrap();
         let m = moments.unwrap();
         vec![y, grads.x, grads.weight, grads.bias, m.mean, m.var]
+    });
+}
+
+#[test]
+fn the_gpu_kernels_agree_with_the_reference() {
+    crate::gpu::emulated::everywhere(|| {
+        values_and_gradients_agree_with_the_reference();
+        running_statistics_are_pytorchs();
+        let shape = [2, 9, 7, 33];
+        let (x, g) = (normal("x", &shape), normal("g", &shape));
+        let (x, g) = (half(&x.affine(3.0, 1.0).unwrap()), half(&g));
+        let [w, b, mean, var] = parts(33);
+        let (wm, wv) = (wide(&mean), wide(&var));
+        let given = |mean, var| Statistics::Given { mean, var };
+        for (own, exact) in [
+            (Statistics::Batch, Statistics::Batch),
+            (given(&mean, &var), given(&wm, &wv)),
+        ] {
+            let after = After::default();
+            let (y, saved, _) = forward(&x, &w, &b, own, 1e-5, after).unwrap();
+            let (y64, saved64, _) =
+                forward(&wide(&x), &wide(&w), &wide(&b), exact, 1e-5, after).unwrap();
+            assert_close("bf16", &y, &y64, 0.005);
+            let by = backward(&saved, &w, &g).unwrap();
+            let by64 = backward(&saved64, &wide(&w), &wide(&g)).unwrap();
+            assert_close("bf16 x", &by.x, &by64.x, 0.005);
+            assert_close("bf16 weight", &by.weight, &by64.weight, 3e-5);
+            assert_close("bf16 bias", &by.bias, &by64.bias, 3e-5);
+        }
     });
 }

@@ -14,6 +14,7 @@
 //! each output channel (a batch norm whose statistics stand still), bias, residual and ReLU.
 
 mod cpu;
+mod cuda;
 mod geometry;
 mod kernel;
 pub mod reference;
@@ -21,6 +22,8 @@ pub mod reference;
 mod tests;
 mod weights;
 
+use crate::gpu::Gpu;
+use crate::graph::Output;
 use crate::path::Path;
 use crate::tensors::{Reading, on_kernels, pull_back, tensor};
 use candle_core::{Error, Result, Tensor};
@@ -134,6 +137,14 @@ pub fn forward_fused(
     check_vector(fused.bias, s.o)?;
     let dims = [s.n, s.oh, s.ow, s.o];
     check_like(fused.residual, &dims)?;
+    if let Some(gpu) = gpu(
+        &x,
+        &weight,
+        [fused.residual, None],
+        [fused.scale, fused.bias],
+    ) {
+        return cuda::forward(&gpu, &x, &weight, &s, fused);
+    }
     let extra = [fused.scale, fused.bias, fused.residual];
     if !on_kernels(&[&x, &weight])
         || !on_kernels(&extra.iter().flatten().copied().collect::<Vec<_>>())
@@ -231,6 +242,9 @@ pub fn backward_x_fused(
     check_vector(scale, s.o)?;
     check_like(add, &dims)?;
     check_like(keep, &dims)?;
+    if let Some(gpu) = gpu(&grad, &weight, [add, keep], [scale, None]) {
+        return cuda::backward_x(&gpu, &weight, &grad, &s, scale, add, keep);
+    }
     let extra: Vec<&Tensor> = [scale, add, keep].into_iter().flatten().collect();
     if !on_kernels(&[&weight, &grad]) || !on_kernels(&extra) {
         let x = Tensor::zeros(&dims, grad.dtype(), grad.device())?;
@@ -277,6 +291,9 @@ pub fn backward_weight(
     let (x, weight, grad) = (x.detach(), weight.detach(), grad.detach());
     let s = Shape::new(x.dims(), weight.dims(), conv)?;
     s.check_output(&grad)?;
+    if let Some(gpu) = gpu(&x, &weight, [Some(&grad), None], [None, None]) {
+        return Ok(cuda::backward_weight(&gpu, &x, &weight, None, &grad, &s)?.0);
+    }
     if !on_kernels(&[&x, &weight, &grad]) {
         return Ok(pull_back(&[&weight], &grad, |t| {
             reference::conv2d(&x, &t[0], None, conv)
@@ -298,6 +315,10 @@ pub fn backward_weight_scaled(
     let s = Shape::new(x.dims(), weight.dims(), conv)?;
     s.check_output(&grad)?;
     check_vector(Some(scale), s.o)?;
+    if let Some(gpu) = gpu(&x, &weight, [Some(&grad), None], [Some(scale), None]) {
+        let (dw, ds) = cuda::backward_weight(&gpu, &x, &weight, Some(scale), &grad, &s)?;
+        return Ok((dw, ds.map_or_else(|| scale.zeros_like(), Ok)?));
+    }
     if !on_kernels(&[&x, &weight, &grad, scale]) {
         let all = pull_back(&[&weight, scale], &grad, |t| {
             reference::conv2d(&x, &t[0], None, conv)?.broadcast_mul(&t[1])
@@ -337,7 +358,8 @@ pub fn backward_bias(grad: &Tensor) -> Result<Tensor> {
 pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
     let mut inputs = vec![x, weight];
     inputs.extend(bias);
-    if !on_kernels(&inputs) {
+    let on_gpu = gpu(x, weight, [None, None], [bias, None]).is_some();
+    if !on_gpu && !on_kernels(&inputs) {
         Shape::new(x.dims(), weight.dims(), conv)?;
         return reference::conv2d(x, weight, bias, conv);
     }
@@ -348,7 +370,10 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv2d)
         bias: bias.as_ref(),
         ..Fused::default()
     };
-    let data = kernel_forward(&x.detach(), &weight.detach(), &s, &fused)?;
+    let data: Output = match on_gpu {
+        true => forward_fused(x, weight, conv, &fused)?.into(),
+        false => kernel_forward(&x.detach(), &weight.detach(), &s, &fused)?.into(),
+    };
     let conv = *conv;
     let shape = (s.n, s.oh, s.ow, s.o);
     crate::graph::record("conv2d", &inputs, data, shape, move |args, grad| {
@@ -368,6 +393,18 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv2d)
         }
         Ok(grads)
     })
+}
+
+/// What runs on these activations, the weight and other parameters on a GPU, if something does.
+fn gpu(
+    x: &Tensor,
+    weight: &Tensor,
+    activations: [Option<&Tensor>; 2],
+    parameters: [Option<&Tensor>; 2],
+) -> Option<Gpu> {
+    let activations: Vec<&Tensor> = activations.into_iter().flatten().chain([x]).collect();
+    let parameters: Vec<&Tensor> = parameters.into_iter().flatten().chain([weight]).collect();
+    Gpu::of(&activations, &parameters)
 }
 
 fn check_vector(t: Option<&Tensor>, n: usize) -> Result<()> {

@@ -261,3 +261,60 @@ fn what_is_frozen_gets_no_gradient() {
     let grads = y.sum_all().unwrap().backward().unwrap();
     assert!(grads.get(&b).is_some() && grads.get(&x).is_none() && grads.get(&w).is_none());
 }
+
+#[test]
+fn the_gpu_kernels_agree_with_the_reference() {
+    crate::gpu::emulated::everywhere(|| {
+        // The last, large case is for the slices and blocks of the CPU.
+        for (x, w, conv) in cases().into_iter().rev().skip(1) {
+            let what = format!("{x:?} {w:?} {conv:?}");
+            let (x, w) = (normal("x", &x), normal("w", &w));
+            let b = normal("b", &[w.dims()[0]]);
+            graphs_agree(
+                &what,
+                &[x.clone(), w.clone(), b.clone()],
+                1e-5,
+                |t| conv2d(&t[0], &t[1], Some(&t[2]), &conv),
+                |t| reference::conv2d(&t[0], &t[1], Some(&t[2]), &conv),
+            );
+            let s = Shape::new(x.dims(), w.dims(), &conv).unwrap();
+            let dims = [s.n, s.oh, s.ow, s.o];
+            let (residual, scale) = (normal("r", &dims), normal("s", &[s.o]));
+            let (add, keep) = (normal("a", x.dims()), normal("k", x.dims()));
+            let all = |of: &dyn Fn(&Tensor) -> Tensor, own: &dyn Fn(&Tensor) -> Tensor| {
+                let (x, residual) = (of(&x), of(&residual));
+                let (w, scale, bias) = (own(&w), own(&scale), own(&b));
+                let fused = Fused {
+                    scale: Some(&scale),
+                    bias: Some(&bias),
+                    residual: Some(&residual),
+                    relu: true,
+                    exact: false,
+                };
+                let y = forward_fused(&x, &w, &conv, &fused).unwrap();
+                let (add, keep) = (of(&add), of(&keep));
+                let dx = backward_x_fused(
+                    &w,
+                    &residual,
+                    (s.h, s.w),
+                    &conv,
+                    Some(&scale),
+                    Some(&add),
+                    Some(&keep),
+                )
+                .unwrap();
+                let (dw, ds) = backward_weight_scaled(&x, &w, &scale, &residual, &conv).unwrap();
+                [y, dx, dw, ds]
+            };
+            let exact = all(&wide, &wide);
+            for (got, exact) in all(&strided, &Clone::clone).iter().zip(&exact) {
+                assert_close(&what, got, exact, 1e-5);
+            }
+            let exact = all(&|t| wide(&half(t)), &|t| wide(&half(t)));
+            let own = |t: &Tensor| half(t).to_dtype(candle_core::DType::F32).unwrap();
+            for (got, exact) in all(&half, &own).iter().zip(&exact) {
+                assert_close(&format!("bf16 {what}"), got, exact, 0.02);
+            }
+        }
+    });
+}

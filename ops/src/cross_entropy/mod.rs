@@ -6,10 +6,12 @@
 //! Where every example is ignored the mean is 0 (PyTorch: NaN).
 
 pub(crate) mod cpu;
+mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
+use crate::gpu::Gpu;
 use crate::tensors::{Reading, on_kernels, pull_back, tensor};
 use candle_core::{DType, Error, Result, Tensor};
 
@@ -55,9 +57,20 @@ impl CrossEntropy {
 
     fn check(&self, logits: &Tensor, labels: &[u32]) -> Result<()> {
         let (n, classes) = logits.dims2()?;
+        self.check_shapes(n, labels.len(), classes)?;
+        let bad = |l: &&u32| Some(**l) != self.ignore_index && **l as usize >= classes;
+        match labels.iter().find(bad) {
+            Some(label) => {
+                Err(Error::Msg(format!("cross_entropy: label {label} of {classes} classes")).bt())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn check_shapes(&self, n: usize, labels: usize, classes: usize) -> Result<()> {
         let fail = |what: String| Err(Error::Msg(format!("cross_entropy: {what}")).bt());
-        if labels.len() != n {
-            return fail(format!("{} labels for {n} examples", labels.len()));
+        if labels != n {
+            return fail(format!("{labels} labels for {n} examples"));
         }
         if self.weights.as_ref().is_some_and(|w| w.len() != classes) {
             return fail(format!("class weights for other than {classes} classes"));
@@ -68,11 +81,7 @@ impl CrossEntropy {
                 self.label_smoothing
             ));
         }
-        let bad = |l: &&u32| Some(**l) != self.ignore_index && **l as usize >= classes;
-        match labels.iter().find(bad) {
-            Some(label) => fail(format!("label {label} of {classes} classes")),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -90,6 +99,8 @@ enum Kept {
     Gradient(Tensor),
     /// What the reference needs to compute it.
     Inputs(Tensor, Vec<u32>, CrossEntropy),
+    /// The gradient of each example's own loss, and what the reduction divided by, on a GPU.
+    Device(Tensor, Tensor),
 }
 
 /// The loss of `logits` (n, classes) with `labels` (n): a scalar, or (n) without reduction. Part of no graph.
@@ -99,6 +110,9 @@ pub fn forward(
     options: &CrossEntropy,
 ) -> Result<(Tensor, Saved)> {
     let logits = logits.detach();
+    if let Some(gpu) = gpu(&logits) {
+        return cuda::forward(&gpu, &logits, labels, options);
+    }
     let labels = read_labels(labels)?;
     options.check(&logits, &labels)?;
     if !on_kernels(&[&logits]) {
@@ -117,6 +131,10 @@ pub fn forward(
 /// The gradient of the logits, for the gradient `grad` of the loss.
 pub fn backward(saved: &Saved, grad: &Tensor) -> Result<Tensor> {
     match &saved.kept {
+        Kept::Device(gradient, divisor) => match gpu(gradient) {
+            Some(gpu) => cuda::backward(&gpu, (gradient, divisor), saved.reduction, grad),
+            None => Err(Error::Msg("cross_entropy: the device is gone".into()).bt()),
+        },
         Kept::Inputs(logits, labels, options) => {
             let mut all = pull_back(&[logits], grad, |t| {
                 reference::cross_entropy(&t[0], labels, options)
@@ -154,6 +172,16 @@ pub fn backward(saved: &Saved, grad: &Tensor) -> Result<Tensor> {
 
 /// The loss, recorded in Candle's graph.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor, options: &CrossEntropy) -> Result<Tensor> {
+    // A loss is f32, whatever the activations were.
+    if logits.dtype() == DType::BF16 {
+        return cross_entropy(&logits.to_dtype(DType::F32)?, labels, options);
+    }
+    if gpu(logits).is_some() {
+        let (loss, saved) = forward(logits, labels, options)?;
+        let shape = loss.shape().clone();
+        let back = move |_: &[&Tensor], grad: &Tensor| Ok(vec![Some(backward(&saved, grad)?)]);
+        return crate::graph::record("cross_entropy", &[logits], loss, shape, back);
+    }
     let labels = read_labels(labels)?;
     options.check(logits, &labels)?;
     if !on_kernels(&[logits]) {
@@ -163,6 +191,11 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor, options: &CrossEntropy) -
     crate::graph::record("cross_entropy", &[logits], loss, shape, move |_, grad| {
         Ok(vec![Some(backward(&saved, grad)?)])
     })
+}
+
+/// What runs f32 logits on a GPU, if something does.
+fn gpu(logits: &Tensor) -> Option<Gpu> {
+    Gpu::of(&[logits], &[]).filter(|_| logits.dtype() == DType::F32)
 }
 
 fn read_labels(labels: &Tensor) -> Result<Vec<u32>> {

@@ -27,7 +27,7 @@ fn drawn_labels(n: usize, classes: usize) -> Tensor {
     let labels: Vec<u32> = (0..n as u64)
         .map(|i| key.below(i, classes as u64) as u32)
         .collect();
-    Tensor::from_vec(labels, n, &Device::Cpu).unwrap()
+    Tensor::from_vec(labels, n, &device()).unwrap()
 }
 
 /// Loss, gradient of x[0][1] and gradient of x[2][0].
@@ -180,4 +180,28 @@ fn every_path_agrees_and_bits_do_not_depend_on_threads() {
             vec![backward(&saved, &loss).unwrap(), loss]
         });
     }
+}
+
+#[test]
+fn the_gpu_kernels_agree_with_the_reference() {
+    crate::gpu::emulated::everywhere(|| {
+        for (n, classes) in [(1, 1), (7, 5), (40, 3), (3, 300)] {
+            let logits = (normal("logits", &[n, classes]) * 3.0).unwrap();
+            let labels = drawn_labels(n, classes);
+            let as_read = read_labels(&labels).unwrap();
+            for options in options(classes) {
+                graphs_agree(
+                    "cross_entropy",
+                    std::slice::from_ref(&logits),
+                    2e-5,
+                    |t| cross_entropy(&t[0], &labels, &options),
+                    |t| reference::cross_entropy(&t[0], &as_read, &options),
+                );
+            }
+        }
+        // What the CPU refuses is seen as a loss that is not finite.
+        let labels = Tensor::new(&[0u32, 3], &device()).unwrap();
+        let (loss, _) = forward(&normal("x", &[2, 3]), &labels, &CrossEntropy::default()).unwrap();
+        assert!(loss.to_scalar::<f32>().unwrap().is_nan());
+    });
 }

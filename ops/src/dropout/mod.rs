@@ -5,10 +5,13 @@
 //! below k = p 2^16, rounded; the others grow by 1 / (1 - k / 2^16), so the expectation is exact.
 
 pub(crate) mod cpu;
+mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
+use crate::gpu::Gpu;
+use crate::graph::Output;
 use crate::random::Counter;
 use crate::tensors::{Reading, on_kernels, tensor};
 use candle_core::{Error, Result, Tensor};
@@ -51,6 +54,9 @@ impl Dropout {
 /// `x` with dropout; part of no graph. The backward pass is the same call on the gradient.
 pub fn forward(x: &Tensor, dropout: &Dropout) -> Result<Tensor> {
     let x = x.detach();
+    if let Some(gpu) = Gpu::of(&[&x], &[]) {
+        return cuda::forward(&gpu, &x, dropout);
+    }
     if !on_kernels(&[&x]) {
         return reference::dropout(&x, dropout);
     }
@@ -64,10 +70,14 @@ pub fn backward(grad: &Tensor, dropout: &Dropout) -> Result<Tensor> {
 
 /// `x` with dropout, recorded in Candle's graph.
 pub fn dropout(x: &Tensor, dropout: &Dropout) -> Result<Tensor> {
-    if !on_kernels(&[x]) {
+    let on_gpu = Gpu::of(&[x], &[]).is_some();
+    if !on_gpu && !on_kernels(&[x]) {
         return reference::dropout(x, dropout);
     }
-    let data = apply(&x.detach(), dropout)?;
+    let data: Output = match on_gpu {
+        true => forward(x, dropout)?.into(),
+        false => apply(&x.detach(), dropout)?.into(),
+    };
     let dropout = *dropout;
     crate::graph::record("dropout", &[x], data, x.shape(), move |_, grad| {
         Ok(vec![Some(backward(grad, &dropout)?)])

@@ -60,3 +60,26 @@ fn the_share_of_zeros_is_p_and_the_mean_stays() {
     assert_eq!(values(&forward(&x, &none).unwrap()), values(&x));
     same_bits("dropout", || vec![forward(&x, &some()).unwrap()]);
 }
+
+#[test]
+fn the_gpu_kernel_draws_the_mask_of_the_cpu_bit_for_bit() {
+    crate::gpu::emulated::everywhere(|| {
+        for shape in [vec![1], vec![63], vec![129], vec![5, 13], vec![30, 111]] {
+            let x = normal("x", &shape);
+            let exact = values(&reference::dropout(&x, &some()).unwrap());
+            for x in [x.clone(), strided(&x)] {
+                assert_eq!(values(&forward(&x, &some()).unwrap()), exact);
+            }
+            graphs_agree(
+                "dropout",
+                &[x.clone()],
+                1e-6,
+                |t| dropout(&t[0], &some()),
+                |t| reference::dropout(&t[0], &some()),
+            );
+            let exact = reference::dropout(&wide(&half(&x)), &some()).unwrap();
+            let y = forward(&half(&x), &some()).unwrap();
+            assert_close("bf16", &y, &exact, 0.004);
+        }
+    });
+}

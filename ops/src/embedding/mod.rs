@@ -7,10 +7,13 @@
 //! A padding id (PyTorch's `padding_idx`) reads its row like any other, and gives it no gradient.
 
 pub(crate) mod cpu;
+mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
+use crate::gpu::Gpu;
+use crate::graph::Output;
 use crate::tensors::{Reading, on_kernels, rows, tensor};
 use candle_core::{DType, Error, Result, Tensor};
 
@@ -67,6 +70,9 @@ impl Sparse {
 /// The rows `ids` of `table`: (ids..., width). Part of no graph.
 pub fn forward(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
     let table = table.detach();
+    if let Some(gpu) = gpu(&table) {
+        return cuda::forward(&gpu, &table, ids, None);
+    }
     if !on_kernels(&[&table]) {
         return reference::embedding(&table, ids, None);
     }
@@ -84,6 +90,10 @@ pub fn sum_forward(tables: &[(&Tensor, &Tensor)]) -> Result<Tensor> {
     let mut sum = forward(table, ids)?;
     for (table, ids) in rest {
         let table = table.detach();
+        if let Some(gpu) = gpu(&table) {
+            sum = cuda::forward(&gpu, &table, ids, Some(sum))?;
+            continue;
+        }
         if !on_kernels(&[&sum, &table]) {
             sum = (sum + forward(&table, ids)?)?;
             continue;
@@ -116,6 +126,9 @@ pub fn backward(
     vocabulary: usize,
     padding: Option<u32>,
 ) -> Result<Tensor> {
+    if let Some(gpu) = Gpu::of(&[grad], &[]) {
+        return cuda::backward(&gpu, ids, grad, vocabulary, padding);
+    }
     let grads = sparse_backward(ids, grad, padding)?;
     if grads
         .ids
@@ -171,14 +184,27 @@ pub fn sparse_backward(ids: &Tensor, grad: &Tensor, padding: Option<u32>) -> Res
 
 /// The rows `ids` of `table`, recorded in Candle's graph. The table's gradient is dense there.
 pub fn embedding(table: &Tensor, ids: &Tensor, padding: Option<u32>) -> Result<Tensor> {
-    if !on_kernels(&[table]) {
+    let on_gpu = gpu(table).is_some();
+    if !on_gpu && !on_kernels(&[table]) {
         return reference::embedding(table, ids, padding);
     }
-    let (data, shape) = gather(&table.detach(), ids)?;
+    let (data, shape): (Output, Vec<usize>) = if on_gpu {
+        let rows = forward(table, ids)?;
+        let shape = rows.dims().to_vec();
+        (rows.into(), shape)
+    } else {
+        let (data, shape) = gather(&table.detach(), ids)?;
+        (data.into(), shape)
+    };
     let (ids, vocabulary) = (ids.detach(), table.dim(0)?);
     crate::graph::record("embedding", &[table], data, shape, move |_, grad| {
         Ok(vec![Some(backward(&ids, grad, vocabulary, padding)?)])
     })
+}
+
+/// What runs an f32 table on a GPU, if something does.
+fn gpu(table: &Tensor) -> Option<Gpu> {
+    Gpu::of(&[table], &[]).filter(|_| table.dtype() == DType::F32)
 }
 
 fn read_ids(ids: &Tensor) -> Result<Vec<u32>> {

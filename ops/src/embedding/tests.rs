@@ -6,7 +6,7 @@ fn drawn_ids(shape: &[usize], vocabulary: u64) -> Tensor {
     let key = crate::random::Counter::named(1, "ids");
     let n = shape.iter().product::<usize>() as u64;
     let ids: Vec<u32> = (0..n).map(|i| key.below(i, vocabulary) as u32).collect();
-    Tensor::from_vec(ids, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(ids, shape, &device()).unwrap()
 }
 
 #[test]
@@ -86,4 +86,38 @@ fn a_sum_of_tables_is_the_sum_of_their_rows() {
     assert!(sum_forward(&[(&a, &x), (&b, &drawn_ids(&[199], 3))]).is_err());
     assert!(sum_forward(&[(&a, &x), (&b, &x)]).is_err());
     assert!(sum_forward(&[]).is_err());
+}
+
+#[test]
+fn the_gpu_kernels_agree_with_the_reference() {
+    crate::gpu::emulated::everywhere(|| {
+        for (shape, vocabulary, width) in [
+            (vec![1], 1, 1),
+            (vec![3, 7], 5, 3),
+            (vec![4, 50], 90, 37),
+            (vec![150], 20, 5),
+        ] {
+            let table = normal("table", &[vocabulary, width]);
+            let ids = drawn_ids(&shape, vocabulary as u64);
+            for padding in [None, Some(0)] {
+                graphs_agree(
+                    "embedding",
+                    std::slice::from_ref(&table),
+                    1e-5,
+                    |t| embedding(&t[0], &ids, padding),
+                    |t| reference::embedding(&t[0], &ids, padding),
+                );
+            }
+            let other = normal("other", &[3, width]);
+            let kinds = drawn_ids(&shape, 3);
+            let sum = sum_forward(&[(&strided(&table), &ids), (&other, &kinds)]).unwrap();
+            let one = forward(&wide(&table), &ids).unwrap();
+            let both = (one + forward(&wide(&other), &kinds).unwrap()).unwrap();
+            assert_close("sum", &sum, &both, 1e-6);
+            let g = half(&normal("g", sum.dims()));
+            let a = backward(&ids, &g, vocabulary, Some(1)).unwrap();
+            let b = backward(&ids, &wide(&g), vocabulary, Some(1)).unwrap();
+            assert_close("bf16", &a, &b, 1e-5);
+        }
+    });
 }

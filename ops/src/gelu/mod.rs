@@ -7,10 +7,13 @@
 //! The f32 kernels are within 2e-7 max(1, |v|) of f64 (measured: see the tests).
 
 pub(crate) mod cpu;
+mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
+use crate::gpu::Gpu;
+use crate::graph::Output;
 use crate::tensors::{Reading, on_kernels, pull_back, rows, tensor};
 use candle_core::{Error, Result, Tensor};
 
@@ -35,6 +38,10 @@ pub struct Grads {
 /// gelu(x + bias) with the bias over the last dimension; part of no graph. Keep `x` for [`backward`].
 pub fn forward(x: &Tensor, bias: Option<&Tensor>, kind: Kind) -> Result<Tensor> {
     let (x, bias) = (x.detach(), bias.map(Tensor::detach));
+    if let Some(gpu) = gpu(&[&x], bias.as_ref()) {
+        check(&x, bias.as_ref())?;
+        return cuda::forward(&gpu, &x, bias.as_ref(), kind);
+    }
     if !kernels(&x, bias.as_ref()) {
         return reference::bias_gelu(&x, bias.as_ref(), kind);
     }
@@ -44,6 +51,11 @@ pub fn forward(x: &Tensor, bias: Option<&Tensor>, kind: Kind) -> Result<Tensor> 
 /// The gradients for the output gradient `grad`.
 pub fn backward(x: &Tensor, bias: Option<&Tensor>, kind: Kind, grad: &Tensor) -> Result<Grads> {
     let (x, bias, grad) = (x.detach(), bias.map(Tensor::detach), grad.detach());
+    if let Some(gpu) = gpu(&[&x, &grad], bias.as_ref()) {
+        check(&x, bias.as_ref())?;
+        alike(&x, &grad)?;
+        return cuda::backward(&gpu, &x, bias.as_ref(), kind, &grad);
+    }
     if !kernels(&x, bias.as_ref()) || !on_kernels(&[&grad]) {
         let mut inputs = vec![&x];
         inputs.extend(bias.as_ref());
@@ -60,14 +72,7 @@ pub fn backward(x: &Tensor, bias: Option<&Tensor>, kind: Kind, grad: &Tensor) ->
         });
     }
     check(&x, bias.as_ref())?;
-    if grad.dims() != x.dims() {
-        return Err(Error::ShapeMismatchBinaryOp {
-            lhs: x.shape().clone(),
-            rhs: grad.shape().clone(),
-            op: "bias_gelu backward",
-        }
-        .bt());
-    }
+    alike(&x, &grad)?;
     let (x, grad) = (x.contiguous()?, grad.contiguous()?);
     let bias = bias.map(|b| b.contiguous()).transpose()?;
     let (_, width) = rows(&x)?;
@@ -83,10 +88,14 @@ pub fn backward(x: &Tensor, bias: Option<&Tensor>, kind: Kind, grad: &Tensor) ->
 
 /// gelu(x + bias), recorded in Candle's graph.
 pub fn bias_gelu(x: &Tensor, bias: Option<&Tensor>, kind: Kind) -> Result<Tensor> {
-    if !kernels(x, bias) {
+    let on_gpu = gpu(&[x], bias).is_some();
+    if !on_gpu && !kernels(x, bias) {
         return reference::bias_gelu(x, bias, kind);
     }
-    let data = apply(&x.detach(), bias.map(Tensor::detach).as_ref(), kind)?;
+    let data: Output = match on_gpu {
+        true => forward(x, bias, kind)?.into(),
+        false => apply(&x.detach(), bias.map(Tensor::detach).as_ref(), kind)?.into(),
+    };
     let back = move |args: &[&Tensor], grad: &Tensor| {
         let grads = backward(args[0], args.get(1).copied(), kind, grad)?;
         Ok(vec![Some(grads.x), grads.bias])
@@ -95,6 +104,25 @@ pub fn bias_gelu(x: &Tensor, bias: Option<&Tensor>, kind: Kind) -> Result<Tensor
         Some(b) => crate::graph::record("bias_gelu", &[x, b], data, x.shape(), back),
         None => crate::graph::record("bias_gelu", &[x], data, x.shape(), back),
     }
+}
+
+fn gpu(activations: &[&Tensor], bias: Option<&Tensor>) -> Option<Gpu> {
+    match bias {
+        Some(b) => Gpu::of(activations, &[b]),
+        None => Gpu::of(activations, &[]),
+    }
+}
+
+fn alike(x: &Tensor, grad: &Tensor) -> Result<()> {
+    if grad.dims() == x.dims() {
+        return Ok(());
+    }
+    Err(Error::ShapeMismatchBinaryOp {
+        lhs: x.shape().clone(),
+        rhs: grad.shape().clone(),
+        op: "bias_gelu backward",
+    }
+    .bt())
 }
 
 fn kernels(x: &Tensor, bias: Option<&Tensor>) -> bool {

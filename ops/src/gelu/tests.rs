@@ -137,3 +137,41 @@ fn bits_do_not_depend_on_threads() {
         vec![y, grads.x, grads.bias.unwrap()]
     });
 }
+
+#[test]
+fn the_gpu_kernels_agree_with_the_reference() {
+    crate::gpu::emulated::everywhere(|| {
+        for shape in [vec![1, 1], vec![3, 5, 7], vec![70, 33]] {
+            let width = shape[shape.len() - 1];
+            let x = (normal("x", &shape) * 2.0).unwrap();
+            let b = normal("b", &[width]);
+            for kind in KINDS {
+                let exact = reference::bias_gelu(&wide(&x), Some(&wide(&b)), kind).unwrap();
+                let y = forward(&strided(&x), Some(&b), kind).unwrap();
+                assert_close("gelu", &y, &exact, 1e-6);
+                graphs_agree(
+                    "bias_gelu",
+                    &[x.clone(), b.clone()],
+                    1e-5,
+                    |t| bias_gelu(&t[0], Some(&t[1]), kind),
+                    |t| reference::bias_gelu(&t[0], Some(&t[1]), kind),
+                );
+                graphs_agree(
+                    "gelu",
+                    std::slice::from_ref(&x),
+                    2e-6,
+                    |t| bias_gelu(&t[0], None, kind),
+                    |t| reference::bias_gelu(&t[0], None, kind),
+                );
+                let (x, g) = (half(&x), half(&normal("g", &shape)));
+                let y = forward(&x, Some(&b), kind).unwrap();
+                let exact = reference::bias_gelu(&wide(&x), Some(&wide(&b)), kind).unwrap();
+                assert_close("bf16", &y, &exact, 0.004);
+                let by = backward(&x, Some(&b), kind, &g).unwrap();
+                let by64 = backward(&wide(&x), Some(&wide(&b)), kind, &wide(&g)).unwrap();
+                assert_close("bf16 x", &by.x, &by64.x, 0.004);
+                assert_close("bf16 bias", &by.bias.unwrap(), &by64.bias.unwrap(), 1e-5);
+            }
+        }
+    });
+}

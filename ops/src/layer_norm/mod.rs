@@ -5,11 +5,13 @@
 //! dx = rstd (g - mean(g) - z mean(g z)), dw = Σ dy z, db = Σ dy, the last two over all rows by fixed chunks.
 
 pub(crate) mod cpu;
+mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
 use crate::dropout::Dropout;
+use crate::gpu::Gpu;
 use crate::tensors::{Reading, on_kernels, pull_back, rows, tensor};
 use candle_core::{Error, Result, Tensor};
 use std::sync::Arc;
@@ -19,9 +21,16 @@ use std::sync::Arc;
 pub struct Saved {
     /// The input that was normalised (for [`residual_forward`] the sum).
     pub x: Tensor,
-    /// The mean and 1 / sqrt(var + eps) of each row; none where the reference ran.
-    moments: Option<Arc<Moments>>,
+    kept: Kept,
     eps: f64,
+}
+
+/// The mean and 1 / sqrt(var + eps) of each row; none where the reference ran.
+#[derive(Debug, Clone)]
+enum Kept {
+    Nothing,
+    Host(Arc<Moments>),
+    Device(Tensor, Tensor),
 }
 
 #[derive(Debug)]
@@ -44,13 +53,17 @@ pub struct Grads {
 /// Layer normalisation of the last dimension; part of no graph.
 pub fn forward(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<(Tensor, Saved)> {
     let (x, weight, bias) = (x.detach(), weight.detach(), bias.detach());
+    if let Some(gpu) = Gpu::of(&[&x], &[&weight, &bias]) {
+        check(&x, &weight, &bias)?;
+        return cuda::forward(&gpu, &x, None, None, &weight, &bias, eps);
+    }
     if !on_kernels(&[&x, &weight, &bias]) {
         let y = reference::layer_norm(&x, &weight, &bias, eps)?;
         return Ok((
             y,
             Saved {
                 x,
-                moments: None,
+                kept: Kept::Nothing,
                 eps,
             },
         ));
@@ -73,6 +86,11 @@ pub fn residual_forward(
 ) -> Result<(Tensor, Saved)> {
     let (x, residual) = (x.detach(), residual.detach());
     let (weight, bias) = (weight.detach(), bias.detach());
+    if let Some(gpu) = Gpu::of(&[&x, &residual], &[&weight, &bias]) {
+        check(&x, &weight, &bias)?;
+        alike(&x, &residual)?;
+        return cuda::forward(&gpu, &x, Some(&residual), dropout, &weight, &bias, eps);
+    }
     if !on_kernels(&[&x, &residual, &weight, &bias]) {
         let x = match dropout {
             Some(d) => crate::dropout::reference::dropout(&x, d)?,
@@ -80,14 +98,7 @@ pub fn residual_forward(
         };
         return forward(&(x + residual)?, &weight, &bias, eps);
     }
-    if x.dims() != residual.dims() {
-        return Err(Error::ShapeMismatchBinaryOp {
-            lhs: x.shape().clone(),
-            rhs: residual.shape().clone(),
-            op: "residual_layer_norm",
-        }
-        .bt());
-    }
+    alike(&x, &residual)?;
     let (y, saved) = run(&x, Some(&residual), dropout, &weight, &bias, eps)?;
     Ok((tensor(y, saved.x.shape())?, saved))
 }
@@ -95,7 +106,17 @@ pub fn residual_forward(
 /// The gradients for the output gradient `grad`.
 pub fn backward(saved: &Saved, weight: &Tensor, grad: &Tensor) -> Result<Grads> {
     let (weight, grad) = (weight.detach(), grad.detach());
-    let Some(moments) = saved.moments.as_ref().filter(|_| on_kernels(&[&grad])) else {
+    if let (Kept::Device(mean, rstd), Some(gpu)) =
+        (&saved.kept, Gpu::of(&[&saved.x, &grad], &[&weight]))
+    {
+        alike(&saved.x, &grad)?;
+        return cuda::backward(&gpu, saved, (mean, rstd), &weight, &grad);
+    }
+    let moments = match &saved.kept {
+        Kept::Host(moments) if on_kernels(&[&grad]) => Some(moments),
+        _ => None,
+    };
+    let Some(moments) = moments else {
         let bias = weight.zeros_like()?;
         let all = pull_back(&[&saved.x, &weight, &bias], &grad, |t| {
             reference::layer_norm(&t[0], &t[1], &t[2], saved.eps)
@@ -104,14 +125,7 @@ pub fn backward(saved: &Saved, weight: &Tensor, grad: &Tensor) -> Result<Grads> 
             .map_err(|_| Error::Msg("layer_norm: three gradients".into()).bt())?;
         return Ok(Grads { x, weight, bias });
     };
-    if grad.dims() != saved.x.dims() {
-        return Err(Error::ShapeMismatchBinaryOp {
-            lhs: saved.x.shape().clone(),
-            rhs: grad.shape().clone(),
-            op: "layer_norm backward",
-        }
-        .bt());
-    }
+    alike(&saved.x, &grad)?;
     let (weight, grad) = (weight.contiguous()?, grad.contiguous()?);
     let (rx, rw, rg) = (
         Reading::of(&saved.x),
@@ -134,6 +148,14 @@ pub fn backward(saved: &Saved, weight: &Tensor, grad: &Tensor) -> Result<Grads> 
 
 /// Layer normalisation of the last dimension, recorded in Candle's graph.
 pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
+    if Gpu::of(&[x], &[weight, bias]).is_some() {
+        let (y, saved) = forward(x, weight, bias, eps)?;
+        let back = move |args: &[&Tensor], grad: &Tensor| {
+            let grads = backward(&saved, args[1], grad)?;
+            Ok(vec![Some(grads.x), Some(grads.weight), Some(grads.bias)])
+        };
+        return crate::graph::record("layer_norm", &[x, weight, bias], y, x.shape(), back);
+    }
     if !on_kernels(&[x, weight, bias]) {
         return reference::layer_norm(x, weight, bias, eps);
     }
@@ -174,6 +196,32 @@ pub fn residual_layer_norm(
     layer_norm(&x.add(residual)?, weight, bias, eps)
 }
 
+fn alike(x: &Tensor, other: &Tensor) -> Result<()> {
+    if x.dims() == other.dims() {
+        return Ok(());
+    }
+    Err(Error::ShapeMismatchBinaryOp {
+        lhs: x.shape().clone(),
+        rhs: other.shape().clone(),
+        op: "layer_norm",
+    }
+    .bt())
+}
+
+fn check(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<()> {
+    let (_, width) = rows(x)?;
+    if weight.dims() == [width] && bias.dims() == [width] {
+        return Ok(());
+    }
+    Err(Error::Msg(format!(
+        "layer_norm: x {:?}, weight {:?}, bias {:?}",
+        x.dims(),
+        weight.dims(),
+        bias.dims()
+    ))
+    .bt())
+}
+
 fn run(
     x: &Tensor,
     residual: Option<&Tensor>,
@@ -182,16 +230,7 @@ fn run(
     bias: &Tensor,
     eps: f64,
 ) -> Result<(Vec<f32>, Saved)> {
-    let (_, width) = rows(x)?;
-    if weight.dims() != [width] || bias.dims() != [width] {
-        return Err(Error::Msg(format!(
-            "layer_norm: x {:?}, weight {:?}, bias {:?}",
-            x.dims(),
-            weight.dims(),
-            bias.dims()
-        ))
-        .bt());
-    }
+    check(x, weight, bias)?;
     let x = x.contiguous()?;
     let (weight, bias) = (weight.contiguous()?, bias.contiguous()?);
     let residual = residual.map(Tensor::contiguous).transpose()?;
@@ -217,7 +256,7 @@ fn run(
     };
     let saved = Saved {
         x,
-        moments: Some(Arc::new(moments)),
+        kept: Kept::Host(Arc::new(moments)),
         eps,
     };
     Ok((output.y, saved))

@@ -112,3 +112,57 @@ fn bits_do_not_depend_on_threads() {
         vec![y, saved.x, grads.x, grads.weight, grads.bias]
     });
 }
+
+#[test]
+fn the_gpu_kernels_agree_with_the_reference() {
+    crate::gpu::emulated::everywhere(|| {
+        for shape in [vec![1, 1], vec![3, 5, 7], vec![70, 33], vec![2, 3, 384]] {
+            let width = shape[shape.len() - 1];
+            let x = normal("x", &shape).affine(3.0, 1.0).unwrap();
+            let r = normal("r", &shape);
+            let (w, b, g) = (
+                normal("w", &[width]),
+                normal("b", &[width]),
+                normal("g", &shape),
+            );
+            let eps = if width == 1 { 1e-2 } else { 1e-12 };
+            graphs_agree(
+                "layer_norm",
+                &[x.clone(), w.clone(), b.clone()],
+                2e-5,
+                |t| layer_norm(&t[0], &t[1], &t[2], eps),
+                |t| reference::layer_norm(&t[0], &t[1], &t[2], eps),
+            );
+            for dropout in [None, Some(some())] {
+                let d = dropout.as_ref();
+                let exact = |x: &Tensor, r: &Tensor| {
+                    residual_forward(&wide(x), &wide(r), &wide(&w), &wide(&b), eps, d).unwrap()
+                };
+                let (y, saved) = residual_forward(&strided(&x), &r, &w, &b, eps, d).unwrap();
+                let (y64, saved64) = exact(&x, &r);
+                assert!(matches!(saved.kept, Kept::Device(..)));
+                assert_close("sum", &saved.x, &saved64.x, 1e-6);
+                assert_close("value", &y, &y64, 1e-5);
+                let by = backward(&saved, &w, &strided(&g)).unwrap();
+                let by64 = backward(&saved64, &wide(&w), &wide(&g)).unwrap();
+                assert_close("x", &by.x, &by64.x, 2e-5);
+                assert_close("weight", &by.weight, &by64.weight, 2e-5);
+                assert_close("bias", &by.bias, &by64.bias, 2e-5);
+
+                // Activations of bf16: numbers of eight bits, sums and parameters of f32.
+                let (x, r, g) = (half(&x), half(&r), half(&g));
+                let (y, saved) = residual_forward(&x, &r, &w, &b, eps, d).unwrap();
+                let (y64, _) = exact(&x, &r);
+                assert_eq!(y.dtype(), candle_core::DType::BF16);
+                assert_close("bf16 value", &y, &y64, 0.03);
+                let by = backward(&saved, &w, &g).unwrap();
+                let (y64, saved64) = forward(&wide(&saved.x), &wide(&w), &wide(&b), eps).unwrap();
+                let by64 = backward(&saved64, &wide(&w), &wide(&g)).unwrap();
+                assert_close("bf16 value of the sum", &y, &y64, 0.005);
+                assert_close("bf16 x", &by.x, &by64.x, 0.005);
+                assert_close("bf16 weight", &by.weight, &by64.weight, 2e-5);
+                assert_close("bf16 bias", &by.bias, &by64.bias, 2e-5);
+            }
+        }
+    });
+}

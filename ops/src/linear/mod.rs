@@ -4,12 +4,15 @@
 //! its gradient is summed by fixed chunks of rows.
 
 pub(crate) mod cpu;
+mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
 pub use cpu::column_sums;
 
+use crate::gpu::Gpu;
+use crate::graph::Output;
 use crate::matmul::{Precision, View, bf16, forward_in as product, precision::rounded};
 use crate::tensors::{Reading, on_kernels, rows, tensor};
 use candle_core::{Error, Result, Tensor};
@@ -39,6 +42,10 @@ pub fn forward_in(
 ) -> Result<Tensor> {
     let (x, weight) = (x.detach(), weight.detach());
     let bias = bias.map(Tensor::detach);
+    if let Some(gpu) = gpu(&x, &weight, bias.as_ref()) {
+        check(&x, &weight, bias.as_ref())?;
+        return cuda::forward(&gpu, precision, &x, &weight, bias.as_ref());
+    }
     if !kernels(&x, &weight, bias.as_ref()) {
         return reference::linear(&x, &weight, bias.as_ref());
     }
@@ -75,6 +82,10 @@ pub fn backward_x(weight: &Tensor, grad: &Tensor) -> Result<Tensor> {
 
 /// [`backward_x`] at a precision.
 pub fn backward_x_in(precision: Precision, weight: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    if let Some(gpu) = Gpu::of(&[grad], &[weight]) {
+        through(weight, grad, None)?;
+        return cuda::backward_x(&gpu, precision, &weight.detach(), &grad.detach(), None);
+    }
     let mut shape = grad.dims().to_vec();
     if let Some(last) = shape.last_mut() {
         *last = weight.dim(1)?;
@@ -91,6 +102,16 @@ pub fn add_backward_x_in(
     weight: &Tensor,
     grad: &Tensor,
 ) -> Result<Tensor> {
+    if let Some(gpu) = Gpu::of(&[grad, &sum], &[weight]).filter(|_| sum.is_contiguous()) {
+        through(weight, grad, Some(&sum))?;
+        return cuda::backward_x(
+            &gpu,
+            precision,
+            &weight.detach(),
+            &grad.detach(),
+            Some(sum.detach()),
+        );
+    }
     let (weight, flat) = (weight.detach(), flat(grad)?);
     if !sum.is_contiguous() || !on_kernels(&[&sum, &weight, &flat]) {
         return sum.detach() + backward_x_in(precision, &weight, grad)?;
@@ -121,12 +142,23 @@ pub fn backward_weight(x: &Tensor, grad: &Tensor) -> Result<Tensor> {
 
 /// [`backward_weight`] at a precision.
 pub fn backward_weight_in(precision: Precision, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    if let Some(gpu) = Gpu::of(&[x, grad], &[]) {
+        let ((n, _), (m, _)) = (rows(x)?, rows(grad)?);
+        if n != m {
+            return Err(Error::Msg(format!("linear: {n} rows and {m} gradients")).bt());
+        }
+        return cuda::backward_weight(&gpu, precision, &x.detach(), &grad.detach());
+    }
     product(precision, &flat(grad)?, &flat(x)?, true, false)
 }
 
 /// The gradient of the bias alone: the column sums of dy.
 pub fn backward_bias(grad: &Tensor) -> Result<Tensor> {
     let grad = flat(grad)?;
+    if let Some(gpu) = Gpu::of(&[&grad], &[]) {
+        let (n, width) = rows(&grad)?;
+        return gpu.column_sums(&grad, n, width);
+    }
     if !on_kernels(&[&grad]) {
         return grad.sum(0);
     }
@@ -176,15 +208,19 @@ pub fn linear_in(
     weight: &Tensor,
     bias: Option<&Tensor>,
 ) -> Result<Tensor> {
-    if !kernels(x, weight, bias) {
+    let on_gpu = gpu(x, weight, bias).is_some();
+    if !on_gpu && !kernels(x, weight, bias) {
         return reference::linear(x, weight, bias);
     }
-    let (data, shape) = apply(
-        precision,
-        &x.detach(),
-        &weight.detach(),
-        bias.map(Tensor::detach).as_ref(),
-    )?;
+    let (data, shape): (Output, Vec<usize>) = if on_gpu {
+        let y = forward_in(precision, x, weight, bias)?;
+        let shape = y.dims().to_vec();
+        (y.into(), shape)
+    } else {
+        let bias = bias.map(Tensor::detach);
+        let (data, shape) = apply(precision, &x.detach(), &weight.detach(), bias.as_ref())?;
+        (data.into(), shape)
+    };
     // What no graph tracks is frozen, and costs nothing.
     let back = move |args: &[&Tensor], grad: &Tensor| {
         let (x, weight) = (args[0], args[1]);
@@ -205,6 +241,43 @@ pub fn linear_in(
     }
 }
 
+fn gpu(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Option<Gpu> {
+    match bias {
+        Some(b) => Gpu::of(&[x], &[weight, b]),
+        None => Gpu::of(&[x], &[weight]),
+    }
+}
+
+/// Fails unless `grad` goes back through `weight`, onto `sum` where there is one.
+fn through(weight: &Tensor, grad: &Tensor, sum: Option<&Tensor>) -> Result<()> {
+    let ((n, out), (expected, width)) = (rows(grad)?, weight.dims2()?);
+    let onto = sum.map(rows).transpose()?;
+    if out == expected && onto.is_none_or(|onto| onto == (n, width)) {
+        return Ok(());
+    }
+    Err(Error::Msg(format!(
+        "linear: gradient {:?} through weight {:?} onto {:?}",
+        grad.dims(),
+        weight.dims(),
+        sum.map(Tensor::dims)
+    ))
+    .bt())
+}
+
+fn check(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<()> {
+    let ((_, width), (out, expected)) = (rows(x)?, weight.dims2()?);
+    if width == expected && bias.is_none_or(|b| b.dims() == [out]) {
+        return Ok(());
+    }
+    Err(Error::Msg(format!(
+        "linear: x {:?}, weight {:?}, bias {:?}",
+        x.dims(),
+        weight.dims(),
+        bias.map(Tensor::dims)
+    ))
+    .bt())
+}
+
 fn kernels(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> bool {
     on_kernels(&[x, weight]) && bias.is_none_or(|b| on_kernels(&[b]))
 }
@@ -217,16 +290,8 @@ fn apply(
 ) -> Result<(Vec<f32>, Vec<usize>)> {
     let x = x.contiguous()?;
     let (n, width_in) = rows(&x)?;
-    let (width_out, expected) = weight.dims2()?;
-    if width_in != expected || bias.is_some_and(|b| b.dims() != [width_out]) {
-        return Err(Error::Msg(format!(
-            "linear: x {:?}, weight {:?}, bias {:?}",
-            x.dims(),
-            weight.dims(),
-            bias.map(Tensor::dims)
-        ))
-        .bt());
-    }
+    check(&x, weight, bias)?;
+    let width_out = weight.dim(0)?;
     let mut shape = x.dims().to_vec();
     if let Some(last) = shape.last_mut() {
         *last = width_out;

@@ -161,3 +161,50 @@ fn bf16_rounds_every_product_and_nothing_else() {
     let by_graph = (y * &g).unwrap().sum_all().unwrap().backward().unwrap();
     assert_eq!(values(by_graph.get(&x).unwrap()), values(&gx));
 }
+
+#[test]
+fn the_gpu_products_agree_with_the_reference() {
+    crate::gpu::emulated::everywhere(|| {
+        for (shape, width, out) in [
+            (vec![1, 1], 1, 1),
+            (vec![3, 5, 7], 7, 9),
+            (vec![130, 33], 33, 20),
+        ] {
+            let x = normal("x", &shape);
+            let (w, b) = (normal("w", &[out, width]), normal("b", &[out]));
+            for bias in [None, Some(&b)] {
+                let mut inputs = vec![x.clone(), w.clone()];
+                inputs.extend(bias.cloned());
+                graphs_agree(
+                    "linear",
+                    &inputs,
+                    1e-5,
+                    |t| linear(&t[0], &t[1], t.get(2)),
+                    |t| reference::linear(&t[0], &t[1], t.get(2)),
+                );
+            }
+            let mut of = shape.clone();
+            of[shape.len() - 1] = out;
+            let (g, sum) = (normal("g", &of), normal("sum", &shape));
+            let dx = backward_x(&w, &g).unwrap();
+            let added = add_backward_x_in(Precision::F32, sum.copy().unwrap(), &w, &g).unwrap();
+            assert_close("sum", &added, &(&sum + &dx).unwrap(), 1e-6);
+            assert!(backward_x(&w, &x).is_err() || width == out);
+
+            // Factors of bf16, whether they are rounded here or came so; sums and the weight's gradient are f32.
+            let rounded = |t: &Tensor| wide(&half(t));
+            let exact = reference::linear(&rounded(&x), &rounded(&w), Some(&wide(&b))).unwrap();
+            let y = forward_in(Precision::Bf16, &x, &w, Some(&b)).unwrap();
+            assert_close("rounded", &y, &exact, 1e-5);
+            let y = forward_in(Precision::Bf16, &half(&x), &w, Some(&b)).unwrap();
+            assert_eq!(y.dtype(), candle_core::DType::BF16);
+            assert_close("bf16", &y, &exact, 0.01);
+            let (hx, hg) = (half(&x), half(&g));
+            let by = backward_in(Precision::Bf16, &hx, &w, &hg, true).unwrap();
+            let by64 = backward(&wide(&hx), &rounded(&w), &wide(&hg), true).unwrap();
+            assert_close("bf16 x", &by.x.unwrap(), &by64.x.unwrap(), 0.005);
+            assert_close("bf16 weight", &by.weight, &by64.weight, 1e-5);
+            assert_close("bf16 bias", &by.bias, &by64.bias, 1e-5);
+        }
+    });
+}

@@ -13,7 +13,8 @@ pub enum Precision {
     #[default]
     F32,
     /// Each operand is rounded to bf16 (eight bits of precision, to nearest even) as it is packed, and products are
-    /// summed in f32. It holds for f32 on the CPU; other types and devices compute as with `F32`.
+    /// summed in f32. It holds for f32 on the CPU and for a linear layer on a GPU, where networks keep their activations in
+    /// bf16 too; other types compute as with `F32`.
     Bf16,
 }
 

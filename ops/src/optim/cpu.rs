@@ -59,6 +59,20 @@ pub(crate) struct AdamWStep {
 }
 
 impl AdamWStep {
+    /// As the kernels of a GPU take them.
+    pub(crate) fn numbers(&self) -> [f32; 8] {
+        [
+            self.shrink,
+            self.one_minus_beta1,
+            self.beta2,
+            self.one_minus_beta2,
+            self.root,
+            self.eps,
+            self.size,
+            0.0,
+        ]
+    }
+
     pub(crate) fn of(h: &AdamW, step: u64) -> Self {
         let correction1 = 1.0 - h.beta1.powf(step as f64);
         let correction2 = 1.0 - h.beta2.powf(step as f64);

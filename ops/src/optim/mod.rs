@@ -15,11 +15,13 @@
 //! by as it reads them: clipping costs one pass of reading.
 
 pub(crate) mod cpu;
+mod cuda;
 pub mod reference;
 mod tensors;
 #[cfg(test)]
 mod tests;
 
+pub use cuda::{DeviceUpdate, step_on_device};
 pub use tensors::{Grad, Update, global_norm_of, step_tensors};
 
 use crate::path::Path;

@@ -1,6 +1,7 @@
 //! Steps on Candle variables, in place.
 
 use super::{Rule, Slot, Stepped, global_norm, step_all};
+use crate::gpu::Gpu;
 use crate::tensors::{Reading, with_mut, with_ref};
 use candle_core::{Error, Result, Tensor};
 use rayon::prelude::*;
@@ -126,8 +127,24 @@ fn check<T: Stepped>(update: &Update<'_, T>) -> Result<()> {
     Ok(())
 }
 
-/// [`global_norm`] of tensors on the CPU, and of what lies elsewhere.
+/// [`global_norm`] of tensors, and of what lies elsewhere. On a GPU it waits for the device, to read the one number.
 pub fn global_norm_of<T: Stepped>(grads: &[Grad<'_, T>]) -> Result<f64> {
+    let tensors: Vec<&Tensor> = grads
+        .iter()
+        .filter_map(|g| match g {
+            Grad::Tensor(t) => Some(*t),
+            Grad::Slice(_) => None,
+        })
+        .collect();
+    if tensors.len() == grads.len()
+        && let Some(gpu) = Gpu::of(&tensors, &tensors)
+    {
+        let grads = tensors
+            .iter()
+            .map(|g| g.detach().contiguous())
+            .collect::<Result<Vec<_>>>()?;
+        return super::cuda::norm(&gpu, &grads.iter().collect::<Vec<_>>())?.to_scalar();
+    }
     let held = grads
         .iter()
         .map(|g| match g {

@@ -266,3 +266,88 @@ fn variables_step_in_place_as_slices_do() {
     assert!(step_tensors::<f32>(vec![short], 1.0).is_err());
     assert_eq!(views[0].to_vec1::<f32>().unwrap(), [0.0; 5]);
 }
+
+#[test]
+fn one_launch_steps_every_tensor_as_the_cpu_does() {
+    use crate::testing::{assert_close, device, normal, values};
+    use candle_core::Tensor;
+    crate::gpu::emulated::everywhere(|| {
+        // Candle makes no tensor without elements on a GPU.
+        let none: &[usize] = if device().is_cpu() { &[0] } else { &[2] };
+        let shapes: [&[usize]; 4] = [&[1], &[33, 5], none, &[2, 4099]];
+        let rules = rules();
+        let params: Vec<Vec<Tensor>> = (0..rules.len())
+            .map(|r| shapes.iter().map(|s| normal(&format!("p{r}"), s)).collect())
+            .collect();
+        let states: Vec<Vec<Vec<Tensor>>> = rules
+            .iter()
+            .map(|rule| {
+                let zeros = |s: &&[usize]| {
+                    let zero = |_| Tensor::zeros(*s, candle_core::DType::F32, &device());
+                    rule.state_names()
+                        .iter()
+                        .map(zero)
+                        .map(Result::unwrap)
+                        .collect()
+                };
+                shapes.iter().map(zeros).collect()
+            })
+            .collect();
+        let mut expected: Vec<Vec<Vec<f64>>> = params
+            .iter()
+            .map(|p| p.iter().map(values).collect())
+            .collect();
+        let mut kept: Vec<Vec<Vec<Vec<f64>>>> = states
+            .iter()
+            .map(|s| s.iter().map(|s| s.iter().map(values).collect()).collect())
+            .collect();
+        for step in 1..=3 {
+            let grads: Vec<Vec<Tensor>> = (0..rules.len())
+                .map(|r| {
+                    let name = format!("g{r}{step}");
+                    shapes.iter().map(|s| normal(&name, s)).collect()
+                })
+                .collect();
+            let mut updates = Vec::new();
+            for (r, rule) in rules.iter().enumerate() {
+                for i in 0..shapes.len() {
+                    updates.push(DeviceUpdate {
+                        param: &params[r][i],
+                        grad: &grads[r][i],
+                        state: &states[r][i],
+                        rule: *rule,
+                        step,
+                    });
+                    let mut state: Vec<&mut [f64]> =
+                        kept[r][i].iter_mut().map(Vec::as_mut_slice).collect();
+                    let g = values(&grads[r][i]);
+                    reference::step(&mut expected[r][i], &g, &mut state, rule, step, 0.5);
+                }
+            }
+            let all: Vec<&Tensor> = grads.iter().flatten().collect();
+            let places: Vec<Grad<'_, f32>> = all.iter().map(|g| Grad::Tensor(g)).collect();
+            let norm = global_norm_of(&places).unwrap();
+            let squares = all.iter().flat_map(|g| values(g)).map(|x| x * x);
+            assert!((norm - squares.sum::<f64>().sqrt()).abs() < 1e-9 * norm);
+            step_on_device(&updates, 0.5).unwrap();
+            let twice = [updates[1], updates[1]];
+            assert!(step_on_device(&twice, 1.0).is_err());
+        }
+        for (r, rule) in rules.iter().enumerate() {
+            for i in 0..shapes.len() {
+                let n = expected[r][i].len();
+                let exact = |v: &[f64]| {
+                    Tensor::from_slice(v, shapes[i], &candle_core::Device::Cpu).unwrap()
+                };
+                if n == 0 {
+                    continue;
+                }
+                let what = format!("{rule:?}");
+                assert_close(&what, &params[r][i], &exact(&expected[r][i]), 1e-6);
+                for (s, k) in states[r][i].iter().zip(&kept[r][i]) {
+                    assert_close(&what, s, &exact(k), 1e-6);
+                }
+            }
+        }
+    });
+}

@@ -6,10 +6,12 @@
 //! ⌈(i + 1) in/out⌉.
 
 mod cpu;
+mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
+use crate::gpu::Gpu;
 use crate::resample::{self, Axis};
 use crate::tensors::{Reading, on_kernels, pull_back, tensor};
 use candle_core::{Error, Result, Tensor};
@@ -119,6 +121,8 @@ pub struct Saved {
 enum Places {
     /// The place's number within the window.
     Known(Arc<Vec<u16>>),
+    /// The same on a GPU, a byte each.
+    Device(Tensor),
     /// The input, where the reference ran.
     Input(Tensor),
 }
@@ -133,6 +137,10 @@ pub fn max_forward(x: &Tensor, window: &Window) -> Result<(Tensor, Saved)> {
         window: *window,
         size: (h, w),
     };
+    if let Some(gpu) = gpu(&x, window) {
+        let (y, places) = cuda::forward(&gpu, &x, window)?;
+        return Ok((y, saved(Places::Device(places))));
+    }
     if !on_kernels(&[&x]) || window.kernel.0 * window.kernel.1 > usize::from(u16::MAX) {
         let y = reference::max(&x, window)?;
         return Ok((y, saved(Places::Input(x))));
@@ -148,6 +156,17 @@ pub fn max_forward(x: &Tensor, window: &Window) -> Result<(Tensor, Saved)> {
 pub fn max_backward(saved: &Saved, grad: &Tensor) -> Result<Tensor> {
     let grad = grad.detach();
     let places = match &saved.places {
+        Places::Device(places) => {
+            let (_, oh, ow, _) = grad.dims4()?;
+            let fits = (oh, ow) == saved.window.output(saved.size)? && places.dims() == grad.dims();
+            return match gpu(&grad, &saved.window).filter(|_| fits) {
+                Some(gpu) => cuda::backward(&gpu, &grad, places, &saved.window, saved.size),
+                None => {
+                    let text = format!("max pool: a gradient of shape {:?}", grad.dims());
+                    Err(Error::Msg(text).bt())
+                }
+            };
+        }
         Places::Known(places) if on_kernels(&[&grad]) => places,
         Places::Known(_) => {
             return Err(Error::Msg("max pool: a gradient of another type".into()).bt());
@@ -176,6 +195,12 @@ pub fn max_backward(saved: &Saved, grad: &Tensor) -> Result<Tensor> {
 
 /// The maximum of each window, recorded in Candle's graph.
 pub fn max_pool(x: &Tensor, window: &Window) -> Result<Tensor> {
+    if gpu(x, window).is_some() {
+        let (y, saved) = max_forward(x, window)?;
+        let shape = y.shape().clone();
+        let back = move |_: &[&Tensor], grad: &Tensor| Ok(vec![Some(max_backward(&saved, grad)?)]);
+        return crate::graph::record("max_pool", &[x], y, shape, back);
+    }
     if !on_kernels(&[x]) || window.kernel.0 * window.kernel.1 > usize::from(u16::MAX) {
         return reference::max(x, window);
     }
@@ -190,6 +215,11 @@ pub fn max_pool(x: &Tensor, window: &Window) -> Result<Tensor> {
     crate::graph::record("max_pool", &[x], y, (n, oh, ow, c), move |_, grad| {
         Ok(vec![Some(max_backward(&saved, grad)?)])
     })
+}
+
+/// What runs max-pooling of these activations on a GPU, if something does.
+fn gpu(x: &Tensor, window: &Window) -> Option<Gpu> {
+    Gpu::of(&[x], &[]).filter(|_| cuda::fits(window))
 }
 
 fn run(x: &Tensor, window: &Window) -> Result<(Vec<f32>, Vec<u16>)> {

@@ -103,7 +103,7 @@ const ADAPTIVE: [f32; 6] = [7.833333, 8.5, 6.833333, 10.166667, 8.5, 11.833333];
 
 #[test]
 fn the_gradient_of_equal_maxima_goes_to_the_first() {
-    let x = Tensor::new(&[3f32, 3.0, 3.0, 1.0], &Device::Cpu).unwrap();
+    let x = Tensor::new(&[3f32, 3.0, 3.0, 1.0], &device()).unwrap();
     let x = x.reshape((1, 2, 2, 1)).unwrap();
     for x in [x.clone(), wide(&x)] {
         let (y, saved) = max_forward(&x, &Window::new(2, 2, 0)).unwrap();
@@ -145,4 +145,27 @@ fn a_window_that_does_not_fit_is_an_error() {
     assert!(max_forward(&x, &Window::new(3, 1, 0)).is_err());
     assert!(max_forward(&x, &Window::new(2, 1, 2)).is_err());
     assert!(average_forward(&x, &Window::new(2, 0, 0)).is_err());
+}
+
+#[test]
+fn the_gpu_kernels_agree_with_the_reference() {
+    crate::gpu::emulated::everywhere(|| {
+        values_and_gradients_agree_with_the_reference();
+        the_gradient_of_equal_maxima_goes_to_the_first();
+        for window in windows() {
+            let x = half(&normal("x", &[2, 7, 8, 3]));
+            let (y, saved) = max_forward(&x, &window).unwrap();
+            assert_close(
+                "bf16",
+                &y,
+                &reference::max(&wide(&x), &window).unwrap(),
+                0.0,
+            );
+            let grad = half(&normal("g", y.dims()));
+            let dx = max_backward(&saved, &grad).unwrap();
+            let (_, saved) = max_forward(&wide(&x), &window).unwrap();
+            let exact = max_backward(&saved, &wide(&grad)).unwrap();
+            assert_close("bf16 gradient", &dx, &exact, 0.005);
+        }
+    });
 }

@@ -2,9 +2,12 @@
 //!
 //! NaN stays NaN.
 
+mod cuda;
 #[cfg(test)]
 mod tests;
 
+use crate::gpu::Gpu;
+use crate::graph::Output;
 use crate::parallel::{CHUNK, unwritten};
 use crate::path::{Path, per_path};
 use crate::tensors::{Reading, on_kernels, tensor};
@@ -14,6 +17,9 @@ use rayon::prelude::*;
 /// max(x, 0); part of no graph.
 pub fn forward(x: &Tensor) -> Result<Tensor> {
     let x = x.detach();
+    if let Some(gpu) = Gpu::of(&[&x], &[]) {
+        return cuda::forward(&gpu, &x);
+    }
     if !on_kernels(&[&x]) {
         return x.relu();
     }
@@ -30,6 +36,9 @@ pub fn backward(y: &Tensor, grad: &Tensor) -> Result<Tensor> {
             op: "relu backward",
         }
         .bt());
+    }
+    if let Some(gpu) = Gpu::of(&[&y, &grad], &[]) {
+        return cuda::backward(&gpu, &y, &grad);
     }
     if !on_kernels(&[&y, &grad]) {
         return y.gt(0f64)?.to_dtype(grad.dtype())? * grad;
@@ -48,10 +57,14 @@ pub fn backward(y: &Tensor, grad: &Tensor) -> Result<Tensor> {
 
 /// max(x, 0), recorded in Candle's graph.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
-    if !on_kernels(&[x]) {
+    let on_gpu = Gpu::of(&[x], &[]).is_some();
+    if !on_gpu && !on_kernels(&[x]) {
         return x.relu();
     }
-    let y = kernel(&x.detach())?;
+    let y: Output = match on_gpu {
+        true => forward(x)?.into(),
+        false => kernel(&x.detach())?.into(),
+    };
     crate::graph::record("relu", &[x], y, x.shape(), |args, grad| {
         Ok(vec![Some(backward(args[0], grad)?)])
     })

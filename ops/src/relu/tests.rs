@@ -54,3 +54,16 @@ fn the_reference_passes_finite_differences() {
     );
     assert!(backward(&y, &normal("g", &[4, 8])).is_err());
 }
+
+#[test]
+fn the_gpu_kernels_agree_with_the_reference() {
+    crate::gpu::emulated::everywhere(|| {
+        values_and_gradients_agree_with_the_reference();
+        let x = normal("x", &[3, 50]);
+        let y = forward(&half(&x)).unwrap();
+        assert_close("bf16", &y, &wide(&half(&x)).relu().unwrap(), 0.0);
+        let nan = Tensor::new(&[f32::NAN, -1.0], &device()).unwrap();
+        let y: Vec<f32> = forward(&nan).unwrap().to_vec1().unwrap();
+        assert!(y[0].is_nan() && y[1] == 0.0);
+    });
+}

@@ -4,10 +4,12 @@
 //! is all zeros. Gradient: dx = y (dy - Σ y dy).
 
 pub(crate) mod cpu;
+mod cuda;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
+use crate::gpu::Gpu;
 use crate::tensors::{Reading, on_kernels, rows, tensor};
 use candle_core::{DType, Error, Result, Tensor};
 
@@ -15,6 +17,9 @@ use candle_core::{DType, Error, Result, Tensor};
 /// Part of no graph. Keep the output for [`backward`].
 pub fn forward(x: &Tensor, keep: Option<&Tensor>) -> Result<Tensor> {
     let x = x.detach();
+    if let Some(gpu) = Gpu::of(&[&x], &[]) {
+        return cuda::forward(&gpu, &x, keep);
+    }
     if !on_kernels(&[&x]) {
         return reference::softmax(&x, keep);
     }
@@ -32,6 +37,9 @@ pub fn backward(y: &Tensor, grad: &Tensor) -> Result<Tensor> {
         }
         .bt());
     }
+    if let Some(gpu) = Gpu::of(&[&y, &grad], &[]) {
+        return cuda::backward(&gpu, &y, &grad);
+    }
     if !on_kernels(&[&y, &grad]) {
         return reference::backward(&y, &grad);
     }
@@ -42,6 +50,14 @@ pub fn backward(y: &Tensor, grad: &Tensor) -> Result<Tensor> {
 
 /// Softmax over the last dimension, recorded in Candle's graph.
 pub fn softmax(x: &Tensor, keep: Option<&Tensor>) -> Result<Tensor> {
+    if Gpu::of(&[x], &[]).is_some() {
+        let y = forward(x, keep)?;
+        let back = {
+            let y = y.clone();
+            move |_: &[&Tensor], grad: &Tensor| Ok(vec![Some(backward(&y, grad)?)])
+        };
+        return crate::graph::record("softmax", &[x], y, x.shape(), back);
+    }
     if !on_kernels(&[x]) {
         return reference::softmax(x, keep);
     }

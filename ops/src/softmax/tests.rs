@@ -1,7 +1,6 @@
 use super::*;
 use crate::path::Path;
 use crate::testing::*;
-use candle_core::Device;
 
 /// About a third masked, and row 0 entirely.
 fn some_mask(shape: &[usize]) -> Tensor {
@@ -10,7 +9,7 @@ fn some_mask(shape: &[usize]) -> Tensor {
     let keep: Vec<u8> = (0..shape.iter().product::<usize>())
         .map(|i| u8::from(i >= width && key.uniform(i as u64) > 0.3))
         .collect();
-    Tensor::from_vec(keep, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(keep, shape, &device()).unwrap()
 }
 
 #[test]
@@ -68,5 +67,30 @@ fn every_path_agrees_and_masked_rows_are_zeros() {
     same_bits("softmax", || {
         let y = forward(&x, None).unwrap();
         vec![backward(&y, &x).unwrap(), y]
+    });
+}
+
+#[test]
+fn the_gpu_kernels_agree_with_the_reference() {
+    crate::gpu::emulated::everywhere(|| {
+        for shape in [vec![1, 1], vec![3, 5, 7], vec![9, 33], vec![2, 3, 128]] {
+            let x = (normal("x", &shape) * 5.0).unwrap();
+            for keep in [None, Some(some_mask(&shape))] {
+                let keep = keep.as_ref();
+                let exact = reference::softmax(&wide(&x), keep).unwrap();
+                let y = forward(&strided(&x), keep).unwrap();
+                assert_close("softmax", &y, &exact, 1e-6);
+                graphs_agree(
+                    "softmax",
+                    std::slice::from_ref(&x),
+                    1e-6,
+                    |t| softmax(&t[0], keep),
+                    |t| reference::softmax(&t[0], keep),
+                );
+                let x = half(&x);
+                let exact = reference::softmax(&wide(&x), keep).unwrap();
+                assert_close("bf16", &forward(&x, keep).unwrap(), &exact, 0.004);
+            }
+        }
     });
 }

@@ -1,5 +1,5 @@
 //! Time of one training step of a BERT of MiniLM's or BERT-base's shape (forward, backward, AdamW; dropout on, every token kept):
-//! `cargo run --release -p tlkit-bert --example step -- [f32|bf16] [batch] [length] [minilm|bert-base]`
+//! `cargo run --release -p tlkit-bert --example step -- [f32|bf16] [batch] [length] [minilm|bert-base] [cpu|cuda]`
 //!
 //! Twelve steps, of which the last nine count. Prints one line of JSON: the median, the fastest and the slowest in
 //! milliseconds, the peak of resident memory, and the page faults of the last nine steps.
@@ -7,8 +7,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use tlkit_bert::{BertConfig, BertEncoder, FirstToken};
+use tlkit_core::device::{Place, name_of};
 use tlkit_core::model::Model;
 use tlkit_core::nn::{
     Activation, Batch, Dense, Flow, Gradients, Linear, Pass, Select, Stage, Store,
@@ -45,7 +46,12 @@ impl Objective for ByHand {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // SAFETY: an option's number (`mi_option_purge_delay`) and its value; -1 keeps freed memory, as the binary does.
     unsafe { mi_option_set(15, -1) };
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (places, args): (Vec<String>, Vec<String>) = std::env::args()
+        .skip(1)
+        .partition(|a| Place::named(a).is_some());
+    let place = places.first().and_then(|a| Place::named(a));
+    let device = place.unwrap_or(Place::Cpu).open()?;
+    let free = tlkit_ops::gpu::memory(&device).map(|(free, _)| free);
     let precision = args.first().map_or("f32", String::as_str);
     let precision = Precision::named(precision).ok_or("f32 or bf16")?;
     let number = |i: usize, default| args.get(i).map_or(Ok(default), |s| s.parse::<usize>());
@@ -57,7 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let config = BertConfig::parse("config", config)?;
     let width = config.hidden_size;
-    let store = Store::new(&Device::Cpu, candle_core::DType::F32, 0);
+    let store = Store::new(&device, candle_core::DType::F32, 0);
     let scope = store.scope("model");
     let encoder = BertEncoder::new(&scope.sub("bert"), &config)?;
     let pooler = Linear::new(&scope.sub("pooler"), width, width, 0.02)?;
@@ -72,8 +78,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ids: Vec<u32> = draws.iter().map(|u| 1000 + (u * 29000.0) as u32).collect();
     let shape = (batch, length);
     let labels: Vec<u32> = (0..batch as u32).map(|i| i % 2).collect();
-    let labels = Tensor::new(labels, &Device::Cpu)?;
-    let ids = Tensor::from_vec(ids, shape, &Device::Cpu)?;
+    let labels = Tensor::new(labels, &device)?;
+    let ids = Tensor::from_vec(ids, shape, &device)?;
     let batch = Arc::new(
         Batch::new(batch, ids.clone())
             .with("attention_mask", ids.ones_like()?)
@@ -111,15 +117,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut times = times.split_off(3);
     times.sort_by(f64::total_cmp);
     println!(
-        "{{\"model\": \"{name}\", \"precision\": \"{}\", \"step_ms\": {:.1}, \"min_ms\": {:.1}, \"max_ms\": {:.1}, \"peak_rss_mb\": {}, \"faults\": {}}}",
+        "{{\"model\": \"{name}\", \"precision\": \"{}\", \"step_ms\": {:.1}, \"min_ms\": {:.1}, \"max_ms\": {:.1}, \"peak_rss_mb\": {}, \"faults\": {}, \"device\": \"{}\", \"gpu_mb\": {}}}",
         precision.name(),
         times[times.len() / 2],
         times[0],
         times[times.len() - 1],
         peak_mb(),
         faults() - before,
+        name_of(&device),
+        gpu_mb(&device, free),
     );
     Ok(())
+}
+
+/// Memory of a GPU that was taken since it had `free` bytes: its pool gives nothing back, so that it is the peak.
+fn gpu_mb(device: &candle_core::Device, free: Option<u64>) -> u64 {
+    let now = tlkit_ops::gpu::memory(device).map(|(now, _)| now);
+    free.zip(now)
+        .map_or(0, |(then, now)| then.saturating_sub(now) >> 20)
 }
 
 /// Peak resident memory, where the system tells.

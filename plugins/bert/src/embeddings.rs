@@ -7,7 +7,7 @@ use tlkit_ops::dropout::Dropout;
 use tlkit_ops::{dropout, embedding, layer_norm};
 
 use crate::config::BertConfig;
-use crate::encoder::{Norm, drop, dropout as dropout_at};
+use crate::encoder::{Norm, drop, dropout as dropout_at, kept};
 
 pub(crate) struct Embeddings {
     words: Param,
@@ -77,7 +77,7 @@ impl Stage for Embeddings {
         let look = |table: &Param, ids: &Tensor| embedding::embedding(&table.tensor(), ids, None);
         let sum = (look(&self.words, &words)? + look(&self.types, &types)?)?;
         let y = layer_norm::layer_norm(
-            &(sum + look(&self.positions, &positions)?)?,
+            &kept(&(sum + look(&self.positions, &positions)?)?, pass)?,
             &self.norm.weight.tensor(),
             &self.norm.bias.tensor(),
             self.norm.eps,
@@ -91,6 +91,7 @@ impl Stage for Embeddings {
         let [words, types, positions] = tables.each_ref().map(Param::detached);
         let sum =
             embedding::sum_forward(&[(&words, &ids[0]), (&types, &ids[1]), (&positions, &ids[2])])?;
+        let sum = kept(&sum, pass)?;
         let [weight, bias] = self.norm.params();
         let (y, saved) =
             layer_norm::forward(&sum, &weight.detached(), &bias.detached(), self.norm.eps)?;

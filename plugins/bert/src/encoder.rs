@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use tlkit_core::Result;
 use tlkit_core::nn::{Flow, Init, Param, Pass, Role, Scope, Stage};
 use tlkit_core::task::Encoder;
+use tlkit_ops::Precision;
 use tlkit_ops::attention::KeyMask;
 use tlkit_ops::dropout::Dropout;
 
@@ -92,7 +93,31 @@ pub(crate) fn dropout(p: f64, pass: &Pass, place: &str) -> Result<Option<Dropout
     Ok(Some(Dropout::new(p as f32, pass.counter(place))?))
 }
 
+/// The batch's mask again where the batch is on a GPU, but on the CPU: each layer looks at it there, and would wait for the device.
+pub(crate) const MASK_ON_HOST: &str = "attention_mask_on_host";
+
 /// The batch's key mask.
 pub(crate) fn key_mask(x: &Flow) -> Result<KeyMask> {
-    Ok(KeyMask::from_tensor(x.batch.want("attention_mask")?)?)
+    let mask = match x.batch.get(MASK_ON_HOST) {
+        Some(mask) => mask,
+        None => x.batch.want("attention_mask")?,
+    };
+    Ok(KeyMask::from_tensor(mask)?)
+}
+
+/// Activations as a GPU keeps them at this precision: bf16 takes half the memory and half the traffic. (On a CPU only the factors of products
+/// are rounded, and activations stay f32.)
+pub(crate) fn kept(h: &Tensor, pass: &Pass) -> Result<Tensor> {
+    match pass.precision {
+        Precision::Bf16 if !h.device().is_cpu() => Ok(h.to_dtype(DType::BF16)?),
+        _ => Ok(h.clone()),
+    }
+}
+
+/// Activations in f32 again, for what sums over many of them.
+pub(crate) fn full(h: &Tensor) -> Result<Tensor> {
+    match h.dtype() {
+        DType::BF16 => Ok(h.to_dtype(DType::F32)?),
+        _ => Ok(h.clone()),
+    }
 }

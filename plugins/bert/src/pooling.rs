@@ -4,6 +4,8 @@ use candle_core::Tensor;
 use tlkit_core::Result;
 use tlkit_core::nn::{Flow, Param, Pass, Stage};
 
+use crate::encoder::full;
+
 /// The first token's state.
 pub struct FirstToken;
 
@@ -17,7 +19,7 @@ impl Stage for FirstToken {
     }
 
     fn forward(&self, x: &Flow, _: &Pass) -> Result<Flow> {
-        Ok(x.with(x.hidden.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?))
+        Ok(x.with(full(&x.hidden.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?)?))
     }
 
     fn output(&self) -> String {
@@ -38,8 +40,9 @@ impl Stage for Mean {
     }
 
     fn forward(&self, x: &Flow, _: &Pass) -> Result<Flow> {
-        let mask = weights(x)?;
-        let sum = x.hidden.broadcast_mul(&mask)?.sum(1)?;
+        let hidden = full(&x.hidden)?;
+        let mask = weights(x, &hidden)?;
+        let sum = hidden.broadcast_mul(&mask)?.sum(1)?;
         Ok(x.with(sum.broadcast_div(&mask.sum(1)?)?))
     }
 
@@ -62,8 +65,9 @@ impl Stage for Max {
 
     fn forward(&self, x: &Flow, _: &Pass) -> Result<Flow> {
         // Padding is pushed far below: -1e9 survives f32 and never wins.
-        let low = ((weights(x)? - 1.0)? * 1e9)?;
-        Ok(x.with(x.hidden.broadcast_add(&low)?.max(1)?))
+        let hidden = full(&x.hidden)?;
+        let low = ((weights(x, &hidden)? - 1.0)? * 1e9)?;
+        Ok(x.with(hidden.broadcast_add(&low)?.max(1)?))
     }
 
     fn output(&self) -> String {
@@ -72,9 +76,9 @@ impl Stage for Max {
 }
 
 /// `(batch, length, 1)`, 1 where a token is there.
-fn weights(x: &Flow) -> Result<Tensor> {
+fn weights(x: &Flow, hidden: &Tensor) -> Result<Tensor> {
     Ok(x.batch
         .want("attention_mask")?
-        .to_dtype(x.hidden.dtype())?
+        .to_dtype(hidden.dtype())?
         .unsqueeze(2)?)
 }

@@ -6,6 +6,7 @@ use tlkit_core::nn::Batch;
 use tlkit_core::random::Stream;
 use tlkit_core::{Error, Result};
 
+use crate::encoder::MASK_ON_HOST;
 use crate::tokenizer::Tokens;
 
 /// Preparation of texts for a BERT.
@@ -122,12 +123,20 @@ impl Prepare for TextPrepare {
             targets.extend_from_slice(e.ids("targets"));
         }
         let shape = (rows, length);
+        let on_host = match device.is_cpu() {
+            true => None,
+            false => Some(Tensor::from_slice(&mask, shape, &Device::Cpu)?),
+        };
         let batch = Batch::new(rows, Tensor::from_vec(ids, shape, device)?)
             .with("type_ids", Tensor::from_vec(types, shape, device)?)
             .with(
                 "attention_mask",
                 Tensor::from_vec(mask, shape, device)?.to_dtype(DType::U32)?,
             );
+        let batch = match on_host {
+            Some(mask) => batch.with(MASK_ON_HOST, mask),
+            None => batch,
+        };
         if !masked {
             return Ok(batch);
         }

@@ -61,7 +61,9 @@ pub(crate) fn lend<R>(
             let pointers: Vec<*const abi::Tensor> = heads.iter().map(|h| &raw const *h).collect();
             return Ok(f(pointers.as_ptr()));
         };
-        tlkit_ops::with_ref(first, |values: &[f32]| {
+        // What crosses is in the CPU's memory.
+        let here = first.to_device(&candle_core::Device::Cpu)?;
+        tlkit_ops::with_ref(&here, |values: &[f32]| {
             data.push((values.as_ptr().cast_mut(), first.dims().to_vec()));
             go(rest, data, f)
         })?

@@ -13,11 +13,13 @@
 //! - `keys.rs`: a stranger's JSON Schema, read as the keys of a built-in are: diagnostics, `explain` and `schema` know no difference
 //! - `phases.rs`: a strategy's phases, from JSON; `describe.rs`: parameters, from JSON
 //! - `network.rs`: the calls of a source task; `stage.rs`, `prepare.rs`: what core sees of it
+//! - `driver.rs`: the one library that is no plugin, NVIDIA's driver: is there a device
 //! - [`conformance`]: what `tlkit plugins check` asks of a library
 
 mod call;
 pub mod conformance;
 mod describe;
+mod driver;
 mod error;
 mod file;
 mod find;
@@ -42,6 +44,7 @@ mod tables;
 mod target;
 mod term;
 
+pub use driver::cuda_devices;
 pub use error::{Cause, LoadError};
 pub use host::{Host, Named, Settings};
 pub use manifest::{EntryKind, Manifest, ManifestEntry};

@@ -323,7 +323,8 @@ impl Network {
             })???;
             Ok(())
         })?;
-        Ok((Tensor::from_vec(values, dims, &Device::Cpu)?, handle))
+        let made = Tensor::from_vec(values, dims, &Device::Cpu)?;
+        Ok((made.to_device(at.input.device())?, handle))
     }
 
     /// The way back, at the gradient of the output: the gradient of the input, and those of the parameters where they are. Nothing where

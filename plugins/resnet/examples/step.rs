@@ -1,5 +1,5 @@
 //! Time of one training step of a ResNet (forward, backward, AdamW; batch norm frozen, every weight trains):
-//! `cargo run --release -p tlkit-resnet --example step -- [resnet18|resnet50|..] [batch] [side] [steps]`
+//! `cargo run --release -p tlkit-resnet --example step -- [resnet18|resnet50|..] [batch] [side] [steps] [f32|bf16] [cpu|cuda]`
 //!
 //! Prints one line of JSON: the median, the fastest and the slowest step in milliseconds without the first quarter of the steps,
 //! the processor time of a step on all threads, and the peak of resident memory.
@@ -7,13 +7,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
+use tlkit_core::device::{Place, name_of};
 use tlkit_core::model::Model;
 use tlkit_core::nn::{Activation, Batch, Dense, Flow, Gradients, Pass, Select, Stage, Store};
 use tlkit_core::random::Stream;
 use tlkit_core::strategy::{Group, Objective, Step, Term, Update};
 use tlkit_core::task::Head;
 use tlkit_core::train::{Optimizer, OptimizerSpec, Schedule};
+use tlkit_ops::Precision;
 use tlkit_ops::cross_entropy::{CrossEntropy, cross_entropy};
 use tlkit_resnet::{Architecture, Network};
 
@@ -37,13 +39,20 @@ impl Objective for ByHand {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // SAFETY: an option's number (`mi_option_purge_delay`) and its value; -1 keeps freed memory, as the binary does.
     unsafe { mi_option_set(15, -1) };
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (places, args): (Vec<String>, Vec<String>) = std::env::args()
+        .skip(1)
+        .partition(|a| Place::named(a).is_some());
+    let place = places.first().and_then(|a| Place::named(a));
+    let device = place.unwrap_or(Place::Cpu).open()?;
+    let free = tlkit_ops::gpu::memory(&device).map(|(free, _)| free);
     let name = args.first().map_or("resnet18", String::as_str);
     let number = |i: usize, default| args.get(i).map_or(Ok(default), |s| s.parse::<usize>());
     let (rows, side, steps) = (number(1, 8)?, number(2, 224)?, number(3, 12)?);
+    let precision = args.get(4).map_or("f32", String::as_str);
+    let precision = Precision::named(precision).ok_or("f32 or bf16")?;
     let architecture = Architecture::named(name)
         .ok_or_else(|| format!("one of {}", Architecture::NAMES.join(", ")))?;
-    let store = Store::new(&Device::Cpu, DType::F32, 0);
+    let store = Store::new(&device, DType::F32, 0);
     let scope = store.scope("model");
     let network = Network::new(&scope, &architecture)?;
     let mut stages = network.pooling();
@@ -52,10 +61,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     stages.push(Arc::new(Dense::new("head", linear, Activation::None)) as Arc<dyn Stage>);
     let model = Model::new(Arc::new(network), Head { stages, pool });
     let pixels = Stream::new(1).normals(rows * side * side * 3);
-    let images = Tensor::from_vec(pixels, (rows, side, side, 3), &Device::Cpu)?;
+    let images = Tensor::from_vec(pixels, (rows, side, side, 3), &device)?;
     let batch = Arc::new(Batch::new(rows, images));
     let labels: Vec<u32> = (0..rows as u32).map(|i| i % 10).collect();
-    let labels = Tensor::new(labels, &Device::Cpu)?;
+    let labels = Tensor::new(labels, &device)?;
     let update = Update {
         name: "step".into(),
         trains: Select::All,
@@ -76,7 +85,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             before = processor_seconds();
         }
         let start = Instant::now();
-        let pass = Pass::training(Stream::new(0), step as u64);
+        let pass = Pass {
+            precision,
+            ..Pass::training(Stream::new(0), step as u64)
+        };
         let (taps, recording) = chain.record(0, Flow::start(&batch), &pass, &[])?;
         let loss = cross_entropy(&taps.logits, &labels, &CrossEntropy::default())?;
         let grads = loss.backward()?;
@@ -89,14 +101,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut times = times.split_off(warm);
     times.sort_by(f64::total_cmp);
     println!(
-        "{{\"model\": \"{name}\", \"precision\": \"f32\", \"batch\": {rows}, \"step_ms\": {:.1}, \"min_ms\": {:.1}, \"max_ms\": {:.1}, \"cpu_ms\": {cpu:.1}, \"threads\": {}, \"peak_rss_mb\": {}}}",
+        "{{\"model\": \"{name}\", \"precision\": \"{}\", \"batch\": {rows}, \"step_ms\": {:.1}, \"min_ms\": {:.1}, \"max_ms\": {:.1}, \"cpu_ms\": {cpu:.1}, \"threads\": {}, \"peak_rss_mb\": {}, \"device\": \"{}\", \"gpu_mb\": {}}}",
+        precision.name(),
         times[times.len() / 2],
         times[0],
         times[times.len() - 1],
         rayon::current_num_threads(),
         peak_mb(),
+        name_of(&device),
+        gpu_mb(&device, free),
     );
     Ok(())
+}
+
+/// Memory of a GPU that was taken since it had `free` bytes: its pool gives nothing back, so that it is the peak.
+fn gpu_mb(device: &candle_core::Device, free: Option<u64>) -> u64 {
+    let now = tlkit_ops::gpu::memory(device).map(|(now, _)| now);
+    free.zip(now)
+        .map_or(0, |(then, now)| then.saturating_sub(now) >> 20)
 }
 
 /// Peak resident memory, where the system tells.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use serde_json::{Map, Value};
 
 use super::open::{build, weights};
@@ -173,7 +173,8 @@ fn same(
     card: &Card,
 ) -> Result<()> {
     let saved = weights(c.source.as_ref(), folder)?;
-    let again = Store::saved_in(&Device::Cpu, DType::F32, saved);
+    // On the same device: another adds in another order.
+    let again = Store::saved_in(store.device(), DType::F32, saved);
     let made = build(c.source.as_ref(), c.target.as_ref(), &again, card, &c.maps)?;
     let changed = |what: String| {
         Error::msg(format!(

@@ -1,6 +1,7 @@
 //! One training phase: draw, record, pull back, step, look.
 
 mod choose;
+mod memory;
 mod update;
 
 use std::cell::{Cell, RefCell};

@@ -3,13 +3,19 @@
 use super::*;
 
 impl Course<'_, '_, '_> {
-    /// One optimizer step of one update; returns the loss.
-    pub(super) fn update(&mut self, u: usize, drawn: &[Drawn], random: Stream) -> Result<f64> {
+    /// One optimizer step of one update, `micro` rows a pass; returns the loss.
+    pub(super) fn attempt(
+        &mut self,
+        u: usize,
+        drawn: &[Drawn],
+        random: Stream,
+        micro: usize,
+    ) -> Result<f64> {
         let step = self.run.position.step;
         self.transfer
             .store
             .train_only(&self.train.updates[u].trains);
-        let pieces = pieces(drawn, self.train.micro_batch);
+        let pieces = pieces(drawn, micro);
         let rows: usize = drawn.first().map_or(1, |d| d.rows.len());
         let mut total = Gradients::default();
         // Means over pieces are weighed by what each piece's own mean was over, so that cutting a batch changes no number.

@@ -154,11 +154,16 @@ impl Kernel {
 impl Map for Kernel {
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
         let squares = |t: &Tensor| t.sqr()?.sum_keepdim(1);
-        let cross = (x.matmul(&self.rows.t()?)? * -2.0)?;
+        // Made on the CPU, whatever the features are on.
+        let (rows, weight) = (
+            self.rows.to_device(x.device())?,
+            self.weight.to_device(x.device())?,
+        );
+        let cross = (x.matmul(&rows.t()?)? * -2.0)?;
         let d = cross
             .broadcast_add(&squares(x)?)?
-            .broadcast_add(&squares(&self.rows)?.t()?)?;
-        Ok((d * (-1.0 / self.width))?.exp()?.matmul(&self.weight)?)
+            .broadcast_add(&squares(&rows)?.t()?)?;
+        Ok((d * (-1.0 / self.width))?.exp()?.matmul(&weight)?)
     }
 
     fn kind(&self) -> &str {

@@ -1,0 +1,97 @@
+//! Where a run computes: the CPU, or a CUDA device.
+
+use candle_core::Device;
+
+use crate::{Error, Result};
+
+/// What a recipe's `train.device` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The first CUDA device where there is one, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The CUDA device of this number.
+    Cuda(usize),
+}
+
+impl Place {
+    /// By name: `auto`, `cpu`, `cuda`, `cuda:1`.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "auto" => Some(Place::Auto),
+            "cpu" => Some(Place::Cpu),
+            "cuda" => Some(Place::Cuda(0)),
+            _ => name
+                .strip_prefix("cuda:")
+                .filter(|n| n.bytes().all(|b| b.is_ascii_digit()))
+                .and_then(|n| n.parse().ok())
+                .map(Place::Cuda),
+        }
+    }
+
+    /// The device. An error says what is missing; `auto` has none for lack of a GPU.
+    pub fn open(self) -> Result<Device> {
+        let there = tlkit_ops::gpu::available();
+        match self {
+            Place::Cpu => Ok(Device::Cpu),
+            Place::Auto if there == 0 => Ok(Device::Cpu),
+            Place::Auto => Self::cuda(0),
+            Place::Cuda(n) if n < there => Self::cuda(n),
+            Place::Cuda(n) => Err(Error::msg(match there {
+                0 => "there is no CUDA device: `--device cpu` runs without one".to_string(),
+                1 => format!("there is no device `cuda:{n}`: there is one, `cuda:0`"),
+                _ => format!(
+                    "there is no device `cuda:{n}`: there are `cuda:0` to `cuda:{}`",
+                    there - 1
+                ),
+            })),
+        }
+    }
+
+    fn cuda(n: usize) -> Result<Device> {
+        tlkit_ops::gpu::open(n).map_err(|e| {
+            let words = e.to_string();
+            let words = words.lines().next().unwrap_or_default();
+            Error::msg(match words.contains("OUT_OF_MEMORY") {
+                true => format!(
+                    "device `cuda:{n}` has no memory left to start with: another program holds it (`nvidia-smi` shows which)"
+                ),
+                false => format!("device `cuda:{n}` does not open: {words}"),
+            })
+        })
+    }
+}
+
+/// As results and reports name a device.
+pub fn name_of(device: &Device) -> String {
+    match device.location() {
+        candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        _ => "cpu".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_by_name_and_nothing_else_is_one() {
+        assert_eq!(Place::named("cuda"), Some(Place::Cuda(0)));
+        assert_eq!(Place::named("cuda:3"), Some(Place::Cuda(3)));
+        assert_eq!(Place::named("auto"), Some(Place::Auto));
+        for wrong in ["", "gpu", "cuda:", "cuda:+1", "cuda:x", "CUDA", "cuda:1:2"] {
+            assert_eq!(Place::named(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_machine_without_a_gpu_computes_on_its_cpu_unless_it_is_told_not_to() {
+        if tlkit_ops::gpu::available() > 0 {
+            return;
+        }
+        assert!(Place::Auto.open().unwrap().is_cpu());
+        let error = Place::Cuda(1).open().unwrap_err().to_string();
+        assert!(error.contains("no CUDA device"), "{error}");
+    }
+}

@@ -1,0 +1,70 @@
+//! Which binary computes. `tlkit` is for the CPU and starts anywhere; `tlkit-cuda`, the same program built with `--features cuda`, needs
+//! NVIDIA's driver to start at all. The first hands over to the second, which lies beside it, where a recipe asks for a GPU.
+
+use super::exit::Failure;
+
+/// Set for the binary that was handed over to.
+const HANDED: &str = "TLKIT_HANDED_OVER";
+
+/// Whether another binary has read this recipe already, and said its warnings.
+pub fn handed_over() -> bool {
+    std::env::var_os(HANDED).is_some()
+}
+
+/// Becomes `tlkit-cuda` where `device` asks for a GPU; `auto` does where that can be, and goes on here where not.
+#[cfg(not(feature = "cuda"))]
+pub fn hand_over(device: &str) -> Result<(), Failure> {
+    if device == "cpu" {
+        return Ok(());
+    }
+    match becoming() {
+        Err(_) if device == "auto" => Ok(()),
+        Err(missing) => Err(Failure::Failed(format!(
+            "device `{device}`: {missing}\n  `--device cpu` runs without a GPU, `--device auto` where there is none"
+        ))),
+        Ok(binary) => become_it(&binary),
+    }
+}
+
+/// This binary is the one.
+#[cfg(feature = "cuda")]
+pub fn hand_over(_: &str) -> Result<(), Failure> {
+    Ok(())
+}
+
+/// The other binary, or what is missing.
+#[cfg(not(feature = "cuda"))]
+fn becoming() -> Result<std::path::PathBuf, String> {
+    let mut binary = std::env::current_exe().map_err(|e| e.to_string())?;
+    binary.set_file_name(format!("tlkit-cuda{}", std::env::consts::EXE_SUFFIX));
+    if handed_over() {
+        return Err(format!(
+            "{} was built without `--features cuda`",
+            binary.display()
+        ));
+    }
+    if !binary.is_file() {
+        return Err(format!(
+            "this binary is for the CPU, and {} is not there",
+            binary.display()
+        ));
+    }
+    match tlkit_host::cuda_devices()? {
+        0 => Err("this machine has no CUDA device".into()),
+        _ => Ok(binary),
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+fn become_it(binary: &std::path::Path) -> Result<(), Failure> {
+    let mut command = std::process::Command::new(binary);
+    command.args(std::env::args_os().skip(1)).env(HANDED, "1");
+    #[cfg(unix)]
+    let error = std::os::unix::process::CommandExt::exec(&mut command);
+    #[cfg(not(unix))]
+    let error = match command.status() {
+        Ok(status) => return Err(Failure::Said(status.code().unwrap_or(1) as u8)),
+        Err(e) => e,
+    };
+    Err(Failure::Failed(format!("{}: {error}", binary.display())))
+}

@@ -24,6 +24,7 @@ test = "$data/dvd_test.svmlight"
 kind = "transductive"
 method = "source-head"
 head = "logistic"
+standardise = false
 TOML
 {
     printf '[experiment]\nbase = "logistic.toml"\nseeds = [0]\nbaselines = false\npairs = [\n'

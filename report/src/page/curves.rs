@@ -48,7 +48,10 @@ fn places(s: &Source<'_>) -> Vec<(f64, String)> {
         }
     }
     let kept = s.result["selection"]["epoch"].as_u64();
-    let last = s.record.phases.iter().rfind(|p| !p.epochs.is_empty());
+    // An epoch of the twin is one of its own phase.
+    let of = s.result["selection"]["of"].as_str();
+    let mut phases = s.record.phases.iter();
+    let last = phases.rfind(|p| !p.epochs.is_empty() && of.is_none_or(|of| p.name == of));
     if let (Some(kept), Some(phase)) = (kept, last) {
         let line = phase
             .epochs

@@ -28,13 +28,23 @@ const STRENGTHS: [f64; 7] = [1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0];
 const COSTS: [f64; 6] = [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0];
 
 /// The keys that [`Head::read`] reads.
-pub(crate) const KEYS: [&str; 5] = ["head", "strength", "cost", "classes", "distance"];
+pub(crate) const KEYS: [&str; 6] = [
+    "head",
+    "strength",
+    "standardise",
+    "cost",
+    "classes",
+    "distance",
+];
 
 /// A head as the recipe asks for it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Head {
     /// Logistic regression.
-    Logistic { strength: Option<f64> },
+    Logistic {
+        strength: Option<f64>,
+        standardise: bool,
+    },
     /// The nearest row; by angle or by distance.
     Nearest { cosine: bool },
     /// Linear support vector machine.
@@ -64,6 +74,11 @@ impl Head {
             .help("of the logistic head's L2 penalty, on standardised features")
             .unset("chosen by five-fold cross-validation on the source")
             .optional();
+        let standardise = keys
+            .bool("standardise")
+            .default(true, "the penalty is then the same for every feature")
+            .help("whether the logistic head brings the source's features to mean 0 and deviation 1; words that are rare then count as much as others")
+            .read();
         let cost = keys
             .f64("cost")
             .above(0.0)
@@ -84,6 +99,7 @@ impl Head {
             .read();
         let only = [
             ("strength", "logistic", strength.is_some()),
+            ("standardise", "logistic", !standardise),
             ("cost", "svm", cost.is_some()),
             // The default stands in every recipe that was written out.
             ("classes", "svm", classes == "one-vs-one"),
@@ -110,7 +126,10 @@ impl Head {
                 cost,
                 pairs: classes == "one-vs-one",
             },
-            _ => Head::Logistic { strength },
+            _ => Head::Logistic {
+                strength,
+                standardise,
+            },
         }
     }
 
@@ -126,8 +145,14 @@ impl Head {
                 classes,
                 !cosine,
             )?),
-            Head::Logistic { strength } => {
-                let (from, scale) = (mean(x), deviations(x));
+            Head::Logistic {
+                strength,
+                standardise,
+            } => {
+                let (from, scale) = match standardise {
+                    true => (mean(x), deviations(x)),
+                    false => (vec![0.0; width], vec![1.0; width]),
+                };
                 let even = row_major(&divided(&centred(x, &from), &scale));
                 let fit = |x: &[f64], y: &[u32], s: f64| fit_logistic(x, y, width, classes, s);
                 let chosen = strength.unwrap_or_else(|| {
@@ -264,7 +289,14 @@ mod tests {
     fn every_head_learns_the_source() {
         let (x, y) = clouds();
         for head in [
-            Head::Logistic { strength: None },
+            Head::Logistic {
+                strength: None,
+                standardise: true,
+            },
+            Head::Logistic {
+                strength: None,
+                standardise: false,
+            },
             Head::Nearest { cosine: false },
             Head::Nearest { cosine: true },
             Head::Svm {

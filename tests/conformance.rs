@@ -66,7 +66,7 @@ fn source(keys: &str, width: Option<usize>, rows: Rows) {
     conformance::source(&make, &rows, &mut |tried, outcome| {
         told.tell(tried, outcome)
     });
-    told.end(keys, 11);
+    told.end(keys, 12);
 }
 
 #[test]

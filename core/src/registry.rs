@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::audit::Overlap;
 use crate::baseline::Baseline;
-use crate::data::{Fold, Found, Pictures, Reader, Resolve, RowForm};
+use crate::data::{Fold, Found, Pictures, Reader, Resolve, RowForm, Shared};
 use crate::metrics::Metric;
 use crate::model::{LoadMap, MapKinds};
 use crate::recipe::{Keys, Written};
@@ -196,12 +196,25 @@ pub struct Registry {
     model_types: BTreeMap<String, String>,
     maps: MapKinds,
     plugins: Option<Arc<dyn Plugins>>,
+    shared: Option<Arc<Shared>>,
 }
 
 impl Registry {
     /// An empty one.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same for recipes that are checked one after the other and name the same files: each file is opened and looked through once.
+    pub(crate) fn sharing(&self) -> Registry {
+        Registry {
+            shared: Some(self.shared.clone().unwrap_or_default()),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn shared(&self) -> Option<&Shared> {
+        self.shared.as_deref()
     }
 
     /// Adds a source task. `model_types` are the values of `model_type` in a checkpoint's `config.json` that it reads,

@@ -132,6 +132,9 @@ pub struct Settings {
     pub sampler: crate::data::Sampler,
     /// What decides which epoch is kept.
     pub select: Selection,
+    /// Transductive: whether the model that goes on learning from the source alone stands beside the adaptation ([`Phase::Twin`]), and by how much
+    /// the adaptation must be better.
+    pub twin: Option<f64>,
     /// Rounding of the operands of products while training. Predictions are made in f32.
     pub precision: tlkit_ops::Precision,
 }
@@ -220,6 +223,9 @@ pub trait Strategy: Send + Sync {
 pub enum Phase {
     /// By gradients.
     Train(Train),
+    /// By gradients, and then the model goes back to where it was: what becomes of it without the phase that follows, whose random numbers and
+    /// steps it has. Its epochs are candidates beside those of that phase.
+    Twin(Train),
     /// In closed form.
     Fit {
         /// For the log.

@@ -56,6 +56,8 @@ mod math;
 mod parallel;
 mod path;
 mod resample;
+mod simd;
+mod slices;
 mod tensors;
 #[cfg(test)]
 mod testing;
@@ -80,4 +82,5 @@ pub mod softmax;
 
 pub use matmul::Precision;
 pub use path::{Level, Path};
+pub use slices::{copied, copy, first_not_finite};
 pub use tensors::{Element, with_mut, with_ref};

@@ -4,7 +4,7 @@
 //! times by the `per_path!` macro, once for each [`Level`], and a [`Path`] picks one. A `Path` exists only for a level
 //! that this machine has: that is what makes calling the vectorised copies sound.
 //!
-//! `TLKIT_CPU` (`avx512bf16`, `avx512`, `avx2` or `plain`) caps the level. It is read once, at the first use.
+//! `TLKIT_CPU` (`amx`, `avx512bf16`, `avx512`, `avx2` or `plain`) caps the level. It is read once, at the first use.
 
 use std::sync::OnceLock;
 
@@ -19,11 +19,19 @@ pub enum Level {
     Avx512,
     /// AVX-512 with bf16 dot products.
     Avx512Bf16,
+    /// And with tiles of bf16 (AMX). f32 is computed as on the level below.
+    Amx,
 }
 
 impl Level {
     /// All levels, least first.
-    pub const ALL: [Level; 4] = [Level::Plain, Level::Avx2, Level::Avx512, Level::Avx512Bf16];
+    pub const ALL: [Level; 5] = [
+        Level::Plain,
+        Level::Avx2,
+        Level::Avx512,
+        Level::Avx512Bf16,
+        Level::Amx,
+    ];
 
     /// The name used by `TLKIT_CPU`.
     pub fn name(self) -> &'static str {
@@ -32,6 +40,7 @@ impl Level {
             Level::Avx2 => "avx2",
             Level::Avx512 => "avx512",
             Level::Avx512Bf16 => "avx512bf16",
+            Level::Amx => "amx",
         }
     }
 
@@ -45,7 +54,10 @@ impl Level {
                     && is_x86_feature_detected!("avx512vl")
                 {
                     if is_x86_feature_detected!("avx512bf16") {
-                        return Level::Avx512Bf16;
+                        return match crate::matmul::amx::there() {
+                            true => Level::Amx,
+                            false => Level::Avx512Bf16,
+                        };
                     }
                     return Level::Avx512;
                 }
@@ -78,7 +90,7 @@ impl Path {
             Ok(name) => match Level::ALL.into_iter().find(|level| level.name() == name) {
                 Some(level) => Ok(Path(level.min(best))),
                 None => Err(format!(
-                    "TLKIT_CPU is {name:?}, expected one of avx512bf16, avx512, avx2, plain"
+                    "TLKIT_CPU is {name:?}, expected one of amx, avx512bf16, avx512, avx2, plain"
                 )),
             },
         }
@@ -125,7 +137,7 @@ macro_rules! per_path {
             match path.level() {
                 // SAFETY: a `Path` of this level exists only where the features were detected.
                 #[cfg(target_arch = "x86_64")]
-                $crate::path::Level::Avx512 | $crate::path::Level::Avx512Bf16 => unsafe { avx512($($arg),*) },
+                $crate::path::Level::Avx512 | $crate::path::Level::Avx512Bf16 | $crate::path::Level::Amx => unsafe { avx512($($arg),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 $crate::path::Level::Avx2 => unsafe { avx2($($arg),*) },

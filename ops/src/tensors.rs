@@ -6,6 +6,8 @@ use candle_core::{
 };
 use std::cell::RefCell;
 
+use crate::matmul::View;
+
 /// A tensor held for reading: its storage stays locked while this lives.
 pub(crate) struct Reading<'a> {
     storage: StorageRef<'a>,
@@ -153,13 +155,24 @@ pub trait Element:
     fn wide(self) -> f64;
     /// The square root.
     fn root(self) -> Self;
+    /// This number, if the type is f32.
+    #[doc(hidden)]
+    fn f32(_: Self) -> Option<f32> {
+        None
+    }
+    /// This matrix, if the type is f32.
+    #[doc(hidden)]
+    fn f32s(_: View<'_, Self>) -> Option<View<'_, f32>> {
+        None
+    }
     /// The elements of a storage of this type.
     fn storage_mut(storage: &mut CpuStorage) -> Result<&mut [Self]>;
 }
 
 macro_rules! element {
-    ($t:ty, $variant:ident) => {
+    ($t:ty, $variant:ident $($own:item)*) => {
         impl Element for $t {
+            $($own)*
             #[inline(always)]
             fn of(x: f64) -> Self {
                 x as $t
@@ -189,5 +202,12 @@ macro_rules! element {
         }
     };
 }
-element!(f32, F32);
+element!(f32, F32
+    fn f32(x: f32) -> Option<f32> {
+        Some(x)
+    }
+    fn f32s(matrix: View<'_, f32>) -> Option<View<'_, f32>> {
+        Some(matrix)
+    }
+);
 element!(f64, F64);

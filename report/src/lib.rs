@@ -22,6 +22,7 @@
 //! - [`Experiment`] is many runs that belong together, [`Comparison`] what can be said of them, by [`statistics`]
 //! - [`Table`] aligns columns, for whoever prints one
 
+mod embedding;
 mod experiment;
 mod list;
 mod number;

@@ -84,13 +84,27 @@ impl Phase {
 
     /// The names of the loss terms that epochs have means of.
     pub fn terms(&self) -> Vec<String> {
-        let known = ["phase", "epoch", "step", "learning_rate", "seconds"];
+        // Neither scores, nor what an adversary and a selector say besides.
+        let known = [
+            "phase",
+            "epoch",
+            "step",
+            "learning_rate",
+            "seconds",
+            "discriminator_accuracy",
+            "adversary_agrees",
+            "reversal",
+            "effective_classes",
+            "effective_rows",
+        ];
+        let of = ["validation_", "source_", "score_"];
         let Some(line) = self.epochs.first().and_then(Value::as_object) else {
             return Vec::new();
         };
         line.iter()
             .filter(|(k, v)| {
-                v.is_number() && !k.starts_with("validation_") && !known.contains(&k.as_str())
+                let score = of.iter().any(|prefix| k.starts_with(prefix));
+                v.is_number() && !score && !known.contains(&k.as_str())
             })
             .map(|(k, _)| k.clone())
             .collect()

@@ -83,7 +83,13 @@ fn validation(result: &Value) -> Option<String> {
         parts.push(format!("accuracy {}  n = {n}", score(&scores["accuracy"])));
     }
     match (selection["by"].as_str(), selection["epoch"].as_u64()) {
-        (Some(by), Some(epoch)) => parts.push(format!("epoch {epoch} kept, by {by}")),
+        (Some(by), Some(epoch)) => {
+            let of = match selection["of"].as_str() {
+                Some(of) => format!(" of {of}"),
+                None => String::new(),
+            };
+            parts.push(format!("epoch {epoch}{of} kept, by {by}"));
+        }
         (Some("last"), None) => parts.push("the last epoch kept".into()),
         _ => {}
     }

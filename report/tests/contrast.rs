@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 const STYLE: &str = include_str!("../src/page/style.css");
+/// Of experiments.
+const EXPERIMENT: &str = include_str!("../src/experiment/page.css");
 
 type Colour = [f64; 3];
 
 /// The schemes in the order of the style sheet: light, dark, print.
-fn schemes() -> Vec<BTreeMap<String, Colour>> {
-    let blocks = STYLE.split(":root {").skip(1);
+fn schemes(style: &str) -> Vec<BTreeMap<String, Colour>> {
+    let blocks = style.split(":root {").skip(1);
     let blocks = blocks.filter_map(|b| b.split('}').next());
     blocks
         .filter(|b| b.contains("--paper"))
@@ -46,7 +48,7 @@ fn black_on_white_is_21() {
 
 #[test]
 fn text_and_lines_stand_out_in_both_schemes_and_in_print() {
-    let schemes = schemes();
+    let schemes = schemes(STYLE);
     assert_eq!(schemes.len(), 3);
     for (scheme, colours) in ["light", "dark", "print"].iter().zip(&schemes) {
         let of = |name: &str| {
@@ -79,5 +81,20 @@ fn text_and_lines_stand_out_in_both_schemes_and_in_print() {
         let (first, paper) = (of("first"), of("paper"));
         let cell = [0, 1, 2].map(|i| 0.34 * first[i] + 0.66 * paper[i]);
         assert!(contrast(of("ink"), cell) >= 4.5, "{scheme}");
+    }
+}
+
+#[test]
+fn experiments_have_the_colours_of_runs() {
+    let (runs, experiments) = (schemes(STYLE), schemes(EXPERIMENT));
+    assert_eq!(experiments.len(), 2);
+    for (run, experiment) in runs.iter().zip(&experiments) {
+        assert_eq!(run, experiment);
+        // A number in the fullest cell of a heat map, of either colour.
+        assert!(EXPERIMENT.contains("calc(var(--share) * 40%)"));
+        for colour in ["first", "second"] {
+            let cell = [0, 1, 2].map(|i| 0.4 * run[colour][i] + 0.6 * run["paper"][i]);
+            assert!(contrast(run["ink"], cell) >= 4.5, "{colour}");
+        }
     }
 }

@@ -290,6 +290,35 @@ fn phases_follow_each_other_on_one_axis() {
 }
 
 #[test]
+fn what_the_discriminator_says_is_in_the_curves() {
+    let mut f = Fixture::adapted();
+    f.result["selection"] =
+        json!({"by": "auto", "epoch": 2, "oracle": false, "without_labels": "no sign of harm"});
+    f.metrics = (1..=3)
+        .map(|e| {
+            json!({
+                "phase": "dann", "epoch": e, "step": 10 * e, "task": 0.4, "domain": 0.7, "discriminator_accuracy": 0.5 + f64::from(e) / 10.0,
+                "reversal": f64::from(e) / 4.0, "source_accuracy": 0.9, "source_loss": 0.3, "effective_classes": 7.5, "score_auto": 0.4,
+            })
+        })
+        .collect();
+    let text = page(&f.run());
+    for wanted in [
+        "<h3>Adversary</h3>",
+        "accuracy: 0.60 at step 10, 0.80 at step 30",
+        "reversal coefficient: 0.25 at step 10, 0.75 at step 30",
+        "<h3>Terms of the loss</h3>",
+        "domain: 0.70 at step 10",
+        "task: 0.40 at step 10",
+        "Score without labels: auto",
+        "accuracy on the source: 0.90",
+    ] {
+        assert!(text.contains(wanted), "{wanted}");
+    }
+    assert!(!text.contains("effective_classes: "));
+}
+
+#[test]
 fn an_adaptation_has_a_picture_of_both_domains() {
     let text = page(&Fixture::adapted().run());
     assert!(parts(&text).contains(&"embedding"));
@@ -304,14 +333,18 @@ fn an_adaptation_has_a_picture_of_both_domains() {
         assert!(text.contains(wanted), "{wanted}");
     }
     // One mark a row, and names are text.
-    let path = |class: &str| {
-        let at = text
-            .split(&format!("<path class=\"{class}\" d=\""))
-            .nth(2)
-            .expect("a path");
-        at.split('"').next().expect("its end").matches('M').count()
+    let marks = |id: &str| {
+        let marked = format!("marker-start=\"url(#{id})\"");
+        let line = text
+            .split("<polyline points=\"")
+            .find(|l| l.contains(&marked));
+        let points = line.and_then(|l| l.split('"').next());
+        points.expect("points").split(' ').count()
     };
-    assert_eq!((path("e-source"), path("e-target")), (300, 240));
+    assert_eq!(
+        (marks("embedding-before-s"), marks("embedding-after-t")),
+        (300, 240)
+    );
     assert!(!text.contains("<script>document.title"));
     // A run that was gone on with has no picture of what was not kept.
     let mut half = Fixture::adapted();

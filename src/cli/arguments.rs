@@ -353,6 +353,9 @@ pub struct Predict {
     /// Writes into a file, which appears whole or not at all.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Also writes the features of every row, what enters the classifier, as `(rows, width)` in NumPy's format.
+    #[arg(long, value_name = "FILE.npy")]
+    pub features: Option<PathBuf>,
 }
 
 /// `tlkit evaluate`.

@@ -85,6 +85,8 @@ struct Work<'a> {
     stop: &'a Stop,
     /// Seconds of finished cells, by group.
     seconds: Mutex<BTreeMap<String, Vec<f64>>>,
+    /// Cells that work right now, by number, and since when.
+    working: Mutex<BTreeMap<usize, Instant>>,
 }
 
 /// Runs what is not finished, `jobs` at once.
@@ -131,6 +133,7 @@ pub fn run(
         progress,
         stop,
         seconds: Mutex::new(seconds),
+        working: Mutex::new(BTreeMap::new()),
     };
     let results: Vec<Result<(), Failure>> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..jobs)
@@ -160,13 +163,18 @@ impl Work<'_> {
             let Some(&i) = self.queue.get(turn) else {
                 return Ok(());
             };
-            self.one(&self.plan.cells[i])?;
+            let working = || self.working.lock().unwrap_or_else(|e| e.into_inner());
+            working().insert(i, Instant::now());
+            let ended = self.one(i);
+            working().remove(&i);
+            ended?;
         }
         Ok(())
     }
 
     /// Runs one cell. A cell that fails is counted and said; the others go on.
-    fn one(&self, cell: &Cell) -> Result<(), Failure> {
+    fn one(&self, i: usize) -> Result<(), Failure> {
+        let cell = &self.plan.cells[i];
         let directory = self.folder.join(&cell.name);
         let until = Instant::now() + LET_GO;
         let mut state = state(cell, self.folder);
@@ -214,7 +222,7 @@ impl Work<'_> {
                 done + self.failed.load(Ordering::Relaxed),
                 self.queue.len(),
                 time(took),
-                self.left()
+                self.left(i)
             ));
         } else if code == Some(STOPPED.into()) {
             // Stopped from outside while nobody asked us: go on with it when the experiment does.
@@ -284,7 +292,7 @@ impl Work<'_> {
                 said = Instant::now();
                 if let Some(line) = last_line(&directory.join("log.txt")) {
                     self.progress
-                        .line(&format!("  {}: {line}", self.plan.words(cell)));
+                        .line(&format!("  {}: {}", self.plan.words(cell), cut(&line)));
                 }
             }
             std::thread::sleep(LOOK);
@@ -292,17 +300,29 @@ impl Work<'_> {
         Ok((status.code(), reader.join().unwrap_or_default()))
     }
 
-    /// `; about 4 min left`.
-    fn left(&self) -> String {
+    /// `; about 4 min left`: of the cells that have not begun, and of those that work besides this one.
+    fn left(&self, ended: usize) -> String {
         let from = self.next.load(Ordering::Relaxed).min(self.queue.len());
-        let rest = &self.queue[from..];
-        if rest.is_empty() {
-            return String::new();
-        }
         let seconds = self.seconds.lock().unwrap_or_else(|e| e.into_inner());
-        let cells: Vec<&Cell> = rest.iter().map(|&i| &self.plan.cells[i]).collect();
-        let all = expected(self.plan, &cells, &seconds);
-        format!("; about {} left", time(all / self.jobs as f64))
+        let of = |cells: &[&Cell]| expected(self.plan, cells, &seconds);
+        let rest: Vec<&Cell> = self.queue[from..]
+            .iter()
+            .map(|&i| &self.plan.cells[i])
+            .collect();
+        let working = self.working.lock().unwrap_or_else(|e| e.into_inner());
+        let others: Vec<f64> = working
+            .iter()
+            .filter(|(i, _)| **i != ended)
+            .map(|(&i, since)| of(&[&self.plan.cells[i]]) - since.elapsed().as_secs_f64())
+            .map(|s| s.max(0.0))
+            .collect();
+        let all = (of(&rest) + others.iter().sum::<f64>()) / self.jobs as f64;
+        // The last ones work beside idle workers.
+        let left = others.into_iter().fold(all, f64::max);
+        match rest.is_empty() && left < 1.0 {
+            true => String::new(),
+            false => format!("; about {} left", time(left)),
+        }
     }
 }
 
@@ -328,6 +348,15 @@ pub fn time(seconds: f64) -> String {
         s if s < 100.0 => format!("{s:.0} s"),
         s if s < 5400.0 => format!("{:.0} min", s / 60.0),
         s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+/// What fits into a line beside the cell's name.
+fn cut(line: &str) -> String {
+    const MOST: usize = 80;
+    match line.char_indices().nth(MOST) {
+        Some((at, _)) => format!("{} ...", &line[..at]),
+        None => line.to_string(),
     }
 }
 

@@ -81,8 +81,11 @@ fn text(d: &Diagnosis) -> String {
             "label shift",
             share(d.labels.distance),
             format!(
-                "of the rows would change class (estimated, p = {:.3}); {} of the answers not explained by it",
-                d.labels.p,
+                "of the rows would change class (estimated, p {}); {} of the answers not explained by it",
+                match d.labels.p {
+                    p if p < 0.001 => "< .001".to_string(),
+                    p => format!("= {p:.3}"),
+                },
                 share(d.labels.unexplained)
             ),
         ),

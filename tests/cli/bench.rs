@@ -119,8 +119,14 @@ impl Bench {
 
     /// Starts the binary here and does not wait.
     pub fn start(&self, arguments: &[&str]) -> Child {
+        self.start_with(arguments, &[])
+    }
+
+    /// The same in an environment.
+    pub fn start_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
         Process::new(env!("CARGO_BIN_EXE_tlkit"))
             .args(arguments)
+            .envs(environment.iter().copied())
             .current_dir(self.0.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

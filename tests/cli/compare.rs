@@ -107,6 +107,40 @@ fn a_changed_cell_runs_again_and_no_other() {
     );
 }
 
+/// What cells share while they are checked must not be mistaken for each other's: each run says for itself what it is, and one that is not the
+/// run that was planned is an error.
+#[test]
+fn cells_that_read_other_parts_of_one_file_are_other_runs() {
+    let bench = Bench::new();
+    bench.write("test.csv", &rows(60));
+    bench.write("rows.csv", &rows(1000));
+    let base = LONG.replace(
+        "split = { validation = 0.1, test = 0.2 }",
+        "test = \"test.csv\"\nsplit = { validation = 0.1 }",
+    );
+    bench.write("long.toml", &base);
+    bench.write(
+        "two.toml",
+        "[experiment]\nbase = \"long.toml\"\nseeds = 1\nset = { \"train.max_steps\" = 2 }\n[experiment.vary]\n\"target.limit\" = [100, 300]\n\
+         \"target.split.seed\" = [0, 1]\n",
+    );
+    bench.tlkit(&["compare", "two.toml"]).code(0);
+    let of = |cell: &str, key: &str| {
+        bench.json(&format!(
+            "experiments/two/from-scratch-{cell}-s0/result.json"
+        ))[key]
+            .clone()
+    };
+    let cells = ["100-0", "100-1", "300-0", "300-1"];
+    let mut data: Vec<String> = cells
+        .iter()
+        .map(|c| of(c, "data_sha256").to_string())
+        .collect();
+    data.sort();
+    data.dedup();
+    assert_eq!(data.len(), cells.len());
+}
+
 #[test]
 fn only_some_cells_and_several_at_once() {
     let bench = bench();

@@ -202,6 +202,36 @@ fn rows_come_from_files_lines_and_words_and_go_out_in_three_formats() {
     );
 }
 
+/// The features come out as a file that NumPy reads: what enters the classifier, a row each, in the order of the rows; the answers stay as they are.
+#[test]
+fn features_go_out_as_numpy_has_them() {
+    let bench = Bench::new();
+    bench
+        .tlkit(&["run", "small.toml", "--out", "small"])
+        .code(0);
+    let plain = bench.tlkit(&["predict", "small", "rows.csv"]).code(0).out;
+    let with = ["predict", "small", "rows.csv", "--features", "rows.npy"];
+    assert_eq!(bench.tlkit(&with).code(0).out, plain);
+    let bytes = fs::read(bench.path("rows.npy")).expect("a file");
+    assert_eq!(&bytes[..8], b"\x93NUMPY\x01\x00");
+    let length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    assert!((10 + length).is_multiple_of(64));
+    let head = std::str::from_utf8(&bytes[10..10 + length]).expect("ASCII");
+    let rows = lines(&plain).len();
+    // One hidden layer as wide as it is where the recipe does not say.
+    let width = 64;
+    let shape = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}");
+    assert!(head.starts_with(&shape) && head.ends_with('\n'), "{head}");
+    assert_eq!(bytes.len(), 10 + length + 4 * rows * width);
+    let first: Vec<f32> = bytes[10 + length..]
+        .chunks_exact(4)
+        .take(width)
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect();
+    // After a ReLU.
+    assert!(first.iter().all(|v| *v >= 0.0) && first.iter().any(|v| *v > 0.0));
+}
+
 #[test]
 fn texts_by_column_pairs_by_tab_and_plain_lines() {
     let bench = Bench::new();

@@ -70,15 +70,24 @@ path = \"libhostile.so\"
 
 /// The binary in a bench, with nothing of the user's own: its cache and data folder are the bench's.
 pub fn tlkit(bench: &Bench, arguments: &[&str]) -> Ended {
-    let (cache, data) = (bench.path("cache"), bench.path("data"));
-    let (cache, data) = (cache.display().to_string(), data.display().to_string());
-    bench.tlkit_with(
-        arguments,
-        &[
-            ("TLKIT_CACHE", &cache),
-            ("XDG_DATA_HOME", &data),
-            ("TLKIT_PLUGIN_PATH", ""),
-            ("TLKIT_PROBE_SECONDS", "1"),
-        ],
-    )
+    bench.tlkit_with(arguments, &pairs(&own(bench)))
+}
+
+/// The same, started and not waited for.
+pub fn start(bench: &Bench, arguments: &[&str]) -> std::process::Child {
+    bench.start_with(arguments, &pairs(&own(bench)))
+}
+
+fn own(bench: &Bench) -> [(&'static str, String); 4] {
+    let path = |name: &str| bench.path(name).display().to_string();
+    [
+        ("TLKIT_CACHE", path("cache")),
+        ("XDG_DATA_HOME", path("data")),
+        ("TLKIT_PLUGIN_PATH", String::new()),
+        ("TLKIT_PROBE_SECONDS", "3".into()),
+    ]
+}
+
+fn pairs<'p>(own: &'p [(&'static str, String); 4]) -> [(&'static str, &'p str); 4] {
+    own.each_ref().map(|(name, value)| (*name, value.as_str()))
 }

@@ -212,14 +212,9 @@ fn new_plugins_in_c_build_check_and_run_as_the_guide_says() {
         return;
     }
     let bench = Bench::new();
-    let page = fs::read_to_string(Path::new(ROOT).join("docs/src/plugins.md")).expect("the guide");
-    let commands = page
-        .split("```sh\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next());
-    let commands: Vec<&str> = commands.expect("commands").lines().collect();
+    let commands = of_the_guide(0);
     assert_eq!(commands.len(), 5, "{commands:?}");
-    for command in commands {
+    for command in &commands {
         let words: Vec<&str> = command.split_whitespace().collect();
         match words[..] {
             ["cd", "mine"] => {}
@@ -270,6 +265,15 @@ fn new_plugins_in_c_build_check_and_run_as_the_guide_says() {
     let ended = inside(&bench, "my-format", &check).code(0);
     assert!(ended.out.contains("16 rows, 2 columns"), "{}", ended.out);
     inside(&bench, "my-format", &["run", "my-format.toml", "-q"]).code(0);
+}
+
+/// The commands of the guide, by the number of their block.
+pub fn of_the_guide(block: usize) -> Vec<String> {
+    let page = fs::read_to_string(Path::new(ROOT).join("docs/src/plugins.md")).expect("the guide");
+    let commands = page.split("```sh\n").nth(1 + block);
+    let commands = commands.and_then(|rest| rest.split("```").next());
+    let lines = commands.expect("commands").lines();
+    lines.map(str::to_string).collect()
 }
 
 /// The rows moved to another place, class by class alike.

@@ -11,10 +11,10 @@ const PROBED: &[(&str, &str)] = &[
         "EXIT",
         "ended the process with exit code 0 while it was probed",
     ),
-    ("HANG", "did not answer within 1 s while it was probed"),
+    ("HANG", "did not answer within 3 s while it was probed"),
     (
         "HANG_IN_ENTRY",
-        "did not answer within 1 s while it was probed",
+        "did not answer within 3 s while it was probed",
     ),
     (
         "SYMBOL_IS_NO_FUNCTION",
@@ -26,15 +26,15 @@ const PROBED: &[(&str, &str)] = &[
     ),
     (
         "SYMBOL_OF_MAJOR_2",
-        "was built for tlkit.h 2, and this tlkit speaks 1.1",
+        "was built for tlkit.h 2, and this tlkit speaks 1.2",
     ),
     (
         "MAJOR_2",
-        "was built for tlkit.h 2.3, and this tlkit speaks 1.1",
+        "was built for tlkit.h 2.3, and this tlkit speaks 1.2",
     ),
     (
         "TABLE_OF_MAJOR_2",
-        "the table of `t` was built for tlkit.h 2.0, and this tlkit speaks 1.1",
+        "the table of `t` was built for tlkit.h 2.0, and this tlkit speaks 1.2",
     ),
     (
         "SIZE_SMALL",

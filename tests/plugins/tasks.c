@@ -2,6 +2,7 @@
  *
  *   first:  y = tanh(w x + b), 3 numbers to 4      second:  z = v y, 4 to 2
  */
+#define _DEFAULT_SOURCE
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,6 +12,12 @@
 #include <unistd.h>
 
 #include "tlkit.h"
+
+#if defined(GIVES_NULL) || defined(GIVES_TWICE) || defined(GIVES_ANOTHERS) || defined(GIVES_ANOTHER_SHAPE) || defined(GIVES_ANOTHER_RANK) || \
+    defined(GIVES_DOUBLES) || defined(GIVES_FROM_A_GPU) || defined(GIVES_NEGATIVE_STRIDES) || defined(GIVES_NO_NUMBERS) || \
+    defined(GIVES_WITHOUT_DELETER) || defined(GIVES_NOTHING) || defined(GIVES_NAN) || defined(GIVES_IN_FORWARD) || defined(GIVES_AND_FAILS)
+#define GIVES
+#endif
 
 static int32_t fail(const tlkit_call *call, const char *message) {
     tlkit_text text = {message, strlen(message)};
@@ -85,6 +92,9 @@ static int32_t describe(void *self, const tlkit_call *call) {
         "{\"reads\": \"features\", \"input\": [3], \"stages\": [" FIRST ", " SECOND "], \"defaults\": {\"learning_rate\": -1}}"
 #elif defined(DROPOUT_OF_ALL)
         "{\"reads\": \"features\", \"input\": [3], \"stages\": [" FIRST ", " SECOND "], \"head_dropout\": 1}"
+#elif defined(SOURCE_FROM_THE_FUTURE) || defined(WORD_OF_NO_VERSION)
+        /* A word of a later version; of ours, a slip of the pen. */
+        "{\"reads\": \"features\", \"input\": [3], \"weather\": \"fair\", \"stages\": [" FIRST ", " SECOND "], \"head_init\": 0.5}"
 #elif defined(WIDTH_THAT_LIES)
         "{\"reads\": \"features\", \"input\": [5], \"stages\": [" FIRST ", " SECOND "]}"
 #else
@@ -163,6 +173,13 @@ static int32_t forward(void *self, const tlkit_call *call, const tlkit_pass *pas
                 y[r * 2 + o] = (float)sum;
             }
     }
+#ifdef GIVES_IN_FORWARD
+    static tlkit_tensor nothing;
+    if (call->give(call->host, 0, &nothing) == TLKIT_OK) return fail(call, "it was taken");
+#endif
+#ifdef SLOW
+    if (pass->training) usleep(10000);
+#endif
 #ifdef NOT_THE_SAME_TWICE
     static int calls;
     y[0] += 1e-6f * (float)calls++;
@@ -175,6 +192,67 @@ static int32_t forward(void *self, const tlkit_call *call, const tlkit_pass *pas
 #endif
     return TLKIT_OK;
 }
+
+#ifdef GIVES
+/* Gradients in memory of our own, in the place of the host's blocks. */
+typedef struct given {
+    tlkit_tensor tensor;
+    int64_t shape[2], strides[2];
+    float numbers[12];
+} given;
+
+static int kept;
+
+static void delete(tlkit_tensor *tensor) {
+    kept--;
+    free(tensor->manager);
+}
+
+static int32_t hand_over(const tlkit_call *call, uint64_t index, int32_t dimensions, int64_t rows, int64_t columns, const double *numbers) {
+#ifdef GIVES_NOTHING
+    return TLKIT_OK;
+#endif
+    given *g = calloc(1, sizeof *g);
+    g->shape[0] = rows, g->shape[1] = columns, g->strides[0] = columns, g->strides[1] = 1;
+    for (int i = 0; i < rows * columns; i++) g->numbers[i] = (float)numbers[i];
+    tlkit_tensor *t = &g->tensor;
+    t->dlpack_major = 1, t->manager = g, t->deleter = delete, t->flags = TLKIT_READ_ONLY, t->data = g->numbers, t->device_type = TLKIT_CPU;
+    t->dimensions = dimensions, t->code = TLKIT_FLOAT, t->bits = 32, t->lanes = 1, t->shape = g->shape, t->strides = g->strides;
+#if defined(GIVES_NULL)
+    t = NULL;
+#elif defined(GIVES_ANOTHERS)
+    index = 7;
+#elif defined(GIVES_ANOTHER_SHAPE)
+    g->shape[1] = 1LL << 60;
+#elif defined(GIVES_ANOTHER_RANK)
+    t->dimensions = -3;
+#elif defined(GIVES_DOUBLES)
+    t->bits = 64;
+#elif defined(GIVES_FROM_A_GPU)
+    t->device_type = TLKIT_CUDA;
+#elif defined(GIVES_NEGATIVE_STRIDES)
+    g->strides[0] = -columns;
+#elif defined(GIVES_NO_NUMBERS)
+    t->data = NULL;
+#elif defined(GIVES_WITHOUT_DELETER)
+    t->deleter = NULL;
+#elif defined(GIVES_NAN)
+    g->numbers[0] = INFINITY;
+#endif
+    kept++;
+    if (call->give(call->host, index, t) != TLKIT_OK) {
+        kept--;
+        free(g);
+        return fail(call, "it was not taken");
+    }
+#ifdef GIVES_TWICE
+    if (call->give(call->host, index, t) != TLKIT_OK) return TLKIT_OK;
+#elif defined(GIVES_AND_FAILS)
+    return fail(call, "it was given all the same");
+#endif
+    return TLKIT_OK;
+}
+#endif
 
 static int32_t vjp(void *self, const tlkit_call *call, const tlkit_pass *pass, uint64_t stage, void *handle,
                    const tlkit_tensor *const *params, uint64_t count, const tlkit_tensor *input, const tlkit_tensor *gradient,
@@ -209,6 +287,13 @@ static int32_t vjp(void *self, const tlkit_call *call, const tlkit_pass *pass, u
     if (input_gradient) ((float *)input_gradient->data)[rows * in] = 0;
 #endif
 #ifdef GRADIENT_LEFT_OUT
+    return TLKIT_OK;
+#endif
+#ifdef GIVES
+    if (stage && kept) return fail(call, "gradients were not given back");
+    if (gradients[0] && gradients[0]->data) return fail(call, "a block where none is wanted");
+    if (gradients[0] && hand_over(call, 0, 2, out, in, dw) != TLKIT_OK) return TLKIT_FAILED;
+    if (!stage && gradients[1] && hand_over(call, 1, 1, 4, 1, db) != TLKIT_OK) return TLKIT_FAILED;
     return TLKIT_OK;
 #endif
     if (gradients[0]) {
@@ -386,17 +471,22 @@ typedef struct larger {
 #define SOURCE make, drop, describe, prepare, forward
 
 #if defined(SOURCE_FROM_THE_FUTURE)
-static const larger source_table = {{{sizeof(larger), 1, 9}, SOURCE, vjp, release}, {1}};
+static const larger source_table = {{{sizeof(larger), 1, 9}, SOURCE, vjp, release, 0, 0}, {1}};
 #elif defined(SOURCE_FROM_THE_PAST)
-static const tlkit_source_task source_table = {{sizeof(tlkit_source_task) - 8, 1, 1}, SOURCE, vjp, release};
+static const tlkit_source_task source_table = {{offsetof(tlkit_source_task, release), 1, 1}, SOURCE, vjp, release, 0, 0};
+#elif defined(SOURCE_OF_1_1)
+/* What lies behind its end is not looked at. */
+static const tlkit_source_task source_table = {{offsetof(tlkit_source_task, gives), 1, 1}, SOURCE, vjp, release, 1, 7};
+#elif defined(GIVES)
+static const tlkit_source_task source_table = {TLKIT_HEAD(tlkit_source_task), SOURCE, vjp, release, 1, 0};
 #elif defined(SOURCE_OF_MAJOR_2)
-static const tlkit_source_task source_table = {{sizeof(tlkit_source_task), 2, 0}, SOURCE, vjp, release};
+static const tlkit_source_task source_table = {{sizeof(tlkit_source_task), 2, 0}, SOURCE, vjp, release, 0, 0};
 #elif defined(VJP_NULL)
-static const tlkit_source_task source_table = {TLKIT_HEAD(tlkit_source_task), SOURCE, NULL, release};
+static const tlkit_source_task source_table = {TLKIT_HEAD(tlkit_source_task), SOURCE, NULL, release, 0, 0};
 #elif defined(PREPARE_NULL)
-static const tlkit_source_task source_table = {TLKIT_HEAD(tlkit_source_task), make, drop, describe, NULL, forward, vjp, release};
+static const tlkit_source_task source_table = {TLKIT_HEAD(tlkit_source_task), make, drop, describe, NULL, forward, vjp, release, 0, 0};
 #else
-static const tlkit_source_task source_table = {TLKIT_HEAD(tlkit_source_task), SOURCE, vjp, release};
+static const tlkit_source_task source_table = {TLKIT_HEAD(tlkit_source_task), SOURCE, vjp, release, 0, 0};
 #endif
 
 #ifdef DESCRIBE_TASK_NULL

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::bench::Bench;
-use crate::compile::{ROOT, compiler, library, tlkit};
+use crate::bench::{Bench, wait_for};
+use crate::compile::{ROOT, compiler, library, start, tlkit};
 
 /// `tasks.c` with one rule broken, as `libtasks.so` in the folder of a bench.
 fn tasks(bench: &Bench, compiler: &str, broken: &str) -> PathBuf {
@@ -78,7 +78,7 @@ const PROBED: &[(&str, &str)] = &[
     ),
     (
         "SOURCE_OF_MAJOR_2",
-        "the table of `net` was built for tlkit.h 2.0, and this tlkit speaks 1.1",
+        "the table of `net` was built for tlkit.h 2.0, and this tlkit speaks 1.2",
     ),
     (
         "SOURCE_TAKEN",
@@ -104,6 +104,7 @@ const CHECKED: &[(&str, &str)] = &[
     ("READS_NO_KIND", "unknown variant `smells`"),
     ("READS_TEXT", "text"),
     ("NO_STAGE", "it has no stage"),
+    ("WORD_OF_NO_VERSION", "unknown field `weather` in it"),
     (
         "WIDTH_THAT_LIES",
         "`net` takes vectors of 5 numbers, and the data has 3",
@@ -206,6 +207,32 @@ const TRAINED: &[(&str, &str)] = &[
         "INPUT_GRADIENT_TOO_LONG",
         "wrote beyond the end of the gradient of `second.the input`",
     ),
+    ("GIVES_NULL", "gave gradient 0: null"),
+    ("GIVES_TWICE", "gave gradient 0: a second time"),
+    ("GIVES_ANOTHERS", "gave gradient 7: where none is wanted"),
+    ("GIVES_IN_FORWARD", "gave gradient 0: where none is wanted"),
+    (
+        "GIVES_ANOTHER_SHAPE",
+        "a tensor of the shape [2, 1152921504606846976], not [2, 4]",
+    ),
+    ("GIVES_ANOTHER_RANK", "a tensor of -3 dimensions, not 2"),
+    ("GIVES_DOUBLES", "a tensor that is not float32 on the CPU"),
+    (
+        "GIVES_FROM_A_GPU",
+        "a tensor that is not float32 on the CPU",
+    ),
+    (
+        "GIVES_NEGATIVE_STRIDES",
+        "a tensor with the strides [-4, 1], not rows without gaps",
+    ),
+    ("GIVES_NO_NUMBERS", "a tensor with its numbers at"),
+    ("GIVES_WITHOUT_DELETER", "a tensor without a deleter"),
+    ("GIVES_NOTHING", "did not give the gradient of `second.v`"),
+    (
+        "GIVES_NAN",
+        "gave the gradient of `second.v` that holds inf",
+    ),
+    ("GIVES_AND_FAILS", "it was given all the same"),
     ("SCORE_FAILS", "the metric `share`: it cannot be said"),
     ("SCORE_LEFT_OUT", "the metric `share` gave the value NaN"),
     ("SCORE_INFINITE", "the metric `share` gave the value inf"),
@@ -275,6 +302,13 @@ fn a_strangers_encoder_trains_is_saved_and_predicts() {
     let two = bench.json("two/result.json");
     assert_eq!(one["weights_sha256"], two["weights_sha256"]);
 
+    // Gradients that are handed over in the plugin's memory are the same as those written into the host's.
+    tasks(&bench, &compiler, "GIVES");
+    tlkit(&bench, &["run", "tasks.toml", "-q", "--out", "gives"]).code(0);
+    let gives = bench.json("gives/result.json");
+    assert_eq!(one["weights_sha256"], gives["weights_sha256"]);
+    tasks(&bench, &compiler, "NONE");
+
     // What was saved is made again with the plugin, and says the same.
     let ended = tlkit(&bench, &["predict", "one", "rows.csv"]).code(0);
     assert!(ended.out.lines().count() >= 200, "{}", ended.out);
@@ -308,6 +342,37 @@ fn a_strangers_encoder_trains_is_saved_and_predicts() {
     )
     .code(2);
     assert!(ended.err.contains("did you mean `share`"), "{}", ended.err);
+}
+
+/// Weights and optimizer are the host's: a checkpoint is whole, whichever side the numbers were computed on.
+#[test]
+fn killed_and_resumed_a_strangers_encoder_ends_with_the_same_bits() {
+    let Some(compiler) = compiler() else { return };
+    let bench = Bench::new();
+    let recipe = RECIPE.replace("[train]\n", "[train]\ncheckpoint_every = 2\n");
+    bench.write("tasks.toml", &recipe);
+    tasks(&bench, &compiler, "SLOW");
+    tlkit(&bench, &["run", "tasks.toml", "-q", "--out", "whole"]).code(0);
+    for (step, resume) in [(11, None), (30, Some("--resume"))] {
+        let run = ["run", "tasks.toml", "--out", "killed"];
+        let run: Vec<&str> = run.into_iter().chain(resume).collect();
+        let mut child = start(&bench, &run);
+        wait_for(&bench.path("killed"), step);
+        child.kill().expect("it runs");
+        child.wait().expect("it ends");
+        assert!(
+            !bench.path("killed/result.json").exists(),
+            "killed too late"
+        );
+    }
+    let ended = tlkit(
+        &bench,
+        &["run", "tasks.toml", "--out", "killed", "--resume"],
+    )
+    .code(0);
+    assert!(ended.err.contains("going on after step"), "{}", ended.err);
+    let weights = |run: &str| bench.json(&format!("{run}/result.json"))["weights_sha256"].clone();
+    assert_eq!(weights("whole"), weights("killed"));
 }
 
 /// Frozen, its features are cached; in two phases, a part of it trains.
@@ -380,8 +445,10 @@ fn tables_of_another_minor_version_are_taken_for_what_they_have() {
     let Some(compiler) = compiler() else { return };
     let bench = Bench::new();
     bench.write("tasks.toml", RECIPE);
-    tasks(&bench, &compiler, "SOURCE_FROM_THE_FUTURE");
-    tlkit(&bench, &["run", "tasks.toml", "-q"]).code(0);
+    for version in ["SOURCE_FROM_THE_FUTURE", "SOURCE_OF_1_1"] {
+        tasks(&bench, &compiler, version);
+        tlkit(&bench, &["run", "tasks.toml", "-q"]).code(0);
+    }
     // A reader as it was in 1.0 opens files, and no folders: what lies behind its table is not read.
     bench.write("rows.sixty", "");
     let recipe = RECIPE.replace("rows.csv", "rows.sixty");
@@ -423,14 +490,16 @@ fn the_conformance_suite_finds_what_it_looks_for_in_tasks() {
         let line = line.unwrap_or_else(|| panic!("{broken}: {}\n{}", ended.out, ended.err));
         assert!(line.starts_with("FAILED"), "{broken}: {line}");
     }
-    tasks(&bench, &compiler, "NONE");
-    let ended = tlkit(&bench, &["plugins", "check", "libtasks.so"]).code(0);
-    assert!(!ended.out.contains("FAILED"), "{}", ended.out);
-    assert!(
-        ended.out.contains(
-            "source task net: the gradients of every stage are those of finite differences"
-        ),
-        "{}",
-        ended.out
-    );
+    for rule in ["NONE", "GIVES"] {
+        tasks(&bench, &compiler, rule);
+        let ended = tlkit(&bench, &["plugins", "check", "libtasks.so"]).code(0);
+        assert!(!ended.out.contains("FAILED"), "{rule}: {}", ended.out);
+        assert!(
+            ended.out.contains(
+                "source task net: the gradients of every stage are those of finite differences"
+            ),
+            "{rule}: {}",
+            ended.out
+        );
+    }
 }

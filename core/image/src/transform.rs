@@ -92,14 +92,31 @@ impl Transform {
 
     /// Bytes as numbers, `(3, height, width)`, appended to `out`: `(byte / 255 - mean) / std`.
     pub fn normalise(&self, pixels: &[u8], out: &mut Vec<f32>) {
-        for colour in 0..3 {
-            let (mean, std) = (self.mean[colour], self.std[colour]);
-            let mut table = [0f32; 256];
-            for (byte, value) in table.iter_mut().enumerate() {
-                *value = (byte as f32 / 255.0 - mean) / std;
-            }
+        for (colour, table) in self.tables().iter().enumerate() {
             out.extend(pixels.chunks_exact(3).map(|p| table[p[colour] as usize]));
         }
+    }
+
+    /// The same numbers as they lie, `(height, width, 3)`: one for each byte.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn normalise_last(&self, pixels: &[u8], out: &mut [f32]) {
+        assert_eq!(pixels.len(), out.len(), "a number for each byte");
+        let [red, green, blue] = self.tables();
+        for (p, y) in pixels.chunks_exact(3).zip(out.chunks_exact_mut(3)) {
+            y[0] = red[p[0] as usize];
+            y[1] = green[p[1] as usize];
+            y[2] = blue[p[2] as usize];
+        }
+    }
+
+    /// What a byte of each colour becomes.
+    fn tables(&self) -> [[f32; 256]; 3] {
+        std::array::from_fn(|colour| {
+            let (mean, std) = (self.mean[colour], self.std[colour]);
+            std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std)
+        })
     }
 
     /// Everything: `(3, crop, crop)`.
@@ -191,5 +208,18 @@ mod tests {
         assert_eq!(ten[4], p.centre(8));
         assert_eq!(ten[9], ten[4].mirrored());
         assert_eq!(t.apply(&p).len(), 3 * 8 * 8);
+    }
+
+    #[test]
+    fn numbers_are_the_same_in_either_order() {
+        let bytes: Vec<u8> = (0..5 * 4 * 3).map(|i| (i * 37 % 256) as u8).collect();
+        let t = Transform::imagenet();
+        let mut planes = Vec::new();
+        t.normalise(&bytes, &mut planes);
+        let mut last = vec![0f32; bytes.len()];
+        t.normalise_last(&bytes, &mut last);
+        for (i, x) in last.iter().enumerate() {
+            assert_eq!(x.to_bits(), planes[i % 3 * 20 + i / 3].to_bits());
+        }
     }
 }

@@ -246,7 +246,7 @@ pub(super) fn read(
         rows,
         transductive || root.is_blank(),
     );
-    let by = select::read(
+    let (by, twin) = select::read(
         &root.table("select"),
         transductive,
         made_strategy.as_ref().map(|_| &needs),
@@ -313,6 +313,7 @@ pub(super) fn read(
     }
     let settings = Settings {
         select: by,
+        twin,
         ..train.settings
     };
     Some(Checked {

@@ -2,22 +2,62 @@
 
 use crate::data::Reading;
 use crate::recipe::Keys;
-use crate::select::LabelFree;
+use crate::select::{LabelFree, MARGIN, MARGIN_FROM};
 use crate::strategy::{Needs, Selection};
 use crate::task::TargetTask;
 
-/// Reads the table.
+/// Reads the table: what decides, and whether the twin stands beside the adaptation.
 pub(super) fn read(
     keys: &Keys,
     transductive: bool,
     needs: Option<&Needs>,
     target: Option<&dyn TargetTask>,
-) -> Selection {
+) -> (Selection, Option<f64>) {
     keys.describe("which epoch is kept");
-    match transductive {
-        true => sealed(keys, needs, target),
-        false => open(keys),
+    if !transductive {
+        let by = open(keys);
+        // For the reference, which has the keys of both kinds.
+        if keys.is_blank() {
+            twin(keys, &Selection::LabelFree(LabelFree::Auto));
+        }
+        return (by, None);
     }
+    let by = sealed(keys, needs, target);
+    let margin = twin(keys, &by);
+    (by, margin)
+}
+
+/// Whether the twin stands beside the adaptation, and what this must have over it.
+fn twin(keys: &Keys, by: &Selection) -> Option<f64> {
+    let auto = *by == Selection::LabelFree(LabelFree::Auto);
+    let why = match auto {
+        true => "what shows no better than no adaptation is not kept",
+        false => "of `auto` alone",
+    };
+    let there = keys
+        .bool("twin")
+        .default(auto, why)
+        .help("transductive: a model that learns the source on and is not adapted is trained beside the adaptation, and kept where the adaptation shows no better")
+        .read();
+    if there && !matches!(by, Selection::LabelFree(_)) {
+        keys.error(
+            keys.at("twin"),
+            "the twin is a candidate where a score without labels decides",
+        )
+        .help("take it out, or write `by = \"auto\"`");
+    }
+    if !there && !keys.is_blank() {
+        keys.refuse("margin", "there is no twin to be better than")
+            .help("take it out, or write `twin = true`");
+        return None;
+    }
+    let margin = keys
+        .f64("margin")
+        .range(0.0..)
+        .default(MARGIN, MARGIN_FROM)
+        .help("what an adapted epoch's score must have over the twin's to be kept")
+        .read();
+    Some(margin)
 }
 
 fn open(keys: &Keys) -> Selection {

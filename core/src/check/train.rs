@@ -171,6 +171,7 @@ impl Trainable {
                 Sampler::Shuffled
             },
             select: Selection::Validation,
+            twin: None,
             precision: Precision::named(&precision).unwrap_or_default(),
         };
         Trainable {

@@ -10,6 +10,7 @@ mod picked;
 mod pictures;
 mod resolve;
 mod row_form;
+mod shared;
 mod split;
 mod table;
 
@@ -23,5 +24,6 @@ pub(crate) use picked::Pick;
 pub use pictures::{Images, Likeness, Look, Pictures};
 pub use resolve::{Blob, Found, Resolve, note_unresolved};
 pub use row_form::{Found as FoundRows, Named, RowForm};
+pub(crate) use shared::Shared;
 pub use split::{Fold, Split, grouped, per_class, stratified};
 pub use table::{Cache, Input, ReadOptions, Reader, Samples, Table};

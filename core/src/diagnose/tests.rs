@@ -147,6 +147,48 @@ fn shares_of_classes_are_found() {
     assert!(d.overlap.missing.is_empty());
 }
 
+/// Of two classes any answers are explained by shares; where the features moved far that is no evidence for them.
+#[test]
+fn two_classes_far_apart_do_not_ask_for_a_correction_of_the_prior() {
+    let rows = |seed: u64, moved: f64| -> Vec<f64> {
+        let noise = Stream::new(seed).normals(600 * 2);
+        let row = |(row, n): (usize, &[f32])| {
+            let side = [-1.0, 1.0][row % 2];
+            // Along the classes' own direction: the answers lean to one of them.
+            [
+                side + moved + 0.5 * f64::from(n[0]),
+                3.0 * moved + 0.5 * f64::from(n[1]),
+            ]
+        };
+        noise.chunks(2).enumerate().flat_map(row).collect()
+    };
+    let labels: Vec<u32> = (0..600).map(|i| i % 2).collect();
+    let classes: Vec<String> = ["a", "b"].map(String::from).to_vec();
+    let methods: Vec<String> = ["em-prior", "bbse", "mcc"].map(String::from).to_vec();
+    let (s, t) = (rows(1, 0.0), rows(2, 1.0));
+    let table = |values| Table { values, width: 2 };
+    let d = Diagnosis::of(
+        ("s", "t"),
+        table(&s),
+        &labels,
+        &classes,
+        table(&t),
+        &methods,
+        Stream::new(0),
+    );
+    assert!(
+        d.labels.distance > 0.2 && d.labels.p < 0.001,
+        "{:?}",
+        d.labels
+    );
+    assert!(!named(&d, "em-prior") && !named(&d, "bbse"));
+    assert!(
+        d.suggestions
+            .iter()
+            .any(|s| s.words.contains("two classes"))
+    );
+}
+
 #[test]
 fn a_class_that_is_missing_and_rows_of_no_class_are_noticed() {
     let d = of(&World::like(&EVEN, 1), &World::like(&[0.5, 0.5, 0.0], 2));

@@ -40,6 +40,7 @@ pub fn plan(
     checked: &mut dyn FnMut(usize, usize),
 ) -> Result<Plan, Report> {
     let written = Written::read(path, sets)?;
+    let registry = &registry.sharing();
     let design = read(&written, &with_plugins_of_base(path, sets, registry))?;
     let shown = path.display().to_string();
     let (cells, rows) = cells(&design, &shown, registry, resolve, checked)?;

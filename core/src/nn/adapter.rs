@@ -8,8 +8,9 @@ use std::sync::{Arc, OnceLock};
 use candle_core::Tensor;
 use tlkit_ops::{dropout, linear};
 
+use super::gradients::Gradients;
 use super::param::Param;
-use super::stage::{Gradients, Pass};
+use super::stage::Pass;
 use crate::{Error, Result};
 
 /// The addition. `B` starts at zero, so that it changes nothing at first; the gradient of `A` is zero at the first step for that reason,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 
-use super::stage::{Batch, Flow, Gradients, Pass, Pullback, Stage};
+use super::gradients::Gradients;
+use super::stage::{Batch, Flow, Pass, Pullback, Stage};
 use crate::{Error, Result};
 
 /// Leaf tensors at the borders of a recorded pass. A loss written on them with ordinary Candle operations is pulled back

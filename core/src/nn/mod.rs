@@ -3,6 +3,7 @@
 mod adapter;
 mod chain;
 mod gradient;
+mod gradients;
 mod layers;
 mod param;
 mod stage;
@@ -13,7 +14,8 @@ pub use adapter::{Adaptable, Adapter, Slot};
 pub use chain::{Chain, Recording, Taps};
 pub(crate) use gradient::scaled;
 pub use gradient::{scale_gradient, with_gradients};
+pub use gradients::{Elsewhere, Gradients};
 pub use layers::{Activation, Dense, Dropout, Linear};
 pub use param::{Init, Param, Role, Scope, Select, Store};
-pub use stage::{Batch, Flow, Gradients, NormMode, Pass, Pullback, Stage, segment};
+pub use stage::{Batch, Flow, NormMode, Pass, Pullback, Stage, segment};
 pub use weights::{LoadReport, Weights};

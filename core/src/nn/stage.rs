@@ -12,6 +12,7 @@ use tlkit_ops::Precision;
 use tlkit_ops::random::Counter;
 
 use super::adapter::Adaptable;
+use super::gradients::Gradients;
 use super::param::Param;
 use crate::random::Stream;
 use crate::{Error, Result};
@@ -219,65 +220,6 @@ pub trait Pullback: Send {
     /// Takes the gradient of the stage's output, adds the gradients of its parameters to `into`, and returns that of its
     /// input where the pass asked for it.
     fn pull(self: Box<Self>, output: &Tensor, into: &mut Gradients) -> Result<Option<Tensor>>;
-}
-
-/// Gradients of parameters, summed as they arrive.
-#[derive(Default)]
-pub struct Gradients(BTreeMap<String, Tensor>);
-
-impl Gradients {
-    /// Adds to a parameter's gradient. A frozen parameter's is dropped.
-    pub fn add(&mut self, param: &Param, gradient: Tensor) -> Result<()> {
-        if !param.trains() {
-            return Ok(());
-        }
-        // Detached: a gradient that Candle computed carries the graph of its own computation and would pin the activations.
-        let gradient = gradient.detach();
-        match self.0.get_mut(param.name()) {
-            Some(sum) => *sum = (&*sum + gradient)?.detach(),
-            None => {
-                self.0.insert(param.name().to_string(), gradient);
-            }
-        }
-        Ok(())
-    }
-
-    /// The gradient of a parameter, if any arrived.
-    pub fn get(&self, name: &str) -> Option<&Tensor> {
-        self.0.get(name)
-    }
-
-    /// Takes a gradient out.
-    pub fn take(&mut self, name: &str) -> Option<Tensor> {
-        self.0.remove(name)
-    }
-
-    /// Name and gradient, in the order of names.
-    pub fn iter(&self) -> impl Iterator<Item = (&String, &Tensor)> {
-        self.0.iter()
-    }
-
-    /// Multiplies every gradient.
-    pub fn scale(&mut self, factor: f64) -> Result<()> {
-        for g in self.0.values_mut() {
-            *g = (&*g * factor)?;
-        }
-        Ok(())
-    }
-
-    /// Adds all of `other`, each times `scale`.
-    pub fn merge(&mut self, other: Gradients, scale: f64) -> Result<()> {
-        for (name, g) in other.0 {
-            let g = if scale == 1.0 { g } else { (g * scale)? };
-            match self.0.get_mut(&name) {
-                Some(sum) => *sum = (&*sum + g)?,
-                None => {
-                    self.0.insert(name, g);
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The default recording: Candle's graph over one stage, its input cut to a leaf.

@@ -98,7 +98,7 @@ fn trained(
         |params: &[Param]| -> Vec<String> { params.iter().map(|p| p.name().to_string()).collect() };
     for phase in c.strategy.phases(transfer)? {
         match phase {
-            Phase::Train(t) => {
+            Phase::Train(t) | Phase::Twin(t) => {
                 for update in &t.updates {
                     trained.extend(names(&transfer.store.select(&update.trains)));
                 }

@@ -144,7 +144,11 @@ impl Given {
                 Some(all) => {
                     let rows = all.inputs.len();
                     let aside = rows / HELD_OUT;
-                    let chooses = matches!(c.settings.select, Selection::LabelFree(_));
+                    // An oracle adapts on the same rows, so that what lies between the two is the choice alone.
+                    let chooses = matches!(
+                        c.settings.select,
+                        Selection::LabelFree(_) | Selection::Oracle
+                    );
                     match chooses && aside >= LEAST_HELD_OUT {
                         false => TargetData::Unlabelled(all.seal()),
                         true => {

@@ -206,6 +206,9 @@ fn selection(c: &Checked, outcome: &Outcome) -> serde_json::Value {
         "epoch": epoch.map(|b| b.epoch),
         "oracle": *by == Selection::Oracle || c.strategy.needs().target_labels,
     });
+    if epoch.is_some_and(|b| b.twin) {
+        selection["of"] = "source-only".into();
+    }
     if matches!(by, Selection::LabelFree(_)) {
         selection["collapsed_epochs"] = outcome.collapsed.clone().into();
         selection["without_labels"] = outcome.signs.clone().into();

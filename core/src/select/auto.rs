@@ -63,6 +63,39 @@ impl Reference {
     }
 }
 
+/// What an adapted candidate's mean of scores must have over its twin's to be kept.
+pub const MARGIN: f64 = 0.01;
+/// Where that comes from.
+pub const MARGIN_FROM: &str = "photographs of Office with Caltech, and scenes by day and night";
+
+/// Whether an adapted candidate is kept, where the best of its twin stands beside it: the model that learned on from the source alone. Both are
+/// judged by what the method does not minimise. `by` one score alone: by that.
+pub fn adapted_stands(
+    by: LabelFree,
+    minimises: &[LabelFree],
+    adapted: &BTreeMap<LabelFree, f64>,
+    twin: &BTreeMap<LabelFree, f64>,
+    margin: f64,
+) -> bool {
+    match by {
+        LabelFree::Auto => mean(adapted, minimises) > mean(twin, minimises) + margin,
+        one => match (adapted.get(&one), twin.get(&one)) {
+            (Some(a), Some(t)) => *a > t + margin,
+            (a, _) => a.is_some(),
+        },
+    }
+}
+
+/// The mean of the scores that are evidence for a method.
+fn mean(scores: &BTreeMap<LabelFree, f64>, minimises: &[LabelFree]) -> f64 {
+    let evidence: Vec<f64> = EVIDENCE
+        .iter()
+        .filter(|s| !minimises.contains(s))
+        .filter_map(|s| scores.get(s).copied())
+        .collect();
+    evidence.iter().sum::<f64>() / evidence.len().max(1) as f64
+}
+
 /// What a selector says of a candidate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
@@ -83,13 +116,8 @@ impl Choice {
         reference: Option<&Reference>,
     ) -> Self {
         let scores = scores(seen, by);
-        let evidence: Vec<f64> = EVIDENCE
-            .iter()
-            .filter(|s| !minimises.contains(s))
-            .filter_map(|s| scores.get(s).copied())
-            .collect();
+        let mean = mean(&scores, minimises);
         let collapsed = reference.is_some_and(|r| r.collapsed(seen));
-        let mean = evidence.iter().sum::<f64>() / evidence.len().max(1) as f64;
         let rank = match by {
             LabelFree::Auto if collapsed => f64::MIN,
             LabelFree::Auto => mean,
@@ -147,6 +175,28 @@ mod tests {
         assert_eq!(reference.signs(false, Some((3, 0.9))), "no sign of harm");
         assert_eq!(reference.signs(false, Some((0, 0.5))), "cannot tell");
         assert_eq!(reference.signs(false, None), "cannot tell");
+    }
+
+    #[test]
+    fn an_adaptation_must_be_better_than_its_twin_by_the_margin() {
+        use LabelFree::{Auto, Entropy, SourceAccuracy};
+        let of = |source: f64, entropy: f64| {
+            BTreeMap::from([(SourceAccuracy, source), (Entropy, entropy)])
+        };
+        let twin = of(0.8, -0.4);
+        let stands = |adapted, minimises: &[LabelFree], margin| {
+            adapted_stands(Auto, minimises, &adapted, &twin, margin)
+        };
+        // The means are 0.2 and 0.25.
+        assert!(stands(of(0.8, -0.3), &[], 0.04));
+        assert!(!stands(of(0.8, -0.3), &[], 0.06));
+        assert!(!stands(of(0.8, -0.4), &[], 0.0), "no better");
+        // Sure predictions are no evidence for a method that makes them so.
+        assert!(!stands(of(0.8, 0.0), &[Entropy], 0.0));
+        assert!(stands(of(0.9, -0.9), &[Entropy], 0.05));
+        // One score alone.
+        let one = |entropy| adapted_stands(Entropy, &[], &of(0.1, entropy), &twin, 0.05);
+        assert!(one(-0.3) && !one(-0.38));
     }
 
     #[test]

@@ -73,10 +73,12 @@ pub(crate) fn bad_gradient(step: u64, grads: &Gradients) -> Error {
         .iter()
         .find(|(_, g)| !finite(g).unwrap_or(false))
         .map_or("?", |(n, _)| n.as_str());
+    let from = grads.whose(first);
+    let from = from.map_or(String::new(), |who| format!(", which came from {who}"));
     Error::NonFinite(Box::new(NonFinite {
         step,
         what: "a gradient is not finite".into(),
         first: format!("the gradient of {first}"),
-        rest: format!("the first is that of {first}"),
+        rest: format!("the first is that of {first}{from}"),
     }))
 }

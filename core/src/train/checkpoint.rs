@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::run::write_whole;
-use crate::select::Reference;
+use crate::select::{LabelFree, Reference};
 use crate::{Error, Result};
 
 /// Where a run stands; with the tensors, all of its state. (Samplers, dropout and augmentation are functions of seed, epoch and
@@ -47,6 +47,15 @@ pub struct Position {
     pub maps: Vec<SavedMap>,
     /// The selections of finished phases.
     pub chosen: Option<Best>,
+    /// The best of the twin, while the adaptation that it stands beside is under way.
+    #[serde(default)]
+    pub twin: Option<Twin>,
+    /// Optimizer steps of twins, which are not among those of the phases.
+    #[serde(default)]
+    pub beside: u64,
+    /// The scores behind `best`, where label-free scores decide.
+    #[serde(default)]
+    pub scores: BTreeMap<LabelFree, f64>,
     /// The model before this phase, which a collapse is measured by.
     #[serde(default)]
     pub reference: Option<Reference>,
@@ -62,6 +71,15 @@ pub struct Position {
     /// Rows a pass, once the device's memory was too small for more.
     #[serde(default)]
     pub micro_batch: Option<usize>,
+}
+
+/// The candidate of a twin that stands beside an adaptation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Twin {
+    /// Which.
+    pub best: Best,
+    /// The scores behind it.
+    pub scores: BTreeMap<LabelFree, f64>,
 }
 
 /// A map that a closed-form phase made; its tensors stand in the file.
@@ -93,6 +111,9 @@ pub struct Best {
     pub score: f64,
     /// What decides between equals; smaller is better.
     pub loss: f64,
+    /// Whether it is an epoch of the twin, which was not adapted.
+    #[serde(default)]
+    pub twin: bool,
 }
 
 impl Best {

@@ -120,7 +120,7 @@ pub(crate) fn set(
     job: &Job<'_>,
 ) -> Result<()> {
     let first = match phase {
-        Phase::Train(train) => border(transfer, train, job)?,
+        Phase::Train(train) | Phase::Twin(train) => border(transfer, train, job)?,
         Phase::Fit { .. } => pooled(transfer),
     };
     transfer.model.freeze(None);

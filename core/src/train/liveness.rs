@@ -2,7 +2,7 @@
 //! So the first step of every update asserts that each trainable tensor has a gradient and no frozen one has,
 //! and after the warm-up each must have moved, but those that cannot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::Tensor;
 
@@ -12,14 +12,15 @@ use crate::{Error, Result};
 
 /// At the first step: which trainable parameters have no gradient entry.
 pub(crate) fn entries(update: &str, trainable: &[Param], grads: &Gradients) -> Result<()> {
+    let there: BTreeSet<&str> = grads.names().map(String::as_str).collect();
     let dead: Vec<&str> = trainable
         .iter()
-        .filter(|p| grads.get(p.name()).is_none())
+        .filter(|p| !there.contains(p.name()))
         .map(Param::name)
         .collect();
-    let stray: Vec<&str> = grads
+    let stray: Vec<&str> = there
         .iter()
-        .map(|(n, _)| n.as_str())
+        .copied()
         .filter(|n| !trainable.iter().any(|p| p.name() == *n))
         .collect();
     if !dead.is_empty() {

@@ -218,11 +218,13 @@ impl Optimizer {
         let mut present = Vec::with_capacity(self.members.len());
         for (p, group) in &self.members {
             if let Some(g) = grads.get(p.name()) {
-                present.push((p, *group, g.contiguous()?));
+                // A stranger's gradient lies on the CPU.
+                let there = g.to_device(p.var().device())?;
+                present.push((p, *group, there.contiguous()?));
             }
         }
-        let all: Vec<&Tensor> = present.iter().map(|(_, _, g)| g).collect();
-        let norm = optim::global_norm_of::<f32>(&all)?;
+        let all: Vec<optim::Grad<'_, f32>> = present.iter().map(|(_, _, g)| g.into()).collect();
+        let norm = optim::global_norm_of(&all)?;
         if !norm.is_finite() {
             return Ok(false);
         }
@@ -262,12 +264,15 @@ impl Optimizer {
     ) -> Result<bool> {
         let mut present = Vec::with_capacity(self.members.len());
         for (p, group) in &self.members {
-            if let Some(g) = grads.get(p.name()) {
-                present.push((p, *group, g.contiguous()?));
-            }
+            // What lies elsewhere is read there, not copied.
+            let gradient = match grads.elsewhere(p.name()).and_then(T::of_f32) {
+                Some(numbers) => Some(optim::Grad::Slice(numbers)),
+                None => grads.get(p.name()).map(optim::Grad::Tensor),
+            };
+            present.extend(gradient.map(|g| (p, *group, g)));
         }
         let norm =
-            optim::global_norm_of::<T>(&present.iter().map(|(_, _, g)| g).collect::<Vec<_>>())?;
+            optim::global_norm_of::<T>(&present.iter().map(|(_, _, g)| *g).collect::<Vec<_>>())?;
         if !norm.is_finite() {
             return Ok(false);
         }
@@ -292,7 +297,7 @@ impl Optimizer {
                 let group = &self.groups[*group];
                 optim::Update {
                     param: p.var().as_tensor(),
-                    grad: g,
+                    grad: *g,
                     state: T::within(moments)
                         .iter_mut()
                         .map(Vec::as_mut_slice)
@@ -372,18 +377,28 @@ struct Moments {
     device: Vec<Tensor>,
 }
 
-/// Picks the moments of one type.
+/// Picks what is of one type.
 trait Moment: Sized {
+    /// Numbers of a gradient, where they are of this type.
+    fn of_f32(numbers: &[f32]) -> Option<&[Self]>;
     fn within(moments: &mut Moments) -> &mut Vec<Vec<Self>>;
 }
 
 impl Moment for f32 {
+    fn of_f32(numbers: &[f32]) -> Option<&[f32]> {
+        Some(numbers)
+    }
+
     fn within(moments: &mut Moments) -> &mut Vec<Vec<f32>> {
         &mut moments.single
     }
 }
 
 impl Moment for f64 {
+    fn of_f32(_: &[f32]) -> Option<&[f64]> {
+        None
+    }
+
     fn within(moments: &mut Moments) -> &mut Vec<Vec<f64>> {
         &mut moments.double
     }

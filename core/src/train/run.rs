@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
 
-use super::checkpoint::{self, Best, Place, Position, SavedMap};
+use super::checkpoint::{self, Best, Place as MapPlace, Position, SavedMap, Twin};
 use super::event::{Event, Observer, Stop, Stoppable};
 use super::frozen;
 use super::infer::{Domains, Passes, predict_cuts};
-use super::phase::Course;
+use super::phase::{Course, Place};
 use crate::cache::Cache;
 use crate::data::{From, Loaded};
 use crate::model::MapKinds;
-use crate::nn::{Select, Store};
+use crate::nn::{Param, Select, Store};
 use crate::random::Stream;
 use crate::select::{LabelFree, Look};
 use crate::strategy::{Phase, State, Transfer};
@@ -107,6 +107,8 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
             ..Position::default()
         },
         best: BTreeMap::new(),
+        twin: BTreeMap::new(),
+        start: BTreeMap::new(),
         source_says: None,
         started: Instant::now(),
         written: Instant::now(),
@@ -125,10 +127,14 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
         }
         restore(transfer.store, &tensors)?;
         restore_maps(transfer, &position, &tensors, &job.maps)?;
-        state.best = tensors
-            .iter()
-            .filter_map(|(k, t)| Some((k.strip_prefix("best/")?.to_string(), t.clone())))
-            .collect();
+        let of = |prefix: &str| {
+            let all = tensors.iter();
+            all.filter_map(|(k, t)| Some((k.strip_prefix(prefix)?.to_string(), t.clone())))
+                .collect()
+        };
+        state.best = of("best/");
+        state.twin = of("twin/");
+        state.start = of("start/");
         state.before = position.seconds;
         state.source_says = tensors.get(SOURCE_SAYS).cloned();
         resumed_at = Some(position.total_steps);
@@ -139,13 +145,17 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
     let of = phases.len();
     let mut trained = Vec::new();
     let trains = matches!(phases.first(), Some(Phase::Train(_)));
+    // A twin has the random numbers of the phase that it stands beside.
+    let mut twins = 0;
     for (index, phase) in phases.into_iter().enumerate() {
+        let at = index - twins;
+        twins += usize::from(matches!(phase, Phase::Twin(_)));
         let over = index < state.position.phase;
         // The last phase's border is that of the scores too, also where the run goes on after its end.
         if !over || index + 1 == of {
             frozen::set(transfer, &phase, &Select::Any(trained.clone()), job)?;
         }
-        if let Phase::Train(train) = &phase {
+        if let Phase::Train(train) | Phase::Twin(train) = &phase {
             trained.extend(train.updates.iter().map(|u| u.trains.clone()));
         }
         if over {
@@ -153,9 +163,43 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
         }
         match phase {
             Phase::Train(train) => {
-                let mut course = Course::new(transfer, train, index, of, job, &mut state)?;
+                let place = Place {
+                    index,
+                    of,
+                    at,
+                    twin: false,
+                };
+                let mut course = Course::new(transfer, train, place, job, &mut state)?;
                 course.restore(&saved)?;
                 course.go()?;
+            }
+            Phase::Twin(train) => {
+                if state.position.step == 0 {
+                    state.start = copies(transfer.store)?;
+                }
+                let before = state.position.total_steps - state.position.step;
+                let place = Place {
+                    index,
+                    of,
+                    at,
+                    twin: true,
+                };
+                let mut course = Course::new(transfer, train, place, job, &mut state)?;
+                course.restore(&saved)?;
+                course.go()?;
+                state.position.beside += state.position.total_steps - before;
+                state.position.total_steps = before;
+                if let Some(best) = state.position.best.take() {
+                    state.twin = std::mem::take(&mut state.best);
+                    state.position.twin = Some(Twin {
+                        best: Best { twin: true, ..best },
+                        scores: std::mem::take(&mut state.position.scores),
+                    });
+                }
+                put_back(transfer.store, &std::mem::take(&mut state.start))?;
+                // What it says of itself is not said of the adaptation.
+                state.position.collapsed.clear();
+                state.position.signs = None;
             }
             Phase::Fit { name, mut fit } => {
                 job.observer.event(&Event::Phase {
@@ -167,7 +211,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                     done: 0,
                 });
                 // The features that a fit looks at are a pass of the model as it stands; the copy keeps the borrow apart.
-                let random = Stream::new(job.seed).purpose("fit").at(index as u64);
+                let random = Stream::new(job.seed).purpose("fit").at(at as u64);
                 // What a fit changes is part of the adaptation: batch norm's statistics.
                 if job.before.is_some() && (job.trained || trains) {
                     state.ask_source(transfer, job)?;
@@ -204,6 +248,8 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
             phase: index + 1,
             total_steps: state.position.total_steps,
             lines: state.position.lines,
+            beside: state.position.beside,
+            twin: state.position.twin.take(),
             fits: std::mem::take(&mut state.position.fits),
             chosen: state.position.best.or(state.position.chosen),
             collapsed: std::mem::take(&mut state.position.collapsed),
@@ -215,7 +261,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
     }
     Ok(Outcome {
         chosen: state.position.chosen,
-        steps: state.position.total_steps,
+        steps: state.position.total_steps + state.position.beside,
         seconds: state.seconds(),
         fits: state.position.fits,
         collapsed: state.position.collapsed,
@@ -233,6 +279,10 @@ pub(crate) struct Runner {
     pub position: Position,
     /// The weights of the best epoch of this phase.
     pub best: BTreeMap<String, Tensor>,
+    /// Those of the twin's best epoch, beside the adaptation.
+    pub twin: BTreeMap<String, Tensor>,
+    /// Where a twin began, and the adaptation after it begins.
+    pub start: BTreeMap<String, Tensor>,
     /// What the source model said of the test inputs.
     pub source_says: Option<Tensor>,
     started: Instant,
@@ -279,8 +329,8 @@ impl Runner {
         self.position.seconds = self.seconds();
         self.position.maps.clear();
         let model = &transfer.model;
-        let maps = model.maps().iter().map(|m| (Place::Features, m));
-        let adjust = model.adjust().iter().map(|m| (Place::Logits, m));
+        let maps = model.maps().iter().map(|m| (MapPlace::Features, m));
+        let adjust = model.adjust().iter().map(|m| (MapPlace::Logits, m));
         for (i, (place, map)) in maps.chain(adjust).enumerate() {
             let State { tensors: t, json } = map.save();
             let kind = map.kind().to_string();
@@ -293,13 +343,37 @@ impl Runner {
         if let Some(t) = &self.source_says {
             tensors.insert(SOURCE_SAYS.to_string(), t.clone());
         }
-        for (name, t) in &self.best {
-            tensors.insert(format!("best/{name}"), t.clone());
+        let kept = [
+            ("best", &self.best),
+            ("twin", &self.twin),
+            ("start", &self.start),
+        ];
+        for (of, weights) in kept {
+            for (name, t) in weights {
+                tensors.insert(format!("{of}/{name}"), t.clone());
+            }
         }
         checkpoint::write(path, &self.position, &tensors)?;
         self.written = Instant::now();
         Ok(())
     }
+}
+
+/// The weights as they are.
+pub(crate) fn copies(store: &Store) -> Result<BTreeMap<String, Tensor>> {
+    let copy = |p: &Param| Ok((p.name().to_string(), p.detached().copy()?));
+    store.all().iter().map(copy).collect()
+}
+
+/// Weights that were kept, in their places again.
+pub(crate) fn put_back(store: &Store, kept: &BTreeMap<String, Tensor>) -> Result<()> {
+    for p in store.all() {
+        if let Some(t) = kept.get(p.name()) {
+            p.var().set(&t.to_device(store.device())?)?;
+        }
+    }
+    store.touch();
+    Ok(())
 }
 
 fn restore(store: &Store, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
@@ -336,8 +410,8 @@ fn restore_maps(
         }
         let map = kinds.load(&saved.kind, &state)?;
         match saved.place {
-            Place::Features => maps.push(map),
-            Place::Logits => adjust.push(map),
+            MapPlace::Features => maps.push(map),
+            MapPlace::Logits => adjust.push(map),
         }
     }
     transfer.model.set_maps(maps, adjust);

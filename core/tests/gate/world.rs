@@ -441,6 +441,7 @@ fn settings(epochs: u64) -> Settings {
         patience: None,
         sampler: Sampler::Shuffled,
         select: Selection::Last,
+        twin: None,
         precision: Default::default(),
     }
 }

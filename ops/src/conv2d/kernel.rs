@@ -10,6 +10,7 @@
 mod x86;
 
 use crate::path::{Level, Path, per_path};
+use crate::simd::{Plain, Simd};
 
 /// Rows of a table are a multiple of this: of every tile's height.
 pub(super) const ROWS: usize = 24;
@@ -74,7 +75,7 @@ pub(super) fn padded(path: Path, width: usize) -> usize {
 /// Most columns of a panel.
 pub(super) fn panel(path: Path) -> usize {
     match path.level() {
-        Level::Avx512 | Level::Avx512Bf16 => 64,
+        Level::Avx512 | Level::Avx512Bf16 | Level::Amx => 64,
         Level::Avx2 => 16,
         Level::Plain => 8,
     }
@@ -82,7 +83,7 @@ pub(super) fn panel(path: Path) -> usize {
 
 fn lanes(path: Path) -> usize {
     match path.level() {
-        Level::Avx512 | Level::Avx512Bf16 => 16,
+        Level::Avx512 | Level::Avx512Bf16 | Level::Amx => 16,
         Level::Avx2 => 8,
         Level::Plain => 4,
     }
@@ -102,7 +103,7 @@ pub(super) unsafe fn rows(path: Path, block: &Block<'_>) {
     unsafe {
         match path.level() {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 | Level::Avx512Bf16 => x86::rows_avx512(block),
+            Level::Avx512 | Level::Avx512Bf16 | Level::Amx => x86::rows_avx512(block),
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => x86::rows_avx2(block),
             _ => match block.width.div_ceil(4) {
@@ -123,7 +124,7 @@ pub(super) unsafe fn outer(path: Path, job: &Outer<'_>) {
     unsafe {
         match path.level() {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 | Level::Avx512Bf16 => x86::outer_avx512(job),
+            Level::Avx512 | Level::Avx512Bf16 | Level::Amx => x86::outer_avx512(job),
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => x86::outer_avx2(job),
             _ => match job.width.div_ceil(4) {
@@ -197,25 +198,6 @@ per_path! {
             }
         }
     }
-}
-
-/// Vectors of some instruction set.
-trait Simd {
-    type V: Copy;
-    const LANES: usize;
-    unsafe fn zero() -> Self::V;
-    unsafe fn splat(x: f32) -> Self::V;
-    unsafe fn load(p: *const f32) -> Self::V;
-    unsafe fn store(p: *mut f32, v: Self::V);
-    /// The first `n` lanes, zeros beside them.
-    unsafe fn load_some(p: *const f32, n: usize) -> Self::V;
-    unsafe fn store_some(p: *mut f32, n: usize, v: Self::V);
-    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
-    /// Zero for what is negative; NaN stays.
-    unsafe fn relu(v: Self::V) -> Self::V;
-    /// Zero where `m` is not positive.
-    unsafe fn keep(v: Self::V, m: Self::V) -> Self::V;
 }
 
 /// A part of the inner dimension.
@@ -296,20 +278,8 @@ unsafe fn tile<S: Simd, const R: usize, const V: usize>(w: &Block<'_>, row: usiz
             for (r, a) in a.iter_mut().enumerate() {
                 *a = (*table.add(r)).add(span.from);
             }
-            let mut b = w.panel.add(*w.taps.get_unchecked(t) + span.from * wide);
-            for c in 0..span.n {
-                let mut bs = [S::zero(); V];
-                for (v, x) in bs.iter_mut().enumerate() {
-                    *x = S::load(b.add(v * S::LANES));
-                }
-                for r in 0..R {
-                    let x = S::splat(*a[r].add(c));
-                    for v in 0..V {
-                        sums[r][v] = S::fma(x, bs[v], sums[r][v]);
-                    }
-                }
-                b = b.add(wide);
-            }
+            let b = w.panel.add(*w.taps.get_unchecked(t) + span.from * wide);
+            S::accumulate(&mut sums, a, b, span.n);
         }
         for (r, sums) in sums.iter().enumerate() {
             if r >= valid {
@@ -386,75 +356,5 @@ unsafe fn outer_of<S: Simd, const R: usize, const V: usize>(job: &Outer<'_>) {
             }
         }
         channel += R;
-    }
-}
-
-/// Four floats by whatever the compiler has; products and sums are rounded separately.
-struct Plain;
-
-impl Simd for Plain {
-    type V = [f32; 4];
-    const LANES: usize = 4;
-    #[inline(always)]
-    unsafe fn zero() -> [f32; 4] {
-        [0.0; 4]
-    }
-    #[inline(always)]
-    unsafe fn splat(x: f32) -> [f32; 4] {
-        [x; 4]
-    }
-    #[inline(always)]
-    unsafe fn load(p: *const f32) -> [f32; 4] {
-        // SAFETY: by the contract of the callers.
-        unsafe { p.cast::<[f32; 4]>().read_unaligned() }
-    }
-    #[inline(always)]
-    unsafe fn store(p: *mut f32, v: [f32; 4]) {
-        // SAFETY: as above.
-        unsafe { p.cast::<[f32; 4]>().write_unaligned(v) }
-    }
-    #[inline(always)]
-    unsafe fn load_some(p: *const f32, n: usize) -> [f32; 4] {
-        let mut v = [0.0; 4];
-        for (i, v) in v.iter_mut().enumerate().take(n) {
-            // SAFETY: as above.
-            *v = unsafe { *p.add(i) };
-        }
-        v
-    }
-    #[inline(always)]
-    unsafe fn store_some(p: *mut f32, n: usize, v: [f32; 4]) {
-        for (i, v) in v.iter().enumerate().take(n) {
-            // SAFETY: as above.
-            unsafe { *p.add(i) = *v };
-        }
-    }
-    #[inline(always)]
-    unsafe fn fma(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
-        let mut y = c;
-        for i in 0..4 {
-            y[i] += a[i] * b[i];
-        }
-        y
-    }
-    #[inline(always)]
-    unsafe fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        let mut y = a;
-        for i in 0..4 {
-            y[i] += b[i];
-        }
-        y
-    }
-    #[inline(always)]
-    unsafe fn relu(v: [f32; 4]) -> [f32; 4] {
-        v.map(|x| if x < 0.0 { 0.0 } else { x })
-    }
-    #[inline(always)]
-    unsafe fn keep(v: [f32; 4], m: [f32; 4]) -> [f32; 4] {
-        let mut y = v;
-        for i in 0..4 {
-            y[i] = if m[i] > 0.0 { v[i] } else { 0.0 };
-        }
-        y
     }
 }

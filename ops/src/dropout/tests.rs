@@ -72,7 +72,7 @@ fn the_gpu_kernel_draws_the_mask_of_the_cpu_bit_for_bit() {
             }
             graphs_agree(
                 "dropout",
-                &[x.clone()],
+                std::slice::from_ref(&x),
                 1e-6,
                 |t| dropout(&t[0], &some()),
                 |t| reference::dropout(&t[0], &some()),

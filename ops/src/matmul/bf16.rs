@@ -2,7 +2,7 @@
 //!
 //! Where the processor multiplies pairs of bf16 (`vdpbf16ps`), operands are packed once: B whole, in panels of 48 columns,
 //! each pair of rows side by side; A by blocks of rows, each by the task that multiplies it. A tile of 8 x 48 sums stays in
-//! registers over a block of the inner dimension. Elsewhere the rounded operands go through the f32 product: the same
+//! registers over a block of the inner dimension. With AMX the tiles are the processor's own (`amx`). Elsewhere the rounded operands go through the f32 product: the same
 //! numbers but for the rounding of sums, and no faster than f32. Which of the two is measured once ([`super::rate`]).
 //!
 //! Tasks are blocks of rows, cut by shape: bits do not depend on the number of threads.
@@ -53,7 +53,10 @@ pub(crate) fn product_on(
     // SAFETY: the path says that the processor has the instructions; the operands lie within their slices and have a
     // stride of one, and dst is rows x columns.
     unsafe {
-        super::tile::run(dst, a, b, start);
+        match path.level() {
+            Level::Amx => super::amx::run(dst, a, b, start),
+            _ => super::tile::run(dst, a, b, start),
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
     plain(dst, a, b, start);

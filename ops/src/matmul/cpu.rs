@@ -1,6 +1,8 @@
-//! Calls of the `gemm` crate on slices, with their bounds checked.
+//! Products on slices, with their bounds checked: by the `gemm` crate, or by [`panels`] where the path is below AVX-512.
 
+use super::panels;
 use crate::parallel::unwritten;
+use crate::path::Path;
 use crate::tensors::{Element, Reading};
 use candle_core::{Result, Tensor};
 use gemm::Parallelism;
@@ -91,6 +93,29 @@ pub(crate) unsafe fn raw<T: Element>(
     a.check();
     b.check();
     assert_eq!(a.columns, b.rows, "inner dimensions");
+    let path = Path::current();
+    if panels::takes(path) && column_stride == 1 && a.columns > 0 && a.rows * b.columns > 0 {
+        let one = T::of(1.0);
+        if keep.is_none_or(|k| k == one)
+            && let (Some(a), Some(b), Some(scale)) = (T::f32s(a), T::f32s(b), T::f32(scale))
+        {
+            let alone = matches!(parallelism, Parallelism::None);
+            // SAFETY: T is f32; a and b lie within their slices (checked above); dst by the contract of this function.
+            unsafe {
+                panels::run(
+                    path,
+                    dst.cast(),
+                    row_stride,
+                    keep.is_some(),
+                    a,
+                    b,
+                    scale,
+                    alone,
+                );
+            }
+            return;
+        }
+    }
     // SAFETY: a and b lie within their slices (checked above); dst by the contract of this function.
     unsafe {
         gemm::gemm(

@@ -2,14 +2,18 @@
 //!
 //! Gradient, for C = A B: dA = dC Bᵀ and dB = Aᵀ dC; the transposed forms follow by transposing both sides.
 //!
-//! The kernels are those of the `gemm` crate (with its feature `x86-v4`), called on slices. Each output element is
+//! On AVX-512 the kernels are those of the `gemm` crate (with its feature `x86-v4`), called on slices; f32 on lesser paths has kernels of
+//! its own (`panels`), so that `TLKIT_CPU` holds for products too. Each output element is
 //! summed by one thread in an order that depends on the shape alone, so the bits do not depend on the number of threads.
 //!
 //! [`forward_in`] with [`Precision::Bf16`] rounds the operands to bf16, which some processors with AVX-512 BF16 multiply at
 //! about twice the rate of f32.
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod amx;
 pub(crate) mod bf16;
 pub(crate) mod cpu;
+mod panels;
 pub(crate) mod precision;
 mod rate;
 pub mod reference;

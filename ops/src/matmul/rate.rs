@@ -15,7 +15,8 @@ pub(crate) fn path() -> Path {
     *CHOSEN.get_or_init(|| {
         let current = Path::current();
         let forced = std::env::var("TLKIT_CPU").is_ok_and(|v| v == Level::Avx512Bf16.name());
-        if current.level() < Level::Avx512Bf16 || forced || pairs_are_fast() {
+        // Tiles are always worth it.
+        if current.level() != Level::Avx512Bf16 || forced || pairs_are_fast() {
             return current;
         }
         Path::at(Level::Avx512).unwrap_or(current)

@@ -1,4 +1,5 @@
 use super::*;
+use crate::path::Path;
 use crate::testing::*;
 
 #[test]
@@ -136,7 +137,13 @@ fn bf16_products_are_within_what_rounding_the_operands_implies() {
 fn every_path_gives_the_same_bf16_product_from_any_start() {
     use super::bf16::{Start, product_on};
     let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    for (m, n, k) in [(3, 5, 1), (70, 130, 401), (33, 48, 0)] {
+    for (m, n, k) in [
+        (3, 5, 1),
+        (70, 130, 401),
+        (64, 96, 64),
+        (40, 50, 1100),
+        (33, 48, 0),
+    ] {
         let a = flat(&normal("a", &[m, k]));
         let b = flat(&normal("b", &[n, k]));
         let (bias, kept) = (flat(&normal("bias", &[n])), flat(&normal("kept", &[m, n])));
@@ -203,4 +210,75 @@ fn what_is_no_f32_is_not_rounded() {
     let exact = values(&forward(&a, &a, false, false).unwrap());
     let c = forward_in(Precision::Bf16, &a, &a, false, false).unwrap();
     assert_eq!(values(&c), exact);
+}
+
+/// The product of the paths below AVX-512, called by name: this machine may have more.
+fn by_panels(
+    path: Path,
+    dst: &mut [f32],
+    a: View<'_, f32>,
+    b: View<'_, f32>,
+    keep: bool,
+    scale: f32,
+) {
+    assert_eq!(dst.len(), a.rows * b.columns);
+    a.check();
+    b.check();
+    // SAFETY: checked above.
+    unsafe { panels::run(path, dst.as_mut_ptr(), b.columns, keep, a, b, scale, false) };
+}
+
+#[test]
+fn panels_agree_with_f64_for_every_transpose_and_odd_shapes() {
+    let shapes = [
+        (1, 1, 1),
+        (5, 7, 3),
+        (7, 33, 65),
+        (64, 1, 17),
+        (129, 67, 255),
+        (13, 100, 900),
+        (300, 97, 33),
+        (50, 410, 9),
+    ];
+    for path in Path::all().into_iter().filter(|p| panels::takes(*p)) {
+        for (m, n, k) in shapes {
+            for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
+                let a = normal("a", &if ta { [k, m] } else { [m, k] });
+                let b = normal("b", &if tb { [n, k] } else { [k, n] });
+                let exact = reference::matmul(&wide(&a), &wide(&b), ta, tb).unwrap();
+                let (ra, rb) = (Reading::of(&a), Reading::of(&b));
+                let (va, vb) = (
+                    View::of(&ra, &a, ta).unwrap(),
+                    View::of(&rb, &b, tb).unwrap(),
+                );
+                let name = format!("{path:?} {m} x {n} x {k}, {ta} {tb}");
+                let mut c = vec![f32::NAN; m * n];
+                by_panels(path, &mut c, va, vb, false, 1.0);
+                let once = tensor(c.clone(), (m, n)).unwrap();
+                assert_close(&name, &once, &exact, 1e-5);
+                by_panels(path, &mut c, va, vb, true, -0.5);
+                let half = tensor(c, (m, n)).unwrap();
+                assert_close(&name, &half, &(exact * 0.5).unwrap(), 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn panels_give_the_same_bits_on_any_number_of_threads() {
+    for path in Path::all().into_iter().filter(|p| panels::takes(*p)) {
+        for (m, n, k) in [(300, 200, 700), (700, 40, 300), (96, 900, 96)] {
+            let (a, b) = (normal("a", &[m, k]), normal("b", &[n, k]));
+            same_bits("panels", || {
+                let (ra, rb) = (Reading::of(&a), Reading::of(&b));
+                let (va, vb) = (
+                    View::of(&ra, &a, false).unwrap(),
+                    View::of(&rb, &b, true).unwrap(),
+                );
+                let mut c = vec![0f32; m * n];
+                by_panels(path, &mut c, va, vb, false, 1.0);
+                vec![tensor(c, (m, n)).unwrap()]
+            });
+        }
+    }
 }

@@ -9,11 +9,11 @@ use std::cell::RefCell;
 
 /// Rows and columns of a tile: 24 registers of sums.
 const ROWS: usize = 8;
-const COLUMNS: usize = 48;
+pub(super) const COLUMNS: usize = 48;
 /// Most pairs of the inner dimension in a block: a panel of B then takes 36 KiB, and stays in the first-level cache.
 const PAIRS: usize = 192;
 /// Products below so many multiplications are not worth a second thread.
-const ALONE: usize = 1 << 18;
+pub(super) const ALONE: usize = 1 << 18;
 
 /// Rows of A that one task packs and multiplies: a function of the shape alone.
 fn rows_per_task(m: usize) -> usize {
@@ -23,10 +23,10 @@ fn rows_per_task(m: usize) -> usize {
 }
 
 /// Two neighbours of the inner dimension, rounded: the lower half is the first.
-type Pair = u32;
+pub(super) type Pair = u32;
 
 /// A vector of pairs that begins on a cache line.
-struct Panels {
+pub(super) struct Panels {
     data: Vec<Pair>,
     from: usize,
 }
@@ -34,14 +34,14 @@ struct Panels {
 impl Panels {
     /// # Safety
     /// Every element must be written before it is read.
-    unsafe fn unwritten(n: usize) -> Self {
+    pub(super) unsafe fn unwritten(n: usize) -> Self {
         // SAFETY: by the contract above.
         let data = unsafe { unwritten::<Pair>(n + 16) };
         let from = data.as_ptr().align_offset(64);
         Panels { data, from }
     }
 
-    fn shared(&mut self) -> Shared<Pair> {
+    pub(super) fn shared(&mut self) -> Shared<Pair> {
         Shared::new(&mut self.data[self.from..])
     }
 }
@@ -98,7 +98,7 @@ pub(super) unsafe fn run(dst: &mut [f32], a: View<'_, f32>, b: View<'_, f32>, st
 }
 
 /// Calls `f` for 0 .. n, each a task of its own unless `alone`.
-fn split(n: usize, alone: bool, f: impl Fn(usize) + Sync + Send) {
+pub(super) fn split(n: usize, alone: bool, f: impl Fn(usize) + Sync + Send) {
     if alone || n == 1 {
         (0..n).for_each(f);
     } else {
@@ -226,7 +226,7 @@ struct Tile {
 }
 
 /// The lanes of vector `v` that are within `n` columns.
-fn lanes(n: usize, v: usize) -> __mmask16 {
+pub(super) fn lanes(n: usize, v: usize) -> __mmask16 {
     match n.saturating_sub(16 * v) {
         0 => 0,
         n if n >= 16 => !0,
@@ -312,7 +312,7 @@ fn as_bf16(x: __m512i) -> __m512bh {
 /// Sixteen and sixteen floats as bf16, one after the other.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-fn round(first: __m512, second: __m512) -> __m512i {
+pub(super) fn round(first: __m512, second: __m512) -> __m512i {
     // SAFETY: both are 64 bytes of plain data.
     unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(second, first)) }
 }
@@ -337,7 +337,7 @@ fn pair_up(first: __m512, second: __m512) -> __m512i {
 /// # Safety
 /// `from` has k floats, `to` room for their pairs.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn round_row(from: *const f32, k: usize, to: *mut Pair) {
+pub(super) unsafe fn round_row(from: *const f32, k: usize, to: *mut Pair) {
     for at in (0..k).step_by(32) {
         let n = k - at;
         // SAFETY: lanes past the end are masked.
@@ -389,7 +389,7 @@ unsafe fn scatter_columns(from: *const f32, stride: usize, k: usize, width: usiz
 /// # Safety
 /// The rows lie within one slice; `to` has room for a panel.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn interleave_columns(
+pub(super) unsafe fn interleave_columns(
     from: *const f32,
     stride: usize,
     k: usize,
@@ -434,7 +434,7 @@ unsafe fn interleave_rows(from: *const f32, stride: usize, k: usize, m: usize, t
 /// Sixteen pairs of rows `r` and `r + 1` (zeros from `k` on), from column `at` (zeros from `width` on).
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn two_rows(
+pub(super) unsafe fn two_rows(
     from: *const f32,
     stride: usize,
     k: usize,

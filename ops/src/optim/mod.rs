@@ -22,7 +22,7 @@ mod tensors;
 mod tests;
 
 pub use cuda::{DeviceUpdate, step_on_device};
-pub use tensors::{Update, global_norm_of, step_tensors};
+pub use tensors::{Grad, Update, global_norm_of, step_tensors};
 
 use crate::path::Path;
 use crate::tensors::Element;

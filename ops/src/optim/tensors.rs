@@ -6,13 +6,40 @@ use crate::tensors::{Reading, with_mut, with_ref};
 use candle_core::{Error, Result, Tensor};
 use rayon::prelude::*;
 
+/// Where a gradient is read: of a tensor, or of memory that belongs to somebody else.
+#[derive(Clone, Copy, Debug)]
+pub enum Grad<'a, T> {
+    /// On the CPU.
+    Tensor(&'a Tensor),
+    /// As many numbers as the parameter has, row by row; not those of a parameter.
+    Slice(&'a [T]),
+}
+
+/// The same, a tensor made contiguous.
+enum Held<'a, T> {
+    Tensor(Tensor),
+    Slice(&'a [T]),
+}
+
+/// The same, held for reading.
+enum Read<'a, T> {
+    Tensor(Reading<'a>),
+    Slice(&'a [T]),
+}
+
+impl<'a, T> From<&'a Tensor> for Grad<'a, T> {
+    fn from(tensor: &'a Tensor) -> Self {
+        Grad::Tensor(tensor)
+    }
+}
+
 /// A parameter as a tensor, its gradient and its state.
 #[derive(Debug)]
 pub struct Update<'a, T> {
     /// The parameter, a contiguous tensor on the CPU (a `Var`), changed in place.
     pub param: &'a Tensor,
     /// Its gradient, before clipping.
-    pub grad: &'a Tensor,
+    pub grad: Grad<'a, T>,
     /// Its state, as many slices as [`Rule::state_names`] says.
     pub state: Vec<&'a mut [T]>,
     /// The rule.
@@ -39,13 +66,25 @@ pub fn step_tensors<T: Stepped>(updates: Vec<Update<'_, T>>, grad_scale: f64) ->
     // A gradient that is the storage of a parameter (of this one or another) would wait for its lock.
     let mut work = Vec::with_capacity(updates.len());
     for update in updates {
-        let grad = update.grad.detach().contiguous()?;
-        let shared = params.binary_search(&first(&grad)?).is_ok();
-        work.push((update, if shared { grad.copy()? } else { grad }));
+        let held = match update.grad {
+            Grad::Slice(slice) => Held::Slice(slice),
+            Grad::Tensor(t) => {
+                let grad = t.detach().contiguous()?;
+                let shared = params.binary_search(&first(&grad)?).is_ok();
+                Held::Tensor(if shared { grad.copy()? } else { grad })
+            }
+        };
+        work.push((update, held));
     }
-    work.into_par_iter().try_for_each(|(update, grad)| {
-        let reading = Reading::of(&grad);
-        let grad = reading.slice::<T>()?;
+    work.into_par_iter().try_for_each(|(update, held)| {
+        let reading;
+        let grad = match &held {
+            Held::Slice(slice) => slice,
+            Held::Tensor(t) => {
+                reading = Reading::of(t);
+                reading.slice::<T>()?
+            }
+        };
         with_mut(update.param, |param: &mut [T]| {
             let slot = Slot {
                 param,
@@ -60,11 +99,16 @@ pub fn step_tensors<T: Stepped>(updates: Vec<Update<'_, T>>, grad_scale: f64) ->
 }
 
 fn check<T: Stepped>(update: &Update<'_, T>) -> Result<()> {
-    let (param, grad) = (update.param, update.grad);
-    if grad.dims() != param.dims() {
+    let param = update.param;
+    let other = match update.grad {
+        Grad::Tensor(grad) if grad.dims() != param.dims() => Some(grad.shape().clone()),
+        Grad::Slice(grad) if grad.len() != param.elem_count() => Some(grad.len().into()),
+        _ => None,
+    };
+    if let Some(rhs) = other {
         return Err(Error::ShapeMismatchBinaryOp {
             lhs: param.shape().clone(),
-            rhs: grad.shape().clone(),
+            rhs,
             op: "optimizer step",
         }
         .bt());
@@ -83,23 +127,44 @@ fn check<T: Stepped>(update: &Update<'_, T>) -> Result<()> {
     Ok(())
 }
 
-/// [`global_norm`] of tensors. On a GPU it waits for the device, to read the one number.
-pub fn global_norm_of<T: Stepped>(grads: &[&Tensor]) -> Result<f64> {
-    if let Some(gpu) = Gpu::of(grads, grads) {
-        let grads = grads
+/// [`global_norm`] of tensors, and of what lies elsewhere. On a GPU it waits for the device, to read the one number.
+pub fn global_norm_of<T: Stepped>(grads: &[Grad<'_, T>]) -> Result<f64> {
+    let tensors: Vec<&Tensor> = grads
+        .iter()
+        .filter_map(|g| match g {
+            Grad::Tensor(t) => Some(*t),
+            Grad::Slice(_) => None,
+        })
+        .collect();
+    if tensors.len() == grads.len()
+        && let Some(gpu) = Gpu::of(&tensors, &tensors)
+    {
+        let grads = tensors
             .iter()
             .map(|g| g.detach().contiguous())
             .collect::<Result<Vec<_>>>()?;
         return super::cuda::norm(&gpu, &grads.iter().collect::<Vec<_>>())?.to_scalar();
     }
-    let grads = grads
+    let held = grads
         .iter()
-        .map(|g| g.detach().contiguous())
+        .map(|g| match g {
+            Grad::Slice(slice) => Ok(Held::Slice(slice)),
+            Grad::Tensor(t) => Ok(Held::Tensor(t.detach().contiguous()?)),
+        })
         .collect::<Result<Vec<_>>>()?;
-    let readings: Vec<Reading<'_>> = grads.iter().map(Reading::of).collect();
+    let readings: Vec<Read<'_, T>> = held
+        .iter()
+        .map(|held| match held {
+            Held::Slice(slice) => Read::Slice(slice),
+            Held::Tensor(t) => Read::Tensor(Reading::of(t)),
+        })
+        .collect();
     let slices = readings
         .iter()
-        .map(|r| r.slice::<T>())
+        .map(|read| match read {
+            Read::Slice(slice) => Ok(*slice),
+            Read::Tensor(reading) => reading.slice::<T>(),
+        })
         .collect::<Result<Vec<_>>>()?;
     Ok(global_norm(&slices))
 }

@@ -205,10 +205,18 @@ fn variables_step_in_place_as_slices_do() {
         .collect();
     let views: Vec<Tensor> = vars.iter().map(Var::as_detached_tensor).collect();
     let mut state: Vec<[Vec<f32>; 2]> = sizes.iter().map(|&n| [vec![0.; n], vec![0.; n]]).collect();
-    let norm = global_norm_of::<f32>(&grads.iter().collect::<Vec<_>>()).unwrap();
+    let norm = global_norm_of::<f32>(&grads.iter().map(Grad::from).collect::<Vec<_>>()).unwrap();
+    // The second lies with somebody else, and is read there.
+    let elsewhere = drawn("g", sizes[1]);
+    let places = [
+        Grad::from(&grads[0]),
+        Grad::Slice(&elsewhere),
+        Grad::from(&grads[2]),
+    ];
+    assert_eq!(global_norm_of(&places).unwrap(), norm);
     let updates: Vec<Update<'_, f32>> = vars
         .iter()
-        .zip(&grads)
+        .zip(places)
         .zip(&mut state)
         .map(|((param, grad), state)| Update {
             param,
@@ -234,20 +242,28 @@ fn variables_step_in_place_as_slices_do() {
         assert_eq!(state[i], [m, v]);
     }
     // A gradient that is the parameter itself must not block, and one of another shape is an error.
-    let update = |grad| Update {
-        param: &vars[0],
-        grad,
-        state: vec![],
-        rule: Rule::Sgd(Sgd {
-            lr: 1.0,
-            ..Sgd::default()
-        }),
-        step: 1,
-    };
+    fn update<'a>(param: &'a Tensor, grad: &'a Tensor) -> Update<'a, f32> {
+        Update {
+            param,
+            grad: Grad::Tensor(grad),
+            state: vec![],
+            rule: Rule::Sgd(Sgd {
+                lr: 1.0,
+                ..Sgd::default()
+            }),
+            step: 1,
+        }
+    }
+    let update = |grad| update(&vars[0], grad);
     step_tensors::<f32>(vec![update(&views[0])], 1.0).unwrap();
     assert_eq!(views[0].to_vec1::<f32>().unwrap(), [0.0; 5]);
     assert!(step_tensors::<f32>(vec![update(&views[2])], 1.0).is_err());
     assert!(step_tensors::<f32>(vec![update(&grads[0]), update(&grads[0])], 1.0).is_err());
+    let short = Update {
+        grad: Grad::Slice(&elsewhere),
+        ..update(&grads[0])
+    };
+    assert!(step_tensors::<f32>(vec![short], 1.0).is_err());
     assert_eq!(views[0].to_vec1::<f32>().unwrap(), [0.0; 5]);
 }
 
@@ -309,7 +325,8 @@ fn one_launch_steps_every_tensor_as_the_cpu_does() {
                 }
             }
             let all: Vec<&Tensor> = grads.iter().flatten().collect();
-            let norm = global_norm_of::<f32>(&all).unwrap();
+            let places: Vec<Grad<'_, f32>> = all.iter().map(|g| Grad::Tensor(g)).collect();
+            let norm = global_norm_of(&places).unwrap();
             let squares = all.iter().flat_map(|g| values(g)).map(|x| x * x);
             assert!((norm - squares.sum::<f64>().sqrt()).abs() < 1e-9 * norm);
             step_on_device(&updates, 0.5).unwrap();

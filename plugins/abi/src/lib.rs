@@ -8,7 +8,7 @@ use std::ffi::c_void;
 /// The version of the tables.
 pub const MAJOR: u32 = 1;
 /// The version of the tables.
-pub const MINOR: u32 = 1;
+pub const MINOR: u32 = 2;
 /// The one symbol.
 pub const SYMBOL: &str = "tlkit_plugin_v1";
 
@@ -129,6 +129,9 @@ pub struct Call {
     pub number: Option<unsafe extern "C" fn(host: *mut c_void, name: Text, value: *mut f64) -> i32>,
     /// A key as text; all keys as JSON where `name` is empty.
     pub text: Option<unsafe extern "C" fn(host: *mut c_void, name: Text, value: *mut Text) -> i32>,
+    /// Since 1.2. Hands over the gradient of a parameter.
+    pub give:
+        Option<unsafe extern "C" fn(host: *mut c_void, index: u64, gradient: *mut Tensor) -> i32>,
 }
 
 /// The layout of DLPack's `DLManagedTensorVersioned`.
@@ -138,7 +141,7 @@ pub struct Tensor {
     pub dlpack_major: u32,
     /// Of DLPack: 0.
     pub dlpack_minor: u32,
-    /// The host's own.
+    /// Of who made it.
     pub manager: *mut c_void,
     /// None: lent.
     pub deleter: Option<unsafe extern "C" fn(*mut Tensor)>,
@@ -369,6 +372,10 @@ pub struct SourceTask {
     >,
     /// Takes a handle back.
     pub release: Option<unsafe extern "C" fn(this: *mut c_void, handle: *mut c_void)>,
+    /// Since 1.2. 1: `vjp` gives gradients of parameters where the call has `give`.
+    pub gives: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// A target task.

@@ -25,7 +25,7 @@ fn mirror() -> Vec<(&'static str, usize, Vec<(&'static str, usize)>)> {
     tables! {
         "tlkit_head": abi::Head { size, major, minor };
         "tlkit_text": abi::Text { data, size };
-        "tlkit_call": abi::Call { head, host, fail, answer, number, text };
+        "tlkit_call": abi::Call { head, host, fail, answer, number, text, give };
         "tlkit_tensor": abi::Tensor {
             dlpack_major, dlpack_minor, manager, deleter, flags, data, device_type, device_id, dimensions, code, bits, lanes, shape,
             strides, byte_offset
@@ -37,7 +37,7 @@ fn mirror() -> Vec<(&'static str, usize, Vec<(&'static str, usize)>)> {
         "tlkit_strategy": abi::Strategy { head, transfer, reserved, phases };
         "tlkit_input": abi::Input { head, kind, reserved, data, second };
         "tlkit_pass": abi::Pass { head, seed, step, weights, training, record };
-        "tlkit_source_task": abi::SourceTask { head, make, drop, describe, prepare, forward, vjp, release };
+        "tlkit_source_task": abi::SourceTask { head, make, drop, describe, prepare, forward, vjp, release, gives, reserved };
         "tlkit_target_task": abi::TargetTask { head, describe };
         "tlkit_metric": abi::Metric { head, make, drop, score };
         "tlkit_entry": abi::Entry { head, kind, reserved, name, about, keys, table };

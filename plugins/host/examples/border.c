@@ -82,7 +82,7 @@ static int32_t vjp(void *self, const tlkit_call *call, const tlkit_pass *pass, u
 
 static void release(void *self, void *handle) { (void)self, (void)handle; }
 
-static const tlkit_source_task table = {TLKIT_HEAD(tlkit_source_task), make, drop, describe, prepare, forward, vjp, release};
+static const tlkit_source_task table = {TLKIT_HEAD(tlkit_source_task), make, drop, describe, prepare, forward, vjp, release, 0, 0};
 static const tlkit_entry entry = {TLKIT_HEAD(tlkit_entry), TLKIT_SOURCE_TASK, 0, TLKIT_TEXT("minilm"), {0, 0}, {0, 0}, &table};
 static const tlkit_entry *const entries[] = {&entry};
 static const tlkit_plugin plugin = {TLKIT_HEAD(tlkit_plugin), TLKIT_TEXT("border"), TLKIT_TEXT("1"), {0, 0}, 1, entries};

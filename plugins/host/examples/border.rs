@@ -1,10 +1,10 @@
 //! What the border costs for an encoder of MiniLM's size, 16 x 128: `cargo run --release -p tlkit-host --example border -- [STEP_MS]`
 //!
-//! A plugin in C whose functions compute nothing is taken through forward and backward passes; what a pass takes besides the time in the
-//! plugin is the border. `STEP_MS` is what a whole step takes (`cargo run --release -p tlkit-bert --example step` prints it on this
-//! machine); with it the share is printed too. Twelve passes, of which the last nine count.
+//! Two plugins whose stages compute nothing, one in C and one with the Rust SDK, are taken through forward and backward passes. What a pass takes
+//! besides the time in the stages is the border. `STEP_MS` is what a whole training step takes; left out, it is measured on this machine
+//! (`cargo run --release -p tlkit-bert --example step`), in float32, which is what crosses. Fifteen passes of each, of which the last twelve count.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,14 +15,42 @@ use tlkit_core::nn::{Batch, Chain, Flow, Gradients, Pass, Select, Store};
 use tlkit_core::random::Stream;
 use tlkit_host::conformance::source_of;
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+unsafe extern "C" {
+    fn mi_option_set(option: std::ffi::c_int, value: std::ffi::c_long);
+}
+
 const ROWS: usize = 16;
 const LENGTH: usize = 128;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let step: Option<f64> = std::env::args().nth(1).map(|s| s.parse()).transpose()?;
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+type Done<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Done<()> {
+    // SAFETY: an option's number (`mi_option_purge_delay`) and its value; -1 keeps freed memory, as the binary does.
+    unsafe { mi_option_set(15, -1) };
     let folder = tempfile::tempdir()?;
-    let library = folder.path().join("libborder.so");
+    let plugins = [("c", in_c(folder.path())?), ("rust", in_rust()?)];
+    let step = match std::env::args().nth(1) {
+        Some(step) => step.parse()?,
+        None => step_of_bert()?,
+    };
+    for (language, library) in &plugins {
+        let (border, pass, numbers) = measure(library)?;
+        println!(
+            "{{\"encoder\": \"minilm\", \"parameters\": {numbers}, \"plugin\": \"{language}\", \"border_ms\": {border:.2}, \"pass_ms\": {pass:.2}, \
+             \"step_ms\": {step:.1}, \"share_percent\": {:.2}}}",
+            100.0 * border / step
+        );
+    }
+    Ok(())
+}
+
+fn in_c(folder: &Path) -> Done<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let library = folder.join("libborder.so");
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
     let compiled = Command::new(compiler)
         .args(["-std=gnu11", "-O2", "-shared", "-fPIC", "-I"])
@@ -31,10 +59,65 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .arg(&library)
         .arg(here.join("examples/border.c"))
         .status()?;
-    if !compiled.success() {
-        return Err("the C compiler failed".into());
+    match compiled.success() {
+        true => Ok(library),
+        false => Err("the C compiler failed".into()),
     }
-    let task = source_of(&library, "minilm")?;
+}
+
+/// What `cargo` says of an example of another crate, built for release.
+fn cargo(arguments: &[&str]) -> Done<String> {
+    let out = Command::new(env!("CARGO"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(std::process::Stdio::inherit())
+        .output()?;
+    match out.status.success() {
+        true => Ok(String::from_utf8(out.stdout)?),
+        false => Err(format!("cargo {} failed", arguments.join(" ")).into()),
+    }
+}
+
+fn in_rust() -> Done<PathBuf> {
+    cargo(&[
+        "build",
+        "-q",
+        "--release",
+        "-p",
+        "tlkit-plugin",
+        "--example",
+        "border_plugin",
+    ])?;
+    // Beside this program.
+    let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let library = std::env::current_exe()?.with_file_name(format!("{prefix}border_plugin{suffix}"));
+    match library.exists() {
+        true => Ok(library),
+        false => Err(format!("{} was not built; use --release", library.display()).into()),
+    }
+}
+
+fn step_of_bert() -> Done<f64> {
+    let said = cargo(&[
+        "run",
+        "-q",
+        "--release",
+        "-p",
+        "tlkit-bert",
+        "--example",
+        "step",
+        "--",
+        "f32",
+        "16",
+        "128",
+    ])?;
+    let said: serde_json::Value = serde_json::from_str(&said)?;
+    Ok(said["step_ms"].as_f64().ok_or("a step without a time")?)
+}
+
+/// Milliseconds of the border and of a pass in all (medians), and how many numbers the parameters have.
+fn measure(library: &Path) -> Done<(f64, f64, usize)> {
+    let task = source_of(library, "minilm")?;
     let prepare = task.prepare()?;
     let store = Store::new(&Device::Cpu, DType::F32, 0);
     let encoder = task.fresh_encoder(&store.scope("model"))?;
@@ -44,37 +127,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let chain = Chain::new(stages, last);
     let input = Tensor::zeros((ROWS, LENGTH), DType::F32, &Device::Cpu)?;
     let batch = Arc::new(Batch::new(ROWS, input));
-    let inside = |prepare: &dyn Prepare| -> Result<f64, Box<dyn std::error::Error>> {
+    let inside = |prepare: &dyn Prepare| -> Done<f64> {
         let example = prepare.example(&Input::Features(vec![0.0; LENGTH].into()))?;
         Ok(f64::from(example.floats("input")[0]) * 1e3)
     };
     let mut border = Vec::new();
-    for step in 0..12 {
-        inside(prepare.as_ref())?;
+    for step in 0..15 {
         // As after an optimizer's step.
         store.touch();
+        inside(prepare.as_ref())?;
         let start = Instant::now();
         let pass = Pass::training(Stream::new(0), step);
         let (taps, recording) = chain.record(0, Flow::start(&batch), &pass, &[])?;
         let grads = taps.features.sum_all()?.backward()?;
         let mut into = Gradients::default();
         recording.pull(&grads, &mut into)?;
+        drop(into);
         let whole = start.elapsed().as_secs_f64() * 1e3;
         border.push((whole - inside(prepare.as_ref())?, whole));
     }
     let mut border = border.split_off(3);
     border.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (median, whole) = border[border.len() / 2];
-    let numbers: usize = store.all().iter().map(|p| p.count()).sum();
-    let share = step.map(|ms| {
-        format!(
-            ", \"step_ms\": {ms:.1}, \"share_percent\": {:.2}",
-            100.0 * median / ms
-        )
-    });
-    println!(
-        "{{\"encoder\": \"minilm\", \"parameters\": {numbers}, \"plugin\": \"c\", \"border_ms\": {median:.2}, \"pass_ms\": {whole:.2}{}}}",
-        share.unwrap_or_default()
-    );
-    Ok(())
+    let numbers = store.all().iter().map(|p| p.count()).sum();
+    Ok((median, whole, numbers))
 }

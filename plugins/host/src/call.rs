@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 use tlkit_abi::{self as abi, Head};
 use tlkit_core::{Error, Result};
 
+pub(crate) use crate::given::Given;
+
 /// Bytes of an error's text that are kept.
 const WORDS: usize = 4096;
 /// Bytes of one answer that are taken.
@@ -21,6 +23,8 @@ pub(crate) enum Answer {
 
 #[derive(Default)]
 struct Ctx<'k> {
+    /// Begins every error.
+    who: &'k str,
     keys: Option<&'k Map<String, Value>>,
     failure: Option<String>,
     answers: Vec<Answer>,
@@ -28,7 +32,13 @@ struct Ctx<'k> {
     refused: Option<String>,
     /// Texts lent to the plugin until the call ends.
     lent: Vec<Box<str>>,
+    /// The shapes of gradients that may be given, and what was.
+    wanted: Option<&'k Wanted<'k>>,
+    given: Vec<Option<Given>>,
 }
+
+/// The shapes of gradients, where they are wanted.
+pub(crate) type Wanted<'w> = [Option<&'w [usize]>];
 
 /// Makes a call: `f` is to pass the [`abi::Call`] on. `who` begins every error: `plugin x: the reader y`.
 pub(crate) fn call(
@@ -38,20 +48,45 @@ pub(crate) fn call(
 ) -> Result<Vec<Answer>> {
     let mut ctx = Ctx {
         keys,
+        who,
         ..Ctx::default()
     };
+    run(&mut ctx, f)?;
+    Ok(ctx.answers)
+}
+
+/// Makes a call in which gradients may be given: those that were, one place for each that may be wanted.
+pub(crate) fn call_taking(
+    who: &str,
+    wanted: &Wanted<'_>,
+    f: impl FnOnce(*const abi::Call) -> i32,
+) -> Result<Vec<Option<Given>>> {
+    let mut ctx = Ctx {
+        who,
+        wanted: Some(wanted),
+        given: wanted.iter().map(|_| None).collect(),
+        ..Ctx::default()
+    };
+    run(&mut ctx, f)?;
+    Ok(ctx.given)
+}
+
+fn run(ctx: &mut Ctx<'_>, f: impl FnOnce(*const abi::Call) -> i32) -> Result<()> {
+    let who = ctx.who;
     let table = abi::Call {
         head: Head::of::<abi::Call>(),
-        host: (&raw mut ctx).cast::<c_void>(),
+        host: (&raw mut *ctx).cast::<c_void>(),
         fail: Some(fail),
         answer: Some(answer),
         number: Some(number),
         text: Some(text),
+        give: Some(give),
     };
     let status = f(&raw const table);
-    match (status, ctx.failure, ctx.refused) {
-        (abi::OK, _, None) => Ok(ctx.answers),
-        (abi::OK, _, Some(refused)) => Err(Error::msg(format!("{who} {refused}"))),
+    match (status, ctx.failure.take(), ctx.refused.take()) {
+        (abi::OK, _, None) => Ok(()),
+        // Whatever it says of it afterwards.
+        (abi::OK | abi::FAILED, _, Some(refused)) => Err(Error::msg(format!("{who} {refused}"))),
         (abi::FAILED, Some(words), _) => Err(Error::msg(format!("{who}: {words}"))),
         (abi::FAILED, None, _) => Err(Error::msg(format!("{who} failed, and did not say why"))),
         (status, ..) => Err(Error::msg(format!(
@@ -224,4 +259,31 @@ unsafe extern "C" fn text(host: *mut c_void, name: abi::Text, value: *mut abi::T
     // SAFETY: tlkit.h: a place for one text; not null.
     unsafe { value.write(out) };
     abi::OK
+}
+
+/// # Safety
+/// As `tlkit_call.give` says; `host` is what came with the call.
+unsafe extern "C" fn give(host: *mut c_void, index: u64, gradient: *mut abi::Tensor) -> i32 {
+    // SAFETY: `host` is the `Ctx` of a call that has not returned, on its thread.
+    let Some(ctx) = (unsafe { host.cast::<Ctx<'_>>().as_mut() }) else {
+        return abi::FAILED;
+    };
+    let at = usize::try_from(index).unwrap_or(usize::MAX);
+    let shape = ctx.wanted.and_then(|all| all.get(at).copied().flatten());
+    let taken = match (shape, ctx.given.get(at)) {
+        (Some(_), Some(Some(_))) => Err("a second time".to_string()),
+        // SAFETY: tlkit.h: a tensor that is given.
+        (Some(shape), _) => unsafe { Given::of(gradient, shape, ctx.who) },
+        (None, _) => Err("where none is wanted".to_string()),
+    };
+    match taken {
+        Ok(taken) => {
+            ctx.given[at] = Some(taken);
+            abi::OK
+        }
+        Err(words) => {
+            ctx.refused = Some(format!("gave gradient {index}: {words}"));
+            abi::FAILED
+        }
+    }
 }

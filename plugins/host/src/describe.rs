@@ -1,17 +1,36 @@
 //! What plugins say of parameters, as JSON: loss terms and source tasks alike.
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
+use tlkit_abi::{self as abi, Head};
 use tlkit_core::nn::{Init, Role};
 use tlkit_core::strategy::ParamSpec;
 
+/// Words of an object that nothing here reads.
+pub(crate) type Rest = Map<String, Value>;
+
+/// Whether a table was made for a later version than this one: what is not known in it then is no slip of the pen.
+pub(crate) fn is_later(head: &Head) -> bool {
+    head.minor > abi::MINOR
+}
+
+/// Refuses words that nothing reads, unless they are of a later version.
+pub(crate) fn all_read(rest: &Rest, of: &str, later: bool) -> Result<(), String> {
+    match rest.keys().next() {
+        Some(word) if !later => Err(format!("unknown field `{word}` in {of}")),
+        _ => Ok(()),
+    }
+}
+
 /// One parameter.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct ParamDescription {
     name: String,
     shape: Vec<usize>,
     role: RoleDescription,
     init: InitDescription,
+    #[serde(flatten)]
+    rest: Rest,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -51,9 +70,14 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 impl ParamDescription {
-    /// As core has it.
-    pub fn spec(&self) -> Result<ParamSpec, String> {
+    /// As core has it. `later`: the table is of a later version.
+    pub fn spec(&self, later: bool) -> Result<ParamSpec, String> {
         let Self { name, shape, .. } = self;
+        all_read(
+            &self.rest,
+            &format!("the parameter `{}`", name.escape_debug()),
+            later,
+        )?;
         if !is_name(name) {
             return Err(format!(
                 "the parameter `{}`: letters, digits and `_`, with `.` between them",

@@ -283,6 +283,13 @@ pub(crate) fn given(values: &Value, schema: &Value, what: &str) -> Result<Map<St
     })
 }
 
+/// Leaves words alone that nothing reads, where they may be of a later version.
+pub(crate) fn leave(keys: &Keys, later: bool) {
+    if later {
+        keys.leave_unread();
+    }
+}
+
 /// Reads data that a plugin gave with the means of recipes.
 pub(crate) fn data<T>(values: &Value, what: &str, f: impl FnOnce(&Keys) -> T) -> Result<T> {
     let said = |report: tlkit_core::recipe::Report| {

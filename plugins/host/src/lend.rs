@@ -71,65 +71,146 @@ pub(crate) fn lend<R>(
     go(tensors, &mut Vec::new(), Box::new(f))
 }
 
-/// Whether a block of `n` numbers and its guard was written as it should be; the guard is cut off.
-fn check(values: &mut Vec<f32>, n: usize, what: &str, who: &str) -> Result<()> {
-    let unwritten = |v: &f32| v.to_bits() == UNWRITTEN;
-    if !values[n..].iter().all(unwritten) {
-        return Err(Error::msg(format!(
-            "{who} wrote beyond the end of {what}, which has {n} numbers"
-        )));
+/// How closely a block that was written is looked at. One of a few thousand numbers always is, at every number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// Every number: written, and finite.
+    All,
+    /// Every number: finite. Written: one in a page of memory.
+    Finite,
+    /// One in a page. (Of a parameter's gradient: the optimizer sees at every step whether all of them are finite.)
+    Samples,
+}
+
+/// Numbers in a page of memory, as most machines have it.
+const PAGE: usize = 1024;
+/// A block as small as this is always looked at whole.
+const SMALL: usize = 4 * PAGE;
+
+/// A block to be written, with its guard behind it.
+struct Block {
+    values: Vec<f32>,
+    n: usize,
+    care: Care,
+}
+
+impl Block {
+    fn new(n: usize, care: Care) -> Self {
+        let care = if n <= SMALL { Care::All } else { care };
+        if care == Care::All {
+            let values = vec![f32::from_bits(UNWRITTEN); n + GUARD];
+            return Block { values, n, care };
+        }
+        let mut values = Vec::with_capacity(n + GUARD);
+        let place = &mut values.spare_capacity_mut()[..n + GUARD];
+        for at in (0..n).step_by(PAGE).chain(n - 1..n + GUARD) {
+            place[at].write(f32::from_bits(UNWRITTEN));
+        }
+        // SAFETY: the capacity is there. tlkit.h: every element is written before the block is read. To fill gigabytes first would cost
+        // more than the border does; whether a plugin keeps to it is seen at its first calls (`Care::All`) and by the samples.
+        #[allow(clippy::uninit_vec)]
+        unsafe {
+            values.set_len(n + GUARD);
+        }
+        Block { values, n, care }
     }
-    values.truncate(n);
-    // What was not written is no number either: one pass finds both.
-    let Some(at) = values.iter().position(|v| !v.is_finite()) else {
-        return Ok(());
-    };
-    Err(Error::msg(match unwritten(&values[at]) {
-        true => format!("{who} did not write number {at} of {what}"),
-        false => format!("{who} gave {what} that holds {}", values[at]),
-    }))
+
+    /// Whether it was written as it should be; the guard is cut off.
+    fn take(mut self, what: &dyn Fn() -> String, who: &str) -> Result<Vec<f32>> {
+        let (values, n) = (&mut self.values, self.n);
+        let unwritten = |v: &f32| v.to_bits() == UNWRITTEN;
+        if !values[n..].iter().all(unwritten) {
+            return Err(Error::msg(format!(
+                "{who} wrote beyond the end of {}, which has {n} numbers",
+                what()
+            )));
+        }
+        values.truncate(n);
+        let wrong = match self.care {
+            // What was not written is no number either: one pass finds both.
+            Care::All | Care::Finite => tlkit_ops::first_not_finite(values),
+            Care::Samples => None,
+        };
+        let sampled = || {
+            let mut places = (0..n).step_by(PAGE).chain(n.checked_sub(1));
+            places.find(|&at| unwritten(&values[at]))
+        };
+        let Some(at) = wrong.or_else(sampled) else {
+            return Ok(self.values);
+        };
+        Err(Error::msg(match unwritten(&values[at]) {
+            true => format!("{who} did not write number {at} of {}", what()),
+            false => format!("{who} gave {} that holds {}", what(), values[at]),
+        }))
+    }
 }
 
 /// Lends one block of this shape to be written, and takes it over as it is. `what` and `who` are for errors.
 pub(crate) fn filled(
     dims: &[usize],
-    what: &str,
+    care: Care,
+    what: &dyn Fn() -> String,
     who: &str,
     f: impl FnOnce(*mut abi::Tensor) -> Result<()>,
 ) -> Result<Vec<f32>> {
-    let n: usize = dims.iter().product();
-    let mut values = vec![f32::from_bits(UNWRITTEN); n + GUARD];
+    let mut block = Block::new(dims.iter().product(), care);
     let (mut shape, mut strides) = shape_of(dims);
-    let mut head = head(&mut shape, &mut strides, values.as_mut_ptr(), 0);
+    let mut head = head(&mut shape, &mut strides, block.values.as_mut_ptr(), 0);
     f(&raw mut head)?;
-    check(&mut values, n, what, who)?;
-    Ok(values)
+    block.take(what, who)
 }
 
-/// Blocks to be written, one for each tensor that is wanted.
+/// Places for gradients, one for each tensor that is wanted.
 pub(crate) struct Blocks {
-    values: Vec<Option<Vec<f32>>>,
+    places: Vec<Place>,
     dims: Vec<Vec<usize>>,
+}
+
+enum Place {
+    Unwanted,
+    Block(Block),
+    /// The plugin brings memory of its own.
+    Given,
 }
 
 impl Blocks {
     /// As large as these tensors.
-    pub fn like(tensors: &[Tensor], wanted: &[bool]) -> Self {
-        let block = |(t, w): (&Tensor, &bool)| {
-            w.then(|| vec![f32::from_bits(UNWRITTEN); t.elem_count() + GUARD])
+    pub fn like(tensors: &[Tensor], wanted: &[bool], care: Care) -> Self {
+        let block = |(t, w): (&Tensor, &bool)| match w {
+            true => Place::Block(Block::new(t.elem_count(), care)),
+            false => Place::Unwanted,
         };
         Blocks {
-            values: tensors.iter().zip(wanted).map(block).collect(),
+            places: tensors.iter().zip(wanted).map(block).collect(),
             dims: tensors.iter().map(|t| t.dims().to_vec()).collect(),
+        }
+    }
+
+    /// One for each of these shapes that is wanted; for what is given, no memory.
+    pub fn of(
+        dims: Vec<Vec<usize>>,
+        wanted: &[bool],
+        care: impl Fn(usize) -> Option<Care>,
+    ) -> Self {
+        let places = wanted.iter().enumerate().map(|(i, w)| match (w, care(i)) {
+            (false, _) => Place::Unwanted,
+            (true, None) => Place::Given,
+            (true, Some(care)) => Place::Block(Block::new(dims[i].iter().product(), care)),
+        });
+        Blocks {
+            places: places.collect(),
+            dims,
         }
     }
 
     /// Lends them to be written; null where none is wanted.
     pub fn lend<R>(&mut self, f: impl FnOnce(*const *mut abi::Tensor) -> R) -> R {
         let mut shapes: Vec<_> = self.dims.iter().map(|d| shape_of(d)).collect();
-        let mut heads: Vec<Option<abi::Tensor>> = (self.values.iter_mut().zip(&mut shapes))
-            .map(|(v, (shape, strides))| {
-                v.as_mut().map(|v| head(shape, strides, v.as_mut_ptr(), 0))
+        let mut heads: Vec<Option<abi::Tensor>> = (self.places.iter_mut().zip(&mut shapes))
+            .map(|(place, (shape, strides))| match place {
+                Place::Unwanted => None,
+                Place::Block(block) => Some(head(shape, strides, block.values.as_mut_ptr(), 0)),
+                Place::Given => Some(head(shape, strides, std::ptr::null_mut(), 0)),
             })
             .collect();
         let pointers: Vec<*mut abi::Tensor> = heads
@@ -139,33 +220,35 @@ impl Blocks {
         f(pointers.as_ptr())
     }
 
-    /// What was written, as tensors; zeros where none was wanted. `who` and `names` are for errors.
+    /// What was written, as tensors like these; zeros where none was wanted. `who` and `names` are for errors.
     pub fn take(self, like: &[Tensor], who: &str, names: &[String]) -> Result<Vec<Tensor>> {
-        let taken = self.take_wanted(like, who, names)?.into_iter().zip(like);
+        let name = |i: usize| names.get(i).map_or("?", String::as_str).to_string();
+        let taken = self.numbers(who, &name)?.into_iter().zip(like);
         taken
-            .map(|(t, like)| t.map_or_else(|| Ok(like.zeros_like()?), Ok))
+            .map(|(values, like)| {
+                let Some(values) = values else {
+                    return Ok(like.zeros_like()?);
+                };
+                let made = Tensor::from_vec(values, like.dims(), &candle_core::Device::Cpu)?;
+                Ok(made.to_dtype(like.dtype())?.to_device(like.device())?)
+            })
             .collect()
     }
 
-    /// What was written, as tensors; nothing where none was wanted.
-    pub fn take_wanted(
+    /// What was written into blocks.
+    pub fn numbers(
         self,
-        like: &[Tensor],
         who: &str,
-        names: &[String],
-    ) -> Result<Vec<Option<Tensor>>> {
-        let mut out = Vec::new();
-        for (i, (values, like)) in self.values.into_iter().zip(like).enumerate() {
-            let Some(mut values) = values else {
-                out.push(None);
-                continue;
-            };
-            let name = names.get(i).map_or("?", String::as_str);
-            let what = format!("the gradient of `{name}`");
-            check(&mut values, like.elem_count(), &what, who)?;
-            let made = Tensor::from_vec(values, like.dims(), &candle_core::Device::Cpu)?;
-            out.push(Some(made.to_dtype(like.dtype())?.to_device(like.device())?));
-        }
-        Ok(out)
+        name: &dyn Fn(usize) -> String,
+    ) -> Result<Vec<Option<Vec<f32>>>> {
+        let places = self.places.into_iter().enumerate();
+        let one = |(i, place)| match place {
+            Place::Block(block) => {
+                let what = || format!("the gradient of `{}`", name(i));
+                block.take(&what, who).map(Some)
+            }
+            Place::Unwanted | Place::Given => Ok(None),
+        };
+        places.map(one).collect()
     }
 }

@@ -1,37 +1,43 @@
 //! A stranger's encoder: settings, a description, and stages that are run and pulled back across the border.
 
-use std::ffi::c_void;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use candle_core::{Device, Tensor};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tlkit_abi::{self as abi, Head};
 use tlkit_core::data::Input;
+use tlkit_core::nn::Elsewhere;
 use tlkit_core::strategy::ParamSpec;
 use tlkit_core::{Error, Result};
 
-use crate::call::{Answer, call, one_text};
-use crate::describe::{ParamDescription, count, is_name};
-use crate::lend::{Blocks, filled, lend};
+use crate::call::one_text;
+use crate::describe::{ParamDescription, Rest, all_read, count, is_later, is_name};
+use crate::lend::{Blocks, Care, filled, lend};
+use crate::made::{Handle, Left, Made, function};
 
-/// One made with its keys. No two calls are made at once.
+/// One made with its keys.
 pub(crate) struct Network {
     table: &'static abi::SourceTask,
-    this: Mutex<This>,
-    pub who: String,
+    made: Made,
     pub about: About,
+    /// Of each stage, how often it went forward and back.
+    calls: Vec<[AtomicU32; 2]>,
 }
 
-/// The plugin's own pointer.
-struct This(*mut c_void);
+/// Of so many calls of a stage, each number that it writes is looked at.
+const FIRST_CALLS: u32 = 3;
 
-// SAFETY: tlkit.h: calls may come from any thread, one at a time for one `self`; the mutex around it sees to that.
-unsafe impl Send for This {}
+/// Of all calls.
+static THOROUGH: AtomicBool = AtomicBool::new(false);
+
+/// From now on each number that a plugin writes is looked at, at every call: for a process that does nothing but check.
+pub(crate) fn thorough() {
+    THOROUGH.store(true, Ordering::Relaxed);
+}
 
 /// What it says of itself.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Description {
     reads: Reads,
     input: Vec<usize>,
@@ -44,15 +50,18 @@ struct Description {
     head_init: Option<f64>,
     #[serde(default)]
     head_dropout: f64,
+    #[serde(flatten)]
+    rest: Rest,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct StageDescription {
     name: String,
     output: Vec<usize>,
     #[serde(default)]
     params: Vec<ParamDescription>,
+    #[serde(flatten)]
+    rest: Rest,
 }
 
 /// The kind of input that it reads.
@@ -79,7 +88,6 @@ impl Reads {
 
 /// How it is trained where a recipe does not say.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Training {
     pub optimizer: Option<String>,
     pub learning_rate: Option<f64>,
@@ -89,6 +97,8 @@ pub(crate) struct Training {
     pub warmup: Option<f64>,
     pub batch_size: Option<usize>,
     pub clip: Option<f64>,
+    #[serde(flatten)]
+    rest: Rest,
 }
 
 /// The description, looked through.
@@ -120,7 +130,9 @@ impl About {
         self.stages.last().map_or(0, |s| s.output[0])
     }
 
-    fn of(said: Description) -> std::result::Result<Self, String> {
+    fn of(said: Description, later: bool) -> std::result::Result<Self, String> {
+        all_read(&said.rest, "it", later)?;
+        all_read(&said.defaults.rest, "`defaults`", later)?;
         if count(&said.input).is_none() {
             return Err(format!("`input` is the shape {:?}", said.input));
         }
@@ -146,7 +158,8 @@ impl About {
                     s.output
                 ));
             }
-            let params = s.params.iter().map(ParamDescription::spec);
+            all_read(&s.rest, &format!("the stage `{name}`"), later)?;
+            let params = s.params.iter().map(|p| p.spec(later));
             let params: Vec<ParamSpec> = params.collect::<std::result::Result<_, _>>()?;
             for (i, p) in params.iter().enumerate() {
                 if params[..i].iter().any(|other| other.name == p.name) {
@@ -192,18 +205,6 @@ impl About {
     }
 }
 
-macro_rules! function {
-    ($table:expr, $name:ident) => {
-        $table.$name.ok_or_else(|| {
-            Error::msg(concat!(
-                "the source task has no function `",
-                stringify!($name),
-                "`"
-            ))
-        })?
-    };
-}
-
 /// What a pass through a stage is made with.
 pub(crate) struct At<'a> {
     pub stage: usize,
@@ -219,43 +220,40 @@ impl Network {
         who: &str,
         keys: &Map<String, Value>,
     ) -> Result<Self> {
-        let make = function!(table, make);
-        let describe = function!(table, describe);
-        let mut this = std::ptr::null_mut();
-        // SAFETY: as tlkit.h says: what is lent lives for the call.
-        call(who, Some(keys), |c| unsafe { make(c, &raw mut this) })?;
-        let mut made = Network {
-            table,
-            this: Mutex::new(This(this)),
-            who: who.to_string(),
-            about: About {
-                reads: Reads::Features,
-                input: Vec::new(),
-                width: 0,
-                stages: Vec::new(),
-                defaults: Training::default(),
-                head_init: None,
-                head_dropout: 0.0,
-            },
-        };
+        let make = function!(table, make, "source task");
+        let describe = function!(table, describe, "source task");
+        let made = Made::with_keys(who, keys, make, table.drop)?.releasing(table.release);
         // SAFETY: as tlkit.h says; `this` is what `make` left.
         let said = made.ask(|this, c| unsafe { describe(this, c) })?;
         let said = one_text(who, said)?;
         let wrong = |e: String| Error::msg(format!("{who} describes itself wrongly: {e}"));
         let said: Description = serde_json::from_str(&said).map_err(|e| wrong(e.to_string()))?;
-        made.about = About::of(said).map_err(wrong)?;
-        Ok(made)
+        let about = About::of(said, is_later(&table.head)).map_err(wrong)?;
+        Ok(Network {
+            table,
+            made,
+            calls: about.stages.iter().map(|_| Default::default()).collect(),
+            about,
+        })
     }
 
-    fn ask(&self, f: impl FnOnce(*mut c_void, *const abi::Call) -> i32) -> Result<Vec<Answer>> {
-        // A panic in between leaves the pointer as it was.
-        let this = self.this.lock().unwrap_or_else(PoisonError::into_inner);
-        call(&self.who, None, |c| f(this.0, c))
+    /// What its errors begin with.
+    pub fn who(&self) -> &str {
+        self.made.who()
+    }
+
+    /// How closely to look at what a stage writes: of the first calls, and of all that a conformance check makes, at every number.
+    fn care(&self, stage: usize, way: usize, later: Care) -> Care {
+        let before = self.calls[stage][way].fetch_add(1, Ordering::Relaxed);
+        match before < FIRST_CALLS || THOROUGH.load(Ordering::Relaxed) {
+            true => Care::All,
+            false => later,
+        }
     }
 
     /// One input as one example.
     pub fn prepare(&self, input: &Input<'_>) -> Result<Vec<f32>> {
-        let prepare = function!(self.table, prepare);
+        let prepare = function!(self.table, prepare, "source task");
         let (kind, data, second) = match input {
             Input::Text(text) => (abi::ANSWER_TEXT, text.as_bytes(), ""),
             Input::Pair(a, b) => (abi::ANSWER_TEXT, a.as_bytes(), b.as_ref()),
@@ -265,7 +263,7 @@ impl Network {
         if input.kind() != self.about.reads.kind() {
             return Err(Error::msg(format!(
                 "{} takes {}, and this is {}",
-                self.who,
+                self.who(),
                 self.about.reads.kind(),
                 input.kind()
             )));
@@ -277,29 +275,30 @@ impl Network {
             data: abi::Text::bytes(data),
             second: abi::Text::of(second),
         };
-        filled(&self.about.input, "the example", &self.who, |example| {
+        let what = || "the example".to_string();
+        filled(&self.about.input, Care::All, &what, self.who(), |example| {
             // SAFETY: as tlkit.h says: an input that is lent for the call, a block as large as it says.
-            self.ask(|this, c| unsafe { prepare(this, c, &raw const lent, example) })
-                .map(drop)
+            let asked = self
+                .made
+                .ask(|this, c| unsafe { prepare(this, c, &raw const lent, example) });
+            asked.map(drop)
         })
     }
 
     /// The output of a stage, and what it left for the way back. Tensors are those of [`crate::lend::plain`].
     pub fn forward(&self, at: &At<'_>) -> Result<(Tensor, Handle<'_>)> {
-        let forward = function!(self.table, forward);
+        let forward = function!(self.table, forward, "source task");
         let spec = &self.about.stages[at.stage];
         let dims: Vec<usize> = [&at.input.dims()[..1], &spec.output].concat();
-        let mut handle = Handle {
-            network: self,
-            at: std::ptr::null_mut(),
-        };
-        let what = format!("the output of the stage `{}`", spec.name);
+        let mut handle = self.made.handle();
+        let what = || format!("the output of the stage `{}`", spec.name);
         let input = std::slice::from_ref(at.input);
-        let values = filled(&dims, &what, &self.who, |output| {
+        let care = self.care(at.stage, 0, Care::Finite);
+        let values = filled(&dims, care, &what, self.who(), |output| {
             let handle = &raw mut handle.at;
             lend(at.params, |params| {
                 lend(input, |input| {
-                    self.ask(|this, c| {
+                    self.made.ask(|this, c| {
                         let count = at.params.len() as u64;
                         let pass = &raw const at.pass;
                         // SAFETY: `lend` gave a list of one tensor.
@@ -328,30 +327,41 @@ impl Network {
         Ok((made.to_device(at.input.device())?, handle))
     }
 
-    /// The gradients of the input and of the parameters at that of the output; zeros where none is wanted. The first of `wanted` is the input's.
+    /// The way back, at the gradient of the output: the gradient of the input, and those of the parameters where they are. Nothing where
+    /// none is wanted; the first of `wanted` is the input's.
     pub fn vjp(
         &self,
         at: &At<'_>,
         handle: &Handle<'_>,
         gradient: &Tensor,
         wanted: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
-        let vjp = function!(self.table, vjp);
+    ) -> Result<(Option<Tensor>, Vec<Option<Box<dyn Elsewhere>>>)> {
+        let vjp = function!(self.table, vjp, "source task");
         let spec = &self.about.stages[at.stage];
-        let like: Vec<Tensor> = std::iter::once(at.input)
-            .chain(at.params)
-            .cloned()
+        let all = std::iter::once(at.input).chain(at.params);
+        let dims: Vec<Vec<usize>> = all.map(|t| t.dims().to_vec()).collect();
+        let (gives, shapes) = (self.table.gives == 1, dims[1..].to_vec());
+        let given: Vec<Option<&[usize]>> = (shapes.iter().zip(&wanted[1..]))
+            .map(|(shape, wanted)| (gives && *wanted).then_some(&shape[..]))
             .collect();
-        let mut blocks = Blocks::like(&like, wanted);
+        let care = self.care(at.stage, 1, Care::Samples);
+        let of_input = dims[0].clone();
+        let mut blocks = Blocks::of(dims, wanted, |i| match i {
+            0 => Some(match care {
+                Care::Samples => Care::Finite,
+                other => other,
+            }),
+            _ => (!gives).then_some(care),
+        });
         let (input, gradient) = (
             std::slice::from_ref(at.input),
             std::slice::from_ref(gradient),
         );
-        lend(at.params, |params| {
+        let mut taken = lend(at.params, |params| {
             lend(input, |input| {
                 lend(gradient, |gradient| {
                     blocks.lend(|out| {
-                        self.ask(|this, c| {
+                        self.made.take(&given, |this, c| {
                             let count = at.params.len() as u64;
                             let pass = &raw const at.pass;
                             // SAFETY: `lend` gave lists of one tensor; `out` has one block for the input and one for each parameter.
@@ -378,11 +388,65 @@ impl Network {
                 })
             })
         })????;
-        let names: Vec<String> = std::iter::once("the input".to_string())
-            .chain(spec.params.iter().map(|p| p.name.clone()))
-            .map(|n| format!("{}.{n}", spec.name))
-            .collect();
-        blocks.take_wanted(&like, &self.who, &names)
+        let name = |i: usize| match i {
+            0 => format!("{}.the input", spec.name),
+            i => format!("{}.{}", spec.name, spec.params[i - 1].name),
+        };
+        let mut numbers = blocks.numbers(self.who(), &name)?.into_iter();
+        let of_input = match numbers.next().flatten() {
+            Some(values) => Some(Tensor::from_vec(values, of_input, &Device::Cpu)?),
+            None => None,
+        };
+        let mut of_params: Vec<Option<Box<dyn Elsewhere>>> = Vec::new();
+        for (i, numbers) in numbers.enumerate() {
+            let who = self.who();
+            of_params.push(match (numbers, taken[i].take(), given[i]) {
+                (Some(values), ..) => Some(Box::new(Written {
+                    values,
+                    who: who.into(),
+                })),
+                (None, Some(given), _) => {
+                    if care == Care::All
+                        && let Some(at) = tlkit_ops::first_not_finite(given.numbers())
+                    {
+                        let (what, held) = (name(i + 1), given.numbers()[at]);
+                        return Err(Error::msg(format!(
+                            "{who} gave the gradient of `{what}` that holds {held}"
+                        )));
+                    }
+                    Some(Box::new(given))
+                }
+                (None, None, Some(_)) => {
+                    let what = name(i + 1);
+                    return Err(Error::msg(format!(
+                        "{who} did not give the gradient of `{what}`"
+                    )));
+                }
+                (None, None, None) => None,
+            });
+        }
+        Ok((of_input, of_params))
+    }
+
+    /// Wraps a handle that was left.
+    pub fn handle(&self, left: Left) -> Handle<'_> {
+        Handle::of(&self.made, left)
+    }
+}
+
+/// A gradient that was written into a block of ours.
+struct Written {
+    values: Vec<f32>,
+    who: String,
+}
+
+impl Elsewhere for Written {
+    fn numbers(&self) -> &[f32] {
+        &self.values
+    }
+
+    fn whose(&self) -> &str {
+        &self.who
     }
 }
 
@@ -390,58 +454,4 @@ impl Network {
 fn bytes_of(values: &[f32]) -> &[u8] {
     // SAFETY: a float32 is four bytes without padding, and any of them may be read.
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        let this = self.this.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(drop) = self.table.drop {
-            // SAFETY: tlkit.h: what `make` left, given back once.
-            unsafe { drop(this.0) };
-        }
-    }
-}
-
-/// What `forward` left for `vjp`.
-pub(crate) struct Handle<'n> {
-    network: &'n Network,
-    at: *mut c_void,
-}
-
-impl Handle<'_> {
-    /// The pointer, to be wrapped again by [`Handle::of`].
-    pub fn leave(self) -> Left {
-        let at = self.at;
-        std::mem::forget(self);
-        Left(at)
-    }
-
-    /// Wraps it again.
-    pub fn of(network: &Network, left: Left) -> Handle<'_> {
-        let at = left.0;
-        Handle { network, at }
-    }
-}
-
-/// A handle without its network.
-pub(crate) struct Left(*mut c_void);
-
-// SAFETY: tlkit.h: calls may come from any thread; the host does nothing with the pointer but hand it back.
-unsafe impl Send for Left {}
-
-impl Drop for Handle<'_> {
-    fn drop(&mut self) {
-        if self.at.is_null() {
-            return;
-        }
-        let this = self
-            .network
-            .this
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(release) = self.network.table.release {
-            // SAFETY: tlkit.h: what `forward` left, given back once.
-            unsafe { release(this.0, self.at) };
-        }
-    }
 }

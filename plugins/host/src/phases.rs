@@ -6,7 +6,7 @@ use tlkit_core::recipe::Keys;
 use tlkit_core::strategy::Until;
 use tlkit_core::{Error, Result};
 
-use crate::keys;
+use crate::keys::{self, leave};
 
 /// One phase.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +37,14 @@ pub(crate) enum Trains {
 }
 
 /// Reads what a strategy answered. `who` begins every error.
-pub(crate) fn parse(json: &str, transductive: bool, who: &str) -> Result<Vec<PhaseSpec>> {
+///
+/// `later`: of a table of a later version, where words that are not known are left alone.
+pub(crate) fn parse(
+    json: &str,
+    transductive: bool,
+    later: bool,
+    who: &str,
+) -> Result<Vec<PhaseSpec>> {
     let values: Value = serde_json::from_str(json)
         .map_err(|e| Error::msg(format!("{who} gave phases that are no JSON: {e}")))?;
     if !values.is_object() {
@@ -47,10 +54,11 @@ pub(crate) fn parse(json: &str, transductive: bool, who: &str) -> Result<Vec<Pha
     }
     let what = format!("what {who} gave as its phases");
     keys::data(&values, &what, |root| {
+        leave(root, later);
         let all: Vec<PhaseSpec> = root
             .tables("phases")
             .iter()
-            .map(|p| phase(p, transductive))
+            .map(|p| phase(p, transductive, later))
             .collect();
         if all.is_empty() {
             root.error(root.here(), "there is no phase");
@@ -59,7 +67,8 @@ pub(crate) fn parse(json: &str, transductive: bool, who: &str) -> Result<Vec<Pha
     })
 }
 
-fn phase(p: &Keys, transductive: bool) -> PhaseSpec {
+fn phase(p: &Keys, transductive: bool, later: bool) -> PhaseSpec {
+    leave(p, later);
     let feeds = p
         .strings("feeds")
         .one_of(["source", "target", "test"])
@@ -76,6 +85,7 @@ fn phase(p: &Keys, transductive: bool) -> PhaseSpec {
         _ => From::Target,
     };
     let terms = p.tables("terms");
+    terms.iter().for_each(|t| leave(t, later));
     let terms = terms.iter().map(|t| TermSpec {
         term: t.string("term").required(),
         weight: t.f64("weight").default(1.0, "tlkit.h").read(),
@@ -96,6 +106,7 @@ fn phase(p: &Keys, transductive: bool) -> PhaseSpec {
         _ => Trains::Names(trains),
     };
     let until = p.optional_table("until", "when it ends").and_then(|u| {
+        leave(&u, later);
         let epochs = u.u64("epochs").range(1..).optional();
         let steps = u.u64("steps").range(1..).optional();
         match (epochs, steps) {
@@ -127,12 +138,24 @@ mod tests {
             {"name": "a", "feeds": ["target", "test"], "terms": [{"term": "t", "weight": 0.5, "keys": {"x": 1}}]},
             {"name": "b", "feeds": ["target"], "trains": ["model.*"], "until": {"steps": 7}, "rate": 0.1}
         ]}"#;
-        let all = parse(json, false, "p").unwrap();
+        let all = parse(json, false, false, "p").unwrap();
         assert_eq!(all[0].feeds, [From::Target, From::TargetTest]);
         assert_eq!(all[0].terms[0].keys["x"], 1);
         assert_eq!((&all[0].trains, all[0].until), (&Trains::All, None));
         assert_eq!(all[1].trains, Trains::Names(vec!["model.*".into()]));
         assert_eq!(all[1].until, Some(Until::Steps(7)));
+    }
+
+    #[test]
+    fn words_of_a_later_version_are_left_alone() {
+        let json = r#"{"loops": 2, "phases": [{"name": "a", "feeds": ["target"], "mood": 1, "until": {"steps": 7, "days": 1},
+            "terms": [{"term": "t", "colour": "red"}]}]}"#;
+        let all = parse(json, false, true, "p").unwrap();
+        assert_eq!(all[0].until, Some(Until::Steps(7)));
+        let said = parse(json, false, false, "p").unwrap_err().to_string();
+        for word in ["loops", "mood", "days", "colour"] {
+            assert!(said.contains(&format!("`{word}`")), "{word}: {said}");
+        }
     }
 
     #[test]
@@ -171,7 +194,7 @@ mod tests {
                 "term",
             ),
         ] {
-            let said = parse(json, false, "p").unwrap_err().to_string();
+            let said = parse(json, false, false, "p").unwrap_err().to_string();
             assert!(said.contains(words), "{words}: {said}");
         }
     }

@@ -1,14 +1,15 @@
 //! A stranger's data reader.
 
 use std::ffi::c_void;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tlkit_abi::{self as abi, Head};
 use tlkit_core::data::{Blob, Form, Input, ReadOptions, Reader, Table};
 use tlkit_core::{Context as _, Error, Result};
 
-use crate::call::{Answer, call, one_text};
+use crate::call::{Answer, one_text};
 use crate::library::Plugin;
+use crate::made::{Made, function};
 use crate::manifest::ManifestEntry;
 
 /// Opens files with a plugin, which is loaded when the first is opened.
@@ -37,29 +38,10 @@ impl CReader {
 /// What a table made of `reader.open` is, until it is dropped.
 pub(crate) struct CTable {
     table: &'static abi::Reader,
-    this: Mutex<This>,
-    who: String,
+    made: Made,
     name: String,
     columns: Vec<String>,
     rows: usize,
-}
-
-/// The plugin's own pointer.
-struct This(*mut c_void);
-
-// SAFETY: tlkit.h: calls may come from any thread, one at a time for one `self`; the mutex around it sees to that.
-unsafe impl Send for This {}
-
-macro_rules! function {
-    ($table:expr, $name:ident) => {
-        $table.$name.ok_or_else(|| {
-            Error::msg(concat!(
-                "the reader has no function `",
-                stringify!($name),
-                "`"
-            ))
-        })?
-    };
 }
 
 impl Reader for CReader {
@@ -114,22 +96,21 @@ impl CTable {
             header: u32::from(header),
             reserved: 0,
         };
-        let open = function!(table, open);
-        let mut this = std::ptr::null_mut();
+        let open = function!(table, open, "reader");
         // SAFETY: as tlkit.h says: what is lent lives for the call.
-        call(who, None, |c| unsafe {
-            open(c, &raw const file, &raw mut this)
+        let made = Made::by(who, None, table.close, |c, this| unsafe {
+            open(c, &raw const file, this)
         })
         .context(name)?;
         let mut made = CTable {
             table,
-            this: Mutex::new(This(this)),
-            who: who.to_string(),
+            made,
             name: name.to_string(),
             columns: Vec::new(),
             rows: 0,
         };
-        let (rows, columns) = (function!(table, rows), function!(table, columns));
+        let rows = function!(table, rows, "reader");
+        let columns = function!(table, columns, "reader");
         let mut count = 0;
         // SAFETY: as tlkit.h says; `this` is what `open` left.
         made.ask(|this, c| unsafe { rows(this, c, &raw mut count) })?;
@@ -160,9 +141,7 @@ impl CTable {
     }
 
     fn ask(&self, f: impl FnOnce(*mut c_void, *const abi::Call) -> i32) -> Result<Vec<Answer>> {
-        // A panic in between leaves the pointer as it was.
-        let this = self.this.lock().unwrap_or_else(PoisonError::into_inner);
-        call(&self.who, None, |c| f(this.0, c)).context(&self.name)
+        self.made.ask(f).context(&self.name)
     }
 }
 
@@ -176,7 +155,7 @@ impl Table for CTable {
     }
 
     fn cell(&self, row: usize, column: usize) -> Result<Input<'_>> {
-        let cell = function!(self.table, cell);
+        let cell = function!(self.table, cell, "reader");
         // SAFETY: as tlkit.h says; row and column are those of the table.
         let answers = self.ask(|this, c| unsafe { cell(this, c, row as u64, column as u64) })?;
         let mut answers = answers.into_iter();
@@ -189,11 +168,13 @@ impl Table for CTable {
             (Some(Answer::Features(v)), None, None) => Ok(Input::Features(v.into())),
             (None, ..) => Err(Error::msg(format!(
                 "{}: {} gave no answer for row {row}, column {column}",
-                self.name, self.who
+                self.name,
+                self.made.who()
             ))),
             _ => Err(Error::msg(format!(
                 "{}: {} gave answers for row {row}, column {column} that make no cell",
-                self.name, self.who
+                self.name,
+                self.made.who()
             ))),
         }
     }
@@ -204,17 +185,7 @@ impl Table for CTable {
         };
         // SAFETY: as tlkit.h says; the row is one of the table.
         let said = self.ask(|this, c| unsafe { place(this, c, row as u64) });
-        said.and_then(|answers| one_text(&self.who, answers))
+        said.and_then(|answers| one_text(self.made.who(), answers))
             .unwrap_or_else(|_| format!("{}: row {row}", self.name))
-    }
-}
-
-impl Drop for CTable {
-    fn drop(&mut self) {
-        let this = self.this.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(close) = self.table.close {
-            // SAFETY: tlkit.h: what `open` left, given back once.
-            unsafe { close(this.0) };
-        }
     }
 }

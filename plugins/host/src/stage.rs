@@ -8,7 +8,8 @@ use tlkit_core::nn::{Flow, Gradients, Param, Pass, Pullback, Stage};
 use tlkit_core::{Error, Result};
 
 use crate::lend::plain;
-use crate::network::{At, Handle, Left, Network};
+use crate::made::Left;
+use crate::network::{At, Network};
 
 /// One stage. Its parameters belong to the run's store, and are lent for each call: optimizer, checkpoints and averages need to know
 /// nothing of the border.
@@ -55,7 +56,7 @@ impl CStage {
         if dims.is_empty() || dims[1..] != expected[..] {
             return Err(Error::msg(format!(
                 "{}: the stage `{}` takes rows of the shape {expected:?}, and these are {dims:?}",
-                self.network.who,
+                self.network.who(),
                 self.name()
             )));
         }
@@ -80,7 +81,7 @@ impl Stage for CStage {
         if pass.graph && (x.hidden.track_op() || self.params.iter().any(Param::trains)) {
             return Err(Error::msg(format!(
                 "{}: gradients through the stage `{}` come from its recording",
-                self.network.who,
+                self.network.who(),
                 self.name()
             )));
         }
@@ -163,7 +164,7 @@ impl Pullback for Back {
             .left
             .take()
             .ok_or_else(|| Error::msg("a pullback is pulled once"))?;
-        let handle = Handle::of(&self.network, left);
+        let handle = self.network.handle(left);
         let gradient = plain(std::slice::from_ref(output))?;
         let at = At {
             stage: self.stage,
@@ -171,12 +172,10 @@ impl Pullback for Back {
             input: &self.input,
             pass: self.pass,
         };
-        let gradients = self.network.vjp(&at, &handle, &gradient[0], &self.wanted)?;
-        let mut gradients = gradients.into_iter();
-        let of_input = gradients.next().flatten();
+        let (of_input, gradients) = self.network.vjp(&at, &handle, &gradient[0], &self.wanted)?;
         for (p, g) in self.params.iter().zip(gradients) {
             if let Some(g) = g {
-                into.add(p, g.to_dtype(p.detached().dtype())?)?;
+                into.add_elsewhere(p, g)?;
             }
         }
         Ok(match of_input {
@@ -189,7 +188,7 @@ impl Pullback for Back {
 impl Drop for Back {
     fn drop(&mut self) {
         if let Some(left) = self.left.take() {
-            drop(Handle::of(&self.network, left));
+            drop(self.network.handle(left));
         }
     }
 }

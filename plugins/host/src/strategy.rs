@@ -13,6 +13,7 @@ use tlkit_core::train::rate_groups;
 use tlkit_core::{Error, Result};
 
 use crate::call::{call, one_text};
+use crate::describe::is_later;
 use crate::keys;
 use crate::library::Plugin;
 use crate::manifest::{EntryKind, ManifestEntry};
@@ -42,7 +43,8 @@ impl CStrategy {
             .ok_or_else(|| Error::msg(format!("{who} has no function `phases`")))?;
         // SAFETY: as tlkit.h says: what is lent lives for the call.
         let said = call(&who, Some(values), |c| unsafe { phases(c) })?;
-        let said = parse(&one_text(&who, said)?, entry.transductive, &who)?;
+        let later = is_later(&table.head);
+        let said = parse(&one_text(&who, said)?, entry.transductive, later, &who)?;
         let mut known: Vec<(String, Value, Arc<CTerm>, String)> = Vec::new();
         let mut phases = Vec::new();
         for phase in said {

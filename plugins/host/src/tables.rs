@@ -33,8 +33,10 @@ unsafe impl Grown for abi::Entry {}
 unsafe impl Grown for abi::LossTerm {}
 // SAFETY: as above.
 unsafe impl Grown for abi::Strategy {}
-// SAFETY: as above.
-unsafe impl Grown for abi::SourceTask {}
+// SAFETY: what was appended are two numbers.
+unsafe impl Grown for abi::SourceTask {
+    const FIRST: usize = std::mem::offset_of!(abi::SourceTask, gives);
+}
 // SAFETY: as above.
 unsafe impl Grown for abi::TargetTask {}
 // SAFETY: as above.

@@ -19,7 +19,8 @@ use tlkit_core::task::{Head, Scoring, SourceTask, TargetTask};
 use tlkit_core::{ClassLoss, ClassLossKeys, Error, Result};
 
 use crate::call::{call, one_text};
-use crate::keys;
+use crate::describe::is_later;
+use crate::keys::{self, leave};
 use crate::library::Plugin;
 use crate::manifest::{EntryKind, ManifestEntry};
 use crate::metric::CMetric;
@@ -60,7 +61,8 @@ impl Said {
             )));
         }
         let what = format!("what {who} says of itself");
-        let read = keys::data(&said, &what, read)?;
+        let later = is_later(&table.head);
+        let read = keys::data(&said, &what, |root| read(root, later))?;
         let part = |kind, name: &str| {
             let mut all = plugin.manifest.entries.iter();
             all.find(|e| e.kind == kind && e.name == name)
@@ -132,12 +134,14 @@ struct Read {
     metrics: Vec<(String, Value)>,
 }
 
-fn read(root: &Keys) -> Read {
+fn read(root: &Keys, later: bool) -> Read {
+    leave(root, later);
     let form = root
         .string("form")
         .one_of(["text", "features", "images"])
         .required();
     let with_keys = |k: &Keys, name: &str| {
+        leave(k, later);
         let named = k.string(name).required();
         let keys = k.value("keys").optional();
         let keys = keys.map_or(Value::Object(Map::new()), |v| v.to_json());

@@ -1,8 +1,5 @@
 //! A stranger's loss term.
 
-use std::ffi::c_void;
-use std::sync::{Mutex, PoisonError};
-
 use candle_core::Tensor;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -10,43 +7,30 @@ use tlkit_abi::{self as abi, Head};
 use tlkit_core::strategy::{Asked, LossTerm, ParamSpec, Valued};
 use tlkit_core::{Error, Result};
 
-use crate::call::{Answer, call, one_text};
-use crate::describe::ParamDescription;
-use crate::lend::{Blocks, lend, plain};
+use crate::call::one_text;
+use crate::describe::{ParamDescription, Rest, all_read, is_later};
+use crate::lend::{Blocks, Care, lend, plain};
+use crate::made::{Made, function};
 
 /// A term made with its keys.
 pub(crate) struct CTerm {
     table: &'static abi::LossTerm,
-    this: Mutex<This>,
-    who: String,
+    made: Made,
     taps: Vec<String>,
+    /// Those whose gradient is a multiple of the derivative.
+    pub turned: Vec<String>,
     params: Vec<ParamSpec>,
 }
 
-/// The plugin's own pointer.
-struct This(*mut c_void);
-
-// SAFETY: tlkit.h: calls may come from any thread, one at a time for one `self`; the mutex around it sees to that.
-unsafe impl Send for This {}
-
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Description {
     taps: Vec<String>,
     #[serde(default)]
     params: Vec<ParamDescription>,
-}
-
-macro_rules! function {
-    ($table:expr, $name:ident) => {
-        $table.$name.ok_or_else(|| {
-            Error::msg(concat!(
-                "the loss term has no function `",
-                stringify!($name),
-                "`"
-            ))
-        })?
-    };
+    #[serde(default)]
+    turned: Vec<String>,
+    #[serde(flatten)]
+    rest: Rest,
 }
 
 impl CTerm {
@@ -56,23 +40,21 @@ impl CTerm {
         who: &str,
         keys: &Map<String, Value>,
     ) -> Result<Self> {
-        let make = function!(table, make);
-        let describe = function!(table, describe);
-        let mut this = std::ptr::null_mut();
-        // SAFETY: as tlkit.h says: what is lent lives for the call.
-        call(who, Some(keys), |c| unsafe { make(c, &raw mut this) })?;
-        let mut made = CTerm {
-            table,
-            this: Mutex::new(This(this)),
-            who: who.to_string(),
-            taps: Vec::new(),
-            params: Vec::new(),
-        };
+        let make = function!(table, make, "loss term");
+        let describe = function!(table, describe, "loss term");
+        let made = Made::with_keys(who, keys, make, table.drop)?.releasing(table.release);
         // SAFETY: as tlkit.h says; `this` is what `make` left.
         let said = made.ask(|this, c| unsafe { describe(this, c) })?;
         let said = one_text(who, said)?;
         let wrong = |e: String| Error::msg(format!("{who} describes itself wrongly: {e}"));
         let said: Description = serde_json::from_str(&said).map_err(|e| wrong(e.to_string()))?;
+        let later = is_later(&table.head);
+        all_read(&said.rest, "it", later).map_err(wrong)?;
+        if let Some(tap) = said.turned.iter().find(|t| !said.taps.contains(t)) {
+            return Err(wrong(format!(
+                "`{tap}` is turned, and it takes no such tap"
+            )));
+        }
         for tap in &said.taps {
             let feed = tap
                 .rsplit_once(':')
@@ -88,18 +70,15 @@ impl CTerm {
                 "it takes no tap, so that nothing would learn from it".into(),
             ));
         }
-        let params = said.params.iter().map(ParamDescription::spec);
-        made.params = params
-            .collect::<std::result::Result<_, _>>()
-            .map_err(wrong)?;
-        made.taps = said.taps;
-        Ok(made)
-    }
-
-    fn ask(&self, f: impl FnOnce(*mut c_void, *const abi::Call) -> i32) -> Result<Vec<Answer>> {
-        // A panic in between leaves the pointer as it was.
-        let this = self.this.lock().unwrap_or_else(PoisonError::into_inner);
-        call(&self.who, None, |c| f(this.0, c))
+        let params = said.params.iter().map(|p| p.spec(later));
+        let params = params.collect::<std::result::Result<_, _>>();
+        Ok(CTerm {
+            table,
+            made,
+            taps: said.taps,
+            turned: said.turned,
+            params: params.map_err(wrong)?,
+        })
     }
 
     /// What the inputs are called, for errors.
@@ -115,7 +94,8 @@ impl CTerm {
         asked: &Asked,
         gradient: f64,
     ) -> Result<(f64, Vec<Tensor>)> {
-        let (forward, vjp) = (function!(self.table, forward), function!(self.table, vjp));
+        let forward = function!(self.table, forward, "loss term");
+        let vjp = function!(self.table, vjp, "loss term");
         let moment = abi::Moment {
             head: Head::of::<abi::Moment>(),
             seed: asked.seed,
@@ -127,26 +107,26 @@ impl CTerm {
         let lent = plain(inputs)?;
         let count = lent.len() as u64;
         let mut value = f64::NAN;
-        let mut handle = Handle {
-            term: self,
-            at: std::ptr::null_mut(),
-        };
+        let mut handle = self.made.handle();
         lend(&lent, |all| {
             let (value, handle) = (&raw mut value, &raw mut handle.at);
             // SAFETY: as tlkit.h says: `count` tensors, lent for the call; places for a value and a handle.
-            self.ask(|this, c| unsafe {
+            self.made.ask(|this, c| unsafe {
                 forward(this, c, &raw const moment, all, count, value, handle)
             })
         })??;
         if !value.is_finite() {
-            return Err(Error::msg(format!("{} gave the value {value}", self.who)));
+            return Err(Error::msg(format!(
+                "{} gave the value {value}",
+                self.made.who()
+            )));
         }
-        let mut blocks = Blocks::like(&lent, &asked.wanted);
+        let mut blocks = Blocks::like(&lent, &asked.wanted, Care::All);
         if asked.wanted.contains(&true) {
             lend(&lent, |all| {
                 blocks.lend(|out| {
                     // SAFETY: as tlkit.h says; the handle is what `forward` left, used once; blocks are as large as they say.
-                    self.ask(|this, c| unsafe {
+                    self.made.ask(|this, c| unsafe {
                         vjp(
                             this,
                             c,
@@ -161,41 +141,8 @@ impl CTerm {
                 })
             })??;
         }
-        let gradients = blocks.take(inputs, &self.who, &self.input_names())?;
+        let gradients = blocks.take(inputs, self.made.who(), &self.input_names())?;
         Ok((value, gradients))
-    }
-}
-
-impl Drop for CTerm {
-    fn drop(&mut self) {
-        let this = self.this.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(drop) = self.table.drop {
-            // SAFETY: tlkit.h: what `make` left, given back once.
-            unsafe { drop(this.0) };
-        }
-    }
-}
-
-/// What `forward` left for `vjp`.
-struct Handle<'t> {
-    term: &'t CTerm,
-    at: *mut c_void,
-}
-
-impl Drop for Handle<'_> {
-    fn drop(&mut self) {
-        if self.at.is_null() {
-            return;
-        }
-        let this = self
-            .term
-            .this
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(release) = self.term.table.release {
-            // SAFETY: tlkit.h: what `forward` left, given back once.
-            unsafe { release(this.0, self.at) };
-        }
     }
 }
 

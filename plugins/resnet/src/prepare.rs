@@ -167,14 +167,11 @@ impl Prepare for ImagePrepare {
     fn collate(&self, examples: &[&Example], device: &Device) -> Result<Batch> {
         let side = self.transform.crop;
         let plane = side * side;
-        let mut values = Vec::with_capacity(examples.len() * plane * 3);
-        let mut planes = Vec::with_capacity(plane * 3);
-        for e in examples {
+        let mut values = vec![0f32; examples.len() * plane * 3];
+        for (e, values) in examples.iter().zip(values.chunks_exact_mut(plane * 3)) {
             // What was augmented has its size already.
             let cut = pixels(e)?.centre(side);
-            planes.clear();
-            self.transform.normalise(&cut.rgb, &mut planes);
-            values.extend((0..plane * 3).map(|i| planes[i % 3 * plane + i / 3]));
+            self.transform.normalise_last(&cut.rgb, values);
         }
         let shape = (examples.len(), side, side, 3);
         Ok(Batch::new(

@@ -8,10 +8,14 @@
  * ever appended. A field that lies beyond the size in the head is not there; whoever reads a table from the other side looks at the
  * size first. Versions with the same major number work together, in both directions.
  *
+ * JSON that a plugin answers grows too: a word that the host does not know is left alone where the table's version is later than the
+ * host's, and is an error (a slip of the pen) where it is not.
+ *
  * Text is UTF-8, a pointer and a length, without a final zero. Null is allowed where the length is 0.
  *
  * Memory. Whatever the host passes to a function is lent for that call and no longer. Whatever the plugin answers is copied by the
- * host before `answer` or `fail` returns. Nothing is ever freed on the side that did not allocate it. The tables that
+ * host before `answer` or `fail` returns; what it gives with `give` goes back to it through the tensor's `deleter`. Nothing is ever
+ * freed on the side that did not allocate it. The tables that
  * `tlkit_plugin_v1` hands over, and the text in them, stay where they are as long as the library does, and that is as long as the
  * process: a library is never unloaded.
  *
@@ -33,7 +37,7 @@ extern "C" {
 #endif
 
 #define TLKIT_MAJOR 1
-#define TLKIT_MINOR 1
+#define TLKIT_MINOR 2
 
 #define TLKIT_OK 0
 #define TLKIT_FAILED 1
@@ -63,6 +67,8 @@ typedef struct tlkit_text {
 #define TLKIT_ANSWER_IMAGE 1    /* the bytes of an image file */
 #define TLKIT_ANSWER_FEATURES 2 /* float32, in the machine's order */
 
+struct tlkit_tensor;
+
 typedef struct tlkit_call {
     tlkit_head head;
     void *host; /* the first argument of each function below */
@@ -80,19 +86,24 @@ typedef struct tlkit_call {
     /* The same of a key whose value is text; any other value as JSON. All keys as one JSON object where `name` is empty. `value` is
      * lent for the call. */
     int32_t (*text)(void *host, tlkit_text name, tlkit_text *value);
+
+    /* Since 1.2. Only in `vjp` of a source task that says `gives`: the derivative by params[index], where one is wanted, in the plugin's
+     * own memory. Nothing of it is copied. TLKIT_OK: it is the host's to read, and neither moves nor changes, until the host calls its
+     * `deleter` with it: once, at any time, from any thread, whatever `vjp` returns. TLKIT_FAILED: it stays the plugin's. */
+    int32_t (*give)(void *host, uint64_t index, struct tlkit_tensor *gradient);
 } tlkit_call;
 
 /* ---- tensors: the layout of DLPack 1.0 (DLManagedTensorVersioned), so that a pointer may be cast to it -------------------- */
 
 #define TLKIT_CPU 1   /* device_type: kDLCPU */
-#define TLKIT_CUDA 2  /* kDLCUDA. `data` is then a device pointer. No host of version 1.1 passes one */
-#define TLKIT_FLOAT 2 /* code: kDLFloat. With 32 bits and 1 lane: float32. Version 1.1 passes nothing else */
+#define TLKIT_CUDA 2  /* kDLCUDA. `data` is then a device pointer. No host of version 1.2 passes one */
+#define TLKIT_FLOAT 2 /* code: kDLFloat. With 32 bits and 1 lane: float32. Version 1.2 passes nothing else */
 #define TLKIT_READ_ONLY 1
 
 typedef struct tlkit_tensor {
     uint32_t dlpack_major, dlpack_minor;
-    void *manager;                       /* the host's own */
-    void (*deleter)(struct tlkit_tensor *); /* null: lent, not given */
+    void *manager;                       /* whatever who made it wants there */
+    void (*deleter)(struct tlkit_tensor *); /* null: lent, not given. Takes back the tensor, this table of it, and shape and strides */
     uint64_t flags;                      /* TLKIT_READ_ONLY, or 0 for a block to be written */
     void *data;
     int32_t device_type, device_id;
@@ -100,7 +111,7 @@ typedef struct tlkit_tensor {
     uint8_t code, bits;
     uint16_t lanes;
     int64_t *shape;
-    int64_t *strides; /* in elements. Version 1.1 passes row-major tensors without gaps, and never null here */
+    int64_t *strides; /* in elements. Version 1.2 passes row-major tensors without gaps, and never null here */
     uint64_t byte_offset; /* of the first element from `data` */
 } tlkit_tensor;
 
@@ -167,6 +178,9 @@ typedef struct tlkit_loss_term {
      * optimized, saved, loaded and averaged by the host, and lent. Names: letters, digits, `_`, and `.` between them. Roles: "weight",
      * "bias"; since 1.1 also "norm-weight", "norm-bias", "embedding" and "invariant-bias" (one whose gradient is zero in mathematics).
      * `init`: "zeros", "ones", {"normal": deviation}, {"uniform": bound}.
+     *
+     * Since 1.2 `turned` may list taps whose gradient is not the derivative but that times a number of the term's own choosing, as in gradient
+     * reversal: "turned": ["features:0"]. Nothing but `tlkit plugins check` looks at it.
      *
      * Since 1.1 a term may be the loss of a target task: it then takes "logits:0" `(rows, classes)` and "labels:0" `(rows)`, class
      * indices from 0 as float32, whose gradient nobody wants; and it is a mean over rows. */
@@ -290,6 +304,12 @@ typedef struct tlkit_source_task {
 
     /* Takes a handle back, after `vjp` or instead of it. Not called with null. */
     void (*release)(void *self, void *handle);
+
+    /* Since 1.2. 1: `vjp` hands over each gradient of a parameter that is wanted with `tlkit_call.give`, where the call has that function
+     * (look at the size in its head). gradients[i] then says by not being null that one is wanted, and of what shape; its `data` is null.
+     * In a call without that function they are blocks to be written, as above. */
+    uint32_t gives;
+    uint32_t reserved; /* 0 */
 } tlkit_source_task;
 
 /* ---- target task: data, head, loss and metrics, as data (since 1.1) ---------------------------------------------------------- */

@@ -2,6 +2,8 @@
 
 use std::any::Any;
 use std::ffi::c_void;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use candle_core::{Device, Tensor};
@@ -10,10 +12,41 @@ use tlkit_abi as abi;
 use tlkit_core::recipe::{Keys, Schema, Written};
 use tlkit_core::{Error, Result};
 
-/// What the host lends for a call.
-pub(crate) struct Host<'c>(&'c abi::Call);
+/// What the host lends for a call: its table, as far as it reaches in the host's version.
+pub(crate) struct Host<'c>(abi::Call, PhantomData<&'c abi::Call>);
 
 impl Host<'_> {
+    /// # Safety
+    /// `call` is what came with the call.
+    unsafe fn of(call: *const abi::Call) -> Option<Self> {
+        if call.is_null() {
+            return None;
+        }
+        let mut whole = MaybeUninit::<abi::Call>::zeroed();
+        // SAFETY: the caller's: a table that begins with its size. Functions that an older host does not have stay null.
+        unsafe {
+            let size = (*call.cast::<abi::Head>()).size as usize;
+            let to = whole.as_mut_ptr().cast::<u8>();
+            std::ptr::copy_nonoverlapping(call.cast::<u8>(), to, size.min(size_of::<abi::Call>()));
+            Some(Host(whole.assume_init(), PhantomData))
+        }
+    }
+
+    /// Whether gradients can be given.
+    pub fn takes(&self) -> bool {
+        self.0.give.is_some()
+    }
+
+    /// Gives one; whether it was taken.
+    ///
+    /// # Safety
+    /// `gradient` is a tensor as tlkit.h says of `give`.
+    pub unsafe fn give(&self, index: usize, gradient: *mut abi::Tensor) -> bool {
+        // SAFETY: the caller's, on the call's thread.
+        let given = (self.0.give).map(|give| unsafe { give(self.0.host, index as u64, gradient) });
+        given == Some(abi::OK)
+    }
+
     /// Gives one answer.
     pub fn answer(&self, kind: u32, bytes: &[u8]) {
         if let Some(answer) = self.0.answer {
@@ -81,10 +114,9 @@ impl Host<'_> {
 /// `call` is what came with the call.
 pub(crate) unsafe fn guard(call: *const abi::Call, f: impl FnOnce(&Host<'_>) -> Result<()>) -> i32 {
     // SAFETY: the caller's; a null call is answered with a failure.
-    let Some(call) = (unsafe { call.as_ref() }) else {
+    let Some(host) = (unsafe { Host::of(call) }) else {
         return abi::FAILED;
     };
-    let host = Host(call);
     // What a panic leaves half done is the plugin's own: nothing of the host is touched by `f`.
     match catch_unwind(AssertUnwindSafe(|| f(&host))) {
         Ok(Ok(())) => abi::OK,
@@ -138,17 +170,34 @@ pub(crate) unsafe fn text<'t>(text: abi::Text) -> &'t str {
 /// `tensor` is one that the host lent for this call.
 pub(crate) unsafe fn import(tensor: *const abi::Tensor) -> Result<Tensor> {
     // SAFETY: the caller's.
+    let (dims, values) = unsafe { lent(tensor)? };
+    Ok(Tensor::from_vec(
+        tlkit_ops::copied(values),
+        dims,
+        &Device::Cpu,
+    )?)
+}
+
+/// Shape and numbers of a lent tensor, where they lie.
+///
+/// # Safety
+/// `tensor` is one that the host lent for this call, and the numbers are not looked at after it.
+pub(crate) unsafe fn lent<'t>(tensor: *const abi::Tensor) -> Result<(Vec<usize>, &'t [f32])> {
+    // SAFETY: the caller's.
     let Some(t) = (unsafe { tensor.as_ref() }) else {
         return Err(Error::msg("the host lent no tensor"));
     };
     let dims = dims(t)?;
     let count: usize = dims.iter().product();
     if count == 0 {
-        return Ok(Tensor::zeros(dims, candle_core::DType::F32, &Device::Cpu)?);
+        return Ok((dims, &[]));
+    }
+    if !first(t).is_aligned() {
+        return Err(Error::msg("a tensor whose numbers are not aligned"));
     }
     // SAFETY: tlkit.h: float32 on the CPU, row by row without gaps (as `dims` saw).
     let values = unsafe { std::slice::from_raw_parts(first(t), count) };
-    Ok(Tensor::from_slice(values, dims, &Device::Cpu)?)
+    Ok((dims, values))
 }
 
 fn dims(t: &abi::Tensor) -> Result<Vec<usize>> {
@@ -224,37 +273,13 @@ pub(crate) unsafe fn write(tensor: &Tensor, factor: f64, to: *mut abi::Tensor) -
         // SAFETY: tlkit.h: a block of this shape, to be written.
         let block = unsafe { std::slice::from_raw_parts_mut(first(t).cast_mut(), values.len()) };
         match factor == 1.0 {
-            true => block.copy_from_slice(values),
+            true => tlkit_ops::copy(block, values),
             false => {
                 for (to, v) in block.iter_mut().zip(values) {
                     *to = (f64::from(*v) * factor) as f32;
                 }
             }
         }
-    })?;
-    Ok(())
-}
-
-/// Puts a lent tensor into the place of one that is there, in the same memory: one copy.
-///
-/// # Safety
-/// `from` is a tensor that the host lent for this call.
-pub(crate) unsafe fn refill(into: &Tensor, from: *const abi::Tensor) -> Result<()> {
-    // SAFETY: the caller's.
-    let Some(t) = (unsafe { from.as_ref() }) else {
-        return Err(Error::msg("the host lent no tensor"));
-    };
-    let shape = dims(t)?;
-    if shape != into.dims() {
-        return Err(Error::msg(format!(
-            "a parameter of the shape {shape:?}, and it has {:?}",
-            into.dims()
-        )));
-    }
-    tlkit_ops::with_mut(into, |values: &mut [f32]| {
-        // SAFETY: tlkit.h: as many float32s as the shape says, row by row without gaps.
-        let lent = unsafe { std::slice::from_raw_parts(first(t), values.len()) };
-        values.copy_from_slice(lent);
     })?;
     Ok(())
 }

@@ -48,7 +48,9 @@
 //! A panic does not leave the plugin: it becomes an error that names it.
 
 mod border;
+mod borrow;
 mod differentiate;
+mod give;
 mod metric;
 mod plugin;
 mod reader;

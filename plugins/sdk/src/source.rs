@@ -1,7 +1,8 @@
 //! A source task on its way to C.
 //!
-//! The author writes what a built-in writes: stages on parameters of a scope. Here they stand on a store of the plugin's own, which is
-//! filled from what the host lends before a stage runs, where anything has changed.
+//! The author writes what a built-in writes: stages on parameters of a scope. Here they stand on a store of the plugin's own, whose
+//! parameters are the host's while a stage runs: what is lent is read in place. Their gradients go back in the memory that they were
+//! computed into. Inputs and outputs of a stage are copied once.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -19,7 +20,9 @@ use tlkit_core::recipe::Keys;
 use tlkit_core::task::{Encoder, SourceTask};
 use tlkit_core::{Error, Result};
 
-use crate::border::{bytes, floats, give_back, guard, import, refill, text, write};
+use crate::border::{bytes, floats, give_back, guard, import, text, write};
+use crate::borrow::Borrowed;
+use crate::give::give;
 
 /// A [`SourceTask`] that is made from keys. Of the trait these cross: `reads`, `prepare` and the plain example, `fresh_encoder`, `pooling`
 /// without a choice, `defaults`, `head_init` and `head_dropout`. Weights of a checkpoint are loaded by the host, by name.
@@ -42,8 +45,8 @@ struct Instance<T> {
     _encoder: Arc<dyn Encoder>,
     stages: Vec<Arc<dyn Stage>>,
     params: Vec<Vec<Param>>,
-    /// Of each stage, what the host's `weights` was when its parameters were filled.
-    filled: Vec<Cell<Option<u64>>>,
+    /// The host's `weights` at the last call.
+    weights: Cell<Option<u64>>,
 }
 
 /// The scope of the network, which the host calls so too.
@@ -59,7 +62,7 @@ impl<T: Source> Instance<T> {
         let params: Vec<Vec<Param>> = stages.iter().map(|s| s.params()).collect();
         Ok(Instance {
             prepare: task.prepare()?,
-            filled: stages.iter().map(|_| Cell::new(None)).collect(),
+            weights: Cell::new(None),
             task,
             store,
             _encoder: encoder,
@@ -132,17 +135,16 @@ impl<T: Source> Instance<T> {
             .ok_or_else(|| Error::msg(format!("there is no stage {stage}")))
     }
 
-    /// Takes over the parameters of a stage, where they are others than at the last call.
+    /// Computes with the parameters of the host, for as long as what comes back lives.
     ///
     /// # Safety
     /// `params` are `count` tensors that the host lends for this call.
-    unsafe fn fill(
+    unsafe fn borrow(
         &self,
         stage: usize,
-        weights: u64,
         params: *const *const abi::Tensor,
         count: u64,
-    ) -> Result<()> {
+    ) -> Result<Borrowed> {
         let own = &self.params[stage];
         if count != own.len() as u64 {
             return Err(Error::msg(format!(
@@ -150,16 +152,8 @@ impl<T: Source> Instance<T> {
                 own.len()
             )));
         }
-        if self.filled[stage].get() == Some(weights) {
-            return Ok(());
-        }
-        self.filled[stage].set(None);
-        for (i, p) in own.iter().enumerate() {
-            // SAFETY: the caller's.
-            unsafe { refill(p.var().as_tensor(), *params.add(i))? };
-        }
-        self.filled[stage].set(Some(weights));
-        Ok(())
+        // SAFETY: the caller's.
+        unsafe { Borrowed::of(own, params) }
     }
 }
 
@@ -216,6 +210,8 @@ pub(crate) const fn table<T: Source>() -> abi::SourceTask {
         forward: Some(forward::<T>),
         vjp: Some(vjp::<T>),
         release: Some(release),
+        gives: 1,
+        reserved: 0,
     }
 }
 
@@ -306,7 +302,11 @@ unsafe extern "C" fn forward<T: Source>(
                 .as_ref()
                 .ok_or_else(|| Error::msg("called without a pass"))?;
             let i = this.stage(stage)?;
-            this.fill(i, said.weights, params, count)?;
+            let _borrowed = this.borrow(i, params, count)?;
+            if this.weights.replace(Some(said.weights)) != Some(said.weights) {
+                // Copies that a stage keeps of them watch it.
+                this.store.touch();
+            }
             let x = import(input)?;
             let x = Flow::start(&Arc::new(Batch::new(x.dim(0)?, x)));
             let record = said.record & abi::RECORD_VJP != 0;
@@ -341,7 +341,7 @@ unsafe extern "C" fn vjp<T: Source>(
     _: *const abi::Pass,
     stage: u64,
     handle: *mut c_void,
-    _: *const *const abi::Tensor,
+    params: *const *const abi::Tensor,
     count: u64,
     _: *const abi::Tensor,
     gradient: *const abi::Tensor,
@@ -350,20 +350,14 @@ unsafe extern "C" fn vjp<T: Source>(
 ) -> i32 {
     // SAFETY: tlkit.h: the handle is what `forward` left; a gradient lent for the call; `count` blocks, or null where none is wanted.
     unsafe {
-        guard(call, |_| {
+        guard(call, |host| {
             let this = instance::<T>(this)?;
             let i = this.stage(stage)?;
+            let borrowed = this.borrow(i, params, count)?;
             let kept = handle.cast::<Kept>().as_ref();
             let kept = kept.ok_or_else(|| Error::msg("the way back without the way there"))?;
             let back = kept.0.take();
             let back = back.ok_or_else(|| Error::msg("the way back is gone once"))?;
-            let params = &this.params[i];
-            if count != params.len() as u64 {
-                return Err(Error::msg(format!(
-                    "called with {count} parameters, and the stage has {}",
-                    params.len()
-                )));
-            }
             let mut into = Gradients::default();
             let of_input = back.pull(&import(gradient)?, &mut into)?;
             if !input_gradient.is_null() {
@@ -371,15 +365,19 @@ unsafe extern "C" fn vjp<T: Source>(
                     .ok_or_else(|| Error::msg("the stage gives no gradient of its input"))?;
                 write(&g, 1.0, input_gradient)?;
             }
-            for (j, p) in params.iter().enumerate() {
+            for (j, p) in this.params[i].iter().enumerate() {
                 let to = *gradients.add(j);
                 if to.is_null() {
                     continue;
                 }
-                match into.get(p.name()) {
-                    Some(g) => write(g, 1.0, to)?,
+                let g = match into.take(p.name()) {
+                    Some(g) => g,
                     // Nothing depends on it.
-                    None => write(&p.detached().zeros_like()?, 1.0, to)?,
+                    None => p.detached().zeros_like()?,
+                };
+                match host.takes() {
+                    true => give(host, j, &g, &borrowed)?,
+                    false => write(&g, 1.0, to)?,
                 }
             }
             Ok(())

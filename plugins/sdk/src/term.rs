@@ -16,6 +16,10 @@ use crate::source::{role, start};
 pub trait Term: LossTerm + Sized + 'static {
     /// From its own keys: reading is declaring, as for a built-in. `None` after an error was noted.
     fn make(keys: &Keys) -> Option<Self>;
+    /// Taps whose gradient is not the derivative but a multiple of it, as in gradient reversal: for `tlkit plugins check`.
+    fn turned(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What `forward` keeps for `vjp`.
@@ -63,7 +67,12 @@ unsafe extern "C" fn describe<T: Term>(this: *mut c_void, call: *const abi::Call
         guard(call, |host| {
             let term = term::<T>(this)?;
             let params: Result<Vec<_>> = term.params().iter().map(param).collect();
-            host.say(&json!({ "taps": term.taps(), "params": params? }).to_string());
+            let mut said = json!({ "taps": term.taps(), "params": params? });
+            let turned = term.turned();
+            if !turned.is_empty() {
+                said["turned"] = json!(turned);
+            }
+            host.say(&said.to_string());
             Ok(())
         })
     }

@@ -13,6 +13,7 @@ import ot
 import scipy
 import scipy.linalg as sl
 import sklearn
+from sklearn.multiclass import OneVsOneClassifier
 from sklearn.svm import LinearSVC
 
 NS, NT, D, K = 24, 21, 5, 3
@@ -142,6 +143,7 @@ def transport(xs, ys, xt, classes):
 xs, ys, xt, yt = draw()
 z, guess = jda(xs, ys, xt, 2, 4)
 svm = LinearSVC(C=0.1, loss="hinge", tol=1e-10, max_iter=1000000).fit(xs, ys)
+each = OneVsOneClassifier(LinearSVC(C=0.1, loss="hinge", tol=1e-10, max_iter=1000000)).fit(xs, ys)
 out = {
     "made_by": f"numpy {np.__version__}, scipy {scipy.__version__}, scikit-learn {sklearn.__version__}, POT {ot.__version__}",
     "source": xs,
@@ -158,5 +160,6 @@ out = {
     "ot_classes": transport(xs, ys, xt, True) @ xt * NS,
     "svm_weights": svm.coef_,
     "svm_bias": svm.intercept_,
+    "svm_each_against_each": each.decision_function(xt),
 }
 print(json.dumps({k: np.asarray(v).round(9).tolist() if not isinstance(v, str) else v for k, v in out.items()}))

@@ -8,13 +8,12 @@ use std::collections::BTreeMap;
 use tlkit_core::Result;
 use tlkit_core::data::From;
 use tlkit_core::model::Model;
-use tlkit_core::nn::{Select, Store};
+use tlkit_core::nn::Store;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Fit, Infer, Needs, Phase, Strategy, Transfer};
 
-use crate::phases::{adaptation, after_source, update};
-use crate::supervised::Supervised;
+use crate::phases::{after_source, source_only};
 
 /// The target's statistics in place of the source's.
 pub struct AdaBn;
@@ -41,9 +40,7 @@ impl Strategy for AdaBn {
             return Ok(vec![fit]);
         }
         // The source is learned as `source-only` learns it.
-        let update = update("source", transfer, Select::name("model.*"), Supervised);
-        let feeds = [From::Source, From::Target];
-        let on = adaptation("source-only", transfer, &feeds, vec![update]);
+        let on = source_only(transfer);
         Ok(after_source(transfer, on)
             .into_iter()
             .chain([fit])

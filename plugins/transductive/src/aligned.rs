@@ -6,7 +6,7 @@ use tlkit_core::data::{From, View};
 use tlkit_core::nn::Select;
 use tlkit_core::strategy::{Objective, Phase, Step, Term, Transfer};
 
-use crate::phases::{adaptation, after_source, update};
+use crate::phases::{adaptation, beside_twin, update};
 
 /// The term of a method.
 pub(crate) trait Align: Send + 'static {
@@ -19,7 +19,7 @@ pub(crate) fn aligned(name: &str, transfer: &Transfer<'_>, term: impl Align) -> 
     let objective = Aligned(term);
     let update = update(name, transfer, Select::name("model.*"), objective);
     let feeds = [From::Source, From::Target];
-    Ok(after_source(
+    Ok(beside_twin(
         transfer,
         adaptation(name, transfer, &feeds, vec![update]),
     ))

@@ -16,7 +16,7 @@ use tlkit_core::strategy::{Needs, Objective, Phase, State, Step, Strategy, Term,
 
 use crate::adversary::{Adversary, Watched};
 use crate::losses::{entropy, log_loss, softmax, weighted_mean};
-use crate::phases::{adaptation, after_source, update};
+use crate::phases::{adaptation, beside_twin, update};
 
 /// The widest outer product that is taken as it is.
 const WIDEST: usize = 4096;
@@ -101,7 +101,7 @@ impl Strategy for Cdan {
         let update = update("adversarial", transfer, Select::All, objective);
         let feeds = [From::Source, From::Target];
         let phase = adaptation("cdan", transfer, &feeds, vec![update]);
-        Ok(after_source(transfer, phase))
+        Ok(beside_twin(transfer, phase))
     }
 }
 

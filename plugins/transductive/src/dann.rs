@@ -21,7 +21,7 @@ use tlkit_core::strategy::{Needs, Objective, Phase, State, Step, Strategy, Term,
 
 use crate::adversary::{Adversary, Watched};
 use crate::losses::log_loss;
-use crate::phases::{adaptation, after_source, update};
+use crate::phases::{adaptation, beside_twin, update};
 
 /// Features that no discriminator tells apart.
 #[derive(Clone)]
@@ -58,7 +58,7 @@ impl Strategy for Dann {
         let update = update("adversarial", transfer, Select::All, objective);
         let feeds = [From::Source, From::Target];
         let phase = adaptation("dann", transfer, &feeds, vec![update]);
-        Ok(after_source(transfer, phase))
+        Ok(beside_twin(transfer, phase))
     }
 }
 

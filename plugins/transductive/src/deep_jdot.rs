@@ -22,7 +22,7 @@ use tlkit_core::{Error, Result};
 
 use crate::assignment::assign;
 use crate::losses::{log_loss, log_softmax, squared_distances};
-use crate::phases::{adaptation, after_source, update};
+use crate::phases::{adaptation, beside_twin, update};
 
 /// Source rows paired with target rows at the least cost.
 #[derive(Clone)]
@@ -70,7 +70,7 @@ impl Strategy for DeepJdot {
         );
         let feeds = [From::Source, From::Target];
         let phase = adaptation("deep-jdot", transfer, &feeds, vec![update]);
-        Ok(after_source(transfer, phase))
+        Ok(beside_twin(transfer, phase))
     }
 }
 

@@ -19,7 +19,7 @@ use tlkit_core::strategy::{Infer, Needs, Objective, Phase, State, Step, Strategy
 use tlkit_core::{Error, Result};
 
 use crate::losses::log_loss;
-use crate::phases::{adaptation, after_source, update};
+use crate::phases::{adaptation, beside_twin, update};
 
 /// Source rows weighted by a domain discriminator.
 #[derive(Clone)]
@@ -63,7 +63,7 @@ impl Strategy for DiscriminatorWeights {
         // The target's feed is drawn for its length alone, as by `source-only`.
         let feeds = [From::Source, From::Target];
         let on = adaptation("discriminator-weights", transfer, &feeds, vec![update]);
-        Ok(after_source(transfer, on))
+        Ok(beside_twin(transfer, on))
     }
 }
 

@@ -16,7 +16,7 @@ use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Needs, Objective, Phase, Step, Strategy, Term, Transfer, Update};
 
 use crate::losses::discrepancy;
-use crate::phases::{adaptation, source_phase, update};
+use crate::phases::{adaptation, source_phase, twin, update};
 
 /// The second classifier.
 const SECOND: &str = "second";
@@ -101,6 +101,7 @@ impl Strategy for Mcd {
             },
         ];
         let feeds = [From::Source, From::Target];
+        phases.extend(twin(transfer));
         phases.push(adaptation("mcd", transfer, &feeds, updates));
         Ok(phases)
     }

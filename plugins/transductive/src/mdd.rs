@@ -21,7 +21,7 @@ use tlkit_core::strategy::{Needs, Objective, Phase, State, Step, Strategy, Term,
 
 use crate::adversary::{Adversary, DISCRIMINATOR, Watched, mlp};
 use crate::losses::{log_loss, log_of_rest, predicted};
-use crate::phases::{adaptation, after_source, update};
+use crate::phases::{adaptation, beside_twin, update};
 
 /// No second classifier that agrees on the source and disagrees on the target.
 #[derive(Clone)]
@@ -67,7 +67,7 @@ impl Strategy for Mdd {
         let update = update("adversarial", transfer, Select::All, objective);
         let feeds = [From::Source, From::Target];
         let phase = adaptation("mdd", transfer, &feeds, vec![update]);
-        Ok(after_source(transfer, phase))
+        Ok(beside_twin(transfer, phase))
     }
 }
 

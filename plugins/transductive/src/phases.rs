@@ -94,10 +94,39 @@ pub(crate) fn update(
     }
 }
 
+/// What the source model becomes without the adaptation, in as many epochs and on the same source batches: `source-only`'s own phase, whose
+/// epochs are candidates beside those of the adaptation. None where no source rows are there, or the recipe leaves it out (`select.twin`).
+pub(crate) fn twin(transfer: &Transfer<'_>) -> Option<Phase> {
+    if transfer.settings.twin.is_none() || transfer.source.finished().is_some() {
+        return None;
+    }
+    match source_only(transfer) {
+        Phase::Train(train) => Some(Phase::Twin(train)),
+        other => Some(other),
+    }
+}
+
+/// The source's loss alone, for as long as an adaptation takes.
+pub(crate) fn source_only(transfer: &Transfer<'_>) -> Phase {
+    let update = update("source", transfer, Select::name("model.*"), Supervised);
+    // The target's feed is drawn for its length alone: it may be what sets the epoch of the adaptation beside this.
+    let feeds = [From::Source, From::Target];
+    adaptation("source-only", transfer, &feeds, vec![update])
+}
+
 /// The source phase, and the adaptation after it.
 pub(crate) fn after_source(transfer: &Transfer<'_>, adaptation: Phase) -> Vec<Phase> {
     source_phase(transfer)
         .into_iter()
+        .chain([adaptation])
+        .collect()
+}
+
+/// The source phase, the twin, and the adaptation that it stands beside.
+pub(crate) fn beside_twin(transfer: &Transfer<'_>, adaptation: Phase) -> Vec<Phase> {
+    source_phase(transfer)
+        .into_iter()
+        .chain(twin(transfer))
         .chain([adaptation])
         .collect()
 }

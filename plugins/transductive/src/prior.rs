@@ -8,12 +8,11 @@ use candle_core::{DType, Tensor};
 use tlkit_core::data::{From, Labels};
 use tlkit_core::metrics::softmax;
 use tlkit_core::model::{Affine, Model};
-use tlkit_core::nn::{Select, Store};
+use tlkit_core::nn::Store;
 use tlkit_core::strategy::{Fit, Infer, Phase, Transfer};
 use tlkit_core::{Error, Result};
 
-use crate::phases::{adaptation, after_source, update};
-use crate::supervised::Supervised;
+use crate::phases::{after_source, source_only};
 
 /// A class that seems absent keeps a little, so that no prediction is ruled out.
 const LEAST: f64 = 1e-4;
@@ -52,9 +51,7 @@ pub(crate) fn phases(name: &str, transfer: &Transfer<'_>, shift: impl Shift) -> 
     if transfer.source.finished().is_some() {
         return vec![fit];
     }
-    let update = update("source", transfer, Select::name("model.*"), Supervised);
-    let feeds = [From::Source, From::Target];
-    let on = adaptation("source-only", transfer, &feeds, vec![update]);
+    let on = source_only(transfer);
     after_source(transfer, on)
         .into_iter()
         .chain([fit])

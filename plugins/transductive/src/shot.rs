@@ -22,7 +22,7 @@ use tlkit_core::select::LabelFree;
 use tlkit_core::strategy::{Infer, Needs, Objective, Phase, State, Step, Strategy, Term, Transfer};
 
 use crate::losses::{diversity, entropy, log_loss, softmax, unit};
-use crate::phases::{adaptation, after_source, update};
+use crate::phases::{adaptation, beside_twin, update};
 
 /// Information maximisation and pseudo-labels under a fixed classifier.
 #[derive(Clone)]
@@ -71,7 +71,7 @@ impl Strategy for Shot {
         };
         let update = update("adapt", transfer, encoder, objective);
         let phase = adaptation("shot", transfer, &[From::Target], vec![update]);
-        Ok(after_source(transfer, phase))
+        Ok(beside_twin(transfer, phase))
     }
 }
 

@@ -5,14 +5,11 @@
 //! training or of one more draw.
 
 use tlkit_core::Result;
-use tlkit_core::data::From;
-use tlkit_core::nn::Select;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Needs, Phase, Strategy, Transfer};
 
-use crate::phases::{adaptation, after_source, update};
-use crate::supervised::Supervised;
+use crate::phases::{after_source, source_only};
 
 /// The task's loss on the source.
 pub struct SourceOnly;
@@ -33,10 +30,6 @@ impl Strategy for SourceOnly {
     }
 
     fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
-        let update = update("source", transfer, Select::name("model.*"), Supervised);
-        // The target's feed is drawn for its length alone: it may be what sets the epoch of the adaptation beside this.
-        let feeds = [From::Source, From::Target];
-        let on = adaptation("source-only", transfer, &feeds, vec![update]);
-        Ok(after_source(transfer, on))
+        Ok(after_source(transfer, source_only(transfer)))
     }
 }

@@ -177,8 +177,9 @@ fn an_adaptation_has_its_twin_beside_it() {
     assert!((worth.difference - (accuracy(&dann) - was)).abs() < 1e-12);
     assert!(twin.baseline.is_none());
 
-    // The same source phase, and as many candidates on the way.
-    assert_eq!(dann.steps, twin.steps);
+    // The same source phase, and as many candidates on the way; the twin's own way besides.
+    let of_source = 5 * 180_u64.div_ceil(32);
+    assert_eq!(dann.steps, 2 * twin.steps - of_source);
     let of = |to: &str, phase: &str| -> Vec<Value> {
         let rows = world.metrics(to).into_iter();
         rows.filter(|r| r["phase"] == phase && !r["epoch"].is_null())
@@ -196,6 +197,69 @@ fn an_adaptation_has_its_twin_beside_it() {
         assert!(epoch["reversal"].as_f64().unwrap() > 0.0);
         assert!(epoch["target_accuracy"].is_null(), "an oracle's number");
     }
+}
+
+/// The twin's epochs are those of `source-only`, the adaptation's those of a run without a twin; and where the twin is kept, it is `source-only`'s model.
+#[test]
+fn the_twin_is_source_only_and_leaves_the_adaptation_as_it_was() {
+    let world = World::new();
+    let dropout = "source.dropout=0.1";
+    let of = |to: &str, phase: &str| -> Vec<Value> {
+        let rows = world.metrics(to).into_iter();
+        rows.filter(|r| r["phase"] == phase).collect()
+    };
+    let plain = world.run(&world.adapted("source-only", &[dropout]), "plain", &[]);
+    let mut kept = Vec::new();
+    for (name, method, margin) in [
+        ("dann", "dann", "0.0"),
+        ("shot", "shot", "0.0"),
+        ("mcd", "mcd", "0.0"),
+        ("mcc", "mcc", "0.0"),
+        ("margin", "dann", "10.0"),
+    ] {
+        let run = |to: &str, sets: &[&str]| {
+            world.run(
+                &world.adapted(method, &[&[dropout], sets].concat()),
+                to,
+                &[],
+            )
+        };
+        let alone = run(&format!("{name}-alone"), &["select.twin=false"]);
+        let margin = format!("select.margin={margin}");
+        let beside = run(&format!("{name}-beside"), &[margin.as_str()]);
+        assert!(alone.selection["of"].is_null(), "{name}");
+        assert!(of(&format!("{name}-alone"), "source-only").is_empty());
+        for phase in ["source", method] {
+            let (a, b) = (
+                of(&format!("{name}-alone"), phase),
+                of(&format!("{name}-beside"), phase),
+            );
+            assert!(!a.is_empty() && a == b, "{name}: {phase}");
+        }
+        assert_eq!(
+            of(&format!("{name}-beside"), "source-only"),
+            of("plain", "source-only"),
+            "{name}"
+        );
+        if beside.selection["of"] == "source-only" {
+            assert_eq!(beside.metrics["test"], plain.metrics["test"], "{name}");
+            assert_eq!(
+                beside.selection["epoch"], plain.selection["epoch"],
+                "{name}"
+            );
+            assert_eq!(beside.selection["without_labels"], "cannot tell");
+        } else {
+            assert_eq!(beside.metrics["test"], alone.metrics["test"], "{name}");
+            assert_eq!(
+                beside.selection["epoch"], alone.selection["epoch"],
+                "{name}"
+            );
+        }
+        kept.push((name, beside.selection["of"].as_str().map(str::to_string)));
+    }
+    // Both happen.
+    let twins = kept.iter().filter(|(_, of)| of.is_some()).count();
+    assert!((1..kept.len()).contains(&twins), "{kept:?}");
 }
 
 /// No label of the target decides anything: with others in their place the run is the same to the bit.
@@ -227,8 +291,14 @@ fn a_run_that_died_ends_with_the_same_bits() {
         let sets = [sets, &["train.checkpoint_every=3", "source.dropout=0.1"]].concat();
         let checked = world.adapted(method, &sets);
         let whole = world.run(&checked, &format!("{method}-whole"), &[]);
-        // In the source phase, at its border, in the adaptation, near the end.
-        let cut = world.run(&checked, &format!("{method}-cut"), &[7, 26, 20, 14]);
+        // In the source phase, at its border, in the adaptation, near the end; where a twin stands beside it, in the twin and on both sides of its end.
+        let twin = checked.settings.twin.is_some()
+            && !["source-only", "tent", "em-prior"].contains(&method);
+        let die: &[u64] = match twin {
+            true => &[7, 26, 20, 14, 16, 9, 20, 10],
+            false => &[7, 26, 20, 14],
+        };
+        let cut = world.run(&checked, &format!("{method}-cut"), die);
         assert_eq!(whole.weights_sha256, cut.weights_sha256, "{method}");
         assert_eq!(whole.metrics, cut.metrics, "{method}");
         assert_eq!(whole.selection, cut.selection, "{method}");

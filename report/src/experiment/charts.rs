@@ -3,69 +3,70 @@
 use maud::{Markup, html};
 
 use super::compare::{Comparison, Row};
+use super::difference::Difference;
 use super::notes::{points, signed};
 
 /// The width of a picture, in its own units.
-const WIDTH: f64 = 760.0;
+const WIDTH: f64 = 620.0;
 /// Colours that the style sheet has.
 const LOOKS: usize = 6;
 
-/// Differences with their intervals, a line a row.
+/// A forest plot: differences with their intervals, a row each, on one scale.
 pub(super) fn forest(c: &Comparison) -> Option<Markup> {
-    let rows: Vec<(&Row, f64, (f64, f64))> = c
+    let rows: Vec<(&Row, &Difference, (f64, f64))> = c
         .rows
         .iter()
         .filter_map(|r| {
             let d = r.difference.as_ref()?;
-            Some((r, d.mean, d.interval?))
+            Some((r, d, d.interval?))
         })
         .collect();
     if rows.is_empty() {
         return None;
     }
-    let (left, right, step) = (230.0, 150.0, 30.0);
     let low = rows.iter().map(|r| r.2.0).fold(0.0, f64::min);
     let high = rows.iter().map(|r| r.2.1).fold(c.worth, f64::max);
     let ticks = ticks(low, high);
     let (from, to) = (ticks[0].min(low), ticks[ticks.len() - 1].max(high));
-    let x = |v: f64| round(left + (v - from) / (to - from).max(1e-9) * (WIDTH - left - right));
-    let height = rows.len() as f64 * step + 48.0;
-    let floor = height - 40.0;
-    let about: Vec<String> = rows
-        .iter()
-        .map(|(r, m, (l, h))| {
-            format!(
-                "{}: {} points, {} to {}",
-                label(r),
-                signed(*m),
-                signed(*l),
-                signed(*h)
-            )
-        })
-        .collect();
+    // In hundredths of the width, which the page stretches; lines and dots keep their thickness.
+    let x = |v: f64| (1e4 * (v - from) / (to - from).max(1e-9)).round() / 100.0;
+    let upright =
+        |class: &str, v: f64| html! { line class=(class) x1=(x(v)) x2=(x(v)) y1="0" y2="30" {} };
     Some(html! {
-        svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-labelledby="forest-title forest-about" {
-            title id="forest-title" { "Differences to the reference with their intervals" }
-            desc id="forest-about" { (about.join("; ")) }
-            @for t in &ticks {
-                line.grid x1=(x(*t)) x2=(x(*t)) y1="0" y2=(floor) {}
-                text x=(x(*t)) y=(floor + 18.0) text-anchor="middle" { (signed(*t).trim_end_matches(".0")) }
-            }
-            line.axis x1=(x(0.0)) x2=(x(0.0)) y1="0" y2=(floor) {}
-            line.worth x1=(x(c.worth)) x2=(x(c.worth)) y1="0" y2=(floor) {}
-            text x=((left + WIDTH - right) / 2.0) y=(height - 4.0) text-anchor="middle" {
-                "points of " (c.score) ", to the reference; dotted: worth having"
-            }
-            @for (i, (row, mean, (low, high))) in rows.iter().enumerate() {
-                @let y = round(i as f64 * step + step / 2.0);
-                text.name x=(left - 14.0) y=(y) dy="0.34em" text-anchor="end" { (label(row)) }
-                line.whisker x1=(x(*low)) x2=(x(*high)) y1=(y) y2=(y) {}
-                circle.point cx=(x(*mean)) cy=(y) r="5" {}
-                text x=(WIDTH - right + 14.0) y=(y) dy="0.34em" {
-                    @if let Some(d) = &row.difference { (d.words) }
+        table.forest {
+            thead.unseen { tr {
+                th scope="col" { "method" } th scope="col" { "interval" } th scope="col" { "difference" } th scope="col" { "verdict" }
+            } }
+            tbody {
+                @for (row, d, (low, high)) in &rows {
+                    tr {
+                        th scope="row" { (label(row)) }
+                        td.plot {
+                            svg viewBox="0 0 100 30" preserveAspectRatio="none" aria-hidden="true" {
+                                @for t in &ticks { (upright("grid", *t)) }
+                                (upright("axis", 0.0))
+                                (upright("worth", c.worth))
+                                line.whisker x1=(x(*low)) x2=(x(*high)) y1="15" y2="15" {}
+                                line.point x1=(x(d.mean)) x2=(x(d.mean)) y1="15" y2="15" {}
+                            }
+                        }
+                        td.number { (signed(d.mean)) " [" (signed(*low)) ", " (signed(*high)) "]" }
+                        td.word { (d.words) }
+                    }
                 }
             }
+            tfoot { tr {
+                td {}
+                td.plot aria-hidden="true" {
+                    div.scale {
+                        @for t in &ticks {
+                            span style=(format!("left: {}%", x(*t))) { (tick(*t)) }
+                        }
+                    }
+                }
+            } }
         }
+        p.small { "Points of " (c.score) " to the reference; the dotted line is what is worth having." }
     })
 }
 
@@ -216,6 +217,14 @@ pub(super) fn pairs(c: &Comparison) -> Option<Markup> {
         }
         p { "Differences to the reference in points; bold with a star: told from 0 after correction over all pairs and methods." }
     })
+}
+
+/// `+10`, `0`, `-2.5`.
+fn tick(v: f64) -> String {
+    match signed(v).trim_end_matches(".0") {
+        "+0" => "0".into(),
+        other => other.to_string(),
+    }
 }
 
 /// What a row is called.

@@ -1,13 +1,15 @@
 //! What can be said of an experiment.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
-use super::difference::{CEILING, Difference, complete, mean_table};
+use super::difference::{CEILING, Difference, complete, twice};
 use super::notes;
 use super::read::{Arm, Axis, Experiment};
 use super::rows::{Metric, Rows};
 use crate::statistics::{
-    Crossed, LEAST_SEEDS, Tally, gap_closed, holm, independent, paired_interval, wilcoxon,
+    LEAST_SEEDS, Tally, gap_closed, holm, independent, paired_interval, wilcoxon,
 };
 
 /// A table, and the words beneath it. Scores and differences are shares of 1.
@@ -41,6 +43,9 @@ pub struct Comparison {
     /// The words in the table's head.
     #[serde(skip)]
     pub score: &'static str,
+    /// What it is of: the page draws more of the runs than the table says.
+    #[serde(skip)]
+    pub(super) experiment: Arc<Experiment>,
 }
 
 /// A row of the table.
@@ -87,6 +92,8 @@ pub struct Row {
     pub memory_mb: Option<u64>,
     /// What chose the epoch.
     pub selector: String,
+    /// What it saw: `label-free`, `target validation`, `oracle`; `validation` where the target's labels are open; empty where nothing was chosen.
+    pub selector_kind: String,
     /// Marks: `oracle`, `tested on the rows adapted on`, `imported`.
     pub marks: Vec<String>,
 }
@@ -107,10 +114,11 @@ pub struct PairCell {
 impl Experiment {
     /// Says what can be said; `metric` in place of the experiment's own.
     pub fn compare(&self, metric: Option<Metric>) -> Comparison {
-        let e = &Experiment {
+        let whole = Arc::new(Experiment {
             metric: metric.unwrap_or(self.metric),
             ..self.clone()
-        };
+        });
+        let e = whole.as_ref();
         let all: Vec<usize> = (0..e.pairs.len().max(1)).collect();
         let mut rows: Vec<Row> = e.arms.iter().map(|arm| e.row(arm)).collect();
         for (i, row) in rows.iter_mut().enumerate() {
@@ -154,6 +162,7 @@ impl Experiment {
             pairs: e.pairs.clone(),
             rows,
             notes: Vec::new(),
+            experiment: whole.clone(),
         };
         c.notes = notes::notes(e, &c);
         c
@@ -166,8 +175,8 @@ impl Experiment {
             .iter()
             .filter_map(|t| t.run.result["seconds"].as_f64())
             .collect();
-        let complete: Option<Vec<Vec<&Rows>>> = arm.trials.iter().map(|t| complete(t)).collect();
-        let still = complete.as_ref().is_some_and(|pairs| {
+        let whole: Option<Vec<Vec<&Rows>>> = arm.trials.iter().map(|t| complete(t)).collect();
+        let still = whole.as_ref().is_some_and(|pairs| {
             pairs.iter().all(|seeds| {
                 seeds.len() > 1
                     && seeds.windows(2).all(|w| {
@@ -176,7 +185,7 @@ impl Experiment {
                     })
             })
         });
-        let scores: Option<Vec<Vec<f64>>> = complete
+        let scores: Option<Vec<Vec<f64>>> = whole
             .as_ref()
             .and_then(|pairs| pairs.iter().map(|seeds| self.scores(seeds)).collect());
         let by_seed: Vec<f64> = scores
@@ -195,15 +204,23 @@ impl Experiment {
                 .map(|p| PairCell {
                     source: self.pairs[p].0.clone(),
                     target: self.pairs[p].1.clone(),
-                    mean: scores.as_ref().and_then(|s| self::mean(&s[p])),
+                    // A pair whose runs are all there has its score, whatever the others have.
+                    mean: complete(&arm.trials[p])
+                        .and_then(|seeds| self.scores(&seeds))
+                        .and_then(|s| self::mean(&s)),
                     difference: None,
                 })
                 .collect(),
         };
         let mut marks = Vec::new();
         let mut selectors: Vec<String> = Vec::new();
+        let mut kinds: Vec<&str> = Vec::new();
         for t in &done {
             let selection = &t.run.result["selection"];
+            let kind = kind(selection);
+            if !kinds.contains(&kind) && !kind.is_empty() {
+                kinds.push(kind);
+            }
             let by = selection["by"].as_str().unwrap_or("unknown").to_string();
             if !selectors.contains(&by) {
                 selectors.push(by);
@@ -234,9 +251,7 @@ impl Experiment {
             failed: trials().filter(|t| t.failed()).count(),
             runs: trials().count(),
             mean,
-            interval: complete
-                .as_ref()
-                .and_then(|pairs| self.interval(pairs, still)),
+            interval: whole.as_ref().and_then(|pairs| self.interval(pairs, still)),
             by_seed,
             deterministic: still,
             reference: false,
@@ -251,6 +266,7 @@ impl Experiment {
                 .filter_map(|t| t.run.result["peak_rss_mb"].as_u64().filter(|mb| *mb > 0))
                 .max(),
             selector: selectors.join(", "),
+            selector_kind: kinds.join(", "),
             marks,
         }
     }
@@ -276,25 +292,19 @@ impl Experiment {
             let (low, high) = paired_interval(0, right, 0, n - right, self.level);
             return Some(clamp((low, high)));
         }
-        if seeds < LEAST_SEEDS && !still {
+        let alone = seeds == 1 || still;
+        if seeds < LEAST_SEEDS && !alone {
             return None;
         }
-        let mut strata: Vec<(&str, Vec<Vec<Vec<f64>>>)> = Vec::new();
-        for (p, rows) in pairs.iter().enumerate() {
-            let table: Vec<Vec<f64>> = rows.iter().map(|r| r.right()).collect();
-            let target = self.pairs.get(p).map_or("", |p| p.1.as_str());
-            match strata.iter_mut().find(|(t, _)| *t == target) {
-                Some((_, tables)) => tables.push(table),
-                None => strata.push((target, vec![table])),
-            }
-        }
-        let averaged: Vec<(f64, Vec<Vec<f64>>)> = strata
-            .iter()
-            .map(|(_, t)| (t.len() as f64, mean_table(t)))
-            .collect();
-        let refs: Vec<(f64, &[Vec<f64>])> =
-            averaged.iter().map(|(w, t)| (*w, t.as_slice())).collect();
-        Crossed::stratified(&refs).map(|c| clamp(c.interval(self.level)))
+        let tables = pairs.iter().enumerate().map(|(p, rows)| {
+            let table = match alone {
+                true => twice(rows[0].right()),
+                false => rows.iter().map(|r| r.right()).collect(),
+            };
+            (p, table)
+        });
+        let crossed = self.stratified(tables);
+        crossed.map(|c| clamp(c.interval(self.level)))
     }
 }
 
@@ -397,6 +407,7 @@ fn baselines(e: &Experiment) -> Vec<Row> {
                     seconds: b["seconds"].as_f64(),
                     memory_mb: None,
                     selector: String::new(),
+                    selector_kind: String::new(),
                     marks: vec!["baseline".into()],
                 });
             }
@@ -418,6 +429,17 @@ impl Comparison {
             .map(|c| c.difference.as_ref().map(|d| d.mean))
             .collect();
         wilcoxon(&means?)
+    }
+}
+
+/// What a selector saw.
+fn kind(selection: &serde_json::Value) -> &'static str {
+    match selection["by"].as_str() {
+        _ if selection["oracle"] == true => "oracle",
+        Some(by) if by.starts_with("target validation") => "target validation",
+        Some("validation") => "validation",
+        _ if selection["without_labels"].is_string() => "label-free",
+        _ => "",
     }
 }
 

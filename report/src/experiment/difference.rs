@@ -114,8 +114,10 @@ impl Experiment {
         let still = both.iter().all(|(_, b)| b.still());
         let mut d = if !self.metric.is_mean() {
             self.by_bootstrap(&both, seeds)?
-        } else if seeds == 1 || still {
+        } else if (seeds == 1 || still) && both.len() == 1 {
             self.of_models(&both, still)
+        } else if seeds == 1 || still {
+            self.of_models_over_pairs(&both, still)?
         } else {
             self.of_methods(&both, seeds)?
         };
@@ -136,12 +138,12 @@ impl Experiment {
         let n = counts.iter().sum::<usize>() as f64;
         let [all, first, second, none] = counts;
         let mean = (first as f64 - second as f64) / n;
-        // Rows of one model each are a table of one seed: how sure is what the rows alone leave open.
+        // How sure is what the rows alone leave open.
         let rows: Vec<f64> = [(first, 1.0), (second, -1.0), (all + none, 0.0)]
             .iter()
             .flat_map(|&(k, v)| std::iter::repeat_n(v, k))
             .collect();
-        let crossed = Crossed::of(&[rows.clone(), rows]);
+        let crossed = Crossed::of(&twice(rows));
         let p = mcnemar(first, second);
         Difference {
             mean,
@@ -161,23 +163,58 @@ impl Experiment {
         }
     }
 
-    /// Several seeds: the crossed test, rows stratified by target, pairs that share a target averaged row by row.
-    fn of_methods(&self, both: &[(usize, Both<'_>)], seeds: usize) -> Option<Difference> {
-        let mut strata: Vec<(String, Vec<Vec<Vec<f64>>>)> = Vec::new();
-        for (pair, b) in both {
-            let target = self.pairs.get(*pair).map_or("", |p| p.1.as_str());
-            match strata.iter_mut().find(|(t, _)| t == target) {
-                Some((_, tables)) => tables.push(b.table()),
-                None => strata.push((target.to_string(), vec![b.table()])),
+    /// One run each on every pair: the rows alone, stratified by target. A target's rows stand in several pairs, so counting them pair by pair would take
+    /// them for more than they are.
+    fn of_models_over_pairs(&self, both: &[(usize, Both<'_>)], still: bool) -> Option<Difference> {
+        let tables = both.iter().map(|(pair, b)| {
+            let first = b.table().swap_remove(0);
+            (*pair, twice(first))
+        });
+        let crossed = self.stratified(tables)?;
+        let p = crossed.p(0.0);
+        Some(Difference {
+            mean: crossed.mean,
+            interval: Some(crossed.interval(self.level)),
+            p: Some(p),
+            p_adjusted: Some(p),
+            p_worth: Some(crossed.p(self.worth)),
+            p_worth_adjusted: None,
+            least: Some(crossed.least(self.level)),
+            seeds: both.iter().map(|(_, b)| b.arm.len()).min().unwrap_or(1),
+            verdict: None,
+            words: String::new(),
+            settle: None,
+            of_models: !still,
+            crossed: Some(crossed),
+            ceiling: false,
+        })
+    }
+
+    /// Tables of values by seed and row, one a pair: pairs that share a target are averaged row by row, targets are strata that count by their pairs.
+    pub(super) fn stratified(
+        &self,
+        tables: impl Iterator<Item = (usize, Vec<Vec<f64>>)>,
+    ) -> Option<Crossed> {
+        let mut strata: Vec<(&str, Vec<Vec<Vec<f64>>>)> = Vec::new();
+        for (pair, table) in tables {
+            let target = self.pairs.get(pair).map_or("", |p| p.1.as_str());
+            match strata.iter_mut().find(|(t, _)| *t == target) {
+                Some((_, tables)) => tables.push(table),
+                None => strata.push((target, vec![table])),
             }
         }
         let averaged: Vec<(f64, Vec<Vec<f64>>)> = strata
-            .into_iter()
-            .map(|(_, tables)| (tables.len() as f64, mean_table(&tables)))
+            .iter()
+            .map(|(_, tables)| (tables.len() as f64, mean_table(tables)))
             .collect();
         let refs: Vec<(f64, &[Vec<f64>])> =
             averaged.iter().map(|(w, t)| (*w, t.as_slice())).collect();
-        let crossed = Crossed::stratified(&refs)?;
+        Crossed::stratified(&refs)
+    }
+
+    /// Several seeds: the crossed test.
+    fn of_methods(&self, both: &[(usize, Both<'_>)], seeds: usize) -> Option<Difference> {
+        let crossed = self.stratified(both.iter().map(|(pair, b)| (*pair, b.table())))?;
         let enough = seeds >= LEAST_SEEDS;
         Some(Difference {
             mean: crossed.mean,
@@ -302,6 +339,11 @@ impl Difference {
 fn round(n: usize) -> usize {
     let unit = 10usize.pow((n.max(1).ilog10()).saturating_sub(1));
     n.div_ceil(unit) * unit
+}
+
+/// One seed as two that say the same: the crossed test is then one over the rows alone.
+pub(super) fn twice(rows: Vec<f64>) -> Vec<Vec<f64>> {
+    vec![rows.clone(), rows]
 }
 
 /// The mean of tables of one shape, cell by cell.

@@ -44,15 +44,19 @@ impl Comparison {
     fn text(&self, colour: bool) -> String {
         let style = Style::new(colour);
         let mut columns = self.columns();
+        if self.selected_alike() {
+            columns.retain(|c| *c != Column::Selector);
+        }
+        let mut dropped = Vec::new();
         let table = loop {
             let table = lines(&self.grid(&columns), Style::new(false));
             let wide = table.iter().any(|l| l.chars().count() > WIDTH);
             // What costs least to lose goes first.
-            let last = columns
+            let last = [Column::Memory, Column::Seconds, Column::Selector]
                 .iter()
-                .rposition(|c| matches!(c, Column::Memory | Column::Seconds));
+                .find_map(|c| columns.iter().position(|own| own == c));
             match last.filter(|_| wide) {
-                Some(i) => drop(columns.remove(i)),
+                Some(i) => dropped.push(columns.remove(i)),
                 None => break lines(&self.grid(&columns), style),
             }
         };
@@ -68,6 +72,11 @@ impl Comparison {
         }
         text.push(String::new());
         text.extend(table);
+        if !dropped.is_empty() {
+            let names = self.grid(&dropped).head.join(", ");
+            let note = format!("(no room for {names}: --format md has all columns)");
+            text.push(style.faint(&note));
+        }
         let pairs = self.pair_lines();
         if !pairs.is_empty() {
             text.push(String::new());
@@ -192,6 +201,7 @@ impl Comparison {
                 "seconds",
                 "memory_mb",
                 "selector",
+                "selector_kind",
                 "marks",
             ]
             .map(String::from),
@@ -232,6 +242,7 @@ impl Comparison {
                     only(number(row.seconds)),
                     only(row.memory_mb.map_or_else(String::new, |m| m.to_string())),
                     only(row.selector.clone()),
+                    only(row.selector_kind.clone()),
                     only(row.marks.join("; ")),
                 ]);
                 text.push_str(&line(&cells));

@@ -16,6 +16,7 @@ pub(super) enum Column {
     Tally,
     Seconds,
     Memory,
+    Selector,
 }
 
 /// Rows of cells in groups: one for each value of what varies.
@@ -40,7 +41,7 @@ pub(super) struct Line {
 
 impl Column {
     pub fn is_number(self) -> bool {
-        !matches!(self, Column::Name | Column::Verdict)
+        !matches!(self, Column::Name | Column::Verdict | Column::Selector)
     }
 }
 
@@ -65,6 +66,7 @@ impl Comparison {
                 Column::Tally => "w/t/l".to_string(),
                 Column::Seconds => "s".to_string(),
                 Column::Memory => "MiB".to_string(),
+                Column::Selector => "kept by".to_string(),
             })
             .collect();
         let mut groups: Vec<(Vec<String>, Group)> = Vec::new();
@@ -132,6 +134,9 @@ impl Comparison {
         if any(|r| r.memory_mb.is_some()) {
             columns.push(Column::Memory);
         }
+        if any(|r| !r.selector.is_empty()) {
+            columns.push(Column::Selector);
+        }
         columns
     }
 
@@ -161,6 +166,10 @@ impl Comparison {
             Column::Verdict if row.failed > 0 => format!("failed {}/{}", row.failed, row.runs),
             Column::Verdict if row.done < row.runs => format!("{} of {} runs", row.done, row.runs),
             Column::Verdict if row.baseline => "baseline".into(),
+            Column::Verdict if row.mean.is_none() && !row.pairs.is_empty() => {
+                let there = row.pairs.iter().filter(|c| c.mean.is_some()).count();
+                format!("{there} of {} pairs", row.pairs.len())
+            }
             Column::Verdict => row
                 .difference
                 .as_ref()
@@ -176,7 +185,36 @@ impl Comparison {
                 s => format!("{s:.0}"),
             }),
             Column::Memory => row.memory_mb.map_or_else(String::new, |mb| mb.to_string()),
+            Column::Selector => self.selector_cell(row),
         }
+    }
+
+    /// `label-free: auto`, and the marks that not every row has.
+    fn selector_cell(&self, row: &Row) -> String {
+        let kept = match (row.selector_kind.as_str(), row.selector.as_str()) {
+            ("", by) => by.to_string(),
+            (kind, by) if by.starts_with(kind) => by.to_string(),
+            (kind, by) => format!("{kind}: {by}"),
+        };
+        let mut parts = vec![kept];
+        let shared = |mark: &String| self.arms().all(|r| r.marks.contains(mark));
+        let told = |mark: &&String| !matches!(mark.as_str(), "oracle" | "baseline");
+        let own = row.marks.iter().filter(told);
+        parts.extend(own.filter(|m| !shared(m)).cloned());
+        parts.retain(|p| !p.is_empty());
+        parts.join("; ")
+    }
+
+    /// Rows that are arms: no yardsticks.
+    fn arms(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|r| !r.baseline)
+    }
+
+    /// Whether all rows were selected alike, so that a line beneath the table says it for all.
+    pub(super) fn selected_alike(&self) -> bool {
+        let mut cells = self.arms().map(|r| self.selector_cell(r));
+        let first = cells.next();
+        cells.all(|c| Some(&c) == first.as_ref())
     }
 
     fn score_cell(&self, row: &Row) -> String {

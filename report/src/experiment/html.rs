@@ -2,9 +2,9 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::charts;
 use super::compare::Comparison;
 use super::grid::{Column, Line};
+use super::{changes, charts, domains, training};
 use crate::statistics::Verdict;
 
 /// Colours, sizes.
@@ -13,6 +13,28 @@ const STYLE: &str = include_str!("page.css");
 impl Comparison {
     pub(super) fn html(&self) -> String {
         let head = self.head_lines();
+        let e = &self.experiment;
+        let parts: Vec<(&str, &str, Markup)> = [
+            ("table", "Result", Some(self.html_table())),
+            (
+                "differences",
+                "Differences",
+                charts::forest(self).map(figure),
+            ),
+            (
+                "curves",
+                "Over what varies",
+                charts::curves(self).map(figure),
+            ),
+            ("pairs", "By pair", charts::pairs(self)),
+            ("training", "Training", training::draw(e)),
+            ("domains", "Source and target", domains::draw(e)),
+            ("changes", "What changed", changes::draw(e)),
+            ("notes", "What to know", self.html_notes()),
+        ]
+        .into_iter()
+        .filter_map(|(id, title, part)| Some((id, title, part?)))
+        .collect();
         let page = html! {
             (DOCTYPE)
             html lang="en" {
@@ -28,23 +50,13 @@ impl Comparison {
                 body {
                     header {
                         h1 { (self.name) }
-                        @for line in &head { p { (line) } }
+                        @for line in &head { p { (words(line)) } }
                     }
                     main {
-                        section id="table" { h2 { "Result" } (self.html_table()) }
-                        @if let Some(picture) = charts::forest(self) {
-                            section id="differences" { h2 { "Differences" } figure { (picture) } }
-                        }
-                        @if let Some(picture) = charts::curves(self) {
-                            section id="curves" { h2 { "Over what varies" } figure { (picture) } }
-                        }
-                        @if let Some(table) = charts::pairs(self) {
-                            section id="pairs" { h2 { "By pair" } (table) }
-                        }
-                        @if !self.notes.is_empty() {
-                            section id="notes" {
-                                h2 { "What to know" }
-                                ul.notes { @for note in &self.notes { li { (note) } } }
+                        @for (id, title, part) in &parts {
+                            section id=(id) aria-labelledby={ (id) "-heading" } {
+                                h2 id={ (id) "-heading" } { (title) }
+                                (part)
                             }
                         }
                     }
@@ -53,6 +65,11 @@ impl Comparison {
             }
         };
         page.into_string() + "\n"
+    }
+
+    fn html_notes(&self) -> Option<Markup> {
+        (!self.notes.is_empty())
+            .then(|| html! { ul.notes { @for note in &self.notes { li { (words(note)) } } } })
     }
 
     fn html_table(&self) -> Markup {
@@ -95,6 +112,19 @@ impl Comparison {
                     }
                 }
             }
+        }
+    }
+}
+
+fn figure(picture: Markup) -> Markup {
+    html! { figure { (picture) } }
+}
+
+/// Names between backticks as code.
+fn words(text: &str) -> Markup {
+    html! {
+        @for (i, part) in text.split('`').enumerate() {
+            @if i % 2 == 1 { code { (part) } } @else { (part) }
         }
     }
 }

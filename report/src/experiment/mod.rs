@@ -10,16 +10,21 @@
 //! # Ok::<(), String>(())
 //! ```
 
+mod changes;
 mod charts;
 mod compare;
 mod difference;
+mod domains;
+mod flips;
 mod formats;
 mod gate;
 mod grid;
+mod groups;
 mod html;
 mod notes;
 mod read;
 mod rows;
+mod training;
 
 pub use compare::{Comparison, PairCell, Row};
 pub use difference::Difference;

@@ -2,7 +2,7 @@
 
 use super::compare::{Comparison, Row};
 use super::read::Experiment;
-use crate::statistics::{BOOTSTRAP_SEEDS, LEAST_SEEDS, WILCOXON_PAIRS, independent};
+use crate::statistics::{BOOTSTRAP_SEEDS, LEAST_SEEDS, Verdict, WILCOXON_PAIRS, independent};
 
 /// All of them, a sentence each.
 pub(super) fn notes(e: &Experiment, c: &Comparison) -> Vec<String> {
@@ -58,8 +58,21 @@ pub(super) fn notes(e: &Experiment, c: &Comparison) -> Vec<String> {
         ));
     }
     for (i, row) in &arms {
-        if let Some(settle) = row.difference.as_ref().and_then(|d| d.settle.as_ref()) {
-            notes.push(format!("{}: {settle}.", e.arm_words(*i)));
+        let Some(d) = row.difference.as_ref() else {
+            continue;
+        };
+        if d.verdict == Some(Verdict::Undecided)
+            && let Some(reference) = e.arms[*i].reference
+        {
+            let mut text = format!(
+                "{} and {} are not distinguishable",
+                e.arm_words(*i),
+                e.arm_words(reference)
+            );
+            if let Some(settle) = &d.settle {
+                text.push_str(&format!("; {settle}"));
+            }
+            notes.push(text + ".");
         }
     }
     pairs(e, c, &mut notes);
@@ -99,8 +112,12 @@ fn unfinished(e: &Experiment, c: &Comparison, notes: &mut Vec<String>) {
         .map(|r| r.runs.saturating_sub(r.done + r.failed))
         .sum();
     if missing > 0 {
+        let runs = match missing {
+            1 => "1 run is".to_string(),
+            n => format!("{n} runs are"),
+        };
         notes.push(format!(
-            "{missing} runs are not there yet; a row is said nothing of before all its runs are."
+            "{runs} not there yet; a row is said nothing of before all its runs are."
         ));
     }
 }
@@ -126,6 +143,12 @@ fn pairs(e: &Experiment, c: &Comparison, notes: &mut Vec<String>) {
         notes.push(format!(
             "The differences speak of these pairs. Of new domains there is a test from {WILCOXON_PAIRS} pairs that share no domain; these are {count}."
         ));
+    }
+    if c.rows.iter().any(|r| r.tally.is_some()) {
+        notes.push(
+            "A pair counts as won or lost (w, l) where it is told from 0 after correction over all pairs and methods; a tie (t) is not distinguishable."
+                .into(),
+        );
     }
     for (i, row) in c.rows.iter().enumerate().filter(|(_, r)| !r.baseline) {
         let means: Vec<f64> = row
@@ -167,8 +190,13 @@ fn selection(arms: &[(usize, &Row)], notes: &mut Vec<String>) {
         .filter(|s| !s.is_empty())
         .collect();
     selectors.dedup();
+    let free = |by: &str| {
+        let mut of = arms.iter().filter(|(_, r)| r.selector == by);
+        of.any(|(_, r)| r.selector_kind == "label-free")
+    };
     let words = |s: &str| match s {
         "last" => "the last epoch".to_string(),
+        s if free(s) => format!("the best epoch by {s}, without labels of the target"),
         s => format!("the best epoch by {s}"),
     };
     match selectors.as_slice() {

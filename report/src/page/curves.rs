@@ -17,6 +17,8 @@ pub fn draw(s: &Source<'_>) -> Option<Markup> {
         loss(&s.record),
         validation(&s.record),
         terms(&s.record),
+        adversary(&s.record),
+        selector(s),
         plain(&s.record, "Learning rate", "learning_rate"),
         plain(&s.record, "Gradient norm", "gradient_norm"),
     ]
@@ -109,6 +111,7 @@ fn line(name: &str, look: Look, points: Vec<(f64, f64)>) -> Line {
         name: name.into(),
         look,
         points,
+        ..Line::default()
     }
 }
 
@@ -129,6 +132,11 @@ fn loss(record: &Record) -> Option<Chart> {
             Look::Second,
             over(record, |p| p.epochs("validation_loss")),
         ),
+        line(
+            "validation rows of the source",
+            Look::Third,
+            over(record, |p| p.epochs("source_loss")),
+        ),
     ];
     chart("Loss", 280.0, lines)
 }
@@ -138,6 +146,11 @@ fn validation(record: &Record) -> Option<Chart> {
     let lines = vec![
         line("accuracy", Look::First, score("validation_accuracy")),
         line("macro F1", Look::Second, score("validation_macro_f1")),
+        line(
+            "accuracy on the source",
+            Look::Third,
+            score("source_accuracy"),
+        ),
     ];
     let mut chart = chart("Validation scores", 280.0, lines)?;
     chart.percent = true;
@@ -152,10 +165,41 @@ fn terms(record: &Record) -> Option<Chart> {
     if names.len() < 2 {
         return None;
     }
-    let looks = [Look::First, Look::Second, Look::Third];
-    let lines = names.iter().zip(looks);
+    let lines = names.iter().zip(Look::EQUALS);
     let lines = lines.map(|(n, look)| line(n, look, over(record, |p| p.epochs(n))));
     chart("Terms of the loss", 280.0, lines.collect())
+}
+
+/// What plays against the encoder: how often a discriminator tells the domains apart, or MDD's adversary agrees, and how much of its gradient is
+/// turned round.
+fn adversary(record: &Record) -> Option<Chart> {
+    let lines = vec![
+        line(
+            "accuracy",
+            Look::First,
+            over(record, |p| p.epochs("discriminator_accuracy")),
+        ),
+        line(
+            "reversal coefficient",
+            Look::Second,
+            over(record, |p| p.epochs("reversal")),
+        ),
+        line(
+            "agrees with the classifier",
+            Look::Third,
+            over(record, |p| p.epochs("adversary_agrees")),
+        ),
+    ];
+    chart("Adversary", 280.0, lines)
+}
+
+/// The score that the epoch was chosen by, where no label of the target was seen.
+fn selector(s: &Source<'_>) -> Option<Chart> {
+    let by = s.result["selection"]["by"].as_str()?;
+    let key = format!("score_{by}");
+    let points = over(&s.record, |p| p.epochs(&key));
+    let title = format!("Score without labels: {by}");
+    chart(&title, 280.0, vec![line(&title, Look::First, points)])
 }
 
 fn plain(record: &Record, title: &str, key: &'static str) -> Option<Chart> {

@@ -19,6 +19,8 @@ mod sheet;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use sheet::image;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 
@@ -110,15 +112,15 @@ pub fn page(run: &Run) -> String {
 }
 
 /// A small copy of a test image.
-struct Picture {
+pub struct Picture {
     /// A JPEG in base64.
-    jpeg: String,
+    pub jpeg: String,
     /// Whether it belongs to the sheet.
     sheet: bool,
 }
 
 /// Those of a run directory. There are about a hundred at most; of a file that somebody else wrote as many are taken.
-fn pictures(run: &Path) -> BTreeMap<String, Picture> {
+pub fn pictures(run: &Path) -> BTreeMap<String, Picture> {
     let lines = record::lines(&run.join("thumbnails.jsonl"));
     let picture = |line: &Value| {
         let jpeg = line["jpeg"].as_str()?.to_string();
@@ -130,7 +132,7 @@ fn pictures(run: &Path) -> BTreeMap<String, Picture> {
 }
 
 /// A table that scrolls in itself when it is wider than the page; `name` is read aloud.
-fn scroll(name: &str, table: Markup) -> Markup {
+pub fn scroll(name: &str, table: Markup) -> Markup {
     html! { div.scroll role="region" tabindex="0" aria-label=(name) { (table) } }
 }
 

@@ -195,7 +195,11 @@ fn selection(s: &Source<'_>) -> Markup {
         @if let Some(by) = selection["by"].as_str() {
             p.faint {
                 @match selection["epoch"].as_u64() {
-                    Some(epoch) => { "The weights are those of epoch " (epoch) ", chosen by " (by) "." }
+                    Some(epoch) => {
+                        "The weights are those of epoch " (epoch)
+                        @if let Some(of) = selection["of"].as_str() { " of " (of) ": the adaptation showed no better" }
+                        ", chosen by " (by) "."
+                    }
                     None => { "The weights are those of the last epoch." }
                 }
                 @if selection["oracle"] == true { " " strong { "Oracle: chosen with target labels." } }

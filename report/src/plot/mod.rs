@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use axis::Axis;
 
 /// A line of a chart.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Line {
     /// For the legend.
     pub name: String,
@@ -16,10 +16,12 @@ pub struct Line {
     pub look: Look,
     /// In the order of x.
     pub points: Vec<(f64, f64)>,
+    /// Low and high ends around the line, `(x, low, high)` in the order of x; empty draws none.
+    pub band: Vec<(f64, f64, f64)>,
 }
 
 /// How a line looks: a class of the style sheet, and what tells it apart without colour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Look {
     /// Thin and pale, behind the others: single steps.
     Faint,
@@ -29,11 +31,28 @@ pub enum Look {
     Second,
     /// Dotted, squares.
     Third,
+    /// Dashed and dotted, triangles.
+    Fourth,
+    /// Solid, triangles that stand on their tips.
+    Fifth,
+    /// Dense dots, crosses.
+    Sixth,
     /// Solid, no marks.
+    #[default]
     Plain,
 }
 
 impl Look {
+    /// Those of lines that stand beside each other as equals.
+    pub const EQUALS: [Look; 6] = [
+        Look::First,
+        Look::Second,
+        Look::Third,
+        Look::Fourth,
+        Look::Fifth,
+        Look::Sixth,
+    ];
+
     /// The class in the style sheet.
     fn class(self) -> &'static str {
         match self {
@@ -41,6 +60,9 @@ impl Look {
             Look::First => "l-first",
             Look::Second => "l-second",
             Look::Third => "l-third",
+            Look::Fourth => "l-fourth",
+            Look::Fifth => "l-fifth",
+            Look::Sixth => "l-sixth",
             Look::Plain => "l-plain",
         }
     }
@@ -56,6 +78,13 @@ impl Look {
             ),
             Look::Second => format!("M{x} {}l4.4 4.4l-4.4 4.4l-4.4 -4.4z", round(y - 4.4)),
             Look::Third => format!("M{} {}h6v6h-6z", round(x - 3.0), round(y - 3.0)),
+            Look::Fourth => format!("M{x} {}l4 7h-8z", round(y - 4.2)),
+            Look::Fifth => format!("M{x} {}l4 -7h-8z", round(y + 4.2)),
+            Look::Sixth => format!(
+                "M{} {}h3v-3h2v3h3v2h-3v3h-2v-3h-3z",
+                round(x - 4.0),
+                round(y - 1.0)
+            ),
         })
     }
 }
@@ -63,8 +92,10 @@ impl Look {
 /// A chart.
 #[derive(Clone, Debug, Default)]
 pub struct Chart {
-    /// Above it; its identifier is made of it.
+    /// Above it.
     pub title: String,
+    /// Its identifier on the page; made of the title where it is empty.
+    pub id: String,
     /// What a person who does not see it should know, in a sentence with numbers.
     pub about: String,
     /// Below the x axis.
@@ -77,8 +108,10 @@ pub struct Chart {
     pub percent: bool,
     /// Places on the x axis with a word: the epoch that was kept, where a phase begins.
     pub places: Vec<(f64, String)>,
-    /// Height over width; the width is [`WIDTH`].
+    /// In units of the picture; the width is [`WIDTH`].
     pub height: f64,
+    /// Whether the names of the lines stand elsewhere, for several charts at once.
+    pub named_elsewhere: bool,
 }
 
 /// In units of the picture; the page scales it.
@@ -98,14 +131,19 @@ impl Chart {
         let xs = all().map(|p| p.0);
         let (x_low, x_high) = axis::extent(xs.chain(self.places.iter().map(|p| p.0)))?;
         let x = Axis::whole(x_low.min(1.0), x_high, (LEFT, WIDTH - RIGHT), 5);
-        let (y_low, y_high) = self.range.or_else(|| axis::extent(all().map(|p| p.1)))?;
+        let bands = self.lines.iter().flat_map(|l| &l.band);
+        let ys = all().map(|p| p.1).chain(bands.flat_map(|b| [b.1, b.2]));
+        let (y_low, y_high) = self.range.or_else(|| axis::extent(ys))?;
         let span = (self.height - BOTTOM, TOP);
         let y = match self.range {
             None if y_low > 0.0 && y_high / y_low > 50.0 => Axis::logarithmic(y_low, y_high, span),
             None => Axis::round(y_low, y_high, span, 4),
             Some(_) => Axis::linear(y_low, y_high, span, 4),
         };
-        let id = slug(&self.title);
+        let id = match self.id.as_str() {
+            "" => slug(&self.title),
+            own => own.to_string(),
+        };
         let (title, about) = (format!("{id}-title"), format!("{id}-about"));
         let floor = self.height - BOTTOM;
         let shown = self.lines.iter().filter(|l| !l.points.is_empty());
@@ -113,7 +151,7 @@ impl Chart {
             figure.chart {
                 figcaption {
                     h3 { (self.title) @if y.is_logarithmic() { " " span.faint { "(logarithmic)" } } }
-                    @if shown.clone().count() > 1 {
+                    @if shown.clone().count() > 1 && !self.named_elsewhere {
                         ul.legend { @for line in shown.clone() { li { (sample(line.look)) (line.name) } } }
                     }
                 }
@@ -139,6 +177,7 @@ impl Chart {
                         line.place x1=(at) x2=(at) y1=(TOP) y2=(floor) {}
                         text.name x=(at) y=(TOP - 8.0) text-anchor=(anchor(at)) { (word) }
                     }
+                    @for line in &self.lines { (band(line, &x, &y)) }
                     @for line in &self.lines { (drawn(line, &x, &y)) }
                 }
             }
@@ -158,6 +197,19 @@ fn anchor(at: f64) -> &'static str {
 fn drawn(line: &Line, x: &Axis, y: &Axis) -> Markup {
     let places: Vec<(f64, f64)> = line.points.iter().map(|p| (x.at(p.0), y.at(p.1))).collect();
     path(&places, line.look)
+}
+
+/// The area between a line's low and high ends.
+fn band(line: &Line, x: &Axis, y: &Axis) -> Markup {
+    let there = line.band.iter().map(|b| (x.at(b.0), y.at(b.2)));
+    let back = line.band.iter().rev().map(|b| (x.at(b.0), y.at(b.1)));
+    let corners: Vec<String> = there
+        .chain(back)
+        .map(|(x, y)| format!("{} {}", round(x), round(y)))
+        .collect();
+    html! {
+        @if line.band.len() > 1 { path.band.(line.look.class()) d=(format!("M{}Z", corners.join("L"))) {} }
+    }
 }
 
 /// A line through places, with its marks.
@@ -217,6 +269,7 @@ mod tests {
             name: "loss".into(),
             look: Look::First,
             points: points.to_vec(),
+            ..Line::default()
         };
         let chart = |lines: Vec<Line>| Chart {
             title: "Loss & more".into(),

@@ -61,9 +61,10 @@ pub struct NewPlugin {
     /// What it is written in.
     #[arg(long, value_enum, default_value_t = Language::Rust)]
     pub lang: Language,
-    /// Where the crate tlkit-plugin lies; by default in the source tree that this binary was built from.
-    #[arg(long, value_name = "DIR")]
-    pub sdk: Option<PathBuf>,
+    /// Where the crate tlkit-plugin is, a folder or the address of a git repository (with the tag of this version). By default the
+    /// source tree that this binary was built from, or, where that is gone, the repository that its manifest names.
+    #[arg(long, value_name = "DIR|URL")]
+    pub sdk: Option<String>,
 }
 
 /// What a new plugin brings.

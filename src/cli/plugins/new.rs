@@ -53,7 +53,10 @@ pub fn new(arguments: &NewPlugin) -> Result<(), Failure> {
     }
     let library = name.replace('-', "_");
     let sdk = match arguments.lang {
-        Language::Rust => Some(sdk(arguments.sdk.as_deref())?),
+        Language::Rust => {
+            let repository = env!("CARGO_PKG_REPOSITORY");
+            Some(sdk(arguments.sdk.as_deref(), Path::new(TREE), repository)?)
+        }
         Language::C => None,
     };
     let built = match arguments.lang {
@@ -77,16 +80,14 @@ pub fn new(arguments: &NewPlugin) -> Result<(), Failure> {
         ),
         Language::C => ("make", "      - run: make".to_string()),
     };
-    let note = match arguments.lang {
-        Language::Rust => {
+    let note = match &sdk {
+        Some(Sdk::Path(_)) => {
             "`Cargo.toml` names the crate `tlkit-plugin` by its path on this machine; elsewhere (in CI, say) it is where tlkit's source is.\n\n"
         }
-        Language::C => "",
+        Some(Sdk::Git(_)) | None => "",
     };
     let fill = |text: &str| {
-        let sdk = sdk
-            .as_ref()
-            .map_or(String::new(), |s| serde_json::json!(s).to_string());
+        let sdk = sdk.as_ref().map_or(String::new(), Sdk::dependency);
         let checked = format!("tlkit plugins check {built}{check_with}");
         [
             ("@SDK@", sdk.as_str()),
@@ -171,17 +172,79 @@ fn write(file: &Path, text: &str) -> std::io::Result<()> {
     std::fs::write(file, text)
 }
 
-/// Where the crate `tlkit-plugin` lies.
-fn sdk(given: Option<&Path>) -> Result<PathBuf, Failure> {
-    let place = given.map_or_else(|| Path::new(TREE).join("plugins/sdk"), Path::to_path_buf);
+/// Where the crate `tlkit-plugin` is.
+#[derive(Debug, PartialEq)]
+enum Sdk {
+    /// In this folder.
+    Path(PathBuf),
+    /// In a git repository, under the tag of this version.
+    Git(String),
+}
+
+impl Sdk {
+    /// Its line in a manifest, behind `tlkit-plugin = `.
+    fn dependency(&self) -> String {
+        // A string of JSON is one of TOML.
+        let quoted = |text: &str| serde_json::json!(text).to_string();
+        match self {
+            Sdk::Path(folder) => format!("{{ path = {} }}", quoted(&folder.to_string_lossy())),
+            Sdk::Git(address) => {
+                let tag = concat!("v", env!("CARGO_PKG_VERSION"));
+                format!("{{ git = {}, tag = {} }}", quoted(address), quoted(tag))
+            }
+        }
+    }
+}
+
+/// What is given (a folder, or the address of a repository); otherwise the source tree of this binary, while it is there; otherwise the
+/// repository that this binary's manifest names.
+fn sdk(given: Option<&str>, tree: &Path, repository: &str) -> Result<Sdk, Failure> {
+    if let Some(address) = given.filter(|g| g.contains("://") || g.starts_with("git@")) {
+        return Ok(Sdk::Git(address.into()));
+    }
+    let place = given.map_or_else(|| tree.join("plugins/sdk"), PathBuf::from);
     if place.join("Cargo.toml").is_file() {
-        return std::path::absolute(&place)
+        let absolute = std::path::absolute(&place);
+        return absolute
+            .map(Sdk::Path)
             .map_err(|e| Failure::Failed(format!("{}: {e}", place.display())));
     }
-    Err(Failure::Wrong(match given {
-        Some(p) => format!("{} has no Cargo.toml", p.display()),
-        None => "the crate tlkit-plugin is not where this binary was built; say where it is with `--sdk PATH`, the folder plugins/sdk \
-                 of tlkit's source"
-            .into(),
-    }))
+    match given {
+        None if !repository.is_empty() => Ok(Sdk::Git(repository.into())),
+        Some(p) => Err(Failure::Wrong(format!("{p} has no Cargo.toml"))),
+        None => Err(Failure::Wrong(
+            "the crate tlkit-plugin is not where this binary was built, and the binary names no repository; say where it is with `--sdk`, \
+             the folder plugins/sdk of tlkit's source or the address of a git repository"
+                .into(),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sdk_is_a_folder_while_it_is_there_and_a_tag_otherwise() {
+        let tree = Path::new(TREE);
+        let here = tree.join("plugins/sdk");
+        assert!(
+            matches!(sdk(None, tree, "https://example.org/tlkit"), Ok(Sdk::Path(p)) if p == here)
+        );
+        let gone = Path::new("/nowhere/at/all");
+        let found = sdk(None, gone, "https://example.org/tlkit");
+        let Ok(found) = found else { panic!("no SDK") };
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(
+            found.dependency(),
+            format!("{{ git = \"https://example.org/tlkit\", tag = \"v{version}\" }}")
+        );
+        let given = here.display().to_string();
+        assert!(matches!(sdk(Some(&given), gone, ""), Ok(Sdk::Path(p)) if p == here));
+        assert!(
+            matches!(sdk(Some("git@host:tlkit"), tree, ""), Ok(Sdk::Git(a)) if a == "git@host:tlkit")
+        );
+        assert!(sdk(None, gone, "").is_err());
+        assert!(sdk(Some("/nowhere"), tree, "https://example.org/tlkit").is_err());
+    }
 }

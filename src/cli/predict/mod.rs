@@ -6,7 +6,7 @@ mod write;
 use std::io::IsTerminal;
 use std::path::Path;
 
-use tlkit_core::run::Saved;
+use tlkit_core::run::{Saved, write_whole};
 use tlkit_core::train::Silent;
 
 use super::arguments::{Format, Predict};
@@ -33,8 +33,16 @@ pub fn predict(arguments: &Predict) -> Result<(), Failure> {
         Target::open(arguments.out.as_deref())?,
     );
     let mut rows = 0;
+    let mut features = Vec::new();
     while let Some(block) = input.next()? {
-        let probabilities = saved.probabilities(block.clone(), &Silent)?;
+        let probabilities = match arguments.features {
+            Some(_) => {
+                let (of, said) = saved.features(block.clone(), &Silent)?;
+                features.extend(of);
+                said
+            }
+            None => saved.probabilities(block.clone(), &Silent)?,
+        };
         rows += block.len();
         if !writer.block(block.as_ref(), &probabilities)? {
             // Nobody reads any more (`| head`): that is no error.
@@ -43,6 +51,9 @@ pub fn predict(arguments: &Predict) -> Result<(), Failure> {
     }
     if rows == 0 {
         return Err(Failure::Wrong(format!("{} has no rows", input.name())));
+    }
+    if let Some(to) = &arguments.features {
+        write_whole(to, &write::npy(&features))?;
     }
     writer.finish()
 }

@@ -18,6 +18,24 @@ const PREVIEW: usize = 60;
 /// How many classes of a row a table shows where nobody says.
 const SHOWN: usize = 3;
 
+/// Rows of numbers as a file of NumPy's format 1.0: `<f4`, `(rows, width)`, row after row.
+pub fn npy(rows: &[Vec<f32>]) -> Vec<u8> {
+    let width = rows.first().map_or(0, Vec::len);
+    let mut head = format!(
+        "{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {width}), }}",
+        rows.len()
+    );
+    // Magic, version, length and header together are a multiple of 64 bytes; the header ends with a line break.
+    let filled = (10 + head.len() + 1).next_multiple_of(64) - 11;
+    head.push_str(&" ".repeat(filled - head.len()));
+    head.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((head.len() as u16).to_le_bytes());
+    bytes.extend(head.as_bytes());
+    bytes.extend(rows.iter().flatten().flat_map(|v| v.to_le_bytes()));
+    bytes
+}
+
 /// Where it goes.
 pub enum Target {
     /// Standard output.

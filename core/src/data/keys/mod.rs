@@ -31,6 +31,7 @@ use crate::{Error, Result};
 use columns::Columns;
 pub(super) use columns::IMAGE_COLUMNS;
 pub use open::{open_rows, open_tables};
+pub(crate) use scan::Scanned;
 
 /// What a task makes of the columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -22,6 +22,8 @@ pub(super) struct Opened {
     pub columns: Columns,
     /// The column of `split.group`, where rows are split by it.
     pub group: Option<usize>,
+    /// What its files are called among what is shared; empty where nothing is.
+    pub shared: String,
 }
 
 /// Opens every split's files, table by table, in the order of the keys; and where the indices of svmlight count from. `None` after an
@@ -34,7 +36,7 @@ pub(super) fn open(
 ) -> Option<(Vec<(&'static str, Opened)>, Option<u32>)> {
     let found = find_all(keys, cx, tables, form)?;
     let range = match form {
-        Form::Features => index_range(&found),
+        Form::Features => index_range(&found, cx),
         _ => None,
     };
     // The width of the vectors and their columns' names, from the first file.
@@ -57,8 +59,16 @@ pub(super) fn open(
             ..ReadOptions::default()
         };
         let mut tables: Vec<(Arc<dyn Table>, At)> = Vec::new();
+        let mut called = String::new();
         for file in files {
-            let table = file.reader.open(&file.name, &file.blob, &options);
+            let table = match cx.registry.shared() {
+                Some(shared) => {
+                    let (table, key) = shared.open(file.reader, &file.name, &file.blob, &options);
+                    called.push_str(&key);
+                    table
+                }
+                None => file.reader.open(&file.name, &file.blob, &options),
+            };
             if let Some(table) = noted(keys, &file.at, table) {
                 tables.push((table, file.at.clone()));
             }
@@ -129,6 +139,7 @@ pub(super) fn open(
             rows,
             columns,
             group,
+            shared: called,
         };
         opened.push((*split, opened_part));
     }
@@ -318,10 +329,14 @@ fn reader<'c>(cx: &'c Context, path: &str) -> Result<&'c Arc<dyn Reader>> {
 }
 
 /// Index base and width over all files of the recipe: svmlight says neither whether it counts from 0 or 1 nor how wide it is.
-fn index_range(found: &[(&'static str, Vec<File<'_>>)]) -> Option<(u32, usize)> {
+fn index_range(found: &[(&'static str, Vec<File<'_>>)], cx: &Context) -> Option<(u32, usize)> {
     let files = found.iter().flat_map(|(_, files)| files);
+    let of = |f: &File<'_>| match cx.registry.shared() {
+        Some(shared) => shared.index_range(f.reader, &f.name, &f.blob),
+        None => f.reader.index_range(&f.name, &f.blob),
+    };
     let (lowest, highest) = files
-        .filter_map(|f| f.reader.index_range(&f.name, &f.blob).ok()?)
+        .filter_map(|f| of(f).ok()?)
         .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
     let base = lowest.min(1);
     Some((base, (highest - base) as usize + 1))

@@ -19,7 +19,8 @@ use crate::data::{Input, Labels, Look, Pictures};
 const CHUNK: usize = 16_384;
 
 /// What is kept of some rows, a value each.
-pub(super) struct Scanned {
+#[derive(Clone)]
+pub(crate) struct Scanned {
     /// Of the input, byte for byte.
     pub digests: Vec<[u8; 16]>,
     /// Of the input, its case and spaces evened out: equal for rows that say the same.

@@ -232,7 +232,7 @@ impl Whole {
 
     fn course(&self, c: &Checked, phase: Phase) -> Result<Course> {
         let train = match phase {
-            Phase::Train(train) => train,
+            Phase::Train(train) | Phase::Twin(train) => train,
             Phase::Fit { name, .. } => {
                 return Ok(Course {
                     name,

@@ -9,14 +9,14 @@ use super::write::blob;
 use super::{Card, FILE, MORE};
 use crate::data::{Domain, Found, FoundRows, Labels, Loaded, Prepare, Resolve, RowForm, Samples};
 use crate::evaluate::{self, Scores, probabilities};
-use crate::metrics::Judge;
+use crate::metrics::{Judge, softmax};
 use crate::model::{MapKinds, Model};
 use crate::nn::{Stage, Store, Weights};
 use crate::recipe::Written;
 use crate::registry::{Context, Registry, SavedData};
 use crate::strategy::State;
 use crate::task::{SourceTask, TargetTask};
-use crate::train::{Observer, Place};
+use crate::train::{Observer, Place, predict};
 use crate::{Context as _, Error, Result};
 
 /// A trained model, loaded again.
@@ -119,6 +119,26 @@ impl Saved {
         };
         let rows = Loaded::unlabelled(&domain, self.prepare.clone());
         probabilities(&self.model, &rows, &self.store, observer, self.judge.crops)
+    }
+
+    /// The features of every row, `(rows, width)`, what enters the classifier; and the probabilities, as [`Saved::probabilities`] has them.
+    pub fn features(
+        &self,
+        inputs: Arc<dyn Samples>,
+        observer: &dyn Observer,
+    ) -> Result<(Vec<Vec<f32>>, Vec<Vec<f32>>)> {
+        let domain = Domain {
+            name: "the data".into(),
+            inputs: inputs.clone(),
+            labels: (),
+        };
+        let rows = Loaded::unlabelled(&domain, self.prepare.clone());
+        let (features, logits) = predict(&self.model, &rows, &self.store, "features", observer)?;
+        let said = match self.judge.crops {
+            0 | 1 => softmax(&logits.to_dtype(DType::F32)?.to_vec2()?),
+            _ => self.probabilities(inputs, observer)?,
+        };
+        Ok((features.to_dtype(DType::F32)?.to_vec2()?, said))
     }
 
     /// Rows with their labels as classes of this model; `name` is what reports call them.

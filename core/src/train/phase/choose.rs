@@ -89,7 +89,7 @@ impl Course<'_, '_, '_> {
     /// Scores the model as it is and keeps it if none before was better. What it was scored by, and whether it was kept.
     pub(super) fn candidate(&mut self, epoch: u64) -> Result<(BTreeMap<String, f64>, bool)> {
         let t = &self.transfer;
-        let mut values = BTreeMap::new();
+        let (mut values, mut scores) = (BTreeMap::new(), BTreeMap::new());
         let (score, loss) = match &self.job.deciding {
             None => return Ok((values, false)),
             Some(Deciding::Labelled(rows)) => {
@@ -108,6 +108,9 @@ impl Course<'_, '_, '_> {
                 if epoch == 0 {
                     position.reference = Some(Reference::of(&seen));
                 }
+                // The twin minimises none of them: its epoch is the one that `source-only` keeps.
+                let own = minimises.as_slice();
+                let minimises = if self.place.twin { &[] } else { own };
                 let choice = Choice::of(&seen, *by, minimises, position.reference.as_ref());
                 if choice.collapsed {
                     position.collapsed.push(epoch);
@@ -122,10 +125,14 @@ impl Course<'_, '_, '_> {
                 if let (0, Some(reference)) = (epoch, &mut position.reference) {
                     reference.rank = choice.rank;
                 }
+                scores = choice.scores;
                 (choice.rank, 0.0)
             }
         };
         let best = self.keep_if_best(epoch, score, loss)?;
+        if best {
+            self.run.position.scores = scores;
+        }
         if epoch == 0 {
             let mut line = serde_json::json!({ "phase": self.train.name, "epoch": 0, "step": 0 });
             for (k, v) in &values {
@@ -139,14 +146,18 @@ impl Course<'_, '_, '_> {
 
     /// Copies the weights if no epoch before was better.
     pub(super) fn keep_if_best(&mut self, epoch: u64, score: f64, loss: f64) -> Result<bool> {
+        let twin = false;
         let position = &mut self.run.position;
         let best = position.best.is_none_or(|b| b.beaten_by(score, loss));
         if best {
-            position.best = Some(Best { epoch, score, loss });
+            position.best = Some(Best {
+                epoch,
+                score,
+                loss,
+                twin,
+            });
             position.waited = 0;
-            let copy = |p: &Param| Ok((p.name().to_string(), p.detached().copy()?));
-            let all = self.transfer.store.all();
-            self.run.best = all.iter().map(copy).collect::<Result<_>>()?;
+            self.run.best = copies(self.transfer.store)?;
         } else {
             position.waited += 1;
         }

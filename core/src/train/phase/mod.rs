@@ -10,18 +10,18 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::checkpoint::Best;
+use super::checkpoint::{Best, Twin};
 use super::event::{Event, Stoppable};
 use super::infer::Passes;
 use super::optimizer::Optimizer;
-use super::run::{Deciding, Job, Runner};
+use super::run::{Deciding, Job, Runner, copies, put_back};
 use super::step::{Drawn, Models, StepState};
 use super::{check, frozen, liveness, record};
 use crate::data::{Cursor, Loaded};
 use crate::evaluate::Scores;
 use crate::nn::{Gradients, Param, Pass, Select};
 use crate::random::Stream;
-use crate::select::{Choice, LabelFree, Reference};
+use crate::select::{Choice, LabelFree, Reference, adapted_stands};
 use crate::strategy::{Selection, State, Train, Transfer, Until};
 use crate::{Error, Result};
 
@@ -40,11 +40,23 @@ struct Source {
     current: (u64, Arc<Vec<Vec<u32>>>),
 }
 
+/// Where a phase stands among the others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// Its number, from 0.
+    pub index: usize,
+    /// How many there are.
+    pub of: usize,
+    /// Whose random numbers it has: the number without the twins before it.
+    pub at: usize,
+    /// Whether it is one.
+    pub twin: bool,
+}
+
 pub(crate) struct Course<'a, 'b, 't> {
     transfer: &'a mut Transfer<'t>,
     train: Train,
-    index: usize,
-    of: usize,
+    place: Place,
     job: &'a Job<'b>,
     run: &'a mut Runner,
     feeds: Vec<Source>,
@@ -57,12 +69,11 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
     pub fn new(
         transfer: &'a mut Transfer<'t>,
         train: Train,
-        index: usize,
-        of: usize,
+        place: Place,
         job: &'a Job<'b>,
         run: &'a mut Runner,
     ) -> Result<Self> {
-        let root = Stream::new(job.seed).purpose("feed").at(index as u64);
+        let root = Stream::new(job.seed).purpose("feed").at(place.at as u64);
         let mut feeds = Vec::new();
         let mut per_epoch = 1;
         for (i, feed) in train.feeds.iter().enumerate() {
@@ -96,8 +107,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         Ok(Course {
             transfer,
             train,
-            index,
-            of,
+            place,
             job,
             run,
             feeds,
@@ -141,8 +151,8 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         let (name, done) = (self.train.name.clone(), self.run.position.step);
         let phase = Event::Phase {
             name: &name,
-            index: self.index,
-            of: self.of,
+            index: self.place.index,
+            of: self.place.of,
             steps: self.total,
             per_epoch: self.per_epoch,
             done,
@@ -155,7 +165,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             self.begin()?;
         }
         // The model as it is before the adaptation is a candidate, and what a collapse is measured by.
-        let knows = self.index > 0 || self.job.trained;
+        let knows = self.place.index > 0 || self.job.trained;
         if done == 0 && knows && self.decides() {
             self.candidate(0)?;
         }
@@ -205,17 +215,26 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         let position = &mut self.run.position;
         if let Some(reference) = &position.reference {
             let last = position.step.div_ceil(self.per_epoch);
-            let kept = position.best.map(|b| (b.epoch, b.score));
+            let margin = self.transfer.settings.twin.unwrap_or_default();
+            let stands = |twin: &Twin| match (&self.job.deciding, position.best) {
+                (Some(Deciding::LabelFree { by, minimises, .. }), Some(best)) => {
+                    best.score > f64::MIN
+                        && adapted_stands(*by, minimises, &position.scores, &twin.scores, margin)
+                }
+                _ => true,
+            };
+            if let Some(twin) = position.twin.take().filter(|t| !stands(t)) {
+                position.best = Some(twin.best);
+                self.run.best = std::mem::take(&mut self.run.twin);
+            }
+            self.run.twin.clear();
+            let kept = position.best.filter(|b| !b.twin);
+            let kept = kept.map(|b| (b.epoch, b.score));
             let signs = reference.signs(position.collapsed.contains(&last), kept);
             position.signs = Some(signs.to_string());
         }
         if self.train.select != Selection::Last && self.run.position.best.is_some() {
-            for p in self.transfer.store.all() {
-                if let Some(t) = self.run.best.get(p.name()) {
-                    p.var().set(&t.to_device(self.transfer.store.device())?)?;
-                }
-            }
-            self.transfer.store.touch();
+            put_back(self.transfer.store, &self.run.best)?;
         }
         Ok(())
     }
@@ -235,7 +254,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
     fn begin(&mut self) -> Result<()> {
         let random = Stream::new(self.job.seed)
             .purpose("begin")
-            .at(self.index as u64);
+            .at(self.place.at as u64);
         let observer = Stoppable {
             observer: self.job.observer,
             stop: &self.job.stop,
@@ -260,7 +279,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         self.run.position.rows = 0.0;
         let random = Stream::new(self.job.seed)
             .purpose("epoch")
-            .at(self.index as u64)
+            .at(self.place.at as u64)
             .at(self.run.position.step);
         for update in &mut self.train.updates {
             let mut passes = Passes {
@@ -336,7 +355,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             for again in 0..self.train.updates[u].repeat.max(1) {
                 let random = Stream::new(self.job.seed)
                     .purpose("pass")
-                    .at(self.index as u64)
+                    .at(self.place.at as u64)
                     .at(u as u64)
                     .at(again.into());
                 let loss = self.update(u, &drawn, random)?;

@@ -3,6 +3,7 @@
 //! The trials are of the traits of core, so that built-ins and strangers go through the same ones: [`reader`], [`source`], [`term`],
 //! [`metric`]. `tests/conformance.rs` of tlkit runs them on what tlkit brings itself.
 
+mod calls;
 mod memory;
 mod metric;
 mod reader;
@@ -62,6 +63,7 @@ pub fn check(
     material: &Material,
     say: &mut dyn FnMut(&Line),
 ) -> std::result::Result<usize, crate::LoadError> {
+    crate::network::thorough();
     let stamp = Stamp::of(library, true)?;
     let loaded = library::open(library)?;
     let plugin = Plugin {
@@ -96,7 +98,8 @@ fn one(plugin: &Plugin, entry: &ManifestEntry, material: &Material, tell: Tell<'
         EntryKind::LossTerm => {
             let make = || CTerm::make(plugin.table(entry.index)?, &who, &values()?);
             let one_width = entry.keys["properties"].get("width").is_some();
-            term(&make, one_width, tell);
+            let turned = make().map_or(Vec::new(), |made| made.turned);
+            term(&make, one_width, &turned, tell);
             if let Ok(made) = make() {
                 let tried = "the derivative by the value is a factor";
                 tell(tried, term::factor(&made));

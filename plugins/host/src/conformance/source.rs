@@ -13,7 +13,7 @@ use tlkit_core::task::{Encoder, SourceTask};
 use tlkit_core::{Error, Result};
 
 use super::memory::leaks;
-use super::{Tell, first_line, flat};
+use super::{Tell, calls, first_line, flat};
 
 /// Inputs that a source task takes.
 pub struct Rows(pub Vec<Input<'static>>);
@@ -22,9 +22,9 @@ pub struct Rows(pub Vec<Input<'static>>);
 pub type Make<'m> = &'m dyn Fn() -> Result<Box<dyn SourceTask>>;
 
 /// An encoder and where its parameters are.
-struct Made {
+pub(super) struct Made {
     store: Store,
-    encoder: Arc<dyn Encoder>,
+    pub encoder: Arc<dyn Encoder>,
     batch: Arc<Batch>,
 }
 
@@ -76,7 +76,14 @@ pub fn source(make: Make<'_>, rows: &Rows, tell: Tell<'_>) {
         "no row: a number or an error",
         nothing(task.as_ref(), &made),
     );
-    tell("many passes, half of them pulled back", many(&made));
+    tell(
+        "inputs that are hardly any: an example or an error",
+        calls::odd(task.as_ref()),
+    );
+    tell(
+        "a thousand random passes, pulled back in another order or not at all",
+        calls::random(task.as_ref(), rows, &made),
+    );
     tell(
         "memory does not grow",
         leaks(20, |calls| {
@@ -89,12 +96,12 @@ pub fn source(make: Make<'_>, rows: &Rows, tell: Tell<'_>) {
     );
 }
 
-fn examples(task: &dyn SourceTask, rows: &Rows) -> Result<Vec<Example>> {
+pub(super) fn examples(task: &dyn SourceTask, rows: &Rows) -> Result<Vec<Example>> {
     let prepare = task.prepare()?;
     rows.0.iter().map(|input| prepare.example(input)).collect()
 }
 
-fn collated(task: &dyn SourceTask, examples: &[&Example]) -> Result<Arc<Batch>> {
+pub(super) fn collated(task: &dyn SourceTask, examples: &[&Example]) -> Result<Arc<Batch>> {
     Ok(Arc::new(task.prepare()?.collate(examples, &Device::Cpu)?))
 }
 
@@ -111,12 +118,12 @@ fn new(task: &dyn SourceTask, rows: &Rows, seed: u64) -> Result<Made> {
     })
 }
 
-fn pass(step: u64) -> Pass {
+pub(super) fn pass(step: u64) -> Pass {
     Pass::training(Stream::new(3), step)
 }
 
 /// Through all stages without recording.
-fn run(encoder: &dyn Encoder, batch: &Arc<Batch>) -> Result<Tensor> {
+pub(super) fn run(encoder: &dyn Encoder, batch: &Arc<Batch>) -> Result<Tensor> {
     let pass = Pass {
         graph: false,
         ..Pass::evaluation()
@@ -440,14 +447,4 @@ fn nothing(task: &dyn SourceTask, made: &Made) -> Result<String> {
         Ok(out) => format!("{:?}", out.dims()),
         Err(e) => format!("an error: {}", first_line(&e.to_string())),
     })
-}
-
-/// Of a large network fewer.
-fn many(made: &Made) -> Result<String> {
-    let numbers: usize = made.store.all().iter().map(Param::count).sum();
-    let passes = if numbers > 1_000_000 { 20 } else { 200 };
-    for step in 0..passes {
-        pulled(made, step, step % 2 == 0).map_err(|e| Error::msg(format!("pass {step}: {e}")))?;
-    }
-    Ok(format!("{passes} of them"))
 }

@@ -104,7 +104,13 @@ fn bits(outcome: &(f64, Vec<Tensor>)) -> Result<Vec<u64>> {
 }
 
 /// Tries a loss term. One whose own parameters fit features of one width alone says so by its key `width`, and is tried with that width only.
-pub fn term<T: LossTerm>(make: &dyn Fn() -> Result<T>, one_width: bool, tell: Tell<'_>) {
+/// `turned`: taps whose gradient is a multiple of the derivative, the same everywhere.
+pub fn term<T: LossTerm>(
+    make: &dyn Fn() -> Result<T>,
+    one_width: bool,
+    turned: &[String],
+    tell: Tell<'_>,
+) {
     let made = make();
     let (term, line) = match made {
         Ok(term) => {
@@ -128,7 +134,7 @@ pub fn term<T: LossTerm>(make: &dyn Fn() -> Result<T>, one_width: bool, tell: Te
     }
     tell(
         "its gradients are those of finite differences",
-        differences(&term),
+        differences(&term, turned),
     );
     tell("a gradient that nobody wants changes no other", mask(&term));
     tell(
@@ -148,9 +154,12 @@ pub fn term<T: LossTerm>(make: &dyn Fn() -> Result<T>, one_width: bool, tell: Te
 }
 
 /// Central differences along random directions; the step is what f32 made of it.
-fn differences(term: &dyn LossTerm) -> Result<String> {
+fn differences(term: &dyn LossTerm, turned: &[String]) -> Result<String> {
     let names = names(term);
     let mut worst: f64 = 0.0;
+    let mut factors = Vec::new();
+    // What the differences say, what the gradient says, and how large the value was: of each direction.
+    let mut seen: Vec<Vec<(f64, f64, f64)>> = names.iter().map(|_| Vec::new()).collect();
     for seed in 0..3 {
         let at = inputs(term, &ROWS, WIDTH, seed)?;
         let all = asked(wanted_of(term));
@@ -180,21 +189,40 @@ fn differences(term: &dyn LossTerm) -> Result<String> {
                 let expected: f64 = (above.iter().zip(&below).zip(&g))
                     .map(|((a, b), g)| (f64::from(*a) - f64::from(*b)) * f64::from(*g))
                     .sum();
-                let gap = (up - down - expected).abs() / 1e-2;
-                let scale = (expected.abs() / 1e-2).max(0.1);
-                // Values are of f32 inputs: about seven digits, of which the difference keeps four.
-                if gap > 2e-2 * scale + 1e-6 * up.abs() / 1e-2 {
-                    return Err(Error::msg(format!(
-                        "`{name}`: the value moves by {:.6e} along a direction, the gradient says {:.6e}",
-                        (up - down) / 1e-2,
-                        expected / 1e-2
-                    )));
-                }
-                worst = worst.max(gap / scale);
+                seen[i].push(((up - down) / 1e-2, expected / 1e-2, up.abs() / 1e-2));
             }
         }
     }
-    Ok(format!("largest gap {worst:.1e}"))
+    for (name, seen) in names.iter().zip(&seen) {
+        let factor = match turned.contains(name) {
+            false => 1.0,
+            // The one that fits all directions best.
+            true => {
+                let both: f64 = seen.iter().map(|(found, said, _)| found * said).sum();
+                let square: f64 = seen.iter().map(|(found, ..)| found * found).sum();
+                let factor = both / square.max(1e-30);
+                factors.push(format!("{name} times {factor:.3}"));
+                factor
+            }
+        };
+        for &(found, said, size) in seen {
+            let gap = (factor * found - said).abs();
+            let scale = said.abs().max(0.1);
+            // Values are of f32 inputs: about seven digits, of which the difference keeps four.
+            if gap > 2e-2 * scale + 1e-6 * factor.abs() * size {
+                return Err(Error::msg(format!(
+                    "`{name}`: the value moves by {:.6e} along a direction, the gradient says {said:.6e}",
+                    factor * found
+                )));
+            }
+            worst = worst.max(gap / scale);
+        }
+    }
+    let factors = match factors.is_empty() {
+        true => String::new(),
+        false => format!("; turned: {}", factors.join(", ")),
+    };
+    Ok(format!("largest gap {worst:.1e}{factors}"))
 }
 
 fn mask(term: &dyn LossTerm) -> Result<String> {

@@ -11,6 +11,10 @@ pub(crate) struct Heard {
     pub(crate) failures: Vec<String>,
     pub(crate) answers: Vec<Vec<u8>>,
     pub(crate) keys: String,
+    /// Where gradients are taken: what was given, copied, and the tensors, which are this host's now.
+    pub(crate) given: Vec<(u64, Vec<i64>, Vec<f32>, *mut abi::Tensor)>,
+    /// Whether they are taken.
+    pub(crate) takes: bool,
 }
 
 pub(crate) unsafe extern "C" fn fail(host: *mut c_void, message: abi::Text) {
@@ -42,19 +46,59 @@ pub(crate) unsafe extern "C" fn text(
     abi::OK
 }
 
-/// Makes a call with these keys; the status, and what was heard.
+pub(crate) unsafe extern "C" fn give(
+    host: *mut c_void,
+    index: u64,
+    gradient: *mut abi::Tensor,
+) -> i32 {
+    // SAFETY: as above; a tensor that is given.
+    unsafe {
+        let heard = &mut *host.cast::<Heard>();
+        if !heard.takes {
+            return abi::FAILED;
+        }
+        let t = &*gradient;
+        let shape = std::slice::from_raw_parts(t.shape, t.dimensions as usize);
+        let count: i64 = shape.iter().product();
+        let numbers = std::slice::from_raw_parts(t.data.cast::<f32>(), count as usize);
+        let all = (index, shape.to_vec(), numbers.to_vec(), gradient);
+        heard.given.push(all);
+        abi::OK
+    }
+}
+
+/// Makes a call with these keys; the status, and what was heard. The host is one of version 1.1, which takes no gradients.
 pub(crate) fn call(keys: &str, f: impl FnOnce(*const abi::Call) -> i32) -> (i32, Heard) {
+    call_of(keys, None, f)
+}
+
+/// The same of a host that takes them, or says that it does and will not.
+pub(crate) fn call_taking(takes: bool, f: impl FnOnce(*const abi::Call) -> i32) -> (i32, Heard) {
+    call_of("{}", Some(takes), f)
+}
+
+fn call_of(
+    keys: &str,
+    takes: Option<bool>,
+    f: impl FnOnce(*const abi::Call) -> i32,
+) -> (i32, Heard) {
     let mut heard = Heard {
         keys: keys.into(),
+        takes: takes == Some(true),
         ..Heard::default()
     };
+    let mut head = Head::of::<abi::Call>();
+    if takes.is_none() {
+        head.size = std::mem::offset_of!(abi::Call, give) as u64;
+    }
     let call = abi::Call {
-        head: Head::of::<abi::Call>(),
+        head,
         host: (&raw mut heard).cast(),
         fail: Some(fail),
         answer: Some(answer),
         number: None,
         text: Some(text),
+        give: Some(give),
     };
     (f(&raw const call), heard)
 }

@@ -81,6 +81,16 @@ fn through(
 
 /// The way back with ones: status, what was heard, the gradients of input, weight and bias.
 fn back(this: *mut c_void, handle: *mut c_void, count: u64) -> (i32, Heard, [Vec<f32>; 3]) {
+    back_to(this, handle, count, None)
+}
+
+/// The same to a host that takes gradients, or says that it does.
+fn back_to(
+    this: *mut c_void,
+    handle: *mut c_void,
+    count: u64,
+    takes: Option<bool>,
+) -> (i32, Heard, [Vec<f32>; 3]) {
     let (mut w, mut b, mut x) = (lent(&W, &[2, 3]), lent(&[0.0; 2], &[2]), lent(&X, &[2, 3]));
     let mut g = lent(&[1.0; 4], &[2, 2]);
     let (mut dx, mut dw, mut db) = (
@@ -94,7 +104,7 @@ fn back(this: *mut c_void, handle: *mut c_void, count: u64) -> (i32, Heard, [Vec
     let blocks = [(&raw const tw).cast_mut(), (&raw const tb).cast_mut()];
     let pass = pass(1, abi::RECORD_VJP | abi::RECORD_INPUT);
     // SAFETY: as tlkit.h says.
-    let (status, heard) = call("{}", |c| unsafe {
+    let vjp = |c| unsafe {
         net().vjp.unwrap()(
             this,
             c,
@@ -108,7 +118,11 @@ fn back(this: *mut c_void, handle: *mut c_void, count: u64) -> (i32, Heard, [Vec
             (&raw const tx).cast_mut(),
             blocks.as_ptr(),
         )
-    });
+    };
+    let (status, heard) = match takes {
+        None => call("{}", vjp),
+        Some(takes) => call_taking(takes, vjp),
+    };
     (status, heard, [dx.data, dw.data, db.data])
 }
 
@@ -130,19 +144,19 @@ fn a_stage_and_its_gradients_cross() {
         (first.status, &first.out),
         (abi::OK, &vec![-2.0, 4.5, -2.0, -0.5])
     );
-    // The same number: the weights that are lent are not looked at again. Another one: they are.
-    let kept = through(this, pass(1, 0), &[0.0; 6], |_| {});
-    assert_eq!(kept.out, first.out);
-    assert!(kept.handle.is_null());
-    let second = through(this, pass(2, both), &[0.0; 6], |_| {});
-    assert_eq!(second.out, [0.0; 4]);
+    // What is lent is what is computed with, at every call: the plugin has no weights of its own.
+    let other = through(this, pass(1, 0), &[0.0; 6], |_| {});
+    assert_eq!(other.out, [0.0; 4]);
+    assert!(other.handle.is_null());
+    let second = through(this, pass(2, both), &W, |_| {});
+    assert_eq!(second.out, first.out);
     // Out of order: the first handle after the second pass.
     let (status, _, [dx, dw, db]) = back(this, second.handle, 2);
     assert_eq!(
         (status, dx, dw, db),
         (
             abi::OK,
-            vec![0.0; 6],
+            vec![1.5, 2.0, -1.0, 1.5, 2.0, -1.0],
             vec![0.0, 2.0, 4.0, 0.0, 2.0, 4.0],
             vec![2.0; 2]
         )
@@ -166,6 +180,42 @@ fn a_stage_and_its_gradients_cross() {
         net().release.unwrap()(this, second.handle);
         net().drop.unwrap()(this);
     }
+}
+
+/// Gradients of parameters are handed over in the memory that they were computed into, and stay there until they are given back.
+#[test]
+fn gradients_are_given_to_a_host_that_takes_them() {
+    assert_eq!(net().gives, 1);
+    let (_, _, this) = made_net("nowhere");
+    let both = abi::RECORD_VJP | abi::RECORD_INPUT;
+    let passed = through(this, pass(1, both), &W, |_| {});
+    let (status, heard, [dx, dw, db]) = back_to(this, passed.handle, 2, Some(true));
+    assert_eq!(status, abi::OK, "{:?}", heard.failures);
+    assert_eq!(dx, [1.5, 2.0, -1.0, 1.5, 2.0, -1.0]);
+    // Its blocks are left alone.
+    assert_eq!((dw, db), (vec![9.0; 6], vec![9.0; 2]));
+    let expected = [
+        (0, vec![2, 3], vec![0.0, 2.0, 4.0, 0.0, 2.0, 4.0]),
+        (1, vec![2], vec![2.0; 2]),
+    ];
+    assert_eq!(heard.given.len(), 2);
+    for ((index, shape, numbers, tensor), expected) in heard.given.iter().zip(expected) {
+        assert_eq!((*index, shape.clone(), numbers.clone()), expected);
+        // SAFETY: it was given, and is given back once, after the handle is gone.
+        unsafe { (**tensor).deleter.unwrap()(*tensor) };
+    }
+    // One that the host will not have is freed by the plugin, and is an error.
+    let passed = through(this, pass(1, both), &W, |_| {});
+    let (status, heard, _) = back_to(this, passed.handle, 2, Some(false));
+    assert_eq!(
+        (status, heard.failures),
+        (
+            abi::FAILED,
+            vec!["the host did not take gradient 0".to_string()]
+        )
+    );
+    // SAFETY: as tlkit.h says.
+    unsafe { net().drop.unwrap()(this) };
 }
 
 #[test]

@@ -133,6 +133,35 @@ fn the_svm_is_liblinears() {
     }
 }
 
+#[test]
+fn classes_against_each_other_vote_as_in_scikit_learn() {
+    let golden = Golden::read();
+    let x = row_major(&golden.matrix("source"));
+    let pairs = svm::pairs(&x, &golden.labels(), 5, 3, 0.1, Stream::new(3));
+    let target = golden.matrix("target");
+    let asked = tensor(&target).expect("a tensor");
+    let answers = |map: &dyn Map| -> Vec<f64> {
+        let said = map.apply(&asked).expect("logits");
+        let said = said.to_dtype(candle_core::DType::F64).expect("f64");
+        said.flatten_all()
+            .and_then(|t| t.to_vec1())
+            .expect("numbers")
+    };
+    let said = answers(&pairs);
+    let theirs = row_major(&golden.matrix("svm_each_against_each"));
+    assert_eq!(said.len(), theirs.len());
+    for (a, b) in said.iter().zip(&theirs) {
+        assert!((a - b).abs() < 0.01, "{a} {b}");
+    }
+    let rows = row_major(&target);
+    for (row, said) in rows.chunks(5).zip(said.chunks(3)) {
+        let best = (0..3).max_by(|&a, &b| said[a].total_cmp(&said[b]));
+        assert_eq!(Some(pairs.predict(row) as usize), best);
+    }
+    let again = svm::Pairs::load(&pairs.save()).expect("loads");
+    assert_eq!(answers(again.as_ref()), said);
+}
+
 /// The kernel's map is loaded as it was saved, and the same data give the same bits.
 #[test]
 fn maps_are_kept_and_bits_repeat() {

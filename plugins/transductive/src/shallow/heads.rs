@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `logistic` | multinomial logistic regression with an L2 penalty, on standardised features | `strength` |
 //! | `1-nn` | the class of the nearest source row; nothing is chosen | |
-//! | `svm` | a linear support vector machine, a class against the rest ([`super::svm`]) | `C` |
+//! | `svm` | a linear support vector machine, a class against the rest or each against each ([`super::svm`]) | `C` |
 //!
 //! A constant that is not given is chosen by five-fold cross-validation on the aligned *source* rows: target labels have no say.
 
@@ -28,7 +28,7 @@ const STRENGTHS: [f64; 7] = [1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0];
 const COSTS: [f64; 6] = [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0];
 
 /// The keys that [`Head::read`] reads.
-pub(crate) const KEYS: [&str; 4] = ["head", "strength", "cost", "distance"];
+pub(crate) const KEYS: [&str; 5] = ["head", "strength", "cost", "classes", "distance"];
 
 /// A head as the recipe asks for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +38,7 @@ pub(crate) enum Head {
     /// The nearest row; by angle or by distance.
     Nearest { cosine: bool },
     /// Linear support vector machine.
-    Svm { cost: Option<f64> },
+    Svm { cost: Option<f64>, pairs: bool },
 }
 
 /// A head that was fitted.
@@ -70,6 +70,12 @@ impl Head {
             .help("the svm's C")
             .unset("chosen by five-fold cross-validation on the source")
             .optional();
+        let classes = keys
+            .string("classes")
+            .one_of(["one-vs-rest", "one-vs-one"])
+            .default("one-vs-rest", "as in LIBLINEAR; LIBSVM has one-vs-one")
+            .help("of the svm with more than two classes")
+            .read();
         let distance = keys
             .string("distance")
             .one_of(["euclidean", "cosine"])
@@ -80,6 +86,7 @@ impl Head {
             ("strength", "logistic", strength.is_some()),
             ("cost", "svm", cost.is_some()),
             // The default stands in every recipe that was written out.
+            ("classes", "svm", classes == "one-vs-one"),
             ("distance", "1-nn", distance == "cosine"),
         ];
         for (key, of, there) in only {
@@ -99,7 +106,10 @@ impl Head {
             "1-nn" => Head::Nearest {
                 cosine: distance == "cosine",
             },
-            "svm" => Head::Svm { cost },
+            "svm" => Head::Svm {
+                cost,
+                pairs: classes == "one-vs-one",
+            },
             _ => Head::Logistic { strength },
         }
     }
@@ -135,23 +145,37 @@ impl Head {
                 let a = divided(&weights, &scale).transpose();
                 Arc::new(affine(&a, &from, &fitted.bias)?)
             }
-            Head::Svm { cost } => {
+            Head::Svm { cost, pairs } => {
                 let flat = row_major(x);
-                let fit = |x: &[f64], y: &[u32], c: f64| {
-                    svm::fit(x, y, width, classes, c, random.purpose("svm"))
-                };
+                let random = random.purpose("svm");
+                let rest = |x: &[f64], y: &[u32], c| svm::fit(x, y, width, classes, c, random);
+                let each = |x: &[f64], y: &[u32], c| svm::pairs(x, y, width, classes, c, random);
                 let chosen = cost.unwrap_or_else(|| {
-                    let (c, right) = choose(&COSTS, false, &flat, y, width, &order, &|x, y, c| {
-                        let fitted = fit(x, y, c);
-                        Box::new(move |row: &[f64]| fitted.predict(row))
-                    });
+                    let fit = |x: &[f64], y: &[u32], c: f64| -> Predict {
+                        match pairs {
+                            true => {
+                                let fitted = each(x, y, c);
+                                Box::new(move |row: &[f64]| fitted.predict(row))
+                            }
+                            false => {
+                                let fitted = rest(x, y, c);
+                                Box::new(move |row: &[f64]| fitted.predict(row))
+                            }
+                        }
+                    };
+                    let (c, right) = choose(&COSTS, false, &flat, y, width, &order, &fit);
                     report.insert("cross_validation_accuracy".to_string(), right);
                     c
                 });
                 report.insert("cost".into(), chosen);
-                let fitted = fit(&flat, y, chosen);
-                let a = Mat::from_row_slice(classes, width, &fitted.weights).transpose();
-                Arc::new(affine(&a, &vec![0.0; width], &fitted.bias)?)
+                match pairs {
+                    true => Arc::new(each(&flat, y, chosen)),
+                    false => {
+                        let fitted = rest(&flat, y, chosen);
+                        let a = Mat::from_row_slice(classes, width, &fitted.weights).transpose();
+                        Arc::new(affine(&a, &vec![0.0; width], &fitted.bias)?)
+                    }
+                }
             }
         };
         Ok(Fitted { map, report })
@@ -243,7 +267,14 @@ mod tests {
             Head::Logistic { strength: None },
             Head::Nearest { cosine: false },
             Head::Nearest { cosine: true },
-            Head::Svm { cost: None },
+            Head::Svm {
+                cost: None,
+                pairs: false,
+            },
+            Head::Svm {
+                cost: None,
+                pairs: true,
+            },
         ] {
             let fitted = head.fit(&x, &y, 3, Stream::new(1)).unwrap();
             let logits = fitted.map.apply(&tensor(&x).unwrap()).unwrap();

@@ -234,5 +234,6 @@ pub(crate) fn register(registry: &mut Registry) -> Result<()> {
             },
         );
     }
+    registry.map(svm::Pairs::KIND, Arc::new(svm::Pairs::load))?;
     registry.map("rbf-kernel", Arc::new(components::Kernel::load))
 }

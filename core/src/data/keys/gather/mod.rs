@@ -19,7 +19,7 @@ use crate::Result;
 use crate::audit::{self, Audit, Counts, Fill, Finding, Key, Overlap, Side};
 use crate::data::columns::{Rows, class_names, index};
 use crate::data::split::{Fold, Split, grouped, per_class, stratified};
-use crate::data::{Labels, Likeness, Pictures, Samples};
+use crate::data::{Labels, Likeness, Pictures, Samples, Shared};
 use crate::recipe::{At, Keys};
 use crate::registry::Context;
 
@@ -73,6 +73,7 @@ pub(super) fn read(keys: &Keys, cx: &Context, form: Form) -> Option<DataKeys> {
         source: source.as_ref(),
         classes: cx.classes.clone(),
         pictures: cx.registry.pictures().filter(|_| form == Form::Images),
+        shared: cx.registry.shared(),
         index_base,
     };
     gather.all(opened)
@@ -93,6 +94,8 @@ struct Gather<'a> {
     classes: Option<Arc<Vec<String>>>,
     /// Who opens images, where rows are images.
     pictures: Option<&'a Arc<dyn Pictures>>,
+    /// What other recipes of one plan have looked through.
+    shared: Option<&'a Shared>,
     /// svmlight: where the indices of all files count from.
     index_base: Option<u32>,
 }
@@ -254,7 +257,19 @@ impl Gather<'_> {
                 .help("a plugin registers it: `Registry::set_pictures`");
             return None;
         }
-        let scanned = scan(self.form, &rows, &part.columns, label, group, pictures);
+        let fresh = || scan(self.form, &rows, &part.columns, label, group, pictures);
+        let scanned = match self.shared {
+            Some(shared) => {
+                let limit = written.limit.filter(|_| main);
+                let opener = self.pictures.map(|p| Arc::as_ptr(p).cast::<()>());
+                let key = format!(
+                    "{} {:?} {:?} {limit:?} {label:?} {group:?} {opener:?}",
+                    part.shared, self.form, part.columns
+                );
+                shared.scan(&key, fresh).map(|s| s.as_ref().clone())
+            }
+            None => fresh(),
+        };
         let scanned = self.noted(name, scanned)?;
         let (blank, n) = (scanned.empty(), rows.len());
         if blank * 2 > n {

@@ -31,8 +31,7 @@ fn read(keys: &Keys) -> Discriminator {
         taps: vec!["features:0".into(), "features:1".into()],
         width: keys.usize("width").range(1..).help("of the features").example("64").required(),
         hidden: hidden.into_iter().map(|w| w as usize).collect(),
-        // -1 with gamma = 0 turns nothing around: so its gradient can be compared with differences of its value.
-        lambda: keys.f64("lambda").range(-1.0..).default(1.0, "Ganin et al. 2016").help("the largest reversal coefficient").read(),
+        lambda: keys.f64("lambda").range(0.0..).default(1.0, "Ganin et al. 2016").help("the largest reversal coefficient").read(),
         gamma: keys.f64("gamma").range(0.0..).default(10.0, "Ganin et al. 2016").help("how fast it rises").read(),
     }
 }
@@ -40,6 +39,10 @@ fn read(keys: &Keys) -> Discriminator {
 impl Term for Discriminator {
     fn make(keys: &Keys) -> Option<Self> {
         Some(read(keys))
+    }
+
+    fn turned(&self) -> Vec<String> {
+        self.taps.clone()
     }
 }
 

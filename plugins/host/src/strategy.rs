@@ -154,9 +154,18 @@ impl Strategy for CStrategy {
             true => source_phase(transfer),
             false => None,
         };
+        // One phase on both domains is an adaptation as those of tlkit are; what several phases come to is the plugin's to say.
+        let twin = match &self.phases[..] {
+            [(p, _)] if self.transductive && p.feeds.contains(&From::Source) => twin(p, transfer),
+            _ => None,
+        };
         let own = self.phases.iter();
         let own = own.map(|(p, terms)| train(p, terms, transfer, self.transductive));
-        Ok(source.into_iter().chain(own).map(Phase::Train).collect())
+        let source = source.into_iter().map(Phase::Train);
+        Ok(source
+            .chain(twin.map(Phase::Twin))
+            .chain(own.map(Phase::Train))
+            .collect())
     }
 
     fn digest(&self) -> String {
@@ -185,6 +194,32 @@ fn source_phase(transfer: &Transfer<'_>) -> Option<Train> {
         patience: None,
         ..train(&spec, &[], transfer, false)
     })
+}
+
+/// What stands beside the one phase of an adaptation (`select.twin`): the source's loss alone, on the same batches, for as long.
+fn twin(beside: &PhaseSpec, transfer: &Transfer<'_>) -> Option<Train> {
+    if transfer.settings.twin.is_none() || transfer.source.finished().is_some() {
+        return None;
+    }
+    let spec = PhaseSpec {
+        name: "source-only".into(),
+        // The target's feed is drawn for its length alone: it may be what sets the epoch of the adaptation.
+        feeds: vec![From::Source, From::Target],
+        terms: Vec::new(),
+        trains: Trains::All,
+        until: beside.until,
+        rate: 1.0,
+    };
+    let mut train = train(&spec, &[], transfer, true);
+    train.micro_batch = transfer.settings.batch_size;
+    for update in &mut train.updates {
+        update.name = "source".into();
+        update.objective = Box::new(WithTerms {
+            feeds: vec![View::Plain],
+            terms: Vec::new(),
+        });
+    }
+    Some(train)
 }
 
 fn train(p: &PhaseSpec, terms: &[Weighted], transfer: &Transfer<'_>, transductive: bool) -> Train {

@@ -173,12 +173,16 @@ impl Pairs {
             .collect()
     }
 
+    /// What each machine says of a row: above 0 for its first class.
+    pub fn said(&self, x: &[f64]) -> Vec<f64> {
+        let machines = self.machines.weights.chunks_exact(x.len());
+        let all = self.machines.bias.iter().zip(machines);
+        all.map(|(bias, weights)| bias + dot(weights, x)).collect()
+    }
+
     /// The class with the most votes.
     pub fn predict(&self, x: &[f64]) -> u32 {
-        let width = x.len();
-        let at = |k: usize| &self.machines.weights[k * width..(k + 1) * width];
-        let said = (0..self.machines.bias.len()).map(|k| self.machines.bias[k] + dot(at(k), x));
-        let tally = self.tally(&said.collect::<Vec<_>>());
+        let tally = self.tally(&self.said(x));
         let best = tally.iter().enumerate();
         best.fold((0, f64::NEG_INFINITY), |best, (k, &s)| {
             if s > best.1 { (k, s) } else { best }

@@ -138,6 +138,7 @@ rows = [
     ("predict one sentence", Side([tlkit, "predict", work / "run-text", "--text", sentence], before=lambda: None if (work / "run-text").exists() else trained.run()),
      peer("predict.py", work / "run-text/model", sentence), 0.05, 0.50),
 ]
+left_out = [r[0] for r in rows if not re.search(chosen.rows, r[0])]
 rows = [r for r in rows if re.search(chosen.rows, r[0])]
 
 
@@ -173,5 +174,6 @@ pairs; times alone say little on a machine that others use too. A mark is what t
 {datetime.date.today().isoformat()}; load average {os.getloadavg()[0]:.1f} at the end, two threads on each side.
 
 """
-    chosen.out.write_text(head + "\n".join(lines) + "\n\nNot measured: anything on a GPU. No CUDA device was at hand.\n")
+    chosen.out.write_text(head + "\n".join(lines) + "\n\n" + "".join(f"Not measured this time: {name}.\n" for name in left_out)
+                          + "Not measured: anything on a GPU. No CUDA device was at hand.\n")
 subprocess.run(["rm", "-rf", str(work)], check=False)

@@ -88,6 +88,7 @@ mod tests {
     #[test]
     fn a_machine_without_a_gpu_computes_on_its_cpu_unless_it_is_told_not_to() {
         if tlkit_ops::gpu::available() > 0 {
+            println!("skipped: this machine has a GPU");
             return;
         }
         assert!(Place::Auto.open().unwrap().is_cpu());

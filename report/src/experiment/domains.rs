@@ -2,37 +2,19 @@
 
 use maud::{Markup, html};
 
-use super::groups::{Together, groups};
+use super::groups::{Together, folded};
 use super::read::Experiment;
 use crate::embedding::{Embedding, Panel, legend};
 
-/// Groups beyond these are not drawn.
-const GROUPS: usize = 24;
-
-/// All groups: the first one open, the others behind folds; nothing where no run has a picture.
+/// All groups; nothing where no run has a picture.
 pub(super) fn draw(e: &Experiment) -> Option<Markup> {
-    let all = groups(e);
-    let drawn: Vec<(&Together, Markup)> = all
-        .iter()
-        .filter_map(|g| Some((g, group(e, g)?)))
-        .take(GROUPS)
-        .collect();
-    if drawn.is_empty() {
-        return None;
-    }
+    let pictures = folded(e, "picture", group)?;
     Some(html! {
         p {
             "The features of rows of both domains along the two directions in which both together spread most; each picture has directions of its own. "
             "What lies apart here is apart; what lies together here need not be in the other directions. Of the first seed."
         }
-        @for (i, (g, picture)) in drawn.iter().enumerate() {
-            @if g.title.is_empty() {
-                (picture)
-            } @else {
-                details open[i == 0] { summary { (g.title) } (picture) }
-            }
-        }
-        @if drawn.len() == GROUPS { p.faint { "The first " (GROUPS) " are drawn; each run's own page has its own." } }
+        (pictures)
     })
 }
 

@@ -1,6 +1,11 @@
 //! Arms that are drawn beside each other: those of one value and one pair of domains.
 
+use maud::{Markup, html};
+
 use super::read::{Experiment, Trial};
+
+/// Groups beyond these are not drawn: the page would be too large to open.
+const GROUPS: usize = 24;
 
 /// One picture's worth of arms.
 pub(super) struct Together {
@@ -54,6 +59,33 @@ pub(super) fn groups(e: &Experiment) -> Vec<Together> {
         }
     }
     groups
+}
+
+/// The picture of each group that has one: the first open, the others behind folds; nothing where none has. `own` is what each run's own page
+/// has of those that are not drawn.
+pub(super) fn folded(
+    e: &Experiment,
+    own: &str,
+    picture: impl Fn(&Experiment, &Together) -> Option<Markup>,
+) -> Option<Markup> {
+    let all = groups(e);
+    let mut pictures = all.iter().filter_map(|g| Some((g, picture(e, g)?)));
+    let drawn: Vec<(&Together, Markup)> = pictures.by_ref().take(GROUPS).collect();
+    if drawn.is_empty() {
+        return None;
+    }
+    Some(html! {
+        @for (i, (g, picture)) in drawn.iter().enumerate() {
+            @if g.title.is_empty() {
+                (picture)
+            } @else {
+                details open[i == 0] { summary { (g.title) } (picture) }
+            }
+        }
+        @if pictures.next().is_some() {
+            p.faint { "The first " (GROUPS) " are drawn; each run's own page has its " (own) "." }
+        }
+    })
 }
 
 impl Experiment {

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::groups::{Together, groups};
+use super::groups::{Together, folded};
 use super::read::Experiment;
 use crate::plot::{Chart, Line, Look, sample};
 use crate::record::{Phase, Record};
 
-/// Groups beyond these are not drawn: the page would be too large to open.
-const GROUPS: usize = 24;
 /// What may be drawn over the steps, in this order: a key of `metrics.jsonl`, a title, whether it is a share.
 const CURVES: [(&str, &str, bool); 4] = [
     ("loss", "Training loss", false),
@@ -27,31 +25,16 @@ const CURVES: [(&str, &str, bool); 4] = [
     ),
 ];
 
-/// All groups: the first one open, the others behind folds; nothing where no run has curves.
+/// All groups; nothing where no run has curves.
 pub(super) fn draw(e: &Experiment) -> Option<Markup> {
-    let all = groups(e);
-    let drawn: Vec<(&Together, Markup)> = all
-        .iter()
-        .filter_map(|g| Some((g, group(e, g)?)))
-        .take(GROUPS)
-        .collect();
-    if drawn.is_empty() {
-        return None;
-    }
+    let pictures = folded(e, "curves", group)?;
     let seeds = e.arms.iter().flat_map(|a| &a.trials).map(Vec::len).max()?;
     Some(html! {
         p {
             @if seeds > 1 { "Lines are means over seeds, bands reach from the lowest seed to the highest. " }
             "Steps count over all phases of a run."
         }
-        @for (i, (g, picture)) in drawn.iter().enumerate() {
-            @if g.title.is_empty() {
-                (picture)
-            } @else {
-                details open[i == 0] { summary { (g.title) } (picture) }
-            }
-        }
-        @if drawn.len() == GROUPS { p.faint { "The first " (GROUPS) " are drawn; each run's own page has its curves." } }
+        (pictures)
     })
 }
 

@@ -55,11 +55,13 @@ pub enum Activation {
     Gelu,
     /// Hyperbolic tangent.
     Tanh,
+    /// The logistic function, `1 / (1 + exp(-x))`.
+    Sigmoid,
 }
 
 impl Activation {
     /// The names a recipe may write.
-    pub const NAMES: [&'static str; 4] = ["none", "relu", "gelu", "tanh"];
+    pub const NAMES: [&'static str; 5] = ["none", "relu", "gelu", "tanh", "sigmoid"];
 
     /// By its name in a recipe.
     pub fn parse(name: &str) -> Option<Self> {
@@ -68,6 +70,7 @@ impl Activation {
             "relu" => Activation::Relu,
             "gelu" => Activation::Gelu,
             "tanh" => Activation::Tanh,
+            "sigmoid" => Activation::Sigmoid,
             _ => return None,
         })
     }
@@ -79,6 +82,7 @@ impl Activation {
             Activation::Relu => x.relu()?,
             Activation::Gelu => x.gelu_erf()?,
             Activation::Tanh => x.tanh()?,
+            Activation::Sigmoid => x.affine(0.5, 0.0)?.tanh()?.affine(0.5, 0.5)?,
         })
     }
 }

@@ -145,21 +145,6 @@ per_path! {
     }
 }
 
-impl<'a> View<'a, f32> {
-    /// Itself if one of its strides is one, otherwise a copy.
-    fn along_one(self, copy: &'a mut Vec<f32>) -> Self {
-        if self.row_stride == 1 || self.column_stride == 1 {
-            return self;
-        }
-        copy.reserve(self.rows * self.columns);
-        for r in 0..self.rows {
-            let from = &self.data[r * self.row_stride..];
-            copy.extend((0..self.columns).map(|c| from[c * self.column_stride]));
-        }
-        View::new(copy, self.rows, self.columns)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #[test]

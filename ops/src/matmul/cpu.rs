@@ -1,8 +1,11 @@
-//! Products on slices, with their bounds checked: by the `gemm` crate, or by [`panels`] where the path is below AVX-512.
+//! Products on slices, with their bounds checked: by the `gemm` crate, or by a kernel of this crate: [`panels`] where the path is below
+//! AVX-512, `thirds` where it has tiles and the shape is worth it.
 
 use super::panels;
+#[cfg(target_arch = "x86_64")]
+use super::{amx::thirds, bf16::Start};
 use crate::parallel::unwritten;
-use crate::path::Path;
+use crate::path::{Level, Path};
 use crate::tensors::{Element, Reading};
 use candle_core::{Result, Tensor};
 use gemm::Parallelism;
@@ -67,12 +70,64 @@ impl<'a, T: Element> View<'a, T> {
     }
 }
 
+impl<'a> View<'a, f32> {
+    /// Itself if one of its strides is one, otherwise a copy.
+    pub(super) fn along_one(self, copy: &'a mut Vec<f32>) -> Self {
+        if self.row_stride == 1 || self.column_stride == 1 {
+            return self;
+        }
+        copy.reserve(self.rows * self.columns);
+        for r in 0..self.rows {
+            let from = &self.data[r * self.row_stride..];
+            copy.extend((0..self.columns).map(|c| from[c * self.column_stride]));
+        }
+        View::new(copy, self.rows, self.columns)
+    }
+}
+
 /// Threads for one product: those of the current pool.
 fn parallelism() -> Parallelism {
     match rayon::current_num_threads() {
         1 => Parallelism::None,
         n => Parallelism::Rayon(n),
     }
+}
+
+/// dst = scale * a b, added to what `dst` holds if `keep`, by a kernel of this crate: whether there is one for this path and shape.
+///
+/// # Safety
+/// `a` and `b` lie within their slices; `dst` has rows of `b.columns` elements, `row_stride` apart, one for each of `a`'s, valid for writing
+/// (and for reading, with `keep`), which nothing else touches meanwhile.
+#[allow(clippy::too_many_arguments)]
+unsafe fn ours(
+    path: Path,
+    dst: *mut f32,
+    row_stride: usize,
+    keep: bool,
+    a: View<'_, f32>,
+    b: View<'_, f32>,
+    scale: f32,
+    alone: bool,
+) -> bool {
+    let (m, n, k) = (a.rows, b.columns, a.columns);
+    if m * n * k == 0 {
+        return false;
+    }
+    if panels::takes(path) {
+        // SAFETY: by the contract of this function; nothing is empty.
+        unsafe { panels::run(path, dst, row_stride, keep, a, b, scale, alone) };
+        return true;
+    }
+    #[cfg(target_arch = "x86_64")]
+    if path.level() == Level::Amx && scale == 1.0 && thirds::takes(m, n, k) {
+        let (mut ca, mut cb) = (Vec::new(), Vec::new());
+        let (a, b) = (a.along_one(&mut ca), b.along_one(&mut cb));
+        let start = if keep { Start::Kept } else { Start::Zero };
+        // SAFETY: the path says that the tiles are there; a stride of each is one; the rest as above.
+        unsafe { thirds::run(dst, row_stride, start, a, b, alone) };
+        return true;
+    }
+    false
 }
 
 /// dst = keep * dst + scale * a b on raw strides; `keep` = None writes without reading.
@@ -93,26 +148,26 @@ pub(crate) unsafe fn raw<T: Element>(
     a.check();
     b.check();
     assert_eq!(a.columns, b.rows, "inner dimensions");
-    let path = Path::current();
-    if panels::takes(path) && column_stride == 1 && a.columns > 0 && a.rows * b.columns > 0 {
-        let one = T::of(1.0);
-        if keep.is_none_or(|k| k == one)
-            && let (Some(a), Some(b), Some(scale)) = (T::f32s(a), T::f32s(b), T::f32(scale))
-        {
-            let alone = matches!(parallelism, Parallelism::None);
-            // SAFETY: T is f32; a and b lie within their slices (checked above); dst by the contract of this function.
-            unsafe {
-                panels::run(
-                    path,
-                    dst.cast(),
-                    row_stride,
-                    keep.is_some(),
-                    a,
-                    b,
-                    scale,
-                    alone,
-                );
-            }
+    let one = T::of(1.0);
+    if column_stride == 1
+        && keep.is_none_or(|k| k == one)
+        && let (Some(a), Some(b), Some(scale)) = (T::f32s(a), T::f32s(b), T::f32(scale))
+    {
+        let path = Path::current();
+        let alone = matches!(parallelism, Parallelism::None);
+        // SAFETY: T is f32; a and b lie within their slices (checked above); dst by the contract of this function.
+        if unsafe {
+            ours(
+                path,
+                dst.cast(),
+                row_stride,
+                keep.is_some(),
+                a,
+                b,
+                scale,
+                alone,
+            )
+        } {
             return;
         }
     }
@@ -250,6 +305,27 @@ pub fn into_batched<T: Element>(
                 );
             }
         });
+}
+
+/// a b, with `bias` added to each row, by a kernel that starts from it: nothing where the path and the shape have none.
+pub(crate) fn biased(a: View<'_, f32>, b: View<'_, f32>, bias: &[f32]) -> Option<Vec<f32>> {
+    #[cfg(target_arch = "x86_64")]
+    if Path::current().level() == Level::Amx && thirds::takes(a.rows, b.columns, a.columns) {
+        a.check();
+        b.check();
+        assert_eq!(a.columns, b.rows, "inner dimensions");
+        assert_eq!(bias.len(), b.columns, "bias");
+        let (mut ca, mut cb) = (Vec::new(), Vec::new());
+        let (a, b) = (a.along_one(&mut ca), b.along_one(&mut cb));
+        let alone = rayon::current_num_threads() == 1;
+        // SAFETY: every element is written below.
+        let mut out = unsafe { unwritten::<f32>(a.rows * b.columns) };
+        let start = Start::Bias(bias);
+        // SAFETY: the path says that the tiles are there; a stride of each is one, and they lie within their slices.
+        unsafe { thirds::run(out.as_mut_ptr(), b.columns, start, a, b, alone) };
+        return Some(out);
+    }
+    None
 }
 
 /// The product in a new vector.

@@ -3,7 +3,8 @@
 //! Gradient, for C = A B: dA = dC Bᵀ and dB = Aᵀ dC; the transposed forms follow by transposing both sides.
 //!
 //! On AVX-512 the kernels are those of the `gemm` crate (with its feature `x86-v4`), called on slices; f32 on lesser paths has kernels of
-//! its own (`panels`), so that `TLKIT_CPU` holds for products too. Each output element is
+//! its own (`panels`), so that `TLKIT_CPU` holds for products too, and large f32 products on AMX go through its tiles without loss of
+//! precision (`amx::thirds`). Each output element is
 //! summed by one thread in an order that depends on the shape alone, so the bits do not depend on the number of threads.
 //!
 //! [`forward_in`] with [`Precision::Bf16`] rounds the operands to bf16, which some processors with AVX-512 BF16 multiply at

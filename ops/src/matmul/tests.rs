@@ -1,6 +1,8 @@
 use super::*;
 use crate::path::Path;
 use crate::testing::*;
+#[cfg(target_arch = "x86_64")]
+use bf16::Start;
 
 #[test]
 fn products_agree_with_candle_for_every_transpose_and_odd_shapes() {
@@ -283,5 +285,185 @@ fn panels_give_the_same_bits_on_any_number_of_threads() {
                 vec![tensor(c, (m, n)).unwrap()]
             });
         }
+    }
+}
+
+/// The f32 product of the tiles, called by name, for whatever shape.
+#[cfg(target_arch = "x86_64")]
+fn by_thirds(dst: &mut [f32], a: View<'_, f32>, b: View<'_, f32>, start: Start<'_>, alone: bool) {
+    assert_eq!(dst.len(), a.rows * b.columns);
+    a.check();
+    b.check();
+    // SAFETY: checked above, and callers look for the tiles.
+    unsafe { amx::thirds::run(dst.as_mut_ptr(), b.columns, start, a, b, alone) };
+}
+
+/// Whether the tiles are there; says so if not.
+#[cfg(target_arch = "x86_64")]
+fn tiles() -> bool {
+    let there = Path::at(crate::path::Level::Amx).is_some();
+    if !there {
+        println!("skipped: no AMX on this machine, and so not its path");
+    }
+    there
+}
+
+/// The largest error of any element, and the root of their mean square, as parts of what the element's terms sum to without signs.
+#[cfg(target_arch = "x86_64")]
+fn errors(c: &[f32], a: View<'_, f32>, b: View<'_, f32>) -> (f64, f64) {
+    let (mut worst, mut squares) = (0f64, 0f64);
+    for i in 0..a.rows {
+        for j in 0..b.columns {
+            let (mut sum, mut size) = (0f64, 0f64);
+            for p in 0..a.columns {
+                let x = f64::from(a.data[i * a.row_stride + p * a.column_stride]);
+                let y = f64::from(b.data[p * b.row_stride + j * b.column_stride]);
+                sum += x * y;
+                size += (x * y).abs();
+            }
+            let error = (f64::from(c[i * b.columns + j]) - sum).abs() / size.max(1e-300);
+            assert!(!error.is_nan(), "NaN at {i}, {j}");
+            worst = worst.max(error);
+            squares += error * error;
+        }
+    }
+    (worst, (squares / c.len() as f64).sqrt())
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn thirds_agree_with_f64_for_every_transpose_and_odd_shapes() {
+    if !tiles() {
+        return;
+    }
+    let shapes = [
+        (1, 1, 1),
+        (5, 7, 3),
+        (31, 47, 33),
+        (64, 1, 17),
+        (129, 67, 255),
+        (13, 100, 900),
+        (300, 97, 33),
+        (50, 410, 9),
+        (32, 48, 384),
+    ];
+    for (m, n, k) in shapes {
+        for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
+            let a = normal("a", &if ta { [k, m] } else { [m, k] });
+            let b = normal("b", &if tb { [n, k] } else { [k, n] });
+            let (ra, rb) = (Reading::of(&a), Reading::of(&b));
+            let (va, vb) = (
+                View::of(&ra, &a, ta).unwrap(),
+                View::of(&rb, &b, tb).unwrap(),
+            );
+            let mut c = vec![f32::NAN; m * n];
+            by_thirds(&mut c, va, vb, Start::Zero, false);
+            let (worst, _) = errors(&c, va, vb);
+            assert!(worst < 4e-7, "{m} x {n} x {k}, {ta} {tb}: {worst}");
+            let once = c.clone();
+            by_thirds(&mut c, va, vb, Start::Kept, true);
+            c.iter_mut().for_each(|x| *x /= 2.0);
+            let (worst, _) = errors(&c, va, vb);
+            assert!(worst < 4e-7, "added, {m} x {n} x {k}, {ta} {tb}: {worst}");
+            let bias: Vec<f32> = (0..n).map(|j| j as f32 / 8.0).collect();
+            by_thirds(&mut c, va, vb, Start::Bias(&bias), false);
+            let rows = c.chunks_mut(n);
+            rows.for_each(|row| row.iter_mut().zip(&bias).for_each(|(x, b)| *x -= b));
+            let worst = c
+                .iter()
+                .zip(once)
+                .fold(0f32, |w, (x, y)| w.max((x - y).abs()));
+            assert!(worst < 1e-4, "biased, {m} x {n} x {k}, {ta} {tb}: {worst}");
+        }
+    }
+}
+
+/// The claim of the kernel's documentation, on numbers of one size and on numbers of many: no larger errors than the f32 product that it
+/// stands in for.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn thirds_are_as_exact_as_f32() {
+    if !tiles() {
+        return;
+    }
+    let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    for (m, n, k) in [(64, 96, 384), (64, 96, 1536), (64, 96, 3000)] {
+        for spread in [0.0, 6.0] {
+            let of = |name: &str, dims: &[usize]| -> Vec<f32> {
+                let sizes = flat(&normal(&format!("{name} sizes"), dims));
+                let numbers = flat(&normal(name, dims));
+                let both = numbers.iter().zip(sizes);
+                both.map(|(x, s)| x * (spread * s).exp()).collect()
+            };
+            let (a, b) = (of("a", &[m, k]), of("b", &[k, n]));
+            let (va, vb) = (View::new(&a, m, k), View::new(&b, k, n));
+            let mut c = vec![f32::NAN; m * n];
+            by_thirds(&mut c, va, vb, Start::Zero, false);
+            let (worst, mean) = errors(&c, va, vb);
+            let mut plain = vec![f32::NAN; m * n];
+            for (row, a) in plain.chunks_mut(n).zip(a.chunks(k)) {
+                for (j, x) in row.iter_mut().enumerate() {
+                    *x = (0..k).fold(0.0, |sum, p| a[p].mul_add(b[p * n + j], sum));
+                }
+            }
+            let (plain_worst, plain_mean) = errors(&plain, va, vb);
+            println!(
+                "{m} x {n} x {k}, spread {spread}: {worst:.2e} {mean:.2e} against {plain_worst:.2e} {plain_mean:.2e}"
+            );
+            assert!(mean <= 1.05 * plain_mean, "{mean} and {plain_mean}");
+            assert!(worst <= 1.5 * plain_worst, "{worst} and {plain_worst}");
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn what_is_not_finite_stays_so_in_thirds() {
+    if !tiles() {
+        return;
+    }
+    let b = vec![1f32; 32 * 48];
+    for bad in [
+        f32::NAN,
+        f32::from_bits(0x7fff_ffff),
+        f32::from_bits(0xff80_0001),
+        f32::INFINITY,
+    ] {
+        let mut a = vec![1f32; 32 * 32];
+        a[33] = bad;
+        let mut c = vec![0f32; 32 * 48];
+        by_thirds(
+            &mut c,
+            View::new(&a, 32, 32),
+            View::new(&b, 32, 48),
+            Start::Zero,
+            true,
+        );
+        for (i, row) in c.chunks(48).enumerate() {
+            let want = if i == 1 { f32::NAN } else { 32.0 };
+            let same = |x: &f32| *x == want || x.is_nan() && want.is_nan();
+            assert!(row.iter().all(same), "{bad}: row {i} is {row:?}");
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn thirds_give_the_same_bits_on_any_number_of_threads() {
+    if !tiles() {
+        return;
+    }
+    for (m, n, k) in [(300, 200, 700), (700, 40, 300), (96, 900, 96)] {
+        let (a, b) = (normal("a", &[m, k]), normal("b", &[n, k]));
+        same_bits("thirds", || {
+            let (ra, rb) = (Reading::of(&a), Reading::of(&b));
+            let (va, vb) = (
+                View::of(&ra, &a, false).unwrap(),
+                View::of(&rb, &b, true).unwrap(),
+            );
+            let mut c = vec![0f32; m * n];
+            by_thirds(&mut c, va, vb, Start::Zero, false);
+            vec![tensor(c, (m, n)).unwrap()]
+        });
     }
 }

@@ -17,6 +17,7 @@ pub(crate) fn export(shape: &Shape, model: &Model, labels: &[String], to: &Path)
         Activation::Relu => "relu",
         Activation::Gelu => "gelu",
         Activation::Tanh => "tanh",
+        Activation::Sigmoid => "sigmoid",
     };
     let config = serde_json::json!({
         "model_type": "tlkit-features",

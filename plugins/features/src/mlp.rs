@@ -37,7 +37,7 @@ impl Mlp {
     pub fn new(scope: &Scope<'_>, shape: &Shape) -> Result<Self> {
         let gain = match shape.activation {
             Activation::Relu | Activation::Gelu => 2.0,
-            Activation::None | Activation::Tanh => 1.0,
+            Activation::None | Activation::Tanh | Activation::Sigmoid => 1.0,
         };
         let mut stages: Vec<Arc<dyn Stage>> = Vec::new();
         let mut width = shape.inputs;

@@ -52,6 +52,7 @@ impl Target {
             Activation::Relu => "relu",
             Activation::Gelu => "gelu",
             Activation::Tanh => "tanh",
+            Activation::Sigmoid => "sigmoid",
         };
         self.head
             .push(json!({ "dense": width, "activation": activation }));

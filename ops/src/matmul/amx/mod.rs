@@ -1,4 +1,4 @@
-//! The bf16 product on AMX: tiles of 16 x 16 sums, eight registers of them.
+//! The bf16 product on AMX: tiles of 16 x 16 sums, eight registers of them. ([`thirds`] has the f32 product.)
 //!
 //! Intel's advanced matrix extensions multiply a tile of 16 rows of 32 bf16 with one of 32 by 16 in sixteen cycles: eight times what AVX-512
 //! does in f32. Rust has no stable intrinsics for them, so the instructions are written out; the operating system is asked for the registers
@@ -6,6 +6,8 @@
 //!
 //! Operands are packed as for AVX-512 ([`super::tile`]): B in panels of 48 columns, pairs of rows side by side; A row by row, in pairs. A step
 //! takes 32 rows of A and a panel of B: six tiles of sums.
+
+pub(super) mod thirds;
 
 use super::bf16::Start;
 use super::cpu::View;

@@ -7,11 +7,10 @@ use super::arguments::{Diagnose, Spoken};
 use super::exit::Failure;
 use super::parts::{self, Fetch};
 use super::progress::Progress;
-use super::{output, recipe, threads};
+use super::{output, recipe};
 
 /// Looks at the domains and prints what was found.
 pub fn diagnose(arguments: &Diagnose) -> Result<(), Failure> {
-    threads::use_physical_cores();
     let json = arguments.format == Spoken::Json;
     let fetch = if json { Fetch::Silently } else { Fetch::Aloud };
     let checked = recipe::read_aloud(&arguments.recipe, &arguments.overrides.sets, fetch)?.checked;

@@ -9,11 +9,10 @@ use tlkit_report::scores_table;
 use super::arguments::Evaluate;
 use super::exit::Failure;
 use super::predict::{column, open};
-use super::{output, parts, threads, which};
+use super::{output, parts, which};
 
 /// Scores, and says which rows the run has learned from.
 pub fn evaluate(arguments: &Evaluate) -> Result<(), Failure> {
-    threads::use_physical_cores();
     let place = which::model(&arguments.run)?;
     let registry = parts::registry()?;
     let saved = Saved::open(&place.model, &registry).map_err(Failure::wrong)?;

@@ -40,6 +40,7 @@ use clap::{CommandFactory, Parser};
 
 use arguments::{Arguments, Verb};
 use exit::Failure;
+use threads::pooled;
 
 /// Reads the arguments, does what they say, and says how it ended.
 pub fn main() -> ExitCode {
@@ -59,14 +60,14 @@ pub fn main() -> ExitCode {
 
 fn dispatch(verb: Verb) -> Result<(), Failure> {
     match verb {
-        Verb::Run(run) => run::run(&run),
+        Verb::Run(run) => pooled(|| run::run(&run)),
         Verb::Init(i) => init::init(&i),
-        Verb::Predict(p) => predict::predict(&p),
-        Verb::Evaluate(e) => evaluate::evaluate(&e),
+        Verb::Predict(p) => pooled(|| predict::predict(&p)),
+        Verb::Evaluate(e) => pooled(|| evaluate::evaluate(&e)),
         Verb::Validate(v) => recipe::validate(&v),
         Verb::Explain(e) => recipe::explain(&e),
-        Verb::Diagnose(d) => diagnose::diagnose(&d),
-        Verb::Plan(p) => plan::plan(&p),
+        Verb::Diagnose(d) => pooled(|| diagnose::diagnose(&d)),
+        Verb::Plan(p) => pooled(|| plan::plan(&p)),
         Verb::Rank(r) => rank::rank(&r),
         Verb::Compare(c) => compare::compare(&c),
         Verb::Import(i) => import::import(&i),

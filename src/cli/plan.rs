@@ -11,11 +11,10 @@ use super::arguments::Plan;
 use super::cells::time;
 use super::exit::Failure;
 use super::parts::Fetch;
-use super::{output, recipe, threads};
+use super::{output, recipe};
 
 /// Measures, and prints what the whole takes.
 pub fn plan(arguments: &Plan) -> Result<(), Failure> {
-    threads::use_physical_cores();
     let began = Instant::now();
     let fetch = match arguments.json {
         true => Fetch::Silently,

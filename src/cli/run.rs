@@ -13,11 +13,10 @@ use super::exit::{Failure, STOPPED};
 use super::parts::Fetch;
 use super::place::{self, Place, Wanted};
 use super::progress::Progress;
-use super::{device, header, output, recipe, report, signals, threads};
+use super::{device, header, output, recipe, report, signals};
 
 /// Trains, evaluates, saves, and prints what came of it.
 pub fn run(arguments: &Run) -> Result<(), Failure> {
-    threads::use_physical_cores();
     let fetch = match arguments.quiet || arguments.json {
         true => Fetch::Silently,
         false => Fetch::Aloud,

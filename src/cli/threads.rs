@@ -23,6 +23,13 @@ pub fn on_a_large_stack<T: Send + 'static>(
     }
 }
 
+/// Runs `work` on a thread of the pool: where it comes to a parallel loop it takes part, and nobody is put to sleep and woken for it. (From
+/// outside the pool each loop costs two such changes, and a training step has hundreds of loops.)
+pub fn pooled<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    use_physical_cores();
+    rayon::scope(|_| work())
+}
+
 /// One thread a physical core, unless RAYON_NUM_THREADS says otherwise. Results do not depend on it.
 pub fn use_physical_cores() {
     let asked = std::env::var("RAYON_NUM_THREADS")
@@ -33,6 +40,7 @@ pub fn use_physical_cores() {
     // An error means that a pool is there already, which is as good.
     let _ = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
+        .stack_size(STACK)
         .build_global();
 }
 

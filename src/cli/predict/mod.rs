@@ -11,14 +11,13 @@ use tlkit_core::train::Silent;
 
 use super::arguments::{Format, Predict};
 use super::exit::Failure;
-use super::{parts, threads, which};
+use super::{parts, which};
 use input::Input;
 pub use input::{column, open};
 use write::{Target, Writer};
 
 /// Loads the model, answers block after block, and keeps the order.
 pub fn predict(arguments: &Predict) -> Result<(), Failure> {
-    threads::use_physical_cores();
     let place = which::model(&arguments.run)?;
     let registry = parts::registry()?;
     let saved = Saved::open(&place.model, &registry).map_err(Failure::wrong)?;

@@ -1,5 +1,6 @@
 //! `tlkit plan`: what a run will take, from a few measured steps, before a person commits to it.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tlkit_core::Checked;
@@ -11,7 +12,7 @@ use super::arguments::Plan;
 use super::cells::time;
 use super::exit::Failure;
 use super::parts::Fetch;
-use super::{output, recipe};
+use super::{output, recipe, report};
 
 /// Measures, and prints what the whole takes.
 pub fn plan(arguments: &Plan) -> Result<(), Failure> {
@@ -53,7 +54,15 @@ pub fn forecast(checked: Checked, reading: Duration) -> Result<Forecast, Failure
     static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     let n = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("tlkit-plan-{}-{n}", std::process::id()));
-    Ok(run::rehearse(checked, &folder, reading, &Stop::default())?)
+    // A report that cannot be written is no reason to say nothing.
+    let report = |run: &Path| drop(report::write(run));
+    Ok(run::rehearse(
+        checked,
+        &folder,
+        reading,
+        &Stop::default(),
+        &report,
+    )?)
 }
 
 fn said(recipe: &str, f: &Forecast, times: usize) -> String {

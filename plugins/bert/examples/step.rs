@@ -46,6 +46,11 @@ impl Objective for ByHand {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // SAFETY: an option's number (`mi_option_purge_delay`) and its value; -1 keeps freed memory, as the binary does.
     unsafe { mi_option_set(15, -1) };
+    // On a thread of the pool, as the binary works.
+    Ok(rayon::scope(|_| steps().map_err(|e| e.to_string()))?)
+}
+
+fn steps() -> Result<(), Box<dyn std::error::Error>> {
     let (places, args): (Vec<String>, Vec<String>) = std::env::args()
         .skip(1)
         .partition(|a| Place::named(a).is_some());

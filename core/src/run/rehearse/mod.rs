@@ -27,11 +27,15 @@ use crate::{Error, Result};
 pub(crate) use small::Picks;
 use watch::{Seen, Watch};
 
-/// Batches of the run in small, an epoch.
+/// Batches of the run in small, an epoch: at first.
 const BATCHES: usize = 3;
+/// A run in small that took less is made again with so many times the rows, until it takes as long or has all of them: what does not grow with the rows
+/// would weigh too much.
+const ENOUGH: f64 = 3.0;
+const LARGER: usize = 4;
 /// Its epochs: what an epoch leaves for the next (features of frozen layers) shows from the second on.
 const EPOCHS: u64 = 2;
-/// Rows of the small validation and test.
+/// Rows of the small validation and test: at first.
 const ROWS: usize = 2 * EVALUATION_BATCH;
 /// What two runs of the same work differ by on a machine that does nothing else.
 const NOISE: f64 = 0.1;
@@ -114,41 +118,56 @@ pub struct Forecast {
 }
 
 /// Runs a checked recipe in small, in `folder`, which is removed again, and works out what the whole takes. Early stopping may end
-/// it sooner. `reading` is how long checking took, reading the data included.
+/// it sooner. `reading` is how long checking took, reading the data included; `after` is what is done with a run directory once the run is over.
 pub fn rehearse(
     mut c: Checked,
     folder: &Path,
     reading: std::time::Duration,
     stop: &Stop,
+    after: &dyn Fn(&Path),
 ) -> Result<Forecast> {
     let began = Instant::now();
     let all = Whole::of(&c)?;
     let preparing = began.elapsed().as_secs_f64();
 
-    let picks = all.picks()?;
-    let sizes = Sizes::of(&c, &picks, &all)?;
-    c.small = Some(Arc::new(picks));
     c.cache = false;
-    c.settings.until = match c.settings.until {
-        Until::Epochs(n) => Until::Epochs(n.min(EPOCHS)),
-        Until::Steps(n) => Until::Steps(n.min(EPOCHS * BATCHES as u64)),
+    let (until, max_steps) = (c.settings.until, c.max_steps);
+    let mut times = 1;
+    let (watch, sizes, kept, result, done_after) = loop {
+        let picks = all.picks(times)?;
+        let all_of_it = all.holds(&picks);
+        let sizes = Sizes::of(&c, &picks, &all)?;
+        c.small = Some(Arc::new(picks));
+        let limit = EPOCHS * (BATCHES * times) as u64;
+        c.settings.until = match until {
+            Until::Epochs(n) => Until::Epochs(n.min(EPOCHS)),
+            Until::Steps(n) => Until::Steps(n.min(limit)),
+        };
+        // What the bodies of large strategies were told before stands in their phases; this ends those too.
+        c.max_steps = Some(max_steps.map_or(limit, |m| m.min(limit)));
+        let watch = Watch::default();
+        let around = Surroundings {
+            directory: super::Directory::at(folder),
+            name: "plan".into(),
+            observer: &watch,
+            stop: stop.clone(),
+        };
+        let ended = execute(&c, &around);
+        watch.event_of(Seen::End);
+        let end = Instant::now();
+        if ended.is_ok() {
+            after(folder);
+        }
+        let done_after = end.elapsed().as_secs_f64();
+        let kept = size_of(folder);
+        // Nobody misses what is left of it.
+        let _ = std::fs::remove_dir_all(folder);
+        let result = ended?;
+        if all_of_it || watch.seconds() >= ENOUGH {
+            break (watch, sizes, kept, result, done_after);
+        }
+        times *= LARGER;
     };
-    // What the bodies of large strategies were told before stands in their phases; this ends those too.
-    let limit = EPOCHS * BATCHES as u64;
-    c.max_steps = Some(c.max_steps.map_or(limit, |m| m.min(limit)));
-    let watch = Watch::default();
-    let around = Surroundings {
-        directory: super::Directory::at(folder),
-        name: "plan".into(),
-        observer: &watch,
-        stop: stop.clone(),
-    };
-    let ended = execute(&c, &around);
-    watch.event_of(Seen::End);
-    let kept = size_of(folder);
-    // Nobody misses what is left of it.
-    let _ = std::fs::remove_dir_all(folder);
-    let result = ended?;
     let baselines = result.baselines.iter().map(|b| b.seconds).sum();
     let mut forecast = watch.forecast(&all.courses, &sizes, baselines)?;
     let read = reading.as_secs_f64() + preparing;
@@ -159,9 +178,14 @@ pub fn rehearse(
             seconds: read,
         },
     );
-    forecast.seconds += read;
-    forecast.between.0 += read * (1.0 - NOISE);
-    forecast.between.1 += read * (1.0 + NOISE);
+    forecast.parts.push(Cost {
+        what: "the report".into(),
+        seconds: done_after,
+    });
+    let beside = read + done_after;
+    forecast.seconds += beside;
+    forecast.between.0 += beside * (1.0 - NOISE);
+    forecast.between.1 += beside * (1.0 + NOISE);
     forecast.memory_mib = peak_rss_mb();
     let rows = sizes.test.1.rows as f64 / sizes.test.0.rows.max(1) as f64;
     forecast.disk_bytes = kept.0 + (kept.1 as f64 * rows) as u64;
@@ -284,16 +308,27 @@ impl Whole {
         })
     }
 
-    fn picks(&self) -> Result<Picks> {
+    /// Whether these are all rows.
+    fn holds(&self, picks: &Picks) -> bool {
+        let all = |loaded: &Option<Arc<Loaded>>, rows: &Option<Vec<u32>>| {
+            loaded.as_ref().map_or(0, |l| l.len()) == rows.as_ref().map_or(0, Vec::len)
+        };
+        all(&self.source, &picks.source)
+            && all(&self.target, &picks.target)
+            && all(&self.validation, &picks.validation)
+            && all(&self.test, &picks.test)
+    }
+
+    fn picks(&self, times: usize) -> Result<Picks> {
         let pick = |loaded: &Option<Arc<Loaded>>, rows| {
             let picked = loaded.as_ref().map(|l| small::pick(l, rows));
             picked.transpose()
         };
         Ok(Picks {
-            source: pick(&self.source, BATCHES * self.batch)?,
-            target: pick(&self.target, BATCHES * self.batch)?,
-            validation: pick(&self.validation, ROWS)?,
-            test: pick(&self.test, ROWS)?,
+            source: pick(&self.source, times * BATCHES * self.batch)?,
+            target: pick(&self.target, times * BATCHES * self.batch)?,
+            validation: pick(&self.validation, times * ROWS)?,
+            test: pick(&self.test, times * ROWS)?,
         })
     }
 }

@@ -73,6 +73,12 @@ impl Watch {
         all.push((at, seen));
     }
 
+    /// Until what was seen last.
+    pub fn seconds(&self) -> f64 {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.last().map_or(0.0, |s| s.0)
+    }
+
     /// What the whole takes.
     pub fn forecast(&self, courses: &[Course], sizes: &Sizes, baselines: f64) -> Result<Forecast> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,8 +163,14 @@ fn rows((small, whole): (Extent, Extent)) -> f64 {
     whole.rows as f64 / small.rows.max(1) as f64
 }
 
-/// Seconds a token, and how far off that may be, as a share of it: two standard errors of the ratio.
+/// Seconds a token, and how far off that may be, as a share of it: two standard errors of the ratio. A step that took more than twice as long by the token as
+/// the middle one was held up, and says nothing of the others.
 fn rate(steps: &[(u64, f64)]) -> (f64, f64) {
+    let mut each: Vec<f64> = steps.iter().map(|&(t, s)| s / t.max(1) as f64).collect();
+    each.sort_by(f64::total_cmp);
+    let most = each.get(each.len() / 2).map_or(0.0, |middle| 2.0 * middle);
+    let undisturbed = |&&(t, s): &&(u64, f64)| s <= most * t.max(1) as f64;
+    let steps: Vec<(u64, f64)> = steps.iter().filter(undisturbed).copied().collect();
     let tokens: u64 = steps.iter().map(|s| s.0).sum();
     let seconds: f64 = steps.iter().map(|s| s.1).sum();
     if tokens == 0 || seconds == 0.0 {

@@ -1,4 +1,7 @@
-//! Embeds every recipe of recipes/ in the binary, for `tlkit recipes`.
+//! Embeds every recipe of recipes/ in the binary, for `tlkit recipes`, and where its source can be fetched from, for `tlkit plugins new`.
+
+#[path = "src/cli/plugins/origin.rs"]
+mod origin;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,7 +9,16 @@ use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=recipes");
+    println!("cargo::rerun-if-changed=src/cli/plugins/origin.rs");
     let manifest = env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?;
+    let named = env::var("CARGO_PKG_REPOSITORY").unwrap_or_default();
+    let repository = origin::repository(&named, Path::new(&manifest)).unwrap_or_default();
+    println!("cargo::rustc-env=TLKIT_REPOSITORY={repository}");
+    if let Some(config) = origin::config(Path::new(&manifest)) {
+        // Below the package's folder by its name there, as that may be moved.
+        let config = config.strip_prefix(&manifest).unwrap_or(&config);
+        println!("cargo::rerun-if-changed={}", config.display());
+    }
     let root = Path::new(&manifest).join("recipes");
     let mut found = Vec::new();
     walk(&root, &mut found)?;

@@ -83,4 +83,4 @@ pub mod softmax;
 pub use matmul::Precision;
 pub use path::{Level, Path};
 pub use slices::{copied, copy, first_not_finite};
-pub use tensors::{Element, with_mut, with_ref};
+pub use tensors::{Element, with_mut, with_ref, with_vec};

@@ -130,6 +130,43 @@ pub fn with_mut<T: Element, R>(t: &Tensor, f: impl FnOnce(&mut [T]) -> R) -> Res
     }
 }
 
+/// Lends the vector that a float32 tensor on the CPU is made of, to be exchanged for another of the same length: for memory that
+/// somebody else owns. Everything that shares the storage then reads and writes the other vector.
+///
+/// ```
+/// # use candle_core::{Device, Tensor};
+/// let t = Tensor::zeros(2, candle_core::DType::F32, &Device::Cpu)?;
+/// let view = t.detach();
+/// tlkit_ops::with_vec(&t, &mut |v| *v = vec![3.0, 4.0])?;
+/// assert_eq!(view.to_vec1::<f32>()?, [3.0, 4.0]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+///
+/// # Errors
+/// It is not float32 on the CPU, or is a part of a larger tensor; `f` has then not been called.
+pub fn with_vec(t: &Tensor, f: &mut dyn FnMut(&mut Vec<f32>)) -> Result<()> {
+    struct Lend<'f>(RefCell<&'f mut dyn FnMut(&mut Vec<f32>)>);
+    impl InplaceOp1 for Lend<'_> {
+        fn name(&self) -> &'static str {
+            "with_vec"
+        }
+        fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+            match storage {
+                CpuStorage::F32(own)
+                    if layout.is_contiguous()
+                        && layout.start_offset() == 0
+                        && layout.shape().elem_count() == own.len() =>
+                {
+                    (self.0.borrow_mut())(own);
+                    Ok(())
+                }
+                _ => Err(Error::Msg("expected float32 on the CPU, whole".into()).bt()),
+            }
+        }
+    }
+    t.inplace_op1(&Lend(RefCell::new(f)))
+}
+
 /// Lends the elements of a contiguous CPU tensor for reading.
 pub fn with_ref<T: WithDType, R>(t: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
     let reading = Reading::of(t);

@@ -26,15 +26,15 @@ const PROBED: &[(&str, &str)] = &[
     ),
     (
         "SYMBOL_OF_MAJOR_2",
-        "was built for tlkit.h 2, and this tlkit speaks 1.2",
+        "was built for tlkit.h 2, and this tlkit speaks 1.3",
     ),
     (
         "MAJOR_2",
-        "was built for tlkit.h 2.3, and this tlkit speaks 1.2",
+        "was built for tlkit.h 2.3, and this tlkit speaks 1.3",
     ),
     (
         "TABLE_OF_MAJOR_2",
-        "the table of `t` was built for tlkit.h 2.0, and this tlkit speaks 1.2",
+        "the table of `t` was built for tlkit.h 2.0, and this tlkit speaks 1.3",
     ),
     (
         "SIZE_SMALL",

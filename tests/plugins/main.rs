@@ -2,7 +2,7 @@
 //!
 //! - `loading.rs`: which file, and why one is not loaded
 //! - `hostile.rs`: plugins that break one rule each; `tasks.rs`: the same of source tasks, target tasks and metrics
-//! - `examples.rs`: those of the SDK in C, built from a clean folder; `rust.rs`: those in Rust
+//! - `examples.rs`: those of the SDK in C, built from a clean folder; `rust.rs`: those in Rust, also as libraries of an older tlkit.h (`older.c`)
 
 #[path = "../cli/bench.rs"]
 #[allow(dead_code)]

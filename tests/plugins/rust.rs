@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::bench::Bench;
-use crate::compile::{ROOT, tlkit};
+use crate::compile::{ROOT, compiler, library, tlkit};
 use crate::examples::{clean, inside, of_the_guide, shifted};
 
 /// Builds a crate by itself, in one target folder for all of them, that is kept between runs of this test: Candle takes minutes, and is
@@ -89,6 +89,7 @@ fn mlp_mixer_in_rust() {
     // Ten kinds: by chance a tenth.
     assert!(accuracy.expect("a number") > 0.15, "{}", result["metrics"]);
     assert_eq!(result["model"]["reloads"], true);
+    lives_where_it_may(&bench);
     // A mistake in one of its keys is at its place.
     let set = ["validate", "mlp-mixer.toml", "--set", "source.patch=5"];
     let ended = inside(&bench, "mlp-mixer", &set).code(2);
@@ -99,6 +100,56 @@ fn mlp_mixer_in_rust() {
         "{}",
         ended.err
     );
+}
+
+/// The mixer as a library of tlkit.h 1.2, whose parameters lie in the host, trains and goes on from a checkpoint with the same bits.
+fn lives_where_it_may(bench: &Bench) {
+    let Some(compiler) = compiler() else { return };
+    let built = bench.path("mlp-mixer/target/release").join(format!(
+        "{}mlp_mixer{}",
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX
+    ));
+    let inner = format!("INNER=\"{}\"", built.display());
+    let source = Path::new(ROOT).join("tests/plugins/older.c");
+    let older = bench.path("mlp-mixer/libolder.so");
+    library(&compiler, &source, &[&inner], &older);
+    let recipe = bench.read("mlp-mixer/mlp-mixer.toml");
+    let path = "path = \"target/release/mlp_mixer\"";
+    assert!(recipe.contains(path), "{recipe}");
+    bench.write(
+        "mlp-mixer/older.toml",
+        &recipe.replace(path, "path = \"libolder.so\""),
+    );
+    let ended = inside(bench, "mlp-mixer", &["plugins", "check", "libolder.so"]).code(0);
+    assert!(!ended.out.contains("FAILED"), "{}", ended.out);
+    assert!(
+        ended.out.contains("they lie in the host's"),
+        "{}",
+        ended.out
+    );
+    for (name, more) in [
+        ("fresh", &[][..]),
+        (
+            "on",
+            &[
+                "source.checkpoint=\"fresh-mlp-mixer/model\"",
+                "strategy.method=fine-tune",
+            ],
+        ),
+    ] {
+        let sums = ["mlp-mixer", "older"].map(|recipe| {
+            let (file, out) = (format!("{recipe}.toml"), format!("{name}-{recipe}"));
+            let run = ["run", &file, "-q", "--out", &out];
+            let mut run = [&run[..], &["--set", "train.max_steps=12"]].concat();
+            run.extend(more.iter().flat_map(|more| ["--set", *more]));
+            inside(bench, "mlp-mixer", &run).code(0);
+            let result = bench.json(&format!("mlp-mixer/{out}/result.json"));
+            assert_eq!(result["model"]["reloads"], true, "{result}");
+            result["weights_sha256"].to_string()
+        });
+        assert_eq!(sums[0], sums[1], "{name}");
+    }
 }
 
 #[test]
@@ -234,6 +285,81 @@ fn huber_alignment_and_new_plugins_in_rust() {
         )
         .code(0);
     }
+}
+
+/// Where there is no source tree, a new plugin names the SDK by the tag of its version in a repository: one that is made here, of this checkout.
+#[test]
+fn a_new_plugin_finds_the_sdk_by_a_git_tag() {
+    let bench = Bench::new();
+    let version = env!("CARGO_PKG_VERSION");
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE");
+        let ended = git.args(arguments).current_dir(bench.path(".")).output();
+        ended.is_ok_and(|e| e.status.success())
+    };
+    if !cfg!(unix) || !git(&["clone", "-q", "--bare", ROOT, "tlkit.git"]) {
+        println!("skipped: no git checkout");
+        return;
+    }
+    let tag = format!("v{version}");
+    assert!(git(&["-C", "tlkit.git", "tag", "-f", &tag]));
+    let address = format!("file://{}", bench.path("tlkit.git").display());
+    let new = ["plugins", "new", "mine", "--kind", "metric"];
+    tlkit(&bench, &[&new[..], &["--sdk", &address]].concat()).code(0);
+    let written = bench.read("mine/Cargo.toml");
+    let line = format!("tlkit-plugin = {{ git = \"{address}\", tag = \"{tag}\" }}");
+    assert!(written.lines().any(|l| l == line), "{written}");
+
+    // A home of Cargo's own, so that nothing of this stays, with the crates of the other.
+    let home = bench.path("cargo");
+    fs::create_dir_all(&home).expect("a folder");
+    let other = std::env::var_os("CARGO_HOME").map(std::path::PathBuf::from);
+    let other = other.or_else(|| std::env::home_dir().map(|h| h.join(".cargo")));
+    let other = other.expect("a home of Cargo's");
+    for name in ["registry", "config.toml"] {
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(other.join(name), home.join(name)).expect("a link");
+    }
+    let cargo = |folder: &str, arguments: &[&str]| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(arguments).env("CARGO_HOME", &home);
+        let ended = cargo.current_dir(bench.path(folder)).output();
+        let ended = ended.expect("cargo runs");
+        let err = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(ended.status.success(), "{arguments:?}: {err}");
+        String::from_utf8(ended.stdout).expect("text")
+    };
+    // Cargo fetches no repository offline. The crate of it that needs no other brings it in.
+    fs::create_dir_all(bench.path("first/src")).expect("a folder");
+    bench.write(
+        "first/Cargo.toml",
+        &format!(
+            "[package]\nname = \"first\"\nversion = \"0.1.0\"\n[workspace]\n[dependencies]\n{}\n",
+            line.replace("plugin", "abi")
+        ),
+    );
+    bench.write("first/src/lib.rs", "");
+    cargo("first", &["fetch", "-q"]);
+    fs::copy(
+        Path::new(ROOT).join("Cargo.lock"),
+        bench.path("mine/Cargo.lock"),
+    )
+    .expect("copied");
+    let said = cargo(
+        "mine",
+        &["metadata", "-q", "--offline", "--format-version", "1"],
+    );
+    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let packages = said["packages"].as_array().expect("packages");
+    let found = packages.iter().find(|p| p["name"] == "tlkit-plugin");
+    let found = found.expect("the SDK");
+    let source = found["source"].as_str().unwrap_or_default();
+    assert!(
+        source.starts_with(&format!("git+{address}?tag={tag}#")),
+        "{source}"
+    );
+    assert_eq!(found["version"], version);
 }
 
 /// The guide's second list of commands, word for word; but what `cargo` builds lies in the folder that these tests share, and is copied.

@@ -19,6 +19,24 @@
 #define GIVES
 #endif
 
+#if defined(LENDS_NOTHING) || defined(LENDS_READ_ONLY) || defined(LENDS_ANOTHER_SHAPE) || defined(LENDS_ANOTHER_RANK) || defined(LENDS_DOUBLES) || \
+    defined(LENDS_FROM_A_GPU) || defined(LENDS_NEGATIVE_STRIDES) || defined(LENDS_UNALIGNED) || defined(LENDS_WITHOUT_END) || \
+    defined(LENDS_ONE_FOR_TWO) || defined(LENDS_ONE_TO_ALL) || defined(LENDS_ANEW) || defined(LENDS_ELSEWHERE_LATER) || defined(LEND_FAILS) || \
+    defined(LEND_OF_NO_STATUS) || defined(SLOW_AND_LENDS) || defined(LENDS_AND_STALE) || defined(LENDS_AND_WRITES)
+#define LENDS
+#endif
+#ifdef LENDS
+/* Parameters live in pages of their own, which are gone after `drop`: whoever looks at them then crashes. */
+#include <sys/mman.h>
+#define PAGE 4096
+#endif
+#ifdef SLOW_AND_LENDS
+#define SLOW
+#endif
+#ifdef LENDS_AND_STALE
+#define STALE_WEIGHTS
+#endif
+
 static int32_t fail(const tlkit_call *call, const char *message) {
     tlkit_text text = {message, strlen(message)};
     call->fail(call->host, text);
@@ -35,11 +53,73 @@ static int32_t make(const tlkit_call *call, void **self) {
     return fail(call, "it will not be made");
 #endif
     (void)call;
+#ifdef LENDS
+    *self = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return *self != MAP_FAILED ? TLKIT_OK : fail(call, "out of memory");
+#else
     *self = calloc(1, 64 * sizeof(float));
     return *self ? TLKIT_OK : fail(call, "out of memory");
+#endif
 }
 
-static void drop(void *self) { free(self); }
+static void drop(void *self) {
+#ifdef LENDS
+    munmap(self, PAGE);
+#else
+    free(self);
+#endif
+}
+
+#ifdef LENDS
+/* Where each parameter lives: w, b, v. */
+static float *place_of(void *self, uint64_t stage, uint64_t param) {
+#ifdef LENDS_ONE_TO_ALL
+    static float all[512];
+    self = all;
+#endif
+    return (float *)self + (stage ? 256 : param ? 128 : 0);
+}
+
+static int32_t lend(void *self, const tlkit_call *call, uint64_t stage, uint64_t param, tlkit_tensor *memory) {
+    static int64_t shape[2] = {4, 1LL << 60}, strides[2] = {-3, 1};
+    /* Each of the three is asked for twice when an encoder is made. */
+    int32_t *asked = (int32_t *)self + 1000;
+    (void)shape, (void)strides, (void)call, ++*asked;
+#if defined(LEND_FAILS)
+    return fail(call, "no memory today");
+#elif defined(LEND_OF_NO_STATUS)
+    return -9;
+#elif defined(LENDS_NOTHING)
+    return TLKIT_OK;
+#endif
+    memory->data = place_of(self, stage, param);
+#if defined(LENDS_READ_ONLY)
+    memory->flags |= TLKIT_READ_ONLY;
+#elif defined(LENDS_ANOTHER_SHAPE)
+    memory->shape = shape;
+#elif defined(LENDS_ANOTHER_RANK)
+    memory->dimensions = 1;
+#elif defined(LENDS_DOUBLES)
+    memory->bits = 64;
+#elif defined(LENDS_FROM_A_GPU)
+    memory->device_type = TLKIT_CUDA;
+#elif defined(LENDS_NEGATIVE_STRIDES)
+    memory->strides = strides;
+#elif defined(LENDS_UNALIGNED)
+    memory->byte_offset = 2;
+#elif defined(LENDS_WITHOUT_END)
+    memory->data = (void *)(UINTPTR_MAX - 15);
+#elif defined(LENDS_ONE_FOR_TWO)
+    /* The first number of `b` is the last of `w`. */
+    if (!stage && param) memory->data = (float *)self + 11;
+#elif defined(LENDS_ANEW)
+    memory->data = (float *)self + 16 * *asked;
+#elif defined(LENDS_ELSEWHERE_LATER)
+    if (*asked > 6) memory->data = (float *)memory->data + 512;
+#endif
+    return TLKIT_OK;
+}
+#endif
 
 #define FIRST "{\"name\": \"first\", \"output\": [4], \"params\": [" \
     "{\"name\": \"w\", \"shape\": [4, 3], \"role\": \"weight\", \"init\": {\"normal\": 0.5}}, " \
@@ -140,6 +220,13 @@ static int32_t forward(void *self, const tlkit_call *call, const tlkit_pass *pas
     return -3;
 #elif defined(FORWARD_LEFT_OUT)
     return TLKIT_OK;
+#endif
+#ifdef LENDS
+    for (uint64_t i = 0; i < count; i++)
+        if (params[i]->data != place_of(self, stage, i)) return fail(call, "a parameter that is not where it lives");
+#endif
+#ifdef LENDS_AND_WRITES
+    if (pass->record) *(float *)params[0]->data += 1e-3f;
 #endif
     int64_t rows = input->shape[0];
     const float *x = input->data;
@@ -479,6 +566,11 @@ static const tlkit_source_task source_table = {{offsetof(tlkit_source_task, rele
 static const tlkit_source_task source_table = {{offsetof(tlkit_source_task, gives), 1, 1}, SOURCE, vjp, release, 1, 7};
 #elif defined(GIVES)
 static const tlkit_source_task source_table = {TLKIT_HEAD(tlkit_source_task), SOURCE, vjp, release, 1, 0};
+#elif defined(LENDS)
+static const tlkit_source_task source_table = {TLKIT_HEAD(tlkit_source_task), SOURCE, vjp, release, 0, 0, lend};
+#elif defined(SOURCE_OF_1_2)
+/* What lies behind its end is not called. */
+static const tlkit_source_task source_table = {{offsetof(tlkit_source_task, lend), 1, 2}, SOURCE, vjp, release, 0, 0, (void *)8};
 #elif defined(SOURCE_OF_MAJOR_2)
 static const tlkit_source_task source_table = {{sizeof(tlkit_source_task), 2, 0}, SOURCE, vjp, release, 0, 0};
 #elif defined(VJP_NULL)

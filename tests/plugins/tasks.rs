@@ -78,7 +78,7 @@ const PROBED: &[(&str, &str)] = &[
     ),
     (
         "SOURCE_OF_MAJOR_2",
-        "the table of `net` was built for tlkit.h 2.0, and this tlkit speaks 1.2",
+        "the table of `net` was built for tlkit.h 2.0, and this tlkit speaks 1.3",
     ),
     (
         "SOURCE_TAKEN",
@@ -233,6 +233,49 @@ const TRAINED: &[(&str, &str)] = &[
         "gave the gradient of `second.v` that holds inf",
     ),
     ("GIVES_AND_FAILS", "it was given all the same"),
+    (
+        "LENDS_NOTHING",
+        "the source task `net` lent for `first.w` a tensor with its numbers at 0x0",
+    ),
+    (
+        "LENDS_READ_ONLY",
+        "`first.w` a tensor that may not be written",
+    ),
+    (
+        "LENDS_ANOTHER_SHAPE",
+        "`first.w` a tensor of the shape [4, 1152921504606846976], not [4, 3]",
+    ),
+    (
+        "LENDS_ANOTHER_RANK",
+        "`first.w` a tensor of 1 dimensions, not 2",
+    ),
+    (
+        "LENDS_DOUBLES",
+        "`first.w` a tensor that is not float32 on the CPU",
+    ),
+    (
+        "LENDS_FROM_A_GPU",
+        "`first.w` a tensor that is not float32 on the CPU",
+    ),
+    (
+        "LENDS_NEGATIVE_STRIDES",
+        "`first.w` a tensor with the strides [-3, 1], not rows without gaps",
+    ),
+    ("LENDS_UNALIGNED", "`first.w` a tensor with its numbers at"),
+    ("LENDS_WITHOUT_END", "that has no end"),
+    (
+        "LENDS_ONE_FOR_TWO",
+        "lent for `first.b` memory in which `first.w` lives",
+    ),
+    (
+        "LENDS_ANEW",
+        "lent for `first.w` other memory when it was asked again",
+    ),
+    ("LEND_FAILS", "the source task `net`: no memory today"),
+    (
+        "LEND_OF_NO_STATUS",
+        "returned the status -9, which tlkit.h does not have",
+    ),
     ("SCORE_FAILS", "the metric `share`: it cannot be said"),
     ("SCORE_LEFT_OUT", "the metric `share` gave the value NaN"),
     ("SCORE_INFINITE", "the metric `share` gave the value inf"),
@@ -302,16 +345,23 @@ fn a_strangers_encoder_trains_is_saved_and_predicts() {
     let two = bench.json("two/result.json");
     assert_eq!(one["weights_sha256"], two["weights_sha256"]);
 
-    // Gradients that are handed over in the plugin's memory are the same as those written into the host's.
-    tasks(&bench, &compiler, "GIVES");
-    tlkit(&bench, &["run", "tasks.toml", "-q", "--out", "gives"]).code(0);
-    let gives = bench.json("gives/result.json");
-    assert_eq!(one["weights_sha256"], gives["weights_sha256"]);
+    // Gradients that are handed over in the plugin's memory are the same as those written into the host's, and so are parameters that live
+    // there, whose memory is gone when the encoder is.
+    for way in ["GIVES", "LENDS", "SOURCE_OF_1_2"] {
+        tasks(&bench, &compiler, way);
+        tlkit(&bench, &["run", "tasks.toml", "-q", "--out", way]).code(0);
+        let result = bench.json(&format!("{way}/result.json"));
+        assert_eq!(one["weights_sha256"], result["weights_sha256"], "{way}");
+        assert_eq!(result["model"]["reloads"], true, "{way}");
+    }
+    tasks(&bench, &compiler, "LENDS");
+    let lends = tlkit(&bench, &["predict", "LENDS", "rows.csv"]).code(0);
     tasks(&bench, &compiler, "NONE");
 
     // What was saved is made again with the plugin, and says the same.
     let ended = tlkit(&bench, &["predict", "one", "rows.csv"]).code(0);
     assert!(ended.out.lines().count() >= 200, "{}", ended.out);
+    assert_eq!(ended.out, lends.out);
 
     // Keys are checked as ours are.
     let ended = tlkit(
@@ -344,14 +394,23 @@ fn a_strangers_encoder_trains_is_saved_and_predicts() {
     assert!(ended.err.contains("did you mean `share`"), "{}", ended.err);
 }
 
-/// Weights and optimizer are the host's: a checkpoint is whole, whichever side the numbers were computed on.
+/// The optimizer is the host's, and so is what is saved: a checkpoint is whole, whichever side the numbers were computed on.
 #[test]
 fn killed_and_resumed_a_strangers_encoder_ends_with_the_same_bits() {
+    killed_and_resumed("SLOW");
+}
+
+#[test]
+fn killed_and_resumed_parameters_that_live_in_a_plugin_end_with_the_same_bits() {
+    killed_and_resumed("SLOW_AND_LENDS");
+}
+
+fn killed_and_resumed(memory: &str) {
     let Some(compiler) = compiler() else { return };
     let bench = Bench::new();
     let recipe = RECIPE.replace("[train]\n", "[train]\ncheckpoint_every = 2\n");
     bench.write("tasks.toml", &recipe);
-    tasks(&bench, &compiler, "SLOW");
+    tasks(&bench, &compiler, memory);
     tlkit(&bench, &["run", "tasks.toml", "-q", "--out", "whole"]).code(0);
     for (step, resume) in [(11, None), (30, Some("--resume"))] {
         let run = ["run", "tasks.toml", "--out", "killed"];
@@ -382,16 +441,30 @@ fn strategies_work_on_a_strangers_encoder() {
     let bench = Bench::new();
     bench.write("tasks.toml", RECIPE);
     tasks(&bench, &compiler, "NONE");
-    for method in [
-        "feature-extraction",
-        "gradual-unfreeze",
-        "fine-tune",
-        "l2-sp",
-    ] {
-        let set = format!("strategy.method={method}");
-        let run = ["run", "tasks.toml", "-q", "--out", method, "--set", &set];
-        tlkit(&bench, &run).code(0);
-    }
+    tlkit(&bench, &["run", "tasks.toml", "-q", "--out", "before"]).code(0);
+    // Whether its parameters live in the host or in the plugin: also with a copy of its weights, and from a checkpoint.
+    let sums = ["NONE", "LENDS"].map(|memory| {
+        tasks(&bench, &compiler, memory);
+        let all = [
+            ("feature-extraction", ""),
+            ("gradual-unfreeze", ""),
+            ("fine-tune", "source.checkpoint=\"before/model\""),
+            ("l2-sp", ""),
+        ];
+        all.map(|(method, more)| {
+            let (set, out) = (
+                format!("strategy.method={method}"),
+                format!("{method}-{memory}"),
+            );
+            let run = ["run", "tasks.toml", "-q", "--out", &out, "--set", &set];
+            let more = ["--set", more];
+            let more = if more[1].is_empty() { &[] } else { &more[..] };
+            tlkit(&bench, &[&run[..], more].concat()).code(0);
+            let result = bench.json(&format!("{out}/result.json"));
+            (method, result["weights_sha256"].to_string())
+        })
+    });
+    assert_eq!(sums[0], sums[1]);
 }
 
 /// A target task whose loss, head and metric are its own, on a stranger's encoder and on one of ours.
@@ -445,7 +518,7 @@ fn tables_of_another_minor_version_are_taken_for_what_they_have() {
     let Some(compiler) = compiler() else { return };
     let bench = Bench::new();
     bench.write("tasks.toml", RECIPE);
-    for version in ["SOURCE_FROM_THE_FUTURE", "SOURCE_OF_1_1"] {
+    for version in ["SOURCE_FROM_THE_FUTURE", "SOURCE_OF_1_1", "SOURCE_OF_1_2"] {
         tasks(&bench, &compiler, version);
         tlkit(&bench, &["run", "tasks.toml", "-q"]).code(0);
     }
@@ -477,6 +550,16 @@ fn the_conformance_suite_finds_what_it_looks_for_in_tasks() {
         ("FORWARD_NAN", "that holds NaN"),
         ("DESCRIBES_GARBAGE", "describes itself wrongly"),
         ("LEAKS", "calls kept"),
+        ("LENDS_AND_STALE", "`model.first.w`: the output moves by"),
+        ("LENDS_AND_WRITES", "a pass has changed them"),
+        (
+            "LENDS_ONE_TO_ALL",
+            "lent for `first.w` memory in which `first.w` lives",
+        ),
+        (
+            "LENDS_ELSEWHERE_LATER",
+            "lends other memory for parameter 0 of `first` than before",
+        ),
         ("SCORE_OF_THE_ORDER", "of the same rows in another order"),
         ("TASK_NO_JSON", "describes itself in no JSON"),
     ] {
@@ -490,7 +573,11 @@ fn the_conformance_suite_finds_what_it_looks_for_in_tasks() {
         let line = line.unwrap_or_else(|| panic!("{broken}: {}\n{}", ended.out, ended.err));
         assert!(line.starts_with("FAILED"), "{broken}: {line}");
     }
-    for rule in ["NONE", "GIVES"] {
+    for (rule, lives) in [
+        ("NONE", "it lends none, and they lie in the host's"),
+        ("GIVES", "it lends none, and they lie in the host's"),
+        ("LENDS", "3 parameters"),
+    ] {
         tasks(&bench, &compiler, rule);
         let ended = tlkit(&bench, &["plugins", "check", "libtasks.so"]).code(0);
         assert!(!ended.out.contains("FAILED"), "{rule}: {}", ended.out);
@@ -501,5 +588,8 @@ fn the_conformance_suite_finds_what_it_looks_for_in_tasks() {
             "{rule}: {}",
             ended.out
         );
+        let line = "source task net: parameters live in the plugin's memory, and stay there: ";
+        let line = format!("{line}{lives}\n");
+        assert!(ended.out.contains(&line), "{rule}: {}", ended.out);
     }
 }

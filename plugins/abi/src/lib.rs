@@ -8,7 +8,7 @@ use std::ffi::c_void;
 /// The version of the tables.
 pub const MAJOR: u32 = 1;
 /// The version of the tables.
-pub const MINOR: u32 = 2;
+pub const MINOR: u32 = 3;
 /// The one symbol.
 pub const SYMBOL: &str = "tlkit_plugin_v1";
 
@@ -376,6 +376,16 @@ pub struct SourceTask {
     pub gives: u32,
     /// 0.
     pub reserved: u32,
+    /// Since 1.3, and may be absent. The memory that a parameter lives in.
+    pub lend: Option<
+        unsafe extern "C" fn(
+            this: *mut c_void,
+            call: *const Call,
+            stage: u64,
+            param: u64,
+            memory: *mut Tensor,
+        ) -> i32,
+    >,
 }
 
 /// A target task.

@@ -37,7 +37,7 @@ fn mirror() -> Vec<(&'static str, usize, Vec<(&'static str, usize)>)> {
         "tlkit_strategy": abi::Strategy { head, transfer, reserved, phases };
         "tlkit_input": abi::Input { head, kind, reserved, data, second };
         "tlkit_pass": abi::Pass { head, seed, step, weights, training, record };
-        "tlkit_source_task": abi::SourceTask { head, make, drop, describe, prepare, forward, vjp, release, gives, reserved };
+        "tlkit_source_task": abi::SourceTask { head, make, drop, describe, prepare, forward, vjp, release, gives, reserved, lend };
         "tlkit_target_task": abi::TargetTask { head, describe };
         "tlkit_metric": abi::Metric { head, make, drop, score };
         "tlkit_entry": abi::Entry { head, kind, reserved, name, about, keys, table };

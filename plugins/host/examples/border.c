@@ -1,7 +1,9 @@
 /* An encoder of MiniLM's size that computes nothing: each function writes zeros where it has to write, and measures how long that takes.
- * `prepare` puts the seconds since the last time into the first number of the example. What a step takes besides is the border. */
+ * `prepare` puts the seconds since the last time into the first number of the example. What a step takes besides is the border.
+ * With -DLENDS its parameters live here; without, in the host. */
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -26,6 +28,36 @@ static void zero(const tlkit_tensor *t) {
     memset(t->data, 0, n);
 }
 
+#ifdef LENDS
+#define STAGES (LAYERS + 2)
+#define PARAMS 10
+
+static int32_t make(const tlkit_call *call, void **self) {
+    *self = calloc(STAGES * PARAMS, sizeof(float *));
+    if (*self) return TLKIT_OK;
+    tlkit_text why = TLKIT_TEXT("out of memory");
+    call->fail(call->host, why);
+    return TLKIT_FAILED;
+}
+
+static void drop(void *self) {
+    for (int i = 0; i < STAGES * PARAMS; i++) free(((float **)self)[i]);
+    free(self);
+}
+
+/* Parameters live here, from the first time that they are asked for. */
+static int32_t lend(void *self, const tlkit_call *call, uint64_t stage, uint64_t param, tlkit_tensor *memory) {
+    (void)call;
+    float **place = (float **)self + stage * PARAMS + param;
+    size_t n = 1;
+    for (int32_t i = 0; i < memory->dimensions; i++) n *= (size_t)memory->shape[i];
+    if (!*place) *place = calloc(n, sizeof(float));
+    memory->data = *place;
+    return TLKIT_OK;
+}
+#else
+#define lend NULL
+
 static int32_t make(const tlkit_call *call, void **self) {
     (void)call;
     *self = NULL;
@@ -33,6 +65,7 @@ static int32_t make(const tlkit_call *call, void **self) {
 }
 
 static void drop(void *self) { (void)self; }
+#endif
 
 #define PARAM(name, shape) "{\"name\": \"" name "\", \"shape\": " shape ", \"role\": \"weight\", \"init\": \"zeros\"}"
 
@@ -82,7 +115,7 @@ static int32_t vjp(void *self, const tlkit_call *call, const tlkit_pass *pass, u
 
 static void release(void *self, void *handle) { (void)self, (void)handle; }
 
-static const tlkit_source_task table = {TLKIT_HEAD(tlkit_source_task), make, drop, describe, prepare, forward, vjp, release, 0, 0};
+static const tlkit_source_task table = {TLKIT_HEAD(tlkit_source_task), make, drop, describe, prepare, forward, vjp, release, 0, 0, lend};
 static const tlkit_entry entry = {TLKIT_HEAD(tlkit_entry), TLKIT_SOURCE_TASK, 0, TLKIT_TEXT("minilm"), {0, 0}, {0, 0}, &table};
 static const tlkit_entry *const entries[] = {&entry};
 static const tlkit_plugin plugin = {TLKIT_HEAD(tlkit_plugin), TLKIT_TEXT("border"), TLKIT_TEXT("1"), {0, 0}, 1, entries};

@@ -1,6 +1,7 @@
 //! What the border costs for an encoder of MiniLM's size, 16 x 128: `cargo run --release -p tlkit-host --example border -- [STEP_MS]`
 //!
-//! Two plugins whose stages compute nothing, one in C and one with the Rust SDK, are taken through forward and backward passes. What a pass takes
+//! Plugins whose stages compute nothing, one in C and one with the Rust SDK, are taken through forward and backward passes; the one in C once with
+//! parameters that live in the plugin and once with the host's. What a pass takes
 //! besides the time in the stages is the border. `STEP_MS` is what a whole training step takes; left out, it is measured on this machine
 //! (`cargo run --release -p tlkit-bert --example step`), in float32, which is what crosses. Fifteen passes of each, of which the last twelve count.
 
@@ -32,15 +33,19 @@ fn main() -> Done<()> {
     // SAFETY: an option's number (`mi_option_purge_delay`) and its value; -1 keeps freed memory, as the binary does.
     unsafe { mi_option_set(15, -1) };
     let folder = tempfile::tempdir()?;
-    let plugins = [("c", in_c(folder.path())?), ("rust", in_rust()?)];
+    let plugins = [
+        ("c", "plugin", in_c(folder.path(), &["-DLENDS"])?),
+        ("c", "host", in_c(folder.path(), &[])?),
+        ("rust", "plugin", in_rust()?),
+    ];
     let step = match std::env::args().nth(1) {
         Some(step) => step.parse()?,
         None => step_of_bert()?,
     };
-    for (language, library) in &plugins {
+    for (language, memory, library) in &plugins {
         let (border, pass, numbers) = measure(library)?;
         println!(
-            "{{\"encoder\": \"minilm\", \"parameters\": {numbers}, \"plugin\": \"{language}\", \"border_ms\": {border:.2}, \"pass_ms\": {pass:.2}, \
+            "{{\"encoder\": \"minilm\", \"parameters\": {numbers}, \"plugin\": \"{language}\", \"memory\": \"{memory}\", \"border_ms\": {border:.2}, \"pass_ms\": {pass:.2}, \
              \"step_ms\": {step:.1}, \"share_percent\": {:.2}}}",
             100.0 * border / step
         );
@@ -48,13 +53,14 @@ fn main() -> Done<()> {
     Ok(())
 }
 
-fn in_c(folder: &Path) -> Done<PathBuf> {
+fn in_c(folder: &Path, defines: &[&str]) -> Done<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let library = folder.join("libborder.so");
+    let library = folder.join(format!("libborder{}.so", defines.concat()));
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
     let compiled = Command::new(compiler)
         .args(["-std=gnu11", "-O2", "-shared", "-fPIC", "-I"])
         .arg(here.join("../sdk/include"))
+        .args(defines)
         .arg("-o")
         .arg(&library)
         .arg(here.join("examples/border.c"))

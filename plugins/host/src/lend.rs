@@ -9,6 +9,7 @@ const GUARD: usize = 16;
 /// What stands in a block before it is written: a NaN that arithmetic does not make.
 const UNWRITTEN: u32 = 0x7fc0_a11d;
 
+/// A tensor of this shape, float32 on the CPU, row by row.
 fn head(shape: &mut [i64], strides: &mut [i64], data: *mut f32, flags: u64) -> abi::Tensor {
     abi::Tensor {
         dlpack_major: 1,
@@ -36,6 +37,13 @@ fn shape_of(dims: &[usize]) -> (Vec<i64>, Vec<i64>) {
         strides[i] = strides[i + 1] * shape[i + 1].max(1);
     }
     (shape, strides)
+}
+
+/// A tensor of this shape without numbers, for the plugin to fill in where they are.
+pub(crate) fn blank<R>(dims: &[usize], f: impl FnOnce(*mut abi::Tensor) -> R) -> R {
+    let (mut shape, mut strides) = shape_of(dims);
+    let mut blank = head(&mut shape, &mut strides, std::ptr::null_mut(), 0);
+    f(&raw mut blank)
 }
 
 /// Tensors as float32 on the CPU, row by row.

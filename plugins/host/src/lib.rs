@@ -8,11 +8,12 @@
 //! ```
 //!
 //! What crosses the border is in `tlkit.h` and nowhere else; `unsafe` is in `tables.rs` (reading what a plugin hands over), `call.rs`
-//! (what it may ask while it runs), `lend.rs` (tensors) and the calls themselves in the adapters.
+//! (what it may ask while it runs), `lend.rs`, `given.rs`, `home.rs` (tensors) and the calls themselves in the adapters.
 //!
 //! - `keys.rs`: a stranger's JSON Schema, read as the keys of a built-in are: diagnostics, `explain` and `schema` know no difference
 //! - `phases.rs`: a strategy's phases, from JSON; `describe.rs`: parameters, from JSON
-//! - `network.rs`: the calls of a source task; `stage.rs`, `prepare.rs`: what core sees of it
+//! - `network.rs`: the calls of a source task; `stage.rs`, `prepare.rs`: what core sees of it; `home.rs`: its parameters, where they live in
+//!   the plugin
 //! - `driver.rs`: the one library that is no plugin, NVIDIA's driver: is there a device
 //! - [`conformance`]: what `tlkit plugins check` asks of a library
 
@@ -24,6 +25,7 @@ mod error;
 mod file;
 mod find;
 mod given;
+mod home;
 mod host;
 mod keys;
 mod lend;

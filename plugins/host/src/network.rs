@@ -1,5 +1,6 @@
 //! A stranger's encoder: settings, a description, and stages that are run and pulled back across the border.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use candle_core::{Device, Tensor};
@@ -13,13 +14,16 @@ use tlkit_core::{Error, Result};
 
 use crate::call::one_text;
 use crate::describe::{ParamDescription, Rest, all_read, count, is_later, is_name};
+use crate::home::Home;
 use crate::lend::{Blocks, Care, filled, lend};
 use crate::made::{Handle, Left, Made, function};
 
 /// One made with its keys.
 pub(crate) struct Network {
-    table: &'static abi::SourceTask,
-    made: Made,
+    /// Of the parameters that live in the plugin. Before `made`, as it has to be dropped first.
+    pub homes: Mutex<Vec<Home>>,
+    pub table: &'static abi::SourceTask,
+    pub made: Made,
     pub about: About,
     /// Of each stage, how often it went forward and back.
     calls: Vec<[AtomicU32; 2]>,
@@ -30,6 +34,11 @@ const FIRST_CALLS: u32 = 3;
 
 /// Of all calls.
 static THOROUGH: AtomicBool = AtomicBool::new(false);
+
+/// Whether this is such a process.
+pub(crate) fn is_thorough() -> bool {
+    THOROUGH.load(Ordering::Relaxed)
+}
 
 /// From now on each number that a plugin writes is looked at, at every call: for a process that does nothing but check.
 pub(crate) fn thorough() {
@@ -230,6 +239,7 @@ impl Network {
         let said: Description = serde_json::from_str(&said).map_err(|e| wrong(e.to_string()))?;
         let about = About::of(said, is_later(&table.head)).map_err(wrong)?;
         Ok(Network {
+            homes: Mutex::default(),
             table,
             made,
             calls: about.stages.iter().map(|_| Default::default()).collect(),
@@ -245,7 +255,7 @@ impl Network {
     /// How closely to look at what a stage writes: of the first calls, and of all that a conformance check makes, at every number.
     fn care(&self, stage: usize, way: usize, later: Care) -> Care {
         let before = self.calls[stage][way].fetch_add(1, Ordering::Relaxed);
-        match before < FIRST_CALLS || THOROUGH.load(Ordering::Relaxed) {
+        match before < FIRST_CALLS || is_thorough() {
             true => Care::All,
             false => later,
         }
@@ -288,6 +298,7 @@ impl Network {
     /// The output of a stage, and what it left for the way back. Tensors are those of [`crate::lend::plain`].
     pub fn forward(&self, at: &At<'_>) -> Result<(Tensor, Handle<'_>)> {
         let forward = function!(self.table, forward, "source task");
+        self.at_home(at.stage, at.params)?;
         let spec = &self.about.stages[at.stage];
         let dims: Vec<usize> = [&at.input.dims()[..1], &spec.output].concat();
         let mut handle = self.made.handle();
@@ -337,6 +348,7 @@ impl Network {
         wanted: &[bool],
     ) -> Result<(Option<Tensor>, Vec<Option<Box<dyn Elsewhere>>>)> {
         let vjp = function!(self.table, vjp, "source task");
+        self.at_home(at.stage, at.params)?;
         let spec = &self.about.stages[at.stage];
         let all = std::iter::once(at.input).chain(at.params);
         let dims: Vec<Vec<usize>> = all.map(|t| t.dims().to_vec()).collect();

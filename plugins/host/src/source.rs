@@ -104,27 +104,33 @@ impl CSource {
         })
     }
 
-    fn build(&self, scope: &Scope<'_>) -> Result<CEncoder> {
+    /// Makes one on parameters of a store.
+    pub fn build(&self, scope: &Scope<'_>) -> Result<CEncoder> {
         let network = Arc::new(Network::make(self.table, &self.who, &self.keys)?);
         let mut stages: Vec<Arc<dyn Stage>> = Vec::new();
         for (index, stage) in network.about.stages.iter().enumerate() {
             let scope = scope.sub(&stage.name);
-            let params = stage.params.iter();
-            let params = params.map(|p| scope.param(&p.name, &p.shape, p.role, p.init));
+            let params = stage.params.iter().enumerate().map(|(i, p)| {
+                let param = scope.param(&p.name, &p.shape, p.role, p.init)?;
+                network.settle(index, i, &param)?;
+                Ok(param)
+            });
             let params: Vec<Param> = params.collect::<Result<_>>()?;
             stages.push(Arc::new(CStage::new(&network, index, params)));
         }
         Ok(CEncoder {
             stages,
             width: network.about.features(),
+            network,
         })
     }
 }
 
 /// Its stages, on parameters of a store.
-struct CEncoder {
+pub(crate) struct CEncoder {
     stages: Vec<Arc<dyn Stage>>,
     width: usize,
+    pub network: Arc<Network>,
 }
 
 impl Encoder for CEncoder {

@@ -11,8 +11,8 @@ use crate::lend::plain;
 use crate::made::Left;
 use crate::network::{At, Network};
 
-/// One stage. Its parameters belong to the run's store, and are lent for each call: optimizer, checkpoints and averages need to know
-/// nothing of the border.
+/// One stage. Its parameters are those of the run's store, with their numbers in the plugin's memory or, where it lends none, in the host's:
+/// optimizer, checkpoints and averages need to know nothing of the border.
 pub(crate) struct CStage {
     network: Arc<Network>,
     index: usize,

@@ -33,7 +33,7 @@ unsafe impl Grown for abi::Entry {}
 unsafe impl Grown for abi::LossTerm {}
 // SAFETY: as above.
 unsafe impl Grown for abi::Strategy {}
-// SAFETY: what was appended are two numbers.
+// SAFETY: what was appended are two numbers, and a function that may be null.
 unsafe impl Grown for abi::SourceTask {
     const FIRST: usize = std::mem::offset_of!(abi::SourceTask, gives);
 }

@@ -14,8 +14,9 @@
  * Text is UTF-8, a pointer and a length, without a final zero. Null is allowed where the length is 0.
  *
  * Memory. Whatever the host passes to a function is lent for that call and no longer. Whatever the plugin answers is copied by the
- * host before `answer` or `fail` returns; what it gives with `give` goes back to it through the tensor's `deleter`. Nothing is ever
- * freed on the side that did not allocate it. The tables that
+ * host before `answer` or `fail` returns; what it gives with `give` goes back to it through the tensor's `deleter`; what it lends with
+ * `lend` is the plugin's, and the host's to read and write until `drop`. Nothing is ever freed on the side that did not allocate it. The
+ * tables that
  * `tlkit_plugin_v1` hands over, and the text in them, stay where they are as long as the library does, and that is as long as the
  * process: a library is never unloaded.
  *
@@ -37,7 +38,7 @@ extern "C" {
 #endif
 
 #define TLKIT_MAJOR 1
-#define TLKIT_MINOR 2
+#define TLKIT_MINOR 3
 
 #define TLKIT_OK 0
 #define TLKIT_FAILED 1
@@ -96,8 +97,8 @@ typedef struct tlkit_call {
 /* ---- tensors: the layout of DLPack 1.0 (DLManagedTensorVersioned), so that a pointer may be cast to it -------------------- */
 
 #define TLKIT_CPU 1   /* device_type: kDLCPU */
-#define TLKIT_CUDA 2  /* kDLCUDA. `data` is then a device pointer. No host of version 1.2 passes one */
-#define TLKIT_FLOAT 2 /* code: kDLFloat. With 32 bits and 1 lane: float32. Version 1.2 passes nothing else */
+#define TLKIT_CUDA 2  /* kDLCUDA. `data` is then a device pointer. No host of version 1.3 passes one */
+#define TLKIT_FLOAT 2 /* code: kDLFloat. With 32 bits and 1 lane: float32. Version 1.3 passes nothing else */
 #define TLKIT_READ_ONLY 1
 
 typedef struct tlkit_tensor {
@@ -111,7 +112,7 @@ typedef struct tlkit_tensor {
     uint8_t code, bits;
     uint16_t lanes;
     int64_t *shape;
-    int64_t *strides; /* in elements. Version 1.2 passes row-major tensors without gaps, and never null here */
+    int64_t *strides; /* in elements. Version 1.3 passes row-major tensors without gaps, and never null here */
     uint64_t byte_offset; /* of the first element from `data` */
 } tlkit_tensor;
 
@@ -259,10 +260,10 @@ typedef struct tlkit_source_task {
     tlkit_head head;
 
     /* Makes one from its keys, and leaves it in `self`, which may be null. The host makes one for each copy of the network (a teacher
-     * has its own), and more. It holds settings and no state; it may keep copies of the parameters that it is lent, see
-     * `tlkit_pass.weights`. */
+     * has its own), and more, some of which only describe and prepare. Beside its parameters, where it lends them (`lend`), it holds
+     * settings and no state; it may keep copies of parameters in another form, see `tlkit_pass.weights`. */
     int32_t (*make)(const tlkit_call *call, void **self);
-    /* Takes it back. */
+    /* Takes it back. What it lent with `lend` is no longer looked at. */
     void (*drop)(void *self);
 
     /* One answer of text, JSON:
@@ -289,9 +290,9 @@ typedef struct tlkit_source_task {
     int32_t (*prepare)(void *self, const tlkit_call *call, const tlkit_input *input, tlkit_tensor *example);
 
     /* A stage by its number, from 0: `input` is `(rows, ..)`, what the stage before it made or the examples of a batch. Writes
-     * `output`, every element of it. `params`: the stage's own, `count` of them, in the order of `describe`. They belong to the host,
-     * which makes, optimizes, saves, loads and averages them where they lie, and are lent. `*handle` may be left null, or set to what
-     * `vjp` will want; each is given back once, with `release`. */
+     * `output`, every element of it. `params`: the stage's own, `count` of them, in the order of `describe`, where they lie: in the
+     * plugin's memory, if it has `lend` and the host has called it for this `self`; otherwise in the host's, lent for this call. They are
+     * read and not written. `*handle` may be left null, or set to what `vjp` will want; each is given back once, with `release`. */
     int32_t (*forward)(void *self, const tlkit_call *call, const tlkit_pass *pass, uint64_t stage, const tlkit_tensor *const *params,
                        uint64_t count, const tlkit_tensor *input, tlkit_tensor *output, void **handle);
 
@@ -310,6 +311,19 @@ typedef struct tlkit_source_task {
      * In a call without that function they are blocks to be written, as above. */
     uint32_t gives;
     uint32_t reserved; /* 0 */
+
+    /* Since 1.3, and may be null: then parameters lie in the host's memory. Lends the memory in which a parameter of `self` lives, by the
+     * numbers of its stage and of itself there. `memory` comes as the host wants it, float32 on the CPU, row by row, with the parameter's
+     * shape, but without `data`: the plugin sets that, aligned to 4 bytes at least. It is the same memory at every call, that of no other
+     * parameter and of no other `self`, and stays where it is until `drop`.
+     *
+     * The host writes the first numbers into it (from the run's seed, or a checkpoint). From then on it optimizes, loads, averages and
+     * saves the parameter there, between calls and never during one with this `self`; in between nobody else writes it. params[i] of
+     * `forward` and `vjp` point there. Before `drop` the host takes a copy of what it still needs.
+     *
+     * It is not called for a `self` that only describes and prepares, nor for parameters that the host does not hold as float32 on the
+     * CPU, nor by a host before 1.3: a plugin that has it reads `params` in any case. */
+    int32_t (*lend)(void *self, const tlkit_call *call, uint64_t stage, uint64_t param, tlkit_tensor *memory);
 } tlkit_source_task;
 
 /* ---- target task: data, head, loss and metrics, as data (since 1.1) ---------------------------------------------------------- */

@@ -1,30 +1,33 @@
-//! Parameters that the host lends, computed with where they lie.
+//! Parameters that are passed to a stage, computed with where they lie.
 
-use std::cell::RefCell;
 use std::mem::ManuallyDrop;
+use std::ops::Range;
 
-use candle_core::{CpuStorage, InplaceOp1, Layout, Tensor};
+use candle_core::Tensor;
 use tlkit_abi as abi;
 use tlkit_core::nn::Param;
 use tlkit_core::{Error, Result};
 
 use crate::border::lent;
 
-/// While this lives, parameters of a stage read what the host lends in the place of numbers of their own. So nothing is copied, and
-/// there is one set of weights: the host's.
+/// While this lives, parameters of a stage read what was passed. That is their own memory where the host has been lent it, and there is
+/// nothing to do; from a host that has not, it is the host's, which takes the place of numbers of their own. So nothing is copied.
 pub(crate) struct Borrowed {
-    /// Each with the numbers that are its own.
+    /// Those that read the host's, each with the numbers that are its own.
     all: Vec<(Tensor, ManuallyDrop<Vec<f32>>)>,
+    /// Where all that were passed lie.
+    passed: Vec<Range<*const f32>>,
 }
 
 impl Borrowed {
-    /// Exchanges the numbers of each parameter for those that are lent for it.
+    /// Exchanges the numbers of each parameter for those that were passed for it, if they are others.
     ///
     /// # Safety
-    /// `from` are as many tensors as parameters, which the host lends for the call that this is made and dropped in.
+    /// `from` are as many tensors as parameters, for the call that this is made and dropped in.
     pub unsafe fn of(params: &[Param], from: *const *const abi::Tensor) -> Result<Self> {
         let mut borrowed = Borrowed {
-            all: Vec::with_capacity(params.len()),
+            all: Vec::new(),
+            passed: Vec::with_capacity(params.len()),
         };
         for (i, p) in params.iter().enumerate() {
             // SAFETY: the caller's.
@@ -35,71 +38,48 @@ impl Borrowed {
                     p.dims()
                 )));
             }
+            borrowed.passed.push(numbers.as_ptr_range());
             let tensor = p.detached();
+            let own = tlkit_ops::with_ref(&tensor, |own: &[f32]| own.as_ptr())?;
+            if own == numbers.as_ptr() {
+                continue;
+            }
             // SAFETY: `numbers` are as many as the vector has, initialised, aligned, and they stay for the call. The vector is never
             // grown and never freed: it lies in a `ManuallyDrop` here, and in the tensor's storage only until `drop` below has taken it out
             // again. The host lends for reading; a stage that writes its own parameters breaks the rule of `Stage`.
             let theirs = unsafe {
                 Vec::from_raw_parts(numbers.as_ptr().cast_mut(), numbers.len(), numbers.len())
             };
-            let own = exchange(&tensor, ManuallyDrop::new(theirs))?;
-            borrowed.all.push((tensor, own));
+            let mut place = ManuallyDrop::new(theirs);
+            exchange(&tensor, &mut place)?;
+            borrowed.all.push((tensor, place));
         }
         Ok(borrowed)
     }
 
-    /// Whether these numbers are among what is borrowed.
+    /// Whether these numbers are among those of the parameters.
     pub fn holds(&self, numbers: &[f32]) -> bool {
-        let within = |t: &Tensor| {
-            let all = tlkit_ops::with_ref(t, |all: &[f32]| all.as_ptr_range());
-            all.is_ok_and(|all| all.contains(&numbers.as_ptr()))
-        };
-        self.all.iter().any(|(t, _)| within(t))
+        let mut all = self.passed.iter();
+        all.any(|passed| passed.contains(&numbers.as_ptr()))
     }
 }
 
 impl Drop for Borrowed {
     fn drop(&mut self) {
         for (tensor, own) in &mut self.all {
-            // SAFETY: taken once, here.
-            let own = unsafe { ManuallyDrop::take(own) };
             // What comes back is the host's, and is not dropped. It went the other way before, so it cannot fail; if it did all the same,
             // the host's memory would be freed here one day: better to end now.
-            if exchange(tensor, ManuallyDrop::new(own)).is_err() {
+            if exchange(tensor, own).is_err() {
                 std::process::abort();
             }
         }
     }
 }
 
-/// Puts other numbers into a parameter's storage, and hands over those that were there. Neither is dropped, whatever happens.
-fn exchange(tensor: &Tensor, other: ManuallyDrop<Vec<f32>>) -> Result<ManuallyDrop<Vec<f32>>> {
-    struct Exchange(RefCell<ManuallyDrop<Vec<f32>>>);
-    impl InplaceOp1 for Exchange {
-        fn name(&self) -> &'static str {
-            "exchange"
-        }
-
-        fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
-            let mut other = self.0.borrow_mut();
-            match storage {
-                CpuStorage::F32(own)
-                    if own.len() == other.len()
-                        && layout.start_offset() == 0
-                        && layout.is_contiguous() =>
-                {
-                    std::mem::swap(own, &mut **other);
-                    Ok(())
-                }
-                _ => Err(candle_core::Error::Msg(
-                    "a parameter is float32 on the CPU, by itself".into(),
-                )),
-            }
-        }
-    }
-    let cell = Exchange(RefCell::new(other));
-    tensor.inplace_op1(&cell)?;
-    Ok(cell.0.into_inner())
+/// Puts other numbers into a parameter's storage, and those that were there into their place. Neither is dropped, whatever happens.
+fn exchange(tensor: &Tensor, other: &mut ManuallyDrop<Vec<f32>>) -> Result<()> {
+    tlkit_ops::with_vec(tensor, &mut |own| std::mem::swap(own, &mut **other))?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -164,6 +144,22 @@ mod tests {
             unsafe { Borrowed::of(&params, [&raw const a_head, &raw const wrong].as_ptr()) };
         assert!(refused.is_err());
         assert_eq!(kept.to_vec1::<f32>()?, [1.0, 1.0]);
+        Ok(())
+    }
+
+    #[test]
+    fn memory_that_is_its_own_stays_where_it_is() -> Result<()> {
+        let store = Store::new(&Device::Cpu, DType::F32, 0);
+        let param = (store.scope("m")).param("a", &[2], Role::Weight, Init::Ones)?;
+        let mut at = std::ptr::null();
+        tlkit_ops::with_vec(&param.detached(), &mut |own| at = own.as_ptr())?;
+        // SAFETY: two numbers that stay for as long as the store does.
+        let numbers = unsafe { std::slice::from_raw_parts(at, 2) };
+        let mut shape = [2];
+        let own = head(numbers, &mut shape);
+        // SAFETY: one tensor.
+        let borrowed = unsafe { Borrowed::of(&[param], [&raw const own].as_ptr())? };
+        assert!(borrowed.all.is_empty() && borrowed.holds(&numbers[1..]));
         Ok(())
     }
 }

@@ -17,7 +17,8 @@ struct Given {
     _tensor: Tensor,
 }
 
-/// Gives the gradient of a stage's parameter by its number. Numbers that are the host's own, lent for this call, are copied first.
+/// Gives the gradient of a stage's parameter by its number. Numbers that are a parameter's own are copied first: the host writes those
+/// while it reads gradients.
 pub(crate) fn give(
     host: &Host<'_>,
     index: usize,

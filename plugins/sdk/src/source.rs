@@ -1,8 +1,9 @@
 //! A source task on its way to C.
 //!
-//! The author writes what a built-in writes: stages on parameters of a scope. Here they stand on a store of the plugin's own, whose
-//! parameters are the host's while a stage runs: what is lent is read in place. Their gradients go back in the memory that they were
-//! computed into. Inputs and outputs of a stage are copied once.
+//! The author writes what a built-in writes: stages on parameters of a scope. Here they stand on a store of the plugin's own, whose memory
+//! is lent to the host: it optimizes, loads, averages and saves them there, between calls. A host that does not ask for it (one before
+//! 1.3, or one whose own are not float32 on the CPU) lends its parameters instead, and those are read in place while a stage runs.
+//! Gradients go back in the memory that they were computed into. Inputs and outputs of a stage are copied once.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -135,7 +136,7 @@ impl<T: Source> Instance<T> {
             .ok_or_else(|| Error::msg(format!("there is no stage {stage}")))
     }
 
-    /// Computes with the parameters of the host, for as long as what comes back lives.
+    /// Computes with the parameters that are passed, for as long as what comes back lives.
     ///
     /// # Safety
     /// `params` are `count` tensors that the host lends for this call.
@@ -212,6 +213,7 @@ pub(crate) const fn table<T: Source>() -> abi::SourceTask {
         release: Some(release),
         gives: 1,
         reserved: 0,
+        lend: Some(lend::<T>),
     }
 }
 
@@ -276,6 +278,33 @@ unsafe extern "C" fn prepare<T: Source>(
             let batch = this.prepare.collate(&[&made], &Device::Cpu)?;
             let one = batch.input().squeeze(0)?;
             write(&one, 1.0, example)
+        })
+    }
+}
+
+unsafe extern "C" fn lend<T: Source>(
+    this: *mut c_void,
+    call: *const abi::Call,
+    stage: u64,
+    param: u64,
+    memory: *mut abi::Tensor,
+) -> i32 {
+    // SAFETY: tlkit.h: a tensor to be filled in.
+    unsafe {
+        guard(call, |_| {
+            let this = instance::<T>(this)?;
+            let own = &this.params[this.stage(stage)?];
+            let own = usize::try_from(param).ok().and_then(|i| own.get(i));
+            let own = own.ok_or_else(|| Error::msg(format!("there is no parameter {param}")))?;
+            let memory = memory
+                .as_mut()
+                .ok_or_else(|| Error::msg("called without a tensor to fill in"))?;
+            // The store keeps it there for as long as there is an instance.
+            tlkit_ops::with_vec(&own.detached(), &mut |numbers| {
+                memory.data = numbers.as_mut_ptr().cast();
+            })?;
+            memory.byte_offset = 0;
+            Ok(())
         })
     }
 }

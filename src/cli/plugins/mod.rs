@@ -3,6 +3,8 @@
 mod arguments;
 mod check;
 mod new;
+#[cfg(test)]
+mod origin;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -54,7 +54,7 @@ pub fn new(arguments: &NewPlugin) -> Result<(), Failure> {
     let library = name.replace('-', "_");
     let sdk = match arguments.lang {
         Language::Rust => {
-            let repository = env!("CARGO_PKG_REPOSITORY");
+            let repository = env!("TLKIT_REPOSITORY");
             Some(sdk(arguments.sdk.as_deref(), Path::new(TREE), repository)?)
         }
         Language::C => None,
@@ -190,14 +190,21 @@ impl Sdk {
             Sdk::Path(folder) => format!("{{ path = {} }}", quoted(&folder.to_string_lossy())),
             Sdk::Git(address) => {
                 let tag = concat!("v", env!("CARGO_PKG_VERSION"));
-                format!("{{ git = {}, tag = {} }}", quoted(address), quoted(tag))
+                // Cargo reads addresses alone, and not git's short form of them.
+                let whole = match address.split_once(':') {
+                    Some((server, path)) if !path.starts_with("//") => {
+                        format!("ssh://{server}/{path}")
+                    }
+                    _ => address.clone(),
+                };
+                format!("{{ git = {}, tag = {} }}", quoted(&whole), quoted(tag))
             }
         }
     }
 }
 
 /// What is given (a folder, or the address of a repository); otherwise the source tree of this binary, while it is there; otherwise the
-/// repository that this binary's manifest names.
+/// repository that this binary's manifest named, or that it was cloned from.
 fn sdk(given: Option<&str>, tree: &Path, repository: &str) -> Result<Sdk, Failure> {
     if let Some(address) = given.filter(|g| g.contains("://") || g.starts_with("git@")) {
         return Ok(Sdk::Git(address.into()));
@@ -243,6 +250,11 @@ mod tests {
         assert!(matches!(sdk(Some(&given), gone, ""), Ok(Sdk::Path(p)) if p == here));
         assert!(
             matches!(sdk(Some("git@host:tlkit"), tree, ""), Ok(Sdk::Git(a)) if a == "git@host:tlkit")
+        );
+        let short = Sdk::Git("git@host:a/tlkit".into()).dependency();
+        assert!(
+            short.starts_with("{ git = \"ssh://git@host/a/tlkit\", "),
+            "{short}"
         );
         assert!(sdk(None, gone, "").is_err());
         assert!(sdk(Some("/nowhere"), tree, "https://example.org/tlkit").is_err());

@@ -4,6 +4,7 @@
 //! [`metric`]. `tests/conformance.rs` of tlkit runs them on what tlkit brings itself.
 
 mod calls;
+mod home;
 mod memory;
 mod metric;
 mod reader;
@@ -125,6 +126,11 @@ fn one(plugin: &Plugin, entry: &ManifestEntry, material: &Material, tell: Tell<'
             };
             let boxed = || make().map(|s| Box::new(s) as Box<dyn SourceTask>);
             source(&boxed, &rows, tell);
+            let lived = make().and_then(|made| home::lived_in(&made, &rows));
+            tell(
+                "parameters live in the plugin's memory, and stay there",
+                lived,
+            );
         }
         EntryKind::TargetTask => {
             let make = || Said::ask(plugin, entry, &values()?).map(drop);

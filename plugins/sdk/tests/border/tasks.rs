@@ -50,8 +50,17 @@ fn through(
     change: impl Fn(&mut abi::Tensor),
 ) -> Passed {
     let (mut w, mut b) = (lent(w, &[2, 3]), lent(&[0.0; 2], &[2]));
+    through_at(this, pass, [w.shaped(), b.shaped()], change)
+}
+
+/// The same with weights and biases wherever they lie.
+fn through_at(
+    this: *mut c_void,
+    pass: abi::Pass,
+    [w, b]: [abi::Tensor; 2],
+    change: impl Fn(&mut abi::Tensor),
+) -> Passed {
     let (mut x, mut y) = (lent(&X, &[2, 3]), lent(&[0.0; 4], &[2, 2]));
-    let (w, b) = (w.shaped(), b.shaped());
     let params = [&raw const w, &raw const b];
     let mut input = x.shaped();
     change(&mut input);
@@ -216,6 +225,92 @@ fn gradients_are_given_to_a_host_that_takes_them() {
     );
     // SAFETY: as tlkit.h says.
     unsafe { net().drop.unwrap()(this) };
+}
+
+/// Where the plugin says that a parameter lives.
+fn asked(this: *mut c_void, stage: u64, param: u64) -> (i32, Heard, *mut f32) {
+    let shape: &[i64] = if param == 0 { &[2, 3] } else { &[2] };
+    let mut blank = lent(&[0.0; 6], shape);
+    let mut memory = abi::Tensor {
+        data: null_mut(),
+        byte_offset: 4,
+        ..blank.shaped()
+    };
+    // SAFETY: as tlkit.h says.
+    let (status, heard) = call("{}", |c| unsafe {
+        net().lend.unwrap()(this, c, stage, param, &raw mut memory)
+    });
+    assert!(status == abi::FAILED || memory.byte_offset == 0);
+    (status, heard, memory.data.cast())
+}
+
+#[test]
+fn parameters_live_in_the_plugin_and_a_host_writes_them_where_they_are() {
+    let (_, _, this) = made_net("train");
+    let place = |param| {
+        let (status, heard, at) = asked(this, 0, param);
+        assert_eq!(status, abi::OK, "{:?}", heard.failures);
+        at
+    };
+    let places = [place(0), place(1)];
+    let at_home = || {
+        let (mut w, mut b) = (lent(&[], &[2, 3]), lent(&[], &[2]));
+        let mut both = [w.shaped(), b.shaped()];
+        for (tensor, at) in both.iter_mut().zip(places) {
+            tensor.data = at.cast();
+        }
+        let evaluation = abi::Pass {
+            training: 0,
+            ..pass(1, 0)
+        };
+        let passed = through_at(this, evaluation, both, |_| {});
+        assert_eq!(passed.status, abi::OK, "{:?}", passed.heard.failures);
+        passed.out
+    };
+    let write = |numbers: &[f32]| {
+        // SAFETY: tlkit.h: six numbers and two, the host's to write between calls.
+        unsafe {
+            std::slice::from_raw_parts_mut(places[0], 6).copy_from_slice(numbers);
+            std::slice::from_raw_parts_mut(places[1], 2).fill(0.0);
+        }
+    };
+    write(&W);
+    assert_eq!(at_home(), [-2.0, 4.5, -2.0, -0.5]);
+    write(&W.map(|w| 2.0 * w));
+    assert_eq!(at_home(), [-4.0, 9.0, -4.0, -1.0]);
+    // A host that lends weights of its own has those computed with, and the plugin's stay as they were; also after a panic.
+    let passed = through(this, pass(2, abi::RECORD_VJP), &W, |_| {});
+    assert_eq!(passed.heard.failures, ["it panicked: a panic in train"]);
+    assert_eq!(at_home(), [-4.0, 9.0, -4.0, -1.0]);
+    assert_eq!([place(0), place(1)], places);
+    // Another copy has memory of its own.
+    let (_, _, other) = made_net("nowhere");
+    assert!(!places.contains(&asked(other, 0, 0).2));
+
+    for (status, stage, param, words) in [
+        (asked(this, 1, 0), 1, 0, "there is no stage 1"),
+        (asked(this, 0, 2), 0, 2, "there is no parameter 2"),
+        (asked(null_mut(), 0, 0), 0, 0, "called without its `self`"),
+    ] {
+        assert_eq!(status.0, abi::FAILED, "{stage} {param}");
+        assert_eq!(status.1.failures, [words]);
+    }
+    // SAFETY: as tlkit.h says, but for the tensor.
+    let (status, heard) = call("{}", |c| unsafe {
+        net().lend.unwrap()(this, c, 0, 0, null_mut())
+    });
+    assert_eq!(
+        (status, heard.failures),
+        (
+            abi::FAILED,
+            vec!["called without a tensor to fill in".to_string()]
+        )
+    );
+    // SAFETY: as tlkit.h says.
+    unsafe {
+        net().drop.unwrap()(this);
+        net().drop.unwrap()(other);
+    }
 }
 
 #[test]

@@ -208,3 +208,11 @@ fn the_gpu_products_agree_with_the_reference() {
         }
     });
 }
+
+#[test]
+fn no_rows_give_no_rows() {
+    let w = normal("w", &[384, 384]);
+    let b = normal("b", &[384]);
+    let x = Tensor::zeros((0, 384), candle_core::DType::F32, &candle_core::Device::Cpu).unwrap();
+    assert_eq!(linear(&x, &w, Some(&b)).unwrap().dims(), [0, 384]);
+}

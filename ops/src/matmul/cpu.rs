@@ -119,7 +119,7 @@ unsafe fn ours(
         return true;
     }
     #[cfg(target_arch = "x86_64")]
-    if path.level() == Level::Amx && scale == 1.0 && thirds::takes(m, n, k) {
+    if path.level() == Level::Amx && scale == 1.0 && thirds::takes(n, k) {
         let (mut ca, mut cb) = (Vec::new(), Vec::new());
         let (a, b) = (a.along_one(&mut ca), b.along_one(&mut cb));
         let start = if keep { Start::Kept } else { Start::Zero };
@@ -310,7 +310,7 @@ pub fn into_batched<T: Element>(
 /// a b, with `bias` added to each row, by a kernel that starts from it: nothing where the path and the shape have none.
 pub(crate) fn biased(a: View<'_, f32>, b: View<'_, f32>, bias: &[f32]) -> Option<Vec<f32>> {
     #[cfg(target_arch = "x86_64")]
-    if Path::current().level() == Level::Amx && thirds::takes(a.rows, b.columns, a.columns) {
+    if Path::current().level() == Level::Amx && a.rows > 0 && thirds::takes(b.columns, a.columns) {
         a.check();
         b.check();
         assert_eq!(a.columns, b.rows, "inner dimensions");

@@ -91,6 +91,20 @@ fn bits_do_not_depend_on_threads() {
     }
 }
 
+/// A network's answer to one row is that to the row in any batch.
+#[test]
+fn bits_of_a_row_do_not_depend_on_the_rows_beside_it() {
+    for (n, k) in [(384, 384), (1536, 384), (130, 1100), (10, 384), (96, 96)] {
+        let (a, b) = (normal("a", &[300, k]), normal("b", &[n, k]));
+        let all = values(&forward(&a, &b, false, true).unwrap());
+        for (from, rows) in [(0, 32), (37, 130), (5, 200), (260, 40)] {
+            let few = a.narrow(0, from, rows).unwrap();
+            let few = values(&forward(&few, &b, false, true).unwrap());
+            assert!(few == all[from * n..(from + rows) * n], "{n} x {k}: {rows}");
+        }
+    }
+}
+
 /// What rounding both operands to bf16 can change in an element: each factor is off by at most 2^-8 of itself.
 fn bf16_bound(a: &Tensor, b: &Tensor, k: usize) -> f64 {
     let most = |t: &Tensor| values(t).into_iter().fold(0f64, |m, x| m.max(x.abs()));

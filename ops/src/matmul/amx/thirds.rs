@@ -33,9 +33,10 @@ const STEPS: usize = 12;
 /// Tiles beside each other in a panel of B.
 const ACROSS: usize = COLUMNS / SIDE;
 
-/// Whether a product of this shape is worth it: below, packing costs more than the tiles save.
-pub(in crate::matmul) fn takes(m: usize, n: usize, k: usize) -> bool {
-    m.min(n).min(k) >= 128 && m * n * k >= 9 << 22
+/// Whether products with such a right operand come here: below, packing costs more than the tiles save. The rows of the left operand do not count, so
+/// that what is computed of one does not depend on which others are beside it: in a batch, alone, or in a batch of another size.
+pub(in crate::matmul) fn takes(n: usize, k: usize) -> bool {
+    n.min(k) >= 128 && n * k >= 1 << 17
 }
 
 /// dst = start + a b.

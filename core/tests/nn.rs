@@ -215,3 +215,18 @@ fn an_average_moves_towards_its_model() -> Result<()> {
     assert!(missing.contains("nobody.w"), "{missing}");
     Ok(())
 }
+
+#[test]
+fn the_sigmoid_is_the_logistic_function_and_has_a_gradient() -> Result<()> {
+    let x = candle_core::Var::new(&[-30f64, -2.0, 0.0, 0.7, 30.0], &Device::Cpu)?;
+    let sigmoid = Activation::parse("sigmoid").expect("an activation");
+    let y = sigmoid.apply(x.as_tensor())?;
+    let grads = y.sum_all()?.backward()?;
+    let slope = grads.get(&x).expect("a gradient").to_vec1::<f64>()?;
+    for (i, x) in x.as_tensor().to_vec1::<f64>()?.into_iter().enumerate() {
+        let exact = 1.0 / (1.0 + (-x).exp());
+        assert!((y.to_vec1::<f64>()?[i] - exact).abs() < 1e-12);
+        assert!((slope[i] - exact * (1.0 - exact)).abs() < 1e-12);
+    }
+    Ok(())
+}

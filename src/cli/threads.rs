@@ -46,7 +46,13 @@ pub fn use_physical_cores() {
 
 #[cfg(test)]
 mod tests {
-    use super::on_a_large_stack;
+    use super::{on_a_large_stack, pooled};
+
+    #[test]
+    fn what_is_pooled_runs_on_a_thread_of_the_pool() {
+        assert_eq!(rayon::current_thread_index(), None);
+        assert!(pooled(rayon::current_thread_index).is_some());
+    }
 
     #[test]
     fn a_panic_is_an_error_and_recursion_is_no_panic() {

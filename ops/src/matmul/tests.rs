@@ -424,8 +424,8 @@ fn thirds_are_as_exact_as_f32() {
             println!(
                 "{m} x {n} x {k}, spread {spread}: {worst:.2e} {mean:.2e} against {plain_worst:.2e} {plain_mean:.2e}"
             );
-            assert!(mean <= 1.05 * plain_mean, "{mean} and {plain_mean}");
-            assert!(worst <= 1.5 * plain_worst, "{worst} and {plain_worst}");
+            assert!(mean <= plain_mean, "{mean} and {plain_mean}");
+            assert!(worst <= plain_worst, "{worst} and {plain_worst}");
         }
     }
 }

@@ -297,6 +297,14 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_was_held_up_is_not_counted() {
+        let steps = [(10, 1.0), (20, 2.0), (10, 1.0)];
+        let disturbed = [(10, 1.0), (20, 2.0), (10, 9.0), (10, 1.0)];
+        assert_eq!(rate(&disturbed), rate(&steps));
+        assert!((rate(&steps).0 - 0.1).abs() < 1e-12);
+    }
+
+    #[test]
     fn a_training_grows_by_its_tokens_and_its_validations_by_theirs() -> Result<()> {
         let step = |padded| Seen::Step { padded };
         let score = |done| Seen::Pass { scores: true, done };

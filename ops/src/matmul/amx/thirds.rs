@@ -1,10 +1,10 @@
 //! The f32 product on AMX: each operand as the sum of three bf16.
 //!
 //! A float has 24 bits of precision and a bf16 has 8, so `x = x1 + x2 + x3` holds exactly, each part the nearest bf16 to what the ones before
-//! it leave. Of the nine products of parts six are taken: those that are left out are below 2^-26 of the product, less than what rounding
-//! a float costs. Products of two bf16 are exact in f32, and the tiles sum in f32. Tiles multiply sixteen times as fast as f32 on
-//! AVX-512: six products and the packing take about two thirds of its time. (Henry, Tang and Heinecke, "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision
-//! Computations", 2019.)
+//! it leave. Of the nine products of parts six are taken: those that are left out come to 2^-24 of the product at the most, which is what
+//! rounding it to a float costs. Products of two bf16 are exact in f32, and the tiles sum in f32. Tiles multiply sixteen times as fast as f32
+//! on AVX-512: six products and the packing take about two thirds of its time. (Henry, Tang and Heinecke, "Leveraging the bfloat16
+//! Artificial Intelligence Datatype For Higher-Precision Computations", 2019.)
 //!
 //! Sums begin at zero for each block of [`STEPS`] tiles, which is added to what the blocks before it gave: the error is smaller than that of a
 //! plain f32 product, whose sum goes on from the first element to the last (`tests::thirds_are_as_exact_as_f32`).
@@ -12,7 +12,7 @@
 //! What differs from f32: an infinite operand gives NaN, as its parts are infinity and NaN; so does one within 2^-9 of the largest float. The tiles
 //! take numbers below 2^-126 for zero: of an operand below 2^-110 the last parts are lost.
 
-use super::{Configuration, FULL, ROWS, SIDE, Sums, store, turned};
+use super::{ROWS, SIDE, Sums, configure, store, store_sums, turned, zero_sums};
 use crate::matmul::bf16::Start;
 use crate::matmul::cpu::View;
 use crate::matmul::tile::{COLUMNS, Pair, Panels, lanes, split};
@@ -315,16 +315,6 @@ impl Product<'_> {
     }
 }
 
-/// Makes the eight registers ready.
-///
-/// # Safety
-/// The tiles are there.
-unsafe fn configure() {
-    let full: *const Configuration = &raw const FULL;
-    // SAFETY: by the contract.
-    unsafe { asm!("ldtilecfg [{}]", in(reg) full, options(nostack)) };
-}
-
 /// Two rows of tiles of A against a panel of B, over a block.
 struct Step {
     a: *const Pair,
@@ -374,15 +364,7 @@ impl Step {
     unsafe fn run(&self, out: *mut f32, out_row: usize) {
         // SAFETY: by the contract.
         unsafe {
-            asm!(
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tilezero tmm2",
-                "tilezero tmm3",
-                "tilezero tmm4",
-                "tilezero tmm5",
-                options(nostack, nomem),
-            );
+            zero_sums();
             asm!(
                 "2:",
                 product!("0", "2"),
@@ -403,18 +385,7 @@ impl Step {
                 n = inout(reg) self.steps => _,
                 options(nostack, readonly),
             );
-            asm!(
-                "tilestored [{out} + {stride}*1], tmm0",
-                "tilestored [{out} + {stride}*1 + 64], tmm1",
-                "tilestored [{out} + {stride}*1 + 128], tmm2",
-                "tilestored [{lower} + {stride}*1], tmm3",
-                "tilestored [{lower} + {stride}*1 + 64], tmm4",
-                "tilestored [{lower} + {stride}*1 + 128], tmm5",
-                out = in(reg) out,
-                lower = in(reg) out.add(SIDE * out_row),
-                stride = in(reg) out_row * size_of::<f32>(),
-                options(nostack),
-            );
+            store_sums(out, out_row);
         }
     }
 }

@@ -1,26 +1,45 @@
 #!/usr/bin/env bash
-# How well `select.by = "auto"` chooses: five methods on the twelve pairs of Office with Caltech, SURF features, through a small network, each run twice, with
-# `auto` and with the oracle, which looks at the test labels. Prints the tables of docs/src/selection.md.
+# How well `select.by = "auto"` chooses: five methods on twelve pairs of four domains, through a small network on counted features, each run twice, with `auto`
+# and with the oracle, which looks at the test labels. Prints the tables of docs/src/selection.md, of what is finished in OUT.
 #
-# usage: benches/selection.sh OFFICE_CALTECH_SURF_DIR OUT [SEEDS]     OUT keeps the runs; what is finished there is not run again
+# usage: benches/selection.sh office OFFICE_CALTECH_SURF_DIR OUT [SEEDS]
+#        benches/selection.sh amazon AMAZON_DANN_DIR OUT [SEEDS]
+#        benches/selection.sh tables OUT      no runs
+#
+# OUT keeps the runs; what is finished there is not run again.
 set -euo pipefail
-data=$(realpath "$1")
-mkdir -p "$2"
-out=$(realpath "$2")
-seeds=${3:-1}
+what=$1
+case $what in
+office) domains="amazon caltech10 dslr webcam" ;;
+amazon) domains="books dvd electronics kitchen" ;;
+tables) set -- tables . "$2" ;;
+*) sed -n '5,7s/^# //p' "$0" >&2; exit 2 ;;
+esac
+data=$(realpath "$2")
+mkdir -p "$3/$what"
+out=$(realpath "$3")
+seeds=${4:-1}
 cd "$(dirname "$0")/.."
 tlkit=${TLKIT:-target/release/tlkit}
-cat > "$out/base.toml" <<TOML
+# A domain's rows by their use.
+rows() {
+    case $what in
+    office) echo "$data/$1.svmlight" ;;
+    amazon) echo "$data/$1_$2.svmlight" ;;
+    esac
+}
+base() { # SOURCE TARGET SCALE
+    cat <<TOML
 [source]
 task = "features"
-train = "$data/amazon.svmlight"
-scale = ["sum", "zscore"]
+train = "$(rows "$1" train)"
+scale = $3
 hidden = [100]
 
 [target]
 task = "classification"
-unlabelled = "$data/webcam.svmlight"
-test = "unlabelled"
+unlabelled = "$(rows "$2" train)"
+test = $(held "$2")
 
 [strategy]
 kind = "transductive"
@@ -33,21 +52,39 @@ epochs = 10
 [evaluate]
 overlap = "keep"
 TOML
-for by in auto oracle; do
-    {
-        printf '[experiment]\nbase = "base.toml"\nseeds = %s\nbaselines = false\n' "$seeds"
-        echo 'methods = ["deep-coral", "dann", "mdd", "mcc", "shot"]'
-        echo 'pairs = ['
-        for s in amazon caltech10 dslr webcam; do
-            for t in amazon caltech10 dslr webcam; do
-                [ "$s" = "$t" ] || echo "  [\"$s\", \"$t\"],"
-            done
+}
+held() {
+    case $what in
+    office) echo '"unlabelled"' ;;
+    amazon) echo "\"$(rows "$1" test)\"" ;;
+    esac
+}
+experiment() { # auto or oracle
+    printf '[experiment]\nbase = "base.toml"\nseeds = %s\nbaselines = false\n' "$seeds"
+    echo 'methods = ["deep-coral", "dann", "mdd", "mcc", "shot"]'
+    echo 'pairs = ['
+    for s in $domains; do
+        for t in $domains; do
+            [ "$s" = "$t" ] || echo "  [\"$s\", \"$t\"],"
         done
-        printf ']\n[experiment.set]\n"select.by" = "%s"\n' "$by"
-        for domain in amazon caltech10 dslr webcam; do
-            printf '[domains.%s]\nlabelled = "%s/%s.svmlight"\ntest = "unlabelled"\n' "$domain" "$data" "$domain"
-        done
-    } > "$out/$by.toml"
-    "$tlkit" compare "$out/$by.toml" --out "$out/$by" --format md > "$out/$by.md"
+    done
+    printf ']\n[experiment.set]\n"select.by" = "%s"\n' "$1"
+    for domain in $domains; do
+        printf '[domains.%s]\nlabelled = "%s"\ntest = %s\n' "$domain" "$(rows "$domain" train)" "$(held "$domain")"
+    done
+}
+if [ "$what" != tables ]; then
+    case $what in
+    office) base amazon webcam '["sum", "zscore"]' ;;
+    amazon) base books dvd '["binary"]' ;;
+    esac > "$out/$what/base.toml"
+    for by in auto oracle; do
+        experiment "$by" > "$out/$what/$by.toml"
+        "$tlkit" compare "$out/$what/$by.toml" --out "$out/$what/$by" --format md > "$out/$what/$by.md"
+    done
+fi
+tables=()
+for of in office amazon digits; do
+    [ -f "$out/$of/oracle/experiment.json" ] && tables+=("$of" "$out/$of/auto" "$out/$of/oracle")
 done
-python3 benches/scripts/selection.py "Office with Caltech, SURF" "$out/auto" "$out/oracle"
+python3 benches/scripts/selection.py "${tables[@]}"

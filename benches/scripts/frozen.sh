@@ -34,8 +34,10 @@ experiment() { # NAME SEEDS METHODS SET DOMAIN...
         printf ']\n[experiment.set]\n"evaluate.overlap" = "keep"\n%s\n' "$set"
         domains "$@"
     } > "$out/$name.toml"
-    "$tlkit" compare "$out/$name.toml" --out "$out/$name" --jobs 1 --format md > "$out/$name.md"
+    # A cell that fails is said by the table, and does not keep the other experiments from running.
+    "$tlkit" compare "$out/$name.toml" --out "$out/$name" --jobs 1 --format md > "$out/$name.md" || failed=$?
 }
+failed=0
 closed='"source-head", "coral", "linear-ot", "subspace-alignment", "tca", "jda", "ot", { name = "gfk", method = "gfk", head = "1-nn" }'
 trained='"dan", "deep-coral", "dann", "cdan", "mcd", "mdd", "deep-jdot", "mcc", "discriminator-weights", "shot", "bbse", "em-prior"'
 norm='{ name = "adabn", method = "adabn", set = { "source.batch_norm" = true } }, { name = "tent", method = "tent", set = { "source.batch_norm" = true } }'
@@ -58,3 +60,4 @@ for name in closed trained norm; do
     [ -f "$out/$name/experiment.json" ] && dirs="$dirs $out/$name"
 done
 [ -z "$dirs" ] || python3 benches/scripts/pairs.py $dirs
+exit "$failed"

@@ -33,6 +33,8 @@ pub(crate) trait Simd {
         b: *const f32,
         n: usize,
     ) {
+        // In a place of its own, which nothing points to: else the compiler stores every sum after every column.
+        let mut own = *sums;
         let mut b = b;
         for c in 0..n {
             // SAFETY: by the contract: every pointer reaches over n columns, b over n rows.
@@ -41,7 +43,7 @@ pub(crate) trait Simd {
                 for (v, x) in bs.iter_mut().enumerate() {
                     *x = Self::load(b.add(v * Self::LANES));
                 }
-                for (a, sums) in a.iter().zip(sums.iter_mut()) {
+                for (a, sums) in a.iter().zip(own.iter_mut()) {
                     let x = Self::splat(*a.add(c));
                     for (sum, b) in sums.iter_mut().zip(bs) {
                         *sum = Self::fma(x, b, *sum);
@@ -50,6 +52,7 @@ pub(crate) trait Simd {
                 b = b.add(V * Self::LANES);
             }
         }
+        *sums = own;
     }
 }
 

@@ -76,6 +76,8 @@ impl Simd for Avx512 {
             unsafe { six_by_four(&mut *(&raw mut *sums).cast(), a, b, n) };
             return;
         }
+        // See the trait's own.
+        let mut own = *sums;
         let mut b = b;
         for c in 0..n {
             unsafe {
@@ -83,7 +85,7 @@ impl Simd for Avx512 {
                 for (v, x) in bs.iter_mut().enumerate() {
                     *x = _mm512_loadu_ps(b.add(16 * v));
                 }
-                for (a, sums) in a.iter().zip(sums.iter_mut()) {
+                for (a, sums) in a.iter().zip(own.iter_mut()) {
                     let x = _mm512_set1_ps(*a.add(c));
                     for (sum, b) in sums.iter_mut().zip(bs) {
                         *sum = _mm512_fmadd_ps(x, b, *sum);
@@ -92,6 +94,7 @@ impl Simd for Avx512 {
                 b = b.add(16 * V);
             }
         }
+        *sums = own;
     }
 }
 

@@ -245,6 +245,9 @@ fn recognise(file: &str, tensors: &BTreeMap<String, Tensor>) -> Result<Architect
                 norm: has("bn1.weight"),
             });
         }
+        Some([20, 3, 5, 5]) if has("conv2.weight") && has("bn.weight") => {
+            return Ok(Architecture::Lenet);
+        }
         Some(&[width, 3, 3, 3])
             if blocks(1) > 0
                 && blocks(3) == blocks(1)

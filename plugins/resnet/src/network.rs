@@ -8,7 +8,7 @@ use tlkit_core::{Error, Result};
 
 use crate::node::Node;
 use crate::stage::Piece;
-use crate::{inception, resnet, shallow, vgg};
+use crate::{inception, lenet, resnet, shallow, vgg};
 
 /// A network's shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,11 +44,13 @@ pub enum Architecture {
         /// Whether batch norm follows each convolution.
         norm: bool,
     },
+    /// SHOT's LeNet for digits of 28 pixels, a normalised bottleneck of 256 last.
+    Lenet,
 }
 
 impl Architecture {
     /// The names that [`Architecture::named`] knows.
-    pub const NAMES: [&'static str; 17] = [
+    pub const NAMES: [&'static str; 18] = [
         "resnet18",
         "resnet34",
         "resnet50",
@@ -66,6 +68,7 @@ impl Architecture {
         "inception_v3",
         "shallow_cnn",
         "shallow_cnn_bn",
+        "lenet",
     ];
 
     /// By torchvision's name; `cifar_` before the small ones, `x2` behind one that is twice as wide.
@@ -98,6 +101,7 @@ impl Architecture {
             "inception_v3" => Architecture::Inception,
             "shallow_cnn" => Architecture::Shallow { norm: false },
             "shallow_cnn_bn" => Architecture::Shallow { norm: true },
+            "lenet" => Architecture::Lenet,
             _ => return None,
         })
     }
@@ -114,7 +118,7 @@ impl Architecture {
         match self {
             Architecture::Cifar { .. } => 32,
             Architecture::Inception => 299,
-            Architecture::Shallow { .. } => 28,
+            Architecture::Shallow { .. } | Architecture::Lenet => 28,
             _ => 224,
         }
     }
@@ -189,6 +193,20 @@ impl Architecture {
                 out.push(map("dropout".into(), s, 64));
                 out.push(("fc1".into(), vec![shallow::WIDTH]));
             }
+            Architecture::Lenet => {
+                let mut s = side;
+                for (name, c) in ["conv1", "conv2"].into_iter().zip(lenet::CHANNELS) {
+                    s = valid(s, 5, 1)? / 2;
+                    out.push(map(name.into(), s, c));
+                }
+                if s == 0 {
+                    return None;
+                }
+                out.push(map("dropout2".into(), s, lenet::CHANNELS[1]));
+                for name in ["fc1", "dropout"] {
+                    out.push((name.into(), vec![lenet::WIDTH]));
+                }
+            }
         }
         Some(out)
     }
@@ -204,6 +222,7 @@ impl Architecture {
             Architecture::Vgg { dense: false, .. } => vec!["block5".into()],
             Architecture::Inception => vec!["mixed7".into()],
             Architecture::Shallow { .. } => vec!["fc1".into()],
+            Architecture::Lenet => vec!["dropout".into()],
         };
         let Some(at) = ends.iter().position(|e| e == stage) else {
             return Err(ends);
@@ -239,7 +258,9 @@ impl Architecture {
     pub fn ends_dense(&self) -> bool {
         matches!(
             self,
-            Architecture::Vgg { dense: true, .. } | Architecture::Shallow { .. }
+            Architecture::Vgg { dense: true, .. }
+                | Architecture::Shallow { .. }
+                | Architecture::Lenet
         )
     }
 
@@ -272,6 +293,7 @@ impl Architecture {
             Architecture::Vgg { .. } => "VGG",
             Architecture::Inception => "Inception",
             Architecture::Shallow { .. } => "small convolutional network",
+            Architecture::Lenet => "LeNet",
         }
     }
 
@@ -304,7 +326,9 @@ impl Architecture {
     /// Whether timm has it, by the same name.
     pub fn is_timms(&self) -> bool {
         match self {
-            Architecture::Cifar { .. } | Architecture::Shallow { .. } => false,
+            Architecture::Cifar { .. } | Architecture::Shallow { .. } | Architecture::Lenet => {
+                false
+            }
             Architecture::Vgg { dense, .. } => *dense,
             whole => whole.name().is_some(),
         }
@@ -323,7 +347,7 @@ impl Architecture {
         match self {
             Architecture::Cifar { .. } => "linear",
             Architecture::Vgg { .. } => "classifier.6",
-            Architecture::Shallow { .. } => "fc2",
+            Architecture::Shallow { .. } | Architecture::Lenet => "fc2",
             _ => "fc",
         }
     }
@@ -333,7 +357,7 @@ impl Architecture {
 ///
 /// The stages are `stem`, `layer1` .. `layer4` for a ResNet (three layers for 32 pixels), `block1` .. `block5`, `fc6`, `fc7` for
 /// VGG (their dropouts between), `stem`, `mixed5`, `mixed6`, `mixed7` for Inception, `conv1`, `conv2`, `dropout`, `fc1` for the small
-/// network for digits.
+/// network for digits, `conv1`, `conv2`, `dropout2`, `fc1`, `dropout` for LeNet.
 pub struct Network {
     stages: Vec<Arc<dyn Stage>>,
     width: usize,
@@ -407,6 +431,7 @@ impl Network {
             Architecture::Vgg { depth, norm, dense } => vgg::build(scope, *depth, *norm, *dense)?,
             Architecture::Inception => inception::build(scope)?,
             Architecture::Shallow { norm } => shallow::build(scope, *norm)?,
+            Architecture::Lenet => lenet::build(scope)?,
         };
         Ok(Network {
             stages,

@@ -26,6 +26,7 @@ fn small() -> Vec<Architecture> {
             dense: false,
         },
         Architecture::Shallow { norm: true },
+        Architecture::Lenet,
     ]
 }
 
@@ -226,7 +227,10 @@ fn prediction_is_what_training_records() {
     for architecture in small() {
         let net = net(&architecture);
         // Dropout is of training alone.
-        let dropout = matches!(architecture, Architecture::Shallow { .. });
+        let dropout = matches!(
+            architecture,
+            Architecture::Shallow { .. } | Architecture::Lenet
+        );
         let (features, _) = gradients(&net, &pass(NormMode::Frozen, !dropout));
         net.store.train_only(&Select::Nothing);
         let (predicted, _) = net.chain.predict(&net.batch, &Pass::evaluation()).unwrap();

@@ -49,6 +49,29 @@ fn better_same_and_worse_are_told() {
     assert_eq!(json["rows"].as_array().map(Vec::len), Some(4));
 }
 
+/// A difference whose interval excludes 0 is no tie, though it may be less than what is worth having.
+#[test]
+fn above_the_reference_is_not_called_indistinguishable() {
+    let mut world = two();
+    world.methods = vec![
+        Method("frozen", 0.5, None),
+        Method("above", 0.58, Some("frozen")),
+    ];
+    world.write();
+    let file = world.dir.path().join("experiment.json");
+    let text = fs::read_to_string(&file).expect("a plan");
+    let asked = text.replace("\"worth\":0.01", "\"worth\":0.12");
+    assert_ne!(asked, text);
+    fs::write(&file, asked).expect("written");
+    let c = world.compare();
+    let d = c.rows[1].difference.as_ref().expect("a difference");
+    let (low, high) = d.interval.expect("an interval");
+    assert!(low > 0.0 && d.mean < 0.12 && high > 0.12, "{low} to {high}");
+    assert_eq!(d.words, "inconclusive");
+    let note = "`above` is above `frozen`, but not surely by what is worth having";
+    assert!(c.notes.iter().any(|n| n.starts_with(note)), "{:?}", c.notes);
+}
+
 #[test]
 fn a_failed_seed_voids_the_verdict_and_a_missing_one_leaves_it_open() {
     let world = two();

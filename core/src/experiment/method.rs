@@ -17,8 +17,10 @@ pub(super) struct Method {
     pub set: Vec<(String, At, Value)>,
     /// Where it is named; where the method itself stands.
     pub at: At,
-    /// For source-only that was added by itself: of which methods it is the twin.
-    pub twin_of: Option<Vec<usize>>,
+    /// Whether it stands beside the experiment's methods by itself, as their twin.
+    pub added: bool,
+    /// Of which methods it is the twin.
+    pub twin_of: Vec<usize>,
 }
 
 /// What the base says of its strategy.
@@ -50,7 +52,8 @@ impl Method {
                 own: Vec::new(),
                 set: Vec::new(),
                 at: item.at(),
-                twin_of: None,
+                added: false,
+                twin_of: Vec::new(),
             });
         }
         let Some(keys) = item.as_keys() else {
@@ -94,7 +97,8 @@ impl Method {
             method,
             own,
             set,
-            twin_of: None,
+            added: false,
+            twin_of: Vec::new(),
         })
     }
 
@@ -106,7 +110,8 @@ impl Method {
             own: Vec::new(),
             set: Vec::new(),
             at,
-            twin_of: None,
+            added: false,
+            twin_of: Vec::new(),
         }
     }
 
@@ -220,10 +225,12 @@ pub(super) fn is_key(keys: &Keys, name: &str, value: &Value) -> bool {
 }
 
 impl Method {
-    /// The twins that a transductive experiment has besides its methods: source-only, once for each `set` that some method has.
-    pub fn twins(methods: &[Method], registry: &Registry, at: &At) -> Vec<Method> {
+    /// The twins that a transductive experiment has besides its methods: source-only, once for each `set` that some method has. Of a twin that is among the
+    /// methods already it is noted there.
+    pub fn twins(methods: &mut [Method], registry: &Registry, at: &At) -> Vec<Method> {
         let mut twins: Vec<(String, Method)> = Vec::new();
-        for (i, m) in methods.iter().enumerate() {
+        for i in 0..methods.len() {
+            let m = &methods[i];
             let Some(entry) = registry.strategies().get(&m.method) else {
                 continue;
             };
@@ -247,13 +254,12 @@ impl Method {
             own.extend(m.set.iter().cloned());
             let key = format!("{twin}\n{}", text_of(&own));
             let same = |o: &Method| o.method == twin && text_of(&o.own) == text_of(&own);
-            if methods.iter().any(same) {
+            if let Some(listed) = methods.iter().position(same) {
+                methods[listed].twin_of.push(i);
                 continue;
             }
             if let Some((_, twin)) = twins.iter_mut().find(|(k, _)| *k == key) {
-                if let Some(of) = &mut twin.twin_of {
-                    of.push(i);
-                }
+                twin.twin_of.push(i);
                 continue;
             }
             let name = match own.is_empty() {
@@ -268,7 +274,8 @@ impl Method {
                     own,
                     set: m.set.clone(),
                     at: at.clone(),
-                    twin_of: Some(vec![i]),
+                    added: true,
+                    twin_of: vec![i],
                 },
             ));
         }

@@ -98,7 +98,7 @@ fn described(design: &Design, name: &str, cells: &[Cell]) -> Value {
                 "method": m.method,
                 "keys": own,
                 "reference": reference(design, i).map(|r| design.methods[r].name.clone()),
-                "added": m.twin_of.is_some(),
+                "added": m.added,
             })
         })
         .collect();
@@ -133,7 +133,7 @@ fn described(design: &Design, name: &str, cells: &[Cell]) -> Value {
     })
 }
 
-/// With which method a method is compared: what `reference` names; else its source-only twin; else the first of several. A single
+/// With which method a method is compared: what `reference` names; else its twin that does not adapt, which itself is compared with nothing; else the first of several. A single
 /// method over several values is compared with itself at the first value, and has none.
 pub(super) fn reference(design: &Design, method: usize) -> Option<usize> {
     let methods = &design.methods;
@@ -144,9 +144,10 @@ pub(super) fn reference(design: &Design, method: usize) -> Option<usize> {
             .filter(|&r| r != method);
     }
     if design.strategy.kind == "transductive" {
-        let twin = methods
-            .iter()
-            .position(|m| m.twin_of.as_ref().is_some_and(|of| of.contains(&method)));
+        if !methods[method].twin_of.is_empty() {
+            return None;
+        }
+        let twin = methods.iter().position(|m| m.twin_of.contains(&method));
         let own = methods
             .iter()
             .position(|m| m.method == "source-only" && set_text(m) == set_text(&methods[method]));

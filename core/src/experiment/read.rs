@@ -80,8 +80,13 @@ pub(super) fn read(written: &Written, registry: &Registry) -> Result<Design, Rep
         }
     }
     if strategy.kind == "transductive" {
-        let twins = Method::twins(&methods, registry, &keys.at("methods"));
-        methods.splice(0..0, shifted(twins));
+        let twins = Method::twins(&mut methods, registry, &keys.at("methods"));
+        // They stand before the methods, so what they and the others are twins of moves by their number.
+        let by = twins.len();
+        methods.splice(0..0, twins);
+        for m in &mut methods {
+            m.twin_of.iter_mut().for_each(|i| *i += by);
+        }
     }
     let axes = axes(&keys);
     let set = dotted(&keys, "set");
@@ -164,17 +169,6 @@ pub(super) fn read(written: &Written, registry: &Registry) -> Result<Design, Rep
         worth,
         level,
     })
-}
-
-/// Twins stand before the methods, so what they are twins of moves by their number.
-fn shifted(mut twins: Vec<Method>) -> Vec<Method> {
-    let by = twins.len();
-    for twin in &mut twins {
-        if let Some(of) = &mut twin.twin_of {
-            of.iter_mut().for_each(|i| *i += by);
-        }
-    }
-    twins
 }
 
 /// The base's kind and method, and what is wrong with its syntax.
@@ -321,7 +315,7 @@ mod tests {
 
     use super::super::plan::reference;
     use super::*;
-    use crate::registry::Kind;
+    use crate::registry::{Kind, Twin};
 
     const BASE: &str = "\
 [source]
@@ -393,6 +387,45 @@ text = \"body\"
         // Where there is no such method yet, nothing is added.
         let (d, dir) = design(&["dann", "mcc"], "none");
         assert_eq!(d.methods.len(), 2);
+        std::fs::remove_dir_all(dir).expect("removed");
+    }
+
+    /// A twin that the experiment lists itself is the twin all the same, and another method's is another.
+    #[test]
+    fn a_twin_that_is_listed_is_what_its_methods_are_compared_with() {
+        let mut registry = registry(&["source-head", "coral", "gfk"]);
+        for name in ["coral", "gfk"] {
+            let twin = Twin {
+                method: "source-head",
+                keys: &["head"],
+            };
+            registry.closed_form(name, twin);
+        }
+        let dir = std::env::temp_dir().join(format!("tlkit-design-listed-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a folder");
+        std::fs::write(
+            dir.join("base.toml"),
+            BASE.replace("\"mcc\"\ntemperature = 2.5", "\"coral\""),
+        )
+        .expect("written");
+        let file = dir.join("experiment.toml");
+        let methods = "methods = [\"source-head\", \"coral\", { name = \"near\", method = \"gfk\", head = \"1-nn\" }]\n";
+        let text: String = EXPERIMENT
+            .lines()
+            .filter(|l| !l.starts_with("methods"))
+            .map(|l| format!("{l}\n"))
+            .collect();
+        let text = text.replacen("pairs", &format!("{methods}pairs"), 1);
+        std::fs::write(&file, text).expect("written");
+        let written = Written::read(&file, &[]).expect("TOML");
+        let d = read(&written, &registry).expect("an experiment");
+        let names: Vec<&str> = d.methods.iter().map(|m| m.name.as_str()).collect();
+        assert_eq!(
+            names,
+            ["source-head as near", "source-head", "coral", "near"]
+        );
+        let of: Vec<Option<usize>> = (0..4).map(|i| reference(&d, i)).collect();
+        assert_eq!(of, [None, None, Some(1), Some(0)]);
         std::fs::remove_dir_all(dir).expect("removed");
     }
 

@@ -41,6 +41,9 @@ pub struct Difference {
     pub settle: Option<String>,
     /// Whether it speaks of two models, not of methods.
     pub of_models: bool,
+    /// Whether it is above 0, by interval and adjusted p.
+    #[serde(skip)]
+    pub(super) apart: bool,
     #[serde(skip)]
     pub(super) crossed: Option<Crossed>,
     /// Whether the arm sees the target's labels: it is asked nothing, it says what could be had.
@@ -159,6 +162,7 @@ impl Experiment {
             settle: None,
             of_models: !still,
             crossed,
+            apart: false,
             ceiling: false,
         }
     }
@@ -186,6 +190,7 @@ impl Experiment {
             settle: None,
             of_models: !still,
             crossed: Some(crossed),
+            apart: false,
             ceiling: false,
         })
     }
@@ -230,6 +235,7 @@ impl Experiment {
             settle: None,
             of_models: false,
             crossed: enough.then_some(crossed),
+            apart: false,
             ceiling: false,
         })
     }
@@ -277,6 +283,7 @@ impl Experiment {
             settle: None,
             of_models: false,
             crossed: None,
+            apart: false,
             ceiling: false,
         })
     }
@@ -310,7 +317,12 @@ impl Difference {
         };
         let word = verdict(&tested, e.worth, 1.0 - e.level);
         self.verdict = Some(word);
-        let words = word.words(e.transductive);
+        self.apart = interval.0 > 0.0 && of_zero < 1.0 - e.level;
+        let words = match word {
+            // It is told from 0, though not from what is worth having.
+            Verdict::Undecided if self.apart => "inconclusive",
+            word => word.words(e.transductive),
+        };
         self.words = match self.of_models {
             true => format!("this model: {words}"),
             false => words.to_string(),

@@ -64,11 +64,13 @@ pub(super) fn notes(e: &Experiment, c: &Comparison) -> Vec<String> {
         if d.verdict == Some(Verdict::Undecided)
             && let Some(reference) = e.arms[*i].reference
         {
-            let mut text = format!(
-                "{} and {} are not distinguishable",
-                e.arm_words(*i),
-                e.arm_words(reference)
-            );
+            let (one, other) = (e.arm_words(*i), e.arm_words(reference));
+            let mut text = match d.apart {
+                true => {
+                    format!("{one} is above {other}, but not surely by what is worth having")
+                }
+                false => format!("{one} and {other} are not distinguishable"),
+            };
             if let Some(settle) = &d.settle {
                 text.push_str(&format!("; {settle}"));
             }

@@ -22,5 +22,5 @@ for what in images-idx3-ubyte labels-idx1-ubyte; do
     gunzip -c "$usps/test-$what.gz" > "$out/data/usps-test-$what"
 done
 cp benches/recipes/digits-shot.toml benches/recipes/digits-shot-pairs.toml "$out/"
-"$tlkit" compare "$out/digits-shot-pairs.toml" --out "$out/shot" --only shot- --format md --set "experiment.seeds=$seeds"
+"$tlkit" compare "$out/digits-shot-pairs.toml" --out "$out/shot" --only shot- --jobs "${JOBS:-1}" --format md --set "experiment.seeds=$seeds"
 python3 benches/scripts/pairs.py "$out/shot"

@@ -16,5 +16,5 @@ cd "$(dirname "$0")/.."
 tlkit=${TLKIT:-target/release/tlkit}
 [ -d "$out/data" ] || python3 benches/scripts/digits.py "$mnist" "$usps" "$out/data" ${5:-}
 cp benches/recipes/digits.toml benches/recipes/digits-pairs.toml "$out/"
-"$tlkit" compare "$out/digits-pairs.toml" --out "$out/runs" --format md --set "experiment.seeds=$seeds"
+"$tlkit" compare "$out/digits-pairs.toml" --out "$out/runs" --jobs "${JOBS:-1}" --format md --set "experiment.seeds=$seeds"
 python3 benches/scripts/pairs.py "$out/runs"

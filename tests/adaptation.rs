@@ -107,10 +107,8 @@ fn every_method_runs_on_a_bert() {
     assert!(result["baseline"]["source_only"]["test"]["accuracy"].is_number());
 }
 
-/// The twin is added by itself, the ceiling is marked, and a verdict follows.
-#[test]
-fn an_experiment_over_pairs_of_domains() {
-    let dir = tempfile::tempdir().expect("a folder");
+/// Two domains and a recipe between them: `base.toml`, and the part of an experiment that names them.
+fn domains(dir: &Path) -> &'static str {
     for (d, domain) in ["north", "south"].iter().enumerate() {
         for (p, (part, rows)) in ["labelled", "test"].iter().zip([120usize, 80]).enumerate() {
             let row = |i: usize| {
@@ -125,7 +123,7 @@ fn an_experiment_over_pairs_of_domains() {
             };
             let rows: String = (0..rows).map(row).collect();
             fs::write(
-                dir.path().join(format!("{domain}-{part}.csv")),
+                dir.join(format!("{domain}-{part}.csv")),
                 format!("a,b,label\n{rows}"),
             )
             .expect("written");
@@ -134,11 +132,86 @@ fn an_experiment_over_pairs_of_domains() {
     let base = "[source]\ntask = \"features\"\ntrain = \"north-labelled.csv\"\nhidden = [8]\n\
          [target]\ntask = \"classification\"\nunlabelled = \"south-labelled.csv\"\ntest = \"south-test.csv\"\n\
          [strategy]\nkind = \"transductive\"\nmethod = \"mcc\"\n[train]\nepochs = 3\nsource_epochs = 3\n";
-    fs::write(dir.path().join("base.toml"), base).expect("written");
-    let experiment = "[experiment]\nbase = \"base.toml\"\nseeds = 3\nmethods = [\"mcc\", \"target-supervised\"]\n\
-         pairs = [[\"north\", \"south\"], [\"south\", \"north\"]]\n\
-         [domains.north]\nlabelled = \"north-labelled.csv\"\ntest = \"north-test.csv\"\n\
-         [domains.south]\nlabelled = \"south-labelled.csv\"\ntest = \"south-test.csv\"\n";
+    fs::write(dir.join("base.toml"), base).expect("written");
+    "pairs = [[\"north\", \"south\"], [\"south\", \"north\"]]\n\
+     [domains.north]\nlabelled = \"north-labelled.csv\"\ntest = \"north-test.csv\"\n\
+     [domains.south]\nlabelled = \"south-labelled.csv\"\ntest = \"south-test.csv\"\n"
+}
+
+/// What differs in the method alone learns the source once, and ends with the bits of a run that learned it alone.
+#[test]
+fn the_source_is_learned_once_and_its_cells_run_alone_all_the_same() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let pairs = domains(dir.path());
+    let methods = ["mcc", "dann", "mcd", "shot"];
+    let experiment =
+        format!("[experiment]\nbase = \"base.toml\"\nseeds = 2\nmethods = {methods:?}\n{pairs}");
+    let path = dir.path().join("experiment.toml");
+    fs::write(&path, experiment).expect("written");
+    let out = dir.path().join("out");
+    let shown = |p: &Path| p.display().to_string();
+    let (code, _, said) = tlkit(&["compare", &shown(&path), "--out", &shown(&out)]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!out.join("beginnings").exists());
+    let read = |path: &Path| fs::read_to_string(path).expect("a file");
+    let taken_up = |cell: &str| read(&out.join(cell).join("log.txt")).contains("taken up");
+    // The first of a group learns it, `source-only`; the twin, which it has not, MCC. MCD learns two classifiers on the source.
+    for (method, expected) in [
+        ("source-only", false),
+        ("mcc", true),
+        ("dann", true),
+        ("mcd", false),
+        ("shot", true),
+    ] {
+        assert_eq!(
+            taken_up(&format!("{method}-south-north-s1")),
+            expected,
+            "{method}"
+        );
+    }
+    for method in methods {
+        let cell = format!("{method}-south-north-s1");
+        let alone = dir.path().join(method);
+        let recipe = out.join("recipes").join(format!("{cell}.toml"));
+        let (code, _, said) = tlkit(&["run", &shown(&recipe), "--out", &shown(&alone)]);
+        assert_eq!(code, Some(0), "{said}");
+        let (one, other) = (result(&alone), result(&out.join(&cell)));
+        for key in [
+            "identity",
+            "weights_sha256",
+            "metrics",
+            "selection",
+            "baseline",
+            "steps",
+        ] {
+            assert_eq!(one[key], other[key], "{method}: {key}");
+        }
+        for file in ["metrics.jsonl", "predictions.jsonl"] {
+            // All but how long it took.
+            let of = |run: &Path| -> Vec<Value> {
+                let text = read(&run.join(file));
+                let lines = text.lines().map(|line| {
+                    let mut line: Value = serde_json::from_str(line).expect("JSON");
+                    line["seconds"] = Value::Null;
+                    line
+                });
+                lines.collect()
+            };
+            assert!(of(&alone) == of(&out.join(&cell)), "{method}: {file}");
+        }
+        let moved = |run: &Path| read(&run.join("liveness.json"));
+        assert_eq!(moved(&alone), moved(&out.join(&cell)), "{method}");
+    }
+}
+
+/// The twin is added by itself, the ceiling is marked, and a verdict follows.
+#[test]
+fn an_experiment_over_pairs_of_domains() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let pairs = domains(dir.path());
+    let experiment = format!(
+        "[experiment]\nbase = \"base.toml\"\nseeds = 3\nmethods = [\"mcc\", \"target-supervised\"]\n{pairs}"
+    );
     let path = dir.path().join("experiment.toml");
     fs::write(&path, experiment).expect("written");
     let (path, out) = (

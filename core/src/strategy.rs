@@ -251,6 +251,9 @@ pub struct Train {
     pub patience: Option<u64>,
     /// Rows a pass; gradients accumulate. Or [`AS_MUCH_AS_FITS`].
     pub micro_batch: usize,
+    /// Whether it is the same whatever the method, objectives and all, so that runs that differ in the method alone may train it once
+    /// ([`Shared`](crate::train::Shared)).
+    pub shared: bool,
 }
 
 /// One optimizer step of a batch: what trains, how, by which objective.

@@ -190,6 +190,9 @@ pub struct Run {
     /// Stops after a checkpoint when standard input ends: how an experiment stops its cells, also when it is killed.
     #[arg(long, hide = true)]
     pub until_stdin_closes: bool,
+    /// A folder where runs that begin alike leave their beginnings to each other: how an experiment learns a source once.
+    #[arg(long, hide = true)]
+    pub shared: Option<PathBuf>,
 }
 
 /// How a comparison is printed.

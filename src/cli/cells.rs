@@ -17,6 +17,7 @@ use tlkit_report::{Run, Status};
 use super::compare::recipe_of;
 use super::exit::{Failure, STOPPED};
 use super::progress::Progress;
+use super::turns::{self, Beginnings};
 
 /// How often a cell that works is looked at.
 const LOOK: Duration = Duration::from_millis(40);
@@ -83,6 +84,7 @@ struct Work<'a> {
     threads: usize,
     progress: &'a Progress,
     stop: &'a Stop,
+    beginnings: Beginnings,
     /// Seconds of finished cells, by group.
     seconds: Mutex<BTreeMap<String, Vec<f64>>>,
     /// Cells that work right now, by number, and since when.
@@ -121,9 +123,11 @@ pub fn run(
         ),
     });
     let jobs = jobs.min(open.max(1));
+    let queue = turns::order(plan, queue, jobs);
     let work = Work {
         plan,
         folder,
+        beginnings: Beginnings::of(plan, &queue, folder),
         queue,
         next: AtomicUsize::new(0),
         done: AtomicUsize::new(0),
@@ -168,6 +172,9 @@ impl Work<'_> {
             let ended = self.one(i);
             working().remove(&i);
             ended?;
+            if !self.stop.asked() {
+                self.beginnings.ended(&self.plan.cells[i]);
+            }
         }
         Ok(())
     }
@@ -257,6 +264,9 @@ impl Work<'_> {
             .stderr(Stdio::piped());
         if resume {
             command.arg("--resume");
+        }
+        if let Some(folder) = self.beginnings.folder(cell) {
+            command.arg("--shared").arg(folder);
         }
         // A terminal's Ctrl-C goes to us alone; we pass it on by closing the cell's standard input.
         #[cfg(unix)]

@@ -31,6 +31,7 @@ mod schema;
 mod shipped;
 mod signals;
 mod threads;
+mod turns;
 mod which;
 mod why;
 

@@ -86,6 +86,7 @@ pub fn run(arguments: &Run) -> Result<(), Failure> {
         name,
         observer: progress.as_ref(),
         stop: listener.stop.clone(),
+        shared: arguments.shared.clone(),
     };
     let parts = run::Again {
         written: &written,

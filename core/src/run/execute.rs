@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::PathBuf;
 
 use candle_core::DType;
 use serde::Serialize;
@@ -23,7 +24,7 @@ use crate::registry::Kind;
 use crate::select::Look;
 use crate::strategy::{Selection, TargetData};
 use crate::task::{Export, Scoring};
-use crate::train::{self, Deciding, Domains, Event, Job, Observer, Stop, Stoppable};
+use crate::train::{self, Deciding, Domains, Event, Job, Observer, Shared, Stop, Stoppable};
 use crate::{Context, Error, Result};
 
 /// The method that adapts nothing, and that every adaptation is compared with.
@@ -39,6 +40,8 @@ pub struct Surroundings<'a> {
     pub observer: &'a dyn Observer,
     /// Asks to stop.
     pub stop: Stop,
+    /// Where runs that begin alike leave their beginnings to each other.
+    pub shared: Option<PathBuf>,
 }
 
 /// Runs a checked recipe once, whatever it says of folds and grids. On return the run directory is complete.
@@ -165,6 +168,10 @@ pub(super) fn execute_as(
             max_steps: c.max_steps,
             maps: c.maps.clone(),
             cache: if c.cache { Cache::of_the_user() } else { None },
+            shared: around.shared.clone().map(|folder| Shared {
+                folder,
+                of: c.beginning(),
+            }),
         };
         let outcome = train::run(transfer, phases, &job)?;
         if outcome.resumed_at.is_some() {

@@ -64,6 +64,7 @@ pub(super) fn part(
             name: around.name.clone(),
             observer: around.observer,
             stop: around.stop.clone(),
+            shared: None,
         };
         let whole = Part::whole(c);
         execute_as(c, &inside, &Part { test, ..whole })?;

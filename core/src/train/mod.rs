@@ -12,6 +12,7 @@ mod phase;
 mod record;
 mod run;
 mod schedule;
+mod shared;
 mod step;
 
 pub use checkpoint::{Best, Place, Position, SavedMap};
@@ -21,3 +22,4 @@ pub use infer::{Domains, EVALUATION_BATCH, predict, predict_cuts};
 pub use optimizer::{Optimizer, OptimizerSpec, rate_groups};
 pub use run::{Deciding, Job, Outcome, run};
 pub use schedule::{Schedule, Shape};
+pub use shared::Shared;

@@ -11,6 +11,7 @@ use super::event::{Event, Observer, Stop, Stoppable};
 use super::frozen;
 use super::infer::{Domains, Passes, predict_cuts};
 use super::phase::{Course, Place};
+use super::shared::Shared;
 use crate::cache::Cache;
 use crate::data::{From, Loaded};
 use crate::model::MapKinds;
@@ -54,6 +55,8 @@ pub struct Job<'a> {
     pub maps: MapKinds,
     /// Where features and a teacher's outputs are kept; `None` keeps them in memory.
     pub cache: Option<Cache>,
+    /// Where runs that begin alike leave their beginnings to each other.
+    pub shared: Option<Shared>,
 }
 
 /// What decides which epoch of an adaptation is kept.
@@ -127,19 +130,29 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
         }
         restore(transfer.store, &tensors)?;
         restore_maps(transfer, &position, &tensors, &job.maps)?;
-        let of = |prefix: &str| {
-            let all = tensors.iter();
-            all.filter_map(|(k, t)| Some((k.strip_prefix(prefix)?.to_string(), t.clone())))
-                .collect()
-        };
-        state.best = of("best/");
-        state.twin = of("twin/");
-        state.start = of("start/");
+        state.best = kept("best/", &tensors);
+        state.twin = kept("twin/", &tensors);
+        state.start = kept("start/", &tensors);
         state.before = position.seconds;
         state.source_says = tensors.get(SOURCE_SAYS).cloned();
         resumed_at = Some(position.total_steps);
         state.position = position;
         saved = tensors;
+    }
+    let names = match &job.shared {
+        Some(shared) => shared.names(transfer, &phases, job.seed, job.max_steps)?,
+        None => Vec::new(),
+    };
+    if let Some(shared) = job.shared.as_ref().filter(|_| resumed_at.is_none())
+        && let Some((position, tensors, lines)) = shared.take(&names)
+    {
+        job.observer.event(&Event::Note(
+            "what another run learned of the same source is taken up",
+        ));
+        state.take_up(transfer, position, &tensors)?;
+        if let Some(path) = &job.metrics {
+            crate::run::write_whole(path, lines.as_bytes())?;
+        }
     }
     job.cut_metrics(state.position.lines)?;
     let of = phases.len();
@@ -258,6 +271,15 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
         };
         state.best.clear();
         state.write(transfer, BTreeMap::new(), job)?;
+        if let (Some(shared), Some(name)) = (&job.shared, names.get(index)) {
+            let lines = match &job.metrics {
+                Some(path) => std::fs::read_to_string(path).map_err(Error::io(path))?,
+                None => String::new(),
+            };
+            let mut tensors = state.tensors(transfer, BTreeMap::new());
+            tensors.retain(|name, _| Shared::has(name));
+            shared.leave(name, &state.position, &tensors, &lines)?;
+        }
     }
     Ok(Outcome {
         chosen: state.position.chosen,
@@ -337,6 +359,18 @@ impl Runner {
             self.position.maps.push(SavedMap { place, kind, json });
             tensors.extend(t.into_iter().map(|(n, t)| (format!("map/{i}/{n}"), t)));
         }
+        let tensors = self.tensors(transfer, tensors);
+        checkpoint::write(path, &self.position, &tensors)?;
+        self.written = Instant::now();
+        Ok(())
+    }
+
+    /// The weights as they are and as they were kept, besides `tensors`, as a checkpoint names them.
+    fn tensors(
+        &self,
+        transfer: &Transfer<'_>,
+        mut tensors: BTreeMap<String, Tensor>,
+    ) -> BTreeMap<String, Tensor> {
         for p in transfer.store.all() {
             tensors.insert(format!("param/{}", p.name()), p.detached());
         }
@@ -353,10 +387,43 @@ impl Runner {
                 tensors.insert(format!("{of}/{name}"), t.clone());
             }
         }
-        checkpoint::write(path, &self.position, &tensors)?;
-        self.written = Instant::now();
+        tensors
+    }
+
+    /// Goes on from where another run stood that began alike. What a method added to the model is as it was made.
+    fn take_up(
+        &mut self,
+        transfer: &Transfer<'_>,
+        position: Position,
+        tensors: &BTreeMap<String, Tensor>,
+    ) -> Result<()> {
+        for p in transfer.store.all() {
+            if let Some(t) = tensors.get(&format!("param/{}", p.name())) {
+                let t = t.to_dtype(transfer.store.dtype())?;
+                p.var().set(&t.to_device(transfer.store.device())?)?;
+            }
+        }
+        transfer.store.touch();
+        self.twin = kept("twin/", tensors);
+        if !self.twin.is_empty() {
+            for (name, t) in copies(transfer.store)? {
+                self.twin.entry(name).or_insert(t);
+            }
+        }
+        self.before = position.seconds;
+        self.position = Position {
+            identity: std::mem::take(&mut self.position.identity),
+            ..position
+        };
         Ok(())
     }
+}
+
+/// The tensors of a checkpoint whose names begin so, without it.
+fn kept(prefix: &str, tensors: &BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
+    let all = tensors.iter();
+    all.filter_map(|(k, t)| Some((k.strip_prefix(prefix)?.to_string(), t.clone())))
+        .collect()
 }
 
 /// The weights as they are.

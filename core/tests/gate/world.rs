@@ -297,6 +297,7 @@ pub fn phase(name: &str, feeds: &[From], updates: Vec<Update>, steps: u64) -> Ph
         select: Selection::Last,
         patience: None,
         micro_batch: 32,
+        shared: false,
     })
 }
 
@@ -411,6 +412,7 @@ pub fn train(world: &World, strategy: &dyn Strategy, setup: &Setup) -> Result<Tr
         max_steps: setup.max_steps,
         maps: world.maps.clone(),
         cache: setup.cache.clone(),
+        shared: None,
     };
     strategy.arrange(&mut transfer)?;
     let phases = strategy.phases(&transfer)?;

@@ -275,5 +275,6 @@ fn train(p: &PhaseSpec, terms: &[Weighted], transfer: &Transfer<'_>, transductiv
             true => s.micro_batch,
             false => s.batch_size,
         },
+        shared: false,
     }
 }

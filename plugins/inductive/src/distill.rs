@@ -292,6 +292,7 @@ impl Strategy for Distill {
             select: s.select.clone(),
             patience: s.patience,
             micro_batch: s.micro_batch,
+            shared: false,
         })])
     }
 }

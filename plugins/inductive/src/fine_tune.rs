@@ -122,5 +122,6 @@ pub(crate) fn supervised(
         select: s.select.clone(),
         patience: s.patience,
         micro_batch: s.micro_batch,
+        shared: false,
     })
 }

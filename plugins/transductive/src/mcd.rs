@@ -86,6 +86,7 @@ impl Strategy for Mcd {
             if let Phase::Train(train) = &mut first {
                 let own = update("second", transfer, second, SecondAlone);
                 train.updates.push(own);
+                train.shared = false;
             }
             phases.push(first);
         }

@@ -51,6 +51,7 @@ pub(crate) fn source_phase(transfer: &Transfer<'_>) -> Option<Phase> {
         select: Selection::Validation,
         patience: None,
         micro_batch: s.micro_batch,
+        shared: true,
     }))
 }
 
@@ -71,6 +72,7 @@ pub(crate) fn adaptation(
         select: s.select.clone(),
         patience: s.patience,
         micro_batch: s.batch_size,
+        shared: false,
     })
 }
 
@@ -101,7 +103,10 @@ pub(crate) fn twin(transfer: &Transfer<'_>) -> Option<Phase> {
         return None;
     }
     match source_only(transfer) {
-        Phase::Train(train) => Some(Phase::Twin(train)),
+        Phase::Train(train) => Some(Phase::Twin(Train {
+            shared: true,
+            ..train
+        })),
         other => Some(other),
     }
 }

@@ -80,6 +80,7 @@ impl Strategy for Tapt {
             select: Selection::Last,
             patience: None,
             micro_batch: s.batch_size,
+            shared: false,
         });
         let update = update("source", transfer, Select::name("model.*"), Supervised);
         let feeds = [From::Source, From::Target];

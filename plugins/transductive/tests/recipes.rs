@@ -145,6 +145,7 @@ fn go(checked: &Checked, to: &Path, die: Option<u64>) -> Option<RunResult> {
         name: "recipe".into(),
         observer: &watch,
         stop: Stop::default(),
+        shared: None,
     };
     let run = std::panic::AssertUnwindSafe(|| execute(checked, &around));
     match std::panic::catch_unwind(run) {

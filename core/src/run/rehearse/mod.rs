@@ -151,6 +151,7 @@ pub fn rehearse(
             name: "plan".into(),
             observer: &watch,
             stop: stop.clone(),
+            shared: None,
         };
         let ended = execute(&c, &around);
         watch.event_of(Seen::End);

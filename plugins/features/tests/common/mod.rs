@@ -77,6 +77,7 @@ impl Strategy for Plain {
                 select: s.select.clone(),
                 patience: s.patience,
                 micro_batch: s.micro_batch,
+                shared: false,
             })
         };
         Ok((0..self.phases).map(phase).collect())
@@ -202,6 +203,7 @@ pub fn go(checked: &Checked, to: &Path, at: At) -> Option<RunResult> {
         name: "recipe".into(),
         observer: &watch,
         stop,
+        shared: None,
     };
     let run = std::panic::AssertUnwindSafe(|| execute(checked, &around));
     match std::panic::catch_unwind(run) {

@@ -224,6 +224,7 @@ pub fn run_watched(
         name: name.to_string(),
         observer,
         stop: Stop::default(),
+        shared: None,
     };
     let again = Again {
         written: &written,

@@ -8,6 +8,11 @@ use rayon::prelude::*;
 /// Elements that one chunk should hold: 64 KiB of f32, which stays in the second-level cache.
 pub(crate) const CHUNK: usize = 16 * 1024;
 
+/// Calls `f` for each of `0 .. n`, a task each. One function for all kernels whose tasks are large: the pool's machinery is in the binary once for them.
+pub(crate) fn each(n: usize, f: &(dyn Fn(usize) + Sync)) {
+    (0..n).into_par_iter().with_max_len(1).for_each(f);
+}
+
 /// Rows in one chunk of rows of `width` elements.
 pub(crate) fn rows_per_chunk(width: usize) -> usize {
     (CHUNK / width.max(1)).max(1)

@@ -19,7 +19,7 @@ pub enum Level {
     Avx512,
     /// AVX-512 with bf16 dot products.
     Avx512Bf16,
-    /// And with tiles of bf16 (AMX). Large f32 products take them too, each number as the sum of three bf16; all else is as on the level below.
+    /// And with tiles of bf16 (AMX). Large f32 products and convolutions take them too, each number as the sum of three bf16; all else is as on the level below.
     Amx,
 }
 

@@ -7,7 +7,7 @@ use crate::data::{Input, Samples};
 use crate::nn::Param;
 
 /// Counts up when a change of the arithmetic gives other bits: then nothing that was kept before is found.
-const NUMERICS: u32 = 2;
+const NUMERICS: u32 = 3;
 
 /// Everything that rows depend on. Two keys are equal when what was told of them is.
 #[derive(Clone)]

@@ -2,9 +2,8 @@
 
 use super::geometry::{Class, Shape, Source, Tap, forward as forward_class, transposed};
 use super::kernel::{self, Block, ROWS};
-use crate::parallel::{Shared, unwritten};
+use crate::parallel::{Shared, each, unwritten};
 use crate::path::{Path, per_path};
-use rayon::prelude::*;
 use std::cell::RefCell;
 
 /// Most rows of a task: what they read stays in the second-level cache.
@@ -151,7 +150,10 @@ fn pad(x: &[f32], s: &Shape) -> Vec<f32> {
     let (ph, pw) = s.conv.padding;
     let (row, wide) = (s.w * s.c, (s.w + 2 * pw) * s.c);
     let mut y = vec![0f32; s.n * (s.h + 2 * ph) * wide];
-    y.par_chunks_mut(wide).enumerate().for_each(|(r, y)| {
+    let to = Shared::new(&mut y);
+    each(s.n * (s.h + 2 * ph), &|r| {
+        // SAFETY: row r is this call's alone.
+        let y = unsafe { std::slice::from_raw_parts_mut(to.at(r * wide), wide) };
         let (n, i) = (r / (s.h + 2 * ph), r % (s.h + 2 * ph));
         if i >= ph && i < s.h + ph {
             let from = (n * s.h + i - ph) * row;
@@ -170,6 +172,10 @@ pub(super) fn forward(
     s: &Shape,
     finish: Finish<'_>,
 ) -> Vec<f32> {
+    #[cfg(target_arch = "x86_64")]
+    if !finish.exact && super::amx::takes(path, s) {
+        return super::amx::forward(x, weight, scale, s, finish);
+    }
     let gathered = Gathered::new(x, s);
     let inner = gathered.place.len();
     let panels = panels(path, s.conv.groups, s.columns(), s.depth(), inner);
@@ -180,7 +186,8 @@ pub(super) fn forward(
         .iter()
         .flat_map(|&p| (0..p.wide).step_by(16).map(move |at| (p, at)))
         .collect();
-    jobs.par_iter().for_each(|&(p, at)| {
+    each(jobs.len(), &|i| {
+        let (p, at) = jobs[i];
         let column = p.column + at.min(p.width);
         let valid = p.width.saturating_sub(at).min(16);
         let scale = scale.map_or(&[][..], |s| &s[column..column + valid]);
@@ -220,6 +227,10 @@ pub(super) fn backward_x(
     s: &Shape,
     finish: Finish<'_>,
 ) -> Vec<f32> {
+    #[cfg(target_arch = "x86_64")]
+    if !finish.exact && super::amx::takes(path, s) {
+        return super::amx::backward_x(weight, scale, grad, s, finish);
+    }
     let (groups, depth, columns, taps) = (s.conv.groups, s.depth(), s.columns(), s.taps());
     let inner = taps * columns;
     let panels = panels(path, groups, depth, columns, inner);
@@ -230,7 +241,8 @@ pub(super) fn backward_x(
         .iter()
         .flat_map(|&p| (0..columns).step_by(16).map(move |o| (p, o)))
         .collect();
-    jobs.par_iter().for_each(|&(p, from)| {
+    each(jobs.len(), &|i| {
+        let (p, from) = jobs[i];
         let group = p.column / depth;
         for o in from..(from + 16).min(columns) {
             let filter = group * columns + o;
@@ -312,64 +324,62 @@ fn run(
             tasks.extend((0..rows).step_by(step).map(|from| (c, panel, from, step)));
         }
     }
-    tasks
-        .par_iter()
-        .with_max_len(1)
-        .for_each(|&(c, panel, from, step)| {
-            let class = &classes[c];
-            let rows = step.min(class.rows() - from);
-            let stride = rows.next_multiple_of(ROWS);
-            TABLE.with_borrow_mut(|(table, at, taps)| {
-                class.table(
-                    source,
-                    panel.channel,
-                    zeros.as_ptr(),
-                    from,
-                    rows,
-                    stride,
-                    table,
-                    at,
+    each(tasks.len(), &|i| {
+        let (c, panel, from, step) = tasks[i];
+        let class = &classes[c];
+        let rows = step.min(class.rows() - from);
+        let stride = rows.next_multiple_of(ROWS);
+        TABLE.with_borrow_mut(|(table, at, taps)| {
+            class.table(
+                source,
+                panel.channel,
+                zeros.as_ptr(),
+                from,
+                rows,
+                stride,
+                table,
+                at,
+            );
+            for at in at.iter_mut() {
+                *at *= columns;
+            }
+            taps.clear();
+            taps.extend(
+                class
+                    .taps
+                    .iter()
+                    .map(|t| t.index * source.depth * panel.wide),
+            );
+            let like = |t: Option<&[f32]>| {
+                t.map_or(std::ptr::null(), |t| t.as_ptr().wrapping_add(panel.column))
+            };
+            // SAFETY: the table's pointers are to pixels of the source or to zeros, of `depth` floats each; the panel was
+            // packed for this path with a row for every tap and channel; out, add and keep have `columns` floats a
+            // pixel, bias one a column; a pixel is in one block of its class, and its columns in one panel.
+            unsafe {
+                kernel::rows(
+                    path,
+                    &Block {
+                        table,
+                        stride,
+                        rows,
+                        at,
+                        taps,
+                        depth: source.depth,
+                        panel: packed.as_ptr().add(panel.offset),
+                        width: panel.width,
+                        out: shared.at(panel.column),
+                        bias: like(finish.bias),
+                        add: like(finish.add),
+                        keep: like(finish.keep),
+                        relu: finish.relu,
+                        exact: finish.exact,
+                        wide: panel.wide,
+                    },
                 );
-                for at in at.iter_mut() {
-                    *at *= columns;
-                }
-                taps.clear();
-                taps.extend(
-                    class
-                        .taps
-                        .iter()
-                        .map(|t| t.index * source.depth * panel.wide),
-                );
-                let like = |t: Option<&[f32]>| {
-                    t.map_or(std::ptr::null(), |t| t.as_ptr().wrapping_add(panel.column))
-                };
-                // SAFETY: the table's pointers are to pixels of the source or to zeros, of `depth` floats each; the panel was
-                // packed for this path with a row for every tap and channel; out, add and keep have `columns` floats a
-                // pixel, bias one a column; a pixel is in one block of its class, and its columns in one panel.
-                unsafe {
-                    kernel::rows(
-                        path,
-                        &Block {
-                            table,
-                            stride,
-                            rows,
-                            at,
-                            taps,
-                            depth: source.depth,
-                            panel: packed.as_ptr().add(panel.offset),
-                            width: panel.width,
-                            out: shared.at(panel.column),
-                            bias: like(finish.bias),
-                            add: like(finish.add),
-                            keep: like(finish.keep),
-                            relu: finish.relu,
-                            exact: finish.exact,
-                            wide: panel.wide,
-                        },
-                    );
-                }
-            });
+            }
         });
+    });
     out
 }
 

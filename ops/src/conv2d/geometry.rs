@@ -138,17 +138,39 @@ impl Class {
         table: &mut Vec<*const f32>,
         at: &mut Vec<usize>,
     ) {
-        let taps = self.taps.len();
         table.clear();
-        table.resize(taps * stride, zeros);
+        table.resize(self.taps.len() * stride, zeros);
         at.clear();
         at.resize(stride, 0);
+        let base = source.data.as_ptr().wrapping_add(channel);
+        self.walk(
+            (source.h, source.w),
+            from,
+            rows,
+            stride,
+            at,
+            |slot, pixel| {
+                table[slot] = base.wrapping_add(pixel * source.pixel);
+            },
+        );
+    }
+
+    /// Calls `meet` for each of the rows `from .. from + rows` and each tap that sees a pixel of a source of this `size`, with `tap * stride + row` and
+    /// the pixel, and writes where each row is in the destination (in pixels).
+    pub(super) fn walk(
+        &self,
+        size: (usize, usize),
+        from: usize,
+        rows: usize,
+        stride: usize,
+        at: &mut [usize],
+        mut meet: impl FnMut(usize, usize),
+    ) {
         let (gh, gw) = self.grid;
         let (mut n, mut i, mut j) = (from / (gh * gw), from / gw % gh, from % gw);
-        let base = source.data.as_ptr().wrapping_add(channel);
-        let (h, w) = (source.h as isize, source.w as isize);
-        for r in 0..rows {
-            at[r] = (n * self.size.0 + self.first.0 + i * self.step.0) * self.size.1
+        let (h, w) = (size.0 as isize, size.1 as isize);
+        for (r, at) in at.iter_mut().enumerate().take(rows) {
+            *at = (n * self.size.0 + self.first.0 + i * self.step.0) * self.size.1
                 + self.first.1
                 + j * self.step.1;
             let (y, x) = (
@@ -159,8 +181,7 @@ impl Class {
             for (t, tap) in self.taps.iter().enumerate() {
                 let (y, x) = (y + tap.y, x + tap.x);
                 if y >= 0 && y < h && x >= 0 && x < w {
-                    let pixel = ((image + y) * w + x) as usize;
-                    table[t * stride + r] = base.wrapping_add(pixel * source.pixel);
+                    meet(t * stride + r, ((image + y) * w + x) as usize);
                 }
             }
             j += 1;

@@ -10,9 +10,13 @@
 //! convolution's input is computed for the pixels of each remainder by the stride apart, so that no product is with a zero
 //! that the stride put in.
 //!
+//! Where the processor has tiles of bf16 (AMX), convolutions of enough channels go through them without loss of precision (`amx`).
+//!
 //! [`forward_fused`] and [`backward_x_fused`] take with them what stands around a convolution in a residual network: a factor for
 //! each output channel (a batch norm whose statistics stand still), bias, residual and ReLU.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod cpu;
 mod cuda;
 mod geometry;
@@ -24,13 +28,14 @@ mod weights;
 
 use crate::gpu::Gpu;
 use crate::graph::Output;
+use crate::matmul::Precision;
 use crate::path::Path;
 use crate::tensors::{Reading, on_kernels, pull_back, tensor};
 use candle_core::{Error, Result, Tensor};
 use cpu::Finish;
 use geometry::Shape;
 
-/// Stride, padding, dilation (each for height and width) and groups.
+/// Stride, padding, dilation (each for height and width), groups and precision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv2d {
     /// Steps between outputs.
@@ -41,6 +46,9 @@ pub struct Conv2d {
     pub dilation: (usize, usize),
     /// Groups of channels that do not see each other.
     pub groups: usize,
+    /// With `Bf16`, factors of f32 tensors are rounded to bf16 and products summed in f32, in the gradients too, where the CPU has tiles of them (AMX)
+    /// and a convolution goes there; elsewhere it makes no difference.
+    pub precision: Precision,
 }
 
 impl Default for Conv2d {
@@ -50,6 +58,7 @@ impl Default for Conv2d {
             padding: (0, 0),
             dilation: (1, 1),
             groups: 1,
+            precision: Precision::F32,
         }
     }
 }

@@ -3,9 +3,9 @@ use crate::testing::*;
 use candle_core::Device;
 
 /// Input, weight, and how.
-type Case = ([usize; 4], [usize; 4], Conv2d);
+pub(super) type Case = ([usize; 4], [usize; 4], Conv2d);
 
-fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let strided = |s: (usize, usize), p: (usize, usize)| Conv2d {
         stride: s,
         padding: p,

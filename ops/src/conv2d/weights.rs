@@ -3,17 +3,16 @@
 use super::cpu::{Gathered, Panel, panels};
 use super::geometry::Shape;
 use super::kernel::{self, Outer};
-use crate::parallel::{Shared, unwritten};
+use crate::parallel::{Shared, each, unwritten};
 use crate::path::{Path, per_path};
-use rayon::prelude::*;
 use std::cell::RefCell;
 
 /// Pixels summed at a time: a panel of 64 columns of their gradients takes 32 KiB of the first-level cache.
 const PIXELS: usize = 128;
 /// Tasks that there should be, whatever the number of threads.
-const TASKS: usize = 16;
+pub(super) const TASKS: usize = 16;
 /// Fewest pixels in a slice: each slice leaves partial sums as large as the weights.
-const SLICE: usize = 1024;
+pub(super) const SLICE: usize = 1024;
 
 thread_local! {
     static SCRATCH: RefCell<(Vec<*const f32>, Vec<usize>, Vec<f32>)> = const { RefCell::new((Vec::new(), Vec::new(), Vec::new())) };
@@ -29,6 +28,10 @@ pub(super) fn backward_weight(
     s: &Shape,
     scale: Option<(&[f32], &[f32])>,
 ) -> (Vec<f32>, Vec<f32>) {
+    #[cfg(target_arch = "x86_64")]
+    if super::amx::takes(path, s) {
+        return super::amx::backward_weight(path, x, grad, s, scale);
+    }
     let gathered = Gathered::new(x, s);
     let inner = gathered.place.len();
     let class = &gathered.class;
@@ -65,50 +68,48 @@ pub(super) fn backward_weight(
         }
     }
     let source = gathered.source();
-    tasks
-        .par_iter()
-        .with_max_len(1)
-        .for_each(|&(slice, panel, t, c)| {
-            let (from, to) = (pixels * slice / slices, pixels * (slice + 1) / slices);
-            let own_taps = taps * t / tap_parts..taps * (t + 1) / tap_parts;
-            let cut = |c: usize| gathered.depth * c / channel_parts;
-            let mut own = class.clone();
-            own.taps = class.taps[own_taps.clone()].to_vec();
-            SCRATCH.with_borrow_mut(|(table, at, packed)| {
-                for first in (from..to).step_by(PIXELS) {
-                    let n = PIXELS.min(to - first);
-                    own.table(
-                        source,
-                        panel.channel,
-                        zeros.as_ptr(),
-                        first,
-                        n,
-                        n,
-                        table,
-                        at,
-                    );
-                    pack(path, &grad[first * s.o..], s.o, n, panel, packed);
-                    for (i, tap) in own.taps.iter().enumerate() {
-                        let row = tap.index * gathered.depth;
-                        // SAFETY: the table's pointers are to `depth` floats each; `packed` has a row for each pixel; the sums
-                        // of this slice, panel, tap and these channels are this task's alone.
-                        unsafe {
-                            kernel::outer(
-                                path,
-                                &Outer {
-                                    x: &table[i * n..(i + 1) * n],
-                                    grad: packed.as_ptr(),
-                                    width: panel.width,
-                                    channels: cut(c)..cut(c + 1),
-                                    out: shared.at(slice * whole + panel.offset + row * panel.wide),
-                                    fresh: first == from,
-                                },
-                            );
-                        }
+    each(tasks.len(), &|i| {
+        let (slice, panel, t, c) = tasks[i];
+        let (from, to) = (pixels * slice / slices, pixels * (slice + 1) / slices);
+        let own_taps = taps * t / tap_parts..taps * (t + 1) / tap_parts;
+        let cut = |c: usize| gathered.depth * c / channel_parts;
+        let mut own = class.clone();
+        own.taps = class.taps[own_taps.clone()].to_vec();
+        SCRATCH.with_borrow_mut(|(table, at, packed)| {
+            for first in (from..to).step_by(PIXELS) {
+                let n = PIXELS.min(to - first);
+                own.table(
+                    source,
+                    panel.channel,
+                    zeros.as_ptr(),
+                    first,
+                    n,
+                    n,
+                    table,
+                    at,
+                );
+                pack(path, &grad[first * s.o..], s.o, n, panel, packed);
+                for (i, tap) in own.taps.iter().enumerate() {
+                    let row = tap.index * gathered.depth;
+                    // SAFETY: the table's pointers are to `depth` floats each; `packed` has a row for each pixel; the sums
+                    // of this slice, panel, tap and these channels are this task's alone.
+                    unsafe {
+                        kernel::outer(
+                            path,
+                            &Outer {
+                                x: &table[i * n..(i + 1) * n],
+                                grad: packed.as_ptr(),
+                                width: panel.width,
+                                channels: cut(c)..cut(c + 1),
+                                out: shared.at(slice * whole + panel.offset + row * panel.wide),
+                                fresh: first == from,
+                            },
+                        );
                     }
                 }
-            });
+            }
         });
+    });
     // Slices summed in order, back in the weights' own layout.
     // SAFETY: each chunk below is written whole.
     let mut out = unsafe { unwritten::<f32>(s.o * inner) };
@@ -119,7 +120,8 @@ pub(super) fn backward_weight(
         .iter()
         .flat_map(|&p| (0..p.width).step_by(16).map(move |at| (p, at)))
         .collect();
-    jobs.par_iter().for_each(|&(p, at)| {
+    each(jobs.len(), &|i| {
+        let (p, at) = jobs[i];
         let valid = (p.width - at).min(16);
         let first = p.column + at;
         // SAFETY: filters first .. first + valid are this job's alone.
@@ -210,7 +212,7 @@ per_path! {
 
 per_path! {
     /// Multiplies a row in place and returns its inner product, before that, with another.
-    fn scale_row(row: &mut [f32], with: &[f32], scale: f32) -> f32 {
+    pub(super) fn scale_row(row: &mut [f32], with: &[f32], scale: f32) -> f32 {
         let [dot] = crate::math::lane_sums([&*row, with], |[a, b]| [a * b]);
         for x in row.iter_mut() {
             *x *= scale;

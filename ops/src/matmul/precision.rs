@@ -14,7 +14,7 @@ pub enum Precision {
     F32,
     /// Each operand is rounded to bf16 (eight bits of precision, to nearest even) as it is packed, and products are
     /// summed in f32. It holds for f32 on the CPU and for a linear layer on a GPU, where networks keep their activations in
-    /// bf16 too; other types compute as with `F32`.
+    /// bf16 too; other types compute as with `F32`. (What it means for convolutions: [`crate::conv2d::Conv2d::precision`].)
     Bf16,
 }
 

@@ -2,8 +2,7 @@
 
 use super::bf16::Start;
 use super::cpu::View;
-use crate::parallel::{Shared, unwritten};
-use rayon::prelude::*;
+use crate::parallel::{Shared, each, unwritten};
 use std::arch::x86_64::*;
 use std::cell::RefCell;
 
@@ -102,7 +101,7 @@ pub(super) fn split(n: usize, alone: bool, f: impl Fn(usize) + Sync + Send) {
     if alone || n == 1 {
         (0..n).for_each(f);
     } else {
-        (0..n).into_par_iter().with_max_len(1).for_each(f);
+        each(n, &f);
     }
 }
 

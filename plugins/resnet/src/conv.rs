@@ -9,7 +9,7 @@ use tlkit_core::Result;
 use tlkit_core::nn::{Gradients, Init, NormMode, Param, Pass, Role, Scope};
 use tlkit_ops::batch_norm::{self, After, Statistics};
 use tlkit_ops::conv2d::{self, Conv2d, Fused};
-use tlkit_ops::relu;
+use tlkit_ops::{Precision, relu};
 
 /// How PyTorch's running statistics follow.
 const MOMENTUM: f64 = 0.1;
@@ -17,9 +17,11 @@ const MOMENTUM: f64 = 0.1;
 /// below it: ResNet-50 makes 1e-4 of 1e-7. Convolutions before them sum in f64.
 const FEW: usize = 2048;
 
-/// How a pass treats a stage's batch norms.
+/// How a pass treats a stage: its batch norms, and its convolutions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Norms {
+    /// Of the factors of convolutions, where activations are f32 on a CPU.
+    pub(crate) precision: Precision,
     /// The batch's statistics are used, and the running ones follow.
     pub(crate) batch: bool,
 }
@@ -33,7 +35,10 @@ impl Norms {
             NormMode::Train => pass.training && trains,
             NormMode::Adapt => true,
         };
-        Norms { batch }
+        Norms {
+            precision: pass.precision,
+            batch,
+        }
     }
 }
 
@@ -147,7 +152,7 @@ impl Conv {
     ) -> Result<Tensor> {
         let like = |p: &Param| p.tensor().to_dtype(x.dtype());
         let bias = self.bias.as_ref().map(like).transpose()?;
-        let mut y = conv2d::conv2d(x, &like(&self.weight)?, bias.as_ref(), &self.how)?;
+        let mut y = conv2d::conv2d(x, &like(&self.weight)?, bias.as_ref(), &self.how(norms))?;
         if let Some(n) = &self.norm {
             let still = |p: &Param| p.detached().to_dtype(x.dtype());
             let (mean, var) = (still(&n.mean)?, still(&n.var)?);
@@ -169,6 +174,13 @@ impl Conv {
         Ok(if self.relu { relu::relu(&y)? } else { y })
     }
 
+    fn how(&self, norms: Norms) -> Conv2d {
+        Conv2d {
+            precision: norms.precision,
+            ..self.how
+        }
+    }
+
     /// Whether a batch's statistics would be of few values.
     fn few(&self, x: &Tensor) -> Result<bool> {
         let (n, h, w, _) = x.dims4()?;
@@ -184,6 +196,7 @@ impl Conv {
         residual: Option<&Tensor>,
         norms: Norms,
     ) -> Result<(Tensor, Recorded)> {
+        let how = self.how(norms);
         let weight = self.weight.detached();
         let bias = self.bias.as_ref().map(Param::detached);
         let (y, kept) = match &self.norm {
@@ -193,7 +206,7 @@ impl Conv {
                     exact: self.few(x)?,
                     ..Fused::default()
                 };
-                let z = conv2d::forward_fused(x, &weight, &self.how, &plain)?;
+                let z = conv2d::forward_fused(x, &weight, &how, &plain)?;
                 let after = After {
                     residual,
                     relu: self.relu,
@@ -225,12 +238,15 @@ impl Conv {
                     relu: self.relu,
                     ..Fused::default()
                 };
-                let y = conv2d::forward_fused(x, &weight, &self.how, &fused)?;
+                let y = conv2d::forward_fused(x, &weight, &how, &fused)?;
                 (y, Kept::Still { scale })
             }
         };
         let recorded = Recorded {
-            unit: self.clone(),
+            unit: Conv {
+                how,
+                ..self.clone()
+            },
             x: x.clone(),
             y: self.relu.then(|| y.clone()),
             kept,

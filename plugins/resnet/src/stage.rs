@@ -67,7 +67,8 @@ impl Stage for Piece {
     }
 
     fn record(&self, x: &Flow, pass: &Pass) -> Result<(Flow, Box<dyn Pullback>)> {
-        // A GPU keeps activations of bf16: half the memory and half the traffic. (The CPU's convolutions are f32.)
+        // A GPU keeps activations of bf16: half the memory and half the traffic. (On a CPU, factors of convolutions
+        // are rounded as they are packed.)
         let halved = pass.precision == Precision::Bf16 && !x.hidden.device().is_cpu();
         if x.hidden.dtype() != DType::F32 && !halved || self.delicate(x, pass) {
             return segment(self, x, pass);

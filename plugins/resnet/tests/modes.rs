@@ -6,6 +6,8 @@ use candle_core::{DType, Device, Tensor};
 use tlkit_core::nn::{Batch, Chain, Flow, Gradients, NormMode, Pass, Role, Select, Store, segment};
 use tlkit_core::random::Stream;
 use tlkit_core::task::Encoder;
+
+use tlkit_ops::{Level, Path, Precision};
 use tlkit_resnet::{Architecture, Network};
 
 fn small() -> Vec<Architecture> {
@@ -48,6 +50,8 @@ fn net(architecture: &Architecture) -> Net {
     for p in store.all() {
         let shift = match p.role() {
             Role::NormBias | Role::InvariantBias => 0.0,
+            // Means of one would leave nothing above zero.
+            Role::Statistic if p.name().ends_with("running_mean") => 0.0,
             Role::NormWeight | Role::Statistic => 1.0,
             _ => continue,
         };
@@ -147,6 +151,38 @@ fn the_way_back_by_hand_agrees_with_candles_own() {
                 assert!(gap(&p.detached(), &q.detached()) < 1e-5, "{}", p.name());
             }
         }
+    }
+}
+
+/// Features and gradients under bf16 beside those of f32: near, and not the same where the tiles round.
+#[test]
+fn bf16_rounds_convolutions_and_little_else() {
+    let architecture = Architecture::Resnet {
+        blocks: vec![2, 1],
+        bottleneck: false,
+    };
+    let net = net(&architecture);
+    let pass = pass(NormMode::Frozen, true);
+    let (exact, gradients_exact) = gradients(&net, &pass);
+    let half = Pass {
+        precision: Precision::Bf16,
+        ..pass
+    };
+    let (rounded, gradients_rounded) = gradients(&net, &half);
+    let tiles = Path::current().level() == Level::Amx;
+    let off = gap(&rounded, &exact);
+    assert!(values(&exact).iter().filter(|x| **x > 0.0).count() > 100);
+    assert!(off < 0.02, "{off}");
+    assert_eq!(off > 0.0, tiles, "{off}");
+    for (name, exact) in gradients_exact.iter() {
+        let rounded = values(gradients_rounded.get(name).unwrap());
+        let exact = values(exact);
+        let dot = |a: &[f32], b: &[f32]| -> f64 {
+            let products = a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y));
+            products.sum()
+        };
+        let cosine = dot(&rounded, &exact) / (dot(&rounded, &rounded) * dot(&exact, &exact)).sqrt();
+        assert!(cosine > 0.99, "{name}: {cosine}");
     }
 }
 

@@ -161,7 +161,7 @@ static FULL: Configuration = {
 /// # Safety
 /// The tiles are [`there`].
 #[inline(always)]
-unsafe fn configure() {
+pub(crate) unsafe fn configure() {
     // SAFETY: by the contract.
     unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const FULL, options(nostack)) };
 }
@@ -462,7 +462,7 @@ unsafe fn turn_rows(
 /// Sixteen rows of sixteen pairs as columns.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn turned(r: [__m512i; 16]) -> [__m512i; 16] {
+pub(crate) fn turned(r: [__m512i; 16]) -> [__m512i; 16] {
     // Pairs of rows, fours, eights, sixteens: each step exchanges what is twice as far apart.
     let two: [__m512i; 16] = std::array::from_fn(|i| {
         let (a, b) = (r[i / 2 * 2], r[i / 2 * 2 + 1]);

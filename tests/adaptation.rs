@@ -153,6 +153,20 @@ fn the_source_is_learned_once_and_its_cells_run_alone_all_the_same() {
     let (code, _, said) = tlkit(&["compare", &shown(&path), "--out", &shown(&out)]);
     assert_eq!(code, Some(0), "{said}");
     assert!(!out.join("beginnings").exists());
+    // Seed by seed, the five of a pair in a row.
+    let ran: Vec<(&str, &str)> = said
+        .lines()
+        .filter_map(|l| {
+            let (_, pair) = l.strip_prefix('[')?.split_once(", ")?;
+            let (pair, rest) = pair.split_once(", seed ")?;
+            Some((&rest[..1], pair))
+        })
+        .collect();
+    assert_eq!(ran.len(), 20, "{said}");
+    for (i, five) in ran.chunks(5).enumerate() {
+        assert!(five.iter().all(|r| *r == five[0]), "{said}");
+        assert_eq!(five[0].0, ["0", "1"][i / 2], "{said}");
+    }
     let read = |path: &Path| fs::read_to_string(path).expect("a file");
     let taken_up = |cell: &str| read(&out.join(cell).join("log.txt")).contains("taken up");
     // The first of a group learns it, `source-only`; the twin, which it has not, MCC. MCD learns two classifiers on the source.

@@ -154,6 +154,9 @@ pub fn run(
     results.into_iter().collect::<Result<Vec<()>, _>>()?;
     let failed = work.failed.into_inner();
     let left = open - work.done.into_inner() - failed;
+    if left == 0 {
+        work.beginnings.over();
+    }
     Ok(match left {
         0 => Ended::Failed { cells: failed },
         left => Ended::Stopped { left },

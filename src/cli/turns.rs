@@ -82,11 +82,13 @@ impl Beginnings {
         };
         *left -= 1;
         if *left == 0 {
-            // Nobody misses them; what cannot be removed now goes with the last.
+            // What cannot be removed now goes with the last.
             let _ = fs::remove_dir_all(self.at(&of));
-            if open.values().all(|&n| n == 0) {
-                let _ = fs::remove_dir_all(&self.folder);
-            }
         }
+    }
+
+    /// All cells have ended; what an earlier attempt left goes too.
+    pub fn over(&self) {
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }

@@ -161,14 +161,13 @@ impl Checked {
         self.identity_with(&self.located)
     }
 
-    /// What the beginnings of runs with other methods depend on too: the recipe without its method and without what is done with the result, and the data.
+    /// What the beginnings of runs with other methods depend on too: the recipe without its method, the data, the source. (`evaluate.overlap` says which rows are learned from.)
     pub(crate) fn beginning(&self) -> String {
         let mut values = self.values.clone();
         if let Some(all) = values.as_object_mut() {
             all.remove("strategy");
-            all.remove("evaluate");
         }
-        format!("{values}\n{}", self.data_sha256())
+        format!("{values}\n{}\n{}", self.data_sha256(), self.source.digest())
     }
 
     fn identity_with(&self, values: &serde_json::Value) -> String {

@@ -278,7 +278,15 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
             };
             let mut tensors = state.tensors(transfer, BTreeMap::new());
             tensors.retain(|name, _| Shared::has(name));
-            shared.leave(name, &state.position, &tensors, &lines)?;
+            // The others train themselves then.
+            if shared
+                .leave(name, &state.position, &tensors, &lines)
+                .is_err()
+            {
+                job.observer.event(&Event::Note(
+                    "what was learned could not be left to other runs",
+                ));
+            }
         }
     }
     Ok(Outcome {

@@ -244,6 +244,36 @@ print(float(m.float().layer4[1].conv2.weight.sum()))
     assert_eq!(checkpoint.architecture, expected);
 }
 
+/// What a network of digits saves says which it is, and loads with the same weights.
+#[test]
+fn the_small_networks_are_known_by_their_tensors() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["shallow_cnn", "shallow_cnn_bn", "lenet"] {
+        let architecture = Architecture::named(name).unwrap();
+        let store = Store::new(&Device::Cpu, DType::F32, 3);
+        let network = Network::new(&store.scope("model"), &architecture).unwrap();
+        network.classifier(&store.scope("model"), 10).unwrap();
+        let tensors: std::collections::HashMap<String, Tensor> = (store.all().iter())
+            .map(|p| (p.name()["model.".len()..].to_string(), p.detached()))
+            .collect();
+        let path = folder.path().join(format!("{name}.safetensors"));
+        candle_core::safetensors::save(&tensors, &path).unwrap();
+        let checkpoint = Checkpoint::open(name, &Found::File(Blob::Path(path))).unwrap();
+        assert_eq!(checkpoint.architecture, architecture, "{name}");
+        assert_eq!(checkpoint.classes, 10, "{name}");
+        let (loaded, _) = load(&checkpoint);
+        for (one, other) in store.all().iter().zip(loaded.all()) {
+            assert_eq!(one.name(), other.name());
+            let values = |t: Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert!(
+                values(one.detached()) == values(other.detached()),
+                "{}",
+                one.name()
+            );
+        }
+    }
+}
+
 #[test]
 fn names_of_transformers_load_as_torchvisions() {
     let store = Store::new(&Device::Cpu, DType::F32, 0);

@@ -96,6 +96,7 @@ pub(super) fn backward_x(
     Product::new(&transposed(s), source, weights, finish).run_in(s.conv.precision, s.n * s.h * s.w)
 }
 
+/// What a task works in, of products and of gradients alike.
 #[derive(Default)]
 struct Memory {
     table: Table,

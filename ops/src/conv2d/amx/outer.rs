@@ -1,9 +1,8 @@
 //! The gradient of the weights on AMX: products whose inner dimension are pixels.
 
-use super::PARTS;
-use super::planes::{self, Scratch, Source};
+use super::planes::{self, Source};
 use super::step::{self, HALF, LINE, Lines, Pair, SIDE, Sums, pairs};
-use super::table::Table;
+use super::{MEMORY, Memory, PARTS};
 use crate::conv2d::geometry::{Shape, forward as forward_class};
 use crate::conv2d::weights::{SLICE, TASKS, scale_row};
 use crate::matmul::Precision;
@@ -11,26 +10,12 @@ use crate::matmul::amx::configure;
 use crate::parallel::{Shared, each, unwritten};
 use crate::path::{Path, per_path};
 use std::arch::asm;
-use std::cell::RefCell;
 use std::ops::Range;
 
 /// Most steps of pixels whose sums begin at zero: the gradients of as many, of all channels, stay in the second-level cache.
 const STEPS: usize = 12;
 /// Sums of 32 output channels and 32 input channels.
 const SQUARE: usize = SIDE * SIDE;
-
-#[derive(Default)]
-struct Memory {
-    table: Table,
-    planes: Scratch,
-    a: Scratch,
-    lines: Vec<[Lines; 2]>,
-    b: Scratch,
-}
-
-thread_local! {
-    static MEMORY: RefCell<Memory> = RefCell::default();
-}
 
 /// [`super::super::weights::backward_weight`] on tiles.
 pub(in crate::conv2d) fn backward_weight(

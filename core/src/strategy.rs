@@ -295,6 +295,8 @@ pub trait Step {
     fn labelled(&self, feed: usize) -> bool;
     /// The row numbers of a feed's batch within its domain.
     fn rows(&self, feed: usize) -> &[u32];
+    /// The first view that a feed was declared with.
+    fn view(&self, feed: usize) -> View;
     /// Runs a model on feeds, together in one forward pass (one set of batch statistics), and returns what each is
     /// mapped to. `model` is `"model"`, or a name in [`Transfer::others`].
     fn encode(&mut self, model: &str, together: &[(usize, View)]) -> Result<Vec<Taps>>;

@@ -70,6 +70,7 @@ pub mod dropout;
 pub mod embedding;
 pub mod gelu;
 pub mod layer_norm;
+pub mod layout;
 pub mod linear;
 pub mod mapped;
 pub mod matmul;

@@ -168,3 +168,108 @@ fn what_cannot_be_read_is_named_before_anything_is_trained() {
         skipped.err
     );
 }
+
+/// A domain of photographs, and the same stripes brighter.
+const DOMAINS: &str = "\
+[source]
+task = \"image-network\"
+architecture = \"lenet\"
+image_size = 28
+train = \"photos\"
+
+[target]
+task = \"image-classification\"
+unlabelled = \"others\"
+split = { test = 0.5 }
+
+[strategy]
+kind = \"transductive\"
+method = \"source-only\"
+
+[train]
+source_epochs = 0
+epochs = 1
+batch_size = 8
+max_steps = 2
+
+[select]
+by = \"last\"
+
+[evaluate]
+overlap = \"keep\"
+";
+
+/// Both domains' rows are looked at as the recipe says, whatever the method: `augment` changes the first losses of each.
+#[test]
+fn every_adaptation_trains_on_the_views_that_the_recipe_asks_for() {
+    let bench = photos();
+    for (class, name) in ["lying", "standing"].into_iter().enumerate() {
+        let folder = bench.path("others").join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        for i in 0..16 {
+            let mut bytes = picture(class, i * 5 + 2);
+            for byte in &mut bytes[54..] {
+                *byte = byte.saturating_add(50);
+            }
+            std::fs::write(folder.join(format!("{i:02}.bmp")), bytes).expect("written");
+        }
+    }
+    bench.write("domains.toml", DOMAINS);
+    let curves = |method: &str, augment: &str, times: usize| {
+        let out = format!("{method}-{augment}-{times}");
+        let (method, augment) = (
+            format!("strategy.method=\"{method}\""),
+            format!("target.augment=\"{augment}\""),
+        );
+        let run = ["run", "domains.toml", "--quiet", "--set", &method];
+        let run = [&run[..], &["--set", &augment, "--out", &out]].concat();
+        bench.tlkit(&run).code(0);
+        let rows = lines(&bench.read(&format!("{out}/metrics.jsonl")));
+        let terms = rows.into_iter().map(|mut row| {
+            row.as_object_mut().expect("an object").remove("seconds");
+            row
+        });
+        terms.collect::<Vec<_>>()
+    };
+    let methods = [
+        "source-only",
+        "target-supervised",
+        "dan",
+        "deep-coral",
+        "dann",
+        "cdan",
+        "mcd",
+        "mdd",
+        "deep-jdot",
+        "mcc",
+        "discriminator-weights",
+        "shot",
+        "tent",
+    ];
+    for method in methods {
+        let (plain, shifted) = (curves(method, "none", 1), curves(method, "shift", 1));
+        assert_ne!(plain, shifted, "{method}");
+        assert_eq!(shifted, curves(method, "shift", 2), "{method}");
+    }
+    let refused = |sets: &[&str], words: &str| {
+        let sets = sets.iter().flat_map(|set| ["--set", set]);
+        let all: Vec<&str> = ["run", "domains.toml", "--dry-run"]
+            .into_iter()
+            .chain(sets)
+            .collect();
+        let ended = bench.tlkit(&all).code(2);
+        assert!(ended.err.contains(words), "{}\nhas no: {words}", ended.err);
+    };
+    refused(
+        &["target.augment=\"mixup\""],
+        "labels are mixed with the images, and the target's rows have none",
+    );
+    refused(
+        &[
+            "target.augment=\"weak\"",
+            "strategy.method=\"coral\"",
+            "strategy.frozen=true",
+        ],
+        "`coral` looks at each row once, as it is",
+    );
+}

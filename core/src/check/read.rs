@@ -256,6 +256,7 @@ pub(super) fn read(
         (transductive, &made_strategy, &made_source, &made_target)
     {
         transductive::meet(&strategy, &source, &method, &needs, s.as_ref(), t.as_ref());
+        transductive::view(&target, &method, &needs, t.as_ref());
     }
     let first = made_target.as_ref().and_then(|t| {
         let classes = matches!(t.scoring(), Scoring::Classes(_));

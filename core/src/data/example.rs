@@ -107,6 +107,8 @@ pub enum View {
     Weak,
     /// Heavily augmented.
     Strong,
+    /// Moved and turned a little, never mirrored.
+    Shifted,
     /// With tokens masked out, and the masked ones as targets.
     Masked,
     /// A weak view, blended with one of another row; so are the labels.

@@ -1,10 +1,12 @@
 //! Layers that several rooms use: a linear map and dropout, on `ops`.
 
 use candle_core::Tensor;
+use tlkit_ops::dropout::{self, Dropout as Mask};
 
 use super::adapter::{Adaptable, Slot};
+use super::gradients::Gradients;
 use super::param::{Init, Param, Role, Scope};
-use super::stage::{Flow, Pass, Stage};
+use super::stage::{Flow, Pass, Pullback, Stage};
 use crate::Result;
 
 /// `y = x W^T + b`, with `W` as `(out, in)`.
@@ -143,6 +145,18 @@ pub struct Dropout {
     rate: f32,
 }
 
+/// The way back through dropout: the mask again, or nothing where nothing was dropped.
+struct Dropped(Option<Mask>);
+
+impl Pullback for Dropped {
+    fn pull(self: Box<Self>, grad: &Tensor, _: &mut Gradients) -> Result<Option<Tensor>> {
+        Ok(Some(match self.0 {
+            Some(mask) => dropout::backward(grad, &mask)?,
+            None => grad.detach(),
+        }))
+    }
+}
+
 impl Dropout {
     /// `rate` of the values become zero while training, the others grow by `1 / (1 - rate)`.
     pub fn new(name: &str, rate: f64) -> Self {
@@ -150,6 +164,14 @@ impl Dropout {
             name: name.to_string(),
             rate: rate as f32,
         }
+    }
+
+    /// The mask of this pass; none where nothing is dropped.
+    fn mask(&self, pass: &Pass) -> Result<Option<Mask>> {
+        if !pass.training || self.rate == 0.0 {
+            return Ok(None);
+        }
+        Ok(Some(Mask::new(self.rate, pass.counter(&self.name))?))
     }
 }
 
@@ -163,12 +185,18 @@ impl Stage for Dropout {
     }
 
     fn forward(&self, x: &Flow, pass: &Pass) -> Result<Flow> {
-        if !pass.training || self.rate == 0.0 {
-            return Ok(x.clone());
-        }
-        Ok(x.with(tlkit_ops::dropout::dropout(
-            &x.hidden,
-            &tlkit_ops::dropout::Dropout::new(self.rate, pass.counter(&self.name))?,
-        )?))
+        Ok(match self.mask(pass)? {
+            Some(mask) => x.with(dropout::dropout(&x.hidden, &mask)?),
+            None => x.clone(),
+        })
+    }
+
+    fn record(&self, x: &Flow, pass: &Pass) -> Result<(Flow, Box<dyn Pullback>)> {
+        let mask = self.mask(pass)?;
+        let y = match &mask {
+            Some(mask) => dropout::forward(&x.hidden, mask)?,
+            None => x.hidden.detach(),
+        };
+        Ok((x.with(y), Box::new(Dropped(mask))))
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Drawn {
 
 pub(crate) struct StepState<'a> {
     pub drawn: Vec<Drawn>,
+    /// Of each feed, the first view that it declares.
+    pub views: Vec<View>,
     pub batches: BTreeMap<(usize, View), Arc<Batch>>,
     pub models: Models<'a>,
     pub heads: &'a BTreeMap<String, Arc<Head>>,
@@ -123,6 +125,10 @@ impl Step for StepState<'_> {
 
     fn rows(&self, feed: usize) -> &[u32] {
         self.drawn.get(feed).map_or(&[], |d| &d.rows)
+    }
+
+    fn view(&self, feed: usize) -> View {
+        self.views.get(feed).copied().unwrap_or_default()
     }
 
     fn encode(&mut self, model: &str, together: &[(usize, View)]) -> Result<Vec<Taps>> {

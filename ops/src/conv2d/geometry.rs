@@ -143,20 +143,19 @@ impl Class {
         at.clear();
         at.resize(stride, 0);
         let base = source.data.as_ptr().wrapping_add(channel);
-        self.walk(
-            (source.h, source.w),
-            from,
-            rows,
-            stride,
-            at,
-            |slot, pixel| {
-                table[slot] = base.wrapping_add(pixel * source.pixel);
-            },
-        );
+        self.walk((source.h, source.w), from, rows, stride, at, |m| {
+            let (first, apart) = (
+                base.wrapping_add(m.pixel * source.pixel),
+                m.apart * source.pixel,
+            );
+            for (k, seen) in table[m.slot..][..m.rows].iter_mut().enumerate() {
+                *seen = first.wrapping_add(k * apart);
+            }
+        });
     }
 
-    /// Calls `meet` for each of the rows `from .. from + rows` and each tap that sees a pixel of a source of this `size`, with `tap * stride + row` and
-    /// the pixel, and writes where each row is in the destination (in pixels).
+    /// Calls `meet` for the rows `from .. from + rows` and each tap that sees pixels of a source of this `size`, run by run, and writes where each row is in
+    /// the destination (in pixels).
     pub(super) fn walk(
         &self,
         size: (usize, usize),
@@ -164,35 +163,54 @@ impl Class {
         rows: usize,
         stride: usize,
         at: &mut [usize],
-        mut meet: impl FnMut(usize, usize),
+        mut meet: impl FnMut(Meeting),
     ) {
         let (gh, gw) = self.grid;
-        let (mut n, mut i, mut j) = (from / (gh * gw), from / gw % gh, from % gw);
         let (h, w) = (size.0 as isize, size.1 as isize);
-        for (r, at) in at.iter_mut().enumerate().take(rows) {
-            *at = (n * self.size.0 + self.first.0 + i * self.step.0) * self.size.1
-                + self.first.1
-                + j * self.step.1;
-            let (y, x) = (
-                (i * self.source_step.0) as isize,
-                (j * self.source_step.1) as isize,
-            );
+        let (down, along) = (self.source_step.0, self.source_step.1);
+        let mut row = 0;
+        while row < rows {
+            let place = from + row;
+            let (n, i, j) = (place / (gh * gw), place / gw % gh, place % gw);
+            let end = gw.min(j + rows - row);
+            let line =
+                (n * self.size.0 + self.first.0 + i * self.step.0) * self.size.1 + self.first.1;
+            for (at, j) in at[row..].iter_mut().zip(j..end) {
+                *at = line + j * self.step.1;
+            }
             let image = n as isize * h;
             for (t, tap) in self.taps.iter().enumerate() {
-                let (y, x) = (y + tap.y, x + tap.x);
-                if y >= 0 && y < h && x >= 0 && x < w {
-                    meet(t * stride + r, ((image + y) * w + x) as usize);
+                let y = (i * down) as isize + tap.y;
+                if y < 0 || y >= h {
+                    continue;
+                }
+                // The columns whose pixel, `j * along + tap.x`, lies between 0 and w.
+                let inside = |x: isize| (x.max(0) as usize).div_ceil(along);
+                let (first, last) = (inside(-tap.x).max(j), inside(w - tap.x).min(end));
+                if first < last {
+                    let x = (first * along) as isize + tap.x;
+                    meet(Meeting {
+                        slot: t * stride + row + first - j,
+                        rows: last - first,
+                        pixel: ((image + y) * w + x) as usize,
+                        apart: along,
+                    });
                 }
             }
-            j += 1;
-            if j == gw {
-                (j, i) = (0, i + 1);
-                if i == gh {
-                    (i, n) = (0, n + 1);
-                }
-            }
+            row += end - j;
         }
     }
+}
+
+/// Rows, one after another, that see pixels through a tap.
+#[derive(Clone, Copy)]
+pub(super) struct Meeting {
+    /// The first row, as `tap * stride + row`, and how many.
+    pub(super) slot: usize,
+    pub(super) rows: usize,
+    /// The pixel that the first one sees, and the steps to those of the others.
+    pub(super) pixel: usize,
+    pub(super) apart: usize,
 }
 
 /// The output's pixels and the taps through which they see the input.

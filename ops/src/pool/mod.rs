@@ -254,6 +254,9 @@ pub fn average_pool(x: &Tensor, window: &Window) -> Result<Tensor> {
 /// Averages over `size` (height, width) parts; part of no graph.
 pub fn adaptive_forward(x: &Tensor, size: (usize, usize)) -> Result<Tensor> {
     let (_, h, w, _) = x.dims4()?;
+    if (h, w) == size {
+        return Ok(x.detach());
+    }
     let (rows, columns) = adaptive((h, w), size)?;
     resample::forward(x, &rows, &columns)
 }
@@ -261,6 +264,9 @@ pub fn adaptive_forward(x: &Tensor, size: (usize, usize)) -> Result<Tensor> {
 /// The gradient of an input of height and width `from` under [`adaptive_forward`].
 pub fn adaptive_backward(from: (usize, usize), grad: &Tensor) -> Result<Tensor> {
     let (_, oh, ow, _) = grad.dims4()?;
+    if (oh, ow) == from {
+        return Ok(grad.detach());
+    }
     let (rows, columns) = adaptive(from, (oh, ow))?;
     resample::backward(grad, &rows, &columns)
 }

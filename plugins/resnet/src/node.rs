@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use tlkit_core::Result;
 use tlkit_core::nn::{Gradients, Linear, Param};
 use tlkit_ops::pool::{self, Window};
-use tlkit_ops::{linear, relu};
+use tlkit_ops::{layout, linear, relu};
 
 use crate::conv::{Ask, Conv, Norms, Recorded};
 
@@ -106,10 +106,10 @@ impl Node {
         }
     }
 
-    /// Whether it can mask its input's gradient for free.
+    /// Whether it masks its input's gradient for free, or nearly.
     fn masks_input(&self) -> bool {
         match self {
-            Node::Conv(_) | Node::Residual(..) => true,
+            Node::Conv(_) | Node::Residual(..) | Node::Max(_) => true,
             Node::Chain(all) => all.first().is_some_and(Node::masks_input),
             _ => false,
         }
@@ -173,7 +173,7 @@ impl Node {
             }
             Node::Max(w) => {
                 let (y, saved) = pool::max_forward(&x, w)?;
-                (y, Kind::Max(saved))
+                (y.clone(), Kind::Max(saved, y))
             }
             Node::Average(w) => {
                 let (_, h, wide, _) = x.dims4()?;
@@ -226,7 +226,8 @@ impl Node {
             }
             Node::Flatten => {
                 let dims = x.dims4()?;
-                (flatten(&x)?, Kind::Flatten(dims))
+                let y = layout::channels_first(&x)?;
+                (y.flatten_from(1)?, Kind::Flatten(dims))
             }
             Node::Dense(l) => {
                 let z = linear::forward(&x, &l.weight.detached(), Some(&l.bias.detached()))?;
@@ -259,7 +260,7 @@ pub(crate) struct Back {
 
 enum Kind {
     Conv(Box<Recorded>),
-    Max(pool::Saved),
+    Max(pool::Saved, Tensor),
     Average((usize, usize), Window),
     Adaptive((usize, usize)),
     Chain(Vec<Back>),
@@ -289,7 +290,21 @@ impl Back {
                 let grad = recorded.below_relu(&grad, masked)?;
                 recorded.pull(grad, ask, into)
             }
-            Kind::Max(saved) => plain(pool::max_backward(&saved, &grad), &ask),
+            Kind::Max(saved, y) => {
+                if !ask.need {
+                    return Ok(None);
+                }
+                debug_assert!(
+                    !ask.keep || ask.add.is_none(),
+                    "what is added would not be masked"
+                );
+                // What is largest is what comes out: masked there, where there is less of it, the gradient is masked everywhere.
+                let grad = match ask.keep {
+                    true => relu::backward(&y, &grad)?,
+                    false => grad,
+                };
+                plain(pool::max_backward(&saved, &grad), &ask)
+            }
             Kind::Average(size, window) => {
                 plain(pool::average_backward(size, &window, &grad), &ask)
             }
@@ -380,8 +395,8 @@ impl Back {
                 Ok(grad)
             }
             Kind::Flatten((n, h, w, c)) => {
-                let g = grad.reshape((n, c, h, w))?.permute((0, 2, 3, 1))?;
-                plain(g.contiguous(), &ask)
+                let g = grad.reshape((n, c, h, w))?;
+                plain(layout::channels_last(&g), &ask)
             }
             Kind::Dense(l, x, y) => {
                 let grad = relu::backward(&y, &grad)?;

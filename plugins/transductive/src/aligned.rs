@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 use tlkit_core::Result;
-use tlkit_core::data::{From, View};
+use tlkit_core::data::From;
 use tlkit_core::nn::Select;
 use tlkit_core::strategy::{Objective, Phase, Step, Term, Transfer};
 
@@ -29,8 +29,9 @@ struct Aligned<A>(A);
 
 impl<A: Align> Objective for Aligned<A> {
     fn terms(&mut self, step: &mut dyn Step) -> Result<Vec<Term>> {
-        let taps = step.encode("model", &[(0, View::Plain), (1, View::Plain)])?;
-        let task = step.task_loss(0, View::Plain, &taps[0].logits)?;
+        let views = [step.view(0), step.view(1)];
+        let taps = step.encode("model", &[(0, views[0]), (1, views[1])])?;
+        let task = step.task_loss(0, views[0], &taps[0].logits)?;
         let [source, target] = [&taps[0], &taps[1]].map(|t| [t.features.clone(), t.logits.clone()]);
         Ok(vec![
             Term::new("loss", 1.0, task),

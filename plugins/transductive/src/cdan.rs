@@ -7,7 +7,7 @@
 
 use candle_core::{Device, Tensor};
 use tlkit_core::Result;
-use tlkit_core::data::{From, View};
+use tlkit_core::data::From;
 use tlkit_core::nn::Select;
 use tlkit_core::random::Stream;
 use tlkit_core::recipe::Keys;
@@ -137,8 +137,9 @@ pub fn multilinear(
 
 impl Objective for Conditional {
     fn terms(&mut self, step: &mut dyn Step) -> Result<Vec<Term>> {
-        let taps = step.encode("model", &[(0, View::Plain), (1, View::Plain)])?;
-        let task = step.task_loss(0, View::Plain, &taps[0].logits)?;
+        let views = [step.view(0), step.view(1)];
+        let taps = step.encode("model", &[(0, views[0]), (1, views[1])])?;
+        let task = step.task_loss(0, views[0], &taps[0].logits)?;
         let features = Tensor::cat(&[&taps[0].features, &taps[1].features], 0)?;
         let logits = Tensor::cat(&[&taps[0].logits, &taps[1].logits], 0)?.detach();
         let source = taps[0].features.dim(0)?;

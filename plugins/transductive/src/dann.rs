@@ -13,7 +13,7 @@
 
 use candle_core::Tensor;
 use tlkit_core::Result;
-use tlkit_core::data::{From, View};
+use tlkit_core::data::From;
 use tlkit_core::nn::Select;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
@@ -69,8 +69,9 @@ struct Adversarial {
 
 impl Objective for Adversarial {
     fn terms(&mut self, step: &mut dyn Step) -> Result<Vec<Term>> {
-        let taps = step.encode("model", &[(0, View::Plain), (1, View::Plain)])?;
-        let task = step.task_loss(0, View::Plain, &taps[0].logits)?;
+        let views = [step.view(0), step.view(1)];
+        let taps = step.encode("model", &[(0, views[0]), (1, views[1])])?;
+        let task = step.task_loss(0, views[0], &taps[0].logits)?;
         let both = Tensor::cat(&[&taps[0].features, &taps[1].features], 0)?;
         let source = taps[0].features.dim(0)?;
         let (said, domains) = self

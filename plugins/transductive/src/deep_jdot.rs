@@ -13,7 +13,7 @@
 //! those.
 
 use candle_core::{DType, Tensor};
-use tlkit_core::data::{From, View};
+use tlkit_core::data::From;
 use tlkit_core::nn::Select;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
@@ -109,8 +109,9 @@ pub fn transport(
 
 impl Objective for Paired {
     fn terms(&mut self, step: &mut dyn Step) -> Result<Vec<Term>> {
-        let taps = step.encode("model", &[(0, View::Plain), (1, View::Plain)])?;
-        let task = step.task_loss(0, View::Plain, &taps[0].logits)?;
+        let views = [step.view(0), step.view(1)];
+        let taps = step.encode("model", &[(0, views[0]), (1, views[1])])?;
+        let task = step.task_loss(0, views[0], &taps[0].logits)?;
         let (alpha, beta) = (self.0.alpha, self.0.beta);
         let (source, target) = (&taps[0].features, &taps[1].features);
         let labels = step.labels(0)?;

@@ -10,7 +10,7 @@
 //! ([`tlkit_core::select::LabelFree::ImportanceWeighted`]); it was not tuned on any data set.
 
 use candle_core::{DType, Tensor};
-use tlkit_core::data::{From, View};
+use tlkit_core::data::From;
 use tlkit_core::nn::Select;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
@@ -110,7 +110,8 @@ impl Objective for Weighted {
     }
 
     fn terms(&mut self, step: &mut dyn Step) -> Result<Vec<Term>> {
-        let source = step.encode("model", &[(0, View::Plain)])?.remove(0);
+        let view = step.view(0);
+        let source = step.encode("model", &[(0, view)])?.remove(0);
         let losses = log_loss(&source.logits, &step.labels(0)?)?;
         let weights = self.weights.as_ref();
         let weights = weights.ok_or_else(|| Error::msg("the weights are found before an epoch"))?;

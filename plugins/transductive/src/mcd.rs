@@ -9,7 +9,7 @@
 
 use candle_core::Tensor;
 use tlkit_core::Result;
-use tlkit_core::data::{From, View};
+use tlkit_core::data::From;
 use tlkit_core::nn::Select;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
@@ -113,9 +113,10 @@ struct SecondAlone;
 
 impl Objective for SecondAlone {
     fn terms(&mut self, step: &mut dyn Step) -> Result<Vec<Term>> {
-        let source = step.encode("model", &[(0, View::Plain)])?.remove(0);
+        let view = step.view(0);
+        let source = step.encode("model", &[(0, view)])?.remove(0);
         let said = step.head(SECOND, &source.features.detach())?;
-        let value = step.task_loss(0, View::Plain, &said)?;
+        let value = step.task_loss(0, view, &said)?;
         Ok(vec![Term {
             reaches_model: false,
             ..Term::new("second", 1.0, value)
@@ -131,14 +132,16 @@ struct Discrepancy {
 
 impl Discrepancy {
     fn task(&self, step: &mut dyn Step) -> Result<Tensor> {
-        let source = step.encode("model", &[(0, View::Plain)])?.remove(0);
+        let view = step.view(0);
+        let source = step.encode("model", &[(0, view)])?.remove(0);
         let second = step.head(SECOND, &source.features)?;
-        let one = step.task_loss(0, View::Plain, &source.logits)?;
-        Ok((one + step.task_loss(0, View::Plain, &second)?)?)
+        let one = step.task_loss(0, view, &source.logits)?;
+        Ok((one + step.task_loss(0, view, &second)?)?)
     }
 
     fn apart(&self, step: &mut dyn Step) -> Result<Tensor> {
-        let target = step.encode("model", &[(1, View::Plain)])?.remove(0);
+        let view = step.view(1);
+        let target = step.encode("model", &[(1, view)])?.remove(0);
         let second = step.head(SECOND, &target.features)?;
         discrepancy(&target.logits, &second)
     }

@@ -13,7 +13,7 @@
 
 use candle_core::{DType, Tensor};
 use tlkit_core::Result;
-use tlkit_core::data::{From, View};
+use tlkit_core::data::From;
 use tlkit_core::nn::{Select, scale_gradient};
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
@@ -88,8 +88,9 @@ pub fn disparity(source: [&Tensor; 2], target: [&Tensor; 2]) -> Result<[Tensor; 
 
 impl Objective for Disparity {
     fn terms(&mut self, step: &mut dyn Step) -> Result<Vec<Term>> {
-        let taps = step.encode("model", &[(0, View::Plain), (1, View::Plain)])?;
-        let task = step.task_loss(0, View::Plain, &taps[0].logits)?;
+        let views = [step.view(0), step.view(1)];
+        let taps = step.encode("model", &[(0, views[0]), (1, views[1])])?;
+        let task = step.task_loss(0, views[0], &taps[0].logits)?;
         let both = Tensor::cat(&[&taps[0].features, &taps[1].features], 0)?;
         let coefficient = self.method.adversary.coefficient(step.progress());
         let said = step.head(DISCRIMINATOR, &scale_gradient(&both, -coefficient)?)?;

@@ -3,20 +3,19 @@
 //! The first phase is the same for every method and for `source-only`, so that what differs afterwards is the adaptation alone. In the
 //! second, the source's rows come in the same batches whatever the method.
 
-use tlkit_core::data::{Feed, From, View};
+use tlkit_core::data::{Feed, From};
 use tlkit_core::nn::Select;
-use tlkit_core::strategy::{
-    Group, Objective, Phase, Selection, Settings, Train, Transfer, Until, Update,
-};
+use tlkit_core::strategy::{Group, Objective, Phase, Selection, Train, Transfer, Until, Update};
 use tlkit_core::train::rate_groups;
 
 use crate::supervised::Supervised;
 
-/// Shuffled rows of a domain.
-pub(crate) fn feed(from: From, s: &Settings) -> Feed {
+/// Shuffled rows of a domain, as the recipe has its training rows looked at.
+pub(crate) fn feed(from: From, transfer: &Transfer<'_>) -> Feed {
+    let s = &transfer.settings;
     Feed {
         from,
-        views: vec![View::Plain],
+        views: vec![transfer.target.view()],
         batch: s.batch_size,
         sampler: s.sampler,
         // A statistic of three rows says nothing of a domain.
@@ -44,7 +43,7 @@ pub(crate) fn source_phase(transfer: &Transfer<'_>) -> Option<Phase> {
         name: "source".into(),
         feeds: vec![Feed {
             drop_last: false,
-            ..feed(From::Source, s)
+            ..feed(From::Source, transfer)
         }],
         updates: vec![update],
         until: s.source_until,
@@ -66,7 +65,7 @@ pub(crate) fn adaptation(
     let s = &transfer.settings;
     Phase::Train(Train {
         name: name.to_string(),
-        feeds: from.iter().map(|&f| feed(f, s)).collect(),
+        feeds: from.iter().map(|&f| feed(f, transfer)).collect(),
         updates,
         until: s.until,
         select: s.select.clone(),

@@ -14,7 +14,7 @@
 
 use candle_core::{D, Tensor};
 use tlkit_core::Result;
-use tlkit_core::data::{From, View};
+use tlkit_core::data::From;
 use tlkit_core::nn::Select;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
@@ -117,7 +117,8 @@ impl Objective for Adapt {
     }
 
     fn terms(&mut self, step: &mut dyn Step) -> Result<Vec<Term>> {
-        let target = step.encode("model", &[(0, View::Plain)])?.remove(0);
+        let view = step.view(0);
+        let target = step.encode("model", &[(0, view)])?.remove(0);
         let mut terms = vec![Term::new(
             "entropy",
             1.0,

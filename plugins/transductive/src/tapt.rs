@@ -73,7 +73,7 @@ impl Strategy for Tapt {
             feeds: vec![Feed {
                 views: vec![view],
                 drop_last: false,
-                ..feed(From::Target, s)
+                ..feed(From::Target, transfer)
             }],
             updates: vec![update(MLM, transfer, trains, Masked { view, loss })],
             until: self.epochs.map_or(s.until, Until::Epochs),

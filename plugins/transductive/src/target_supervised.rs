@@ -35,7 +35,7 @@ impl Strategy for TargetSupervised {
         if let Phase::Train(train) = &mut phase {
             train.feeds = vec![Feed {
                 drop_last: false,
-                ..feed(From::Target, &transfer.settings)
+                ..feed(From::Target, transfer)
             }];
             train.micro_batch = transfer.settings.micro_batch;
         }

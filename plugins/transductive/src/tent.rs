@@ -6,7 +6,7 @@
 //! statistics follow, and predictions use those: an answer does not depend on which rows stand beside it, and the model can be saved.
 
 use tlkit_core::Result;
-use tlkit_core::data::{From, View};
+use tlkit_core::data::From;
 use tlkit_core::nn::{NormMode, Role, Select};
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
@@ -77,7 +77,8 @@ struct Sure;
 
 impl Objective for Sure {
     fn terms(&mut self, step: &mut dyn Step) -> Result<Vec<Term>> {
-        let target = step.encode("model", &[(0, View::Plain)])?.remove(0);
+        let view = step.view(0);
+        let target = step.encode("model", &[(0, view)])?.remove(0);
         let value = entropy(&target.logits)?.mean_all()?;
         Ok(vec![Term::new("entropy", 1.0, value)])
     }

@@ -1,6 +1,7 @@
 //! One optimizer step: record, pull back, step.
 
 use super::*;
+use crate::data::{Feed, View};
 
 impl Course<'_, '_, '_> {
     /// One optimizer step of one update, `micro` rows a pass; returns the loss.
@@ -34,6 +35,7 @@ impl Course<'_, '_, '_> {
             let update = &mut self.train.updates[u];
             let mut state = StepState {
                 drawn: piece,
+                views: self.train.feeds.iter().map(first_view).collect(),
                 batches: BTreeMap::new(),
                 models: Models {
                     model: &self.transfer.model,
@@ -171,4 +173,9 @@ fn pieces(drawn: &[Drawn], micro: usize) -> Vec<Vec<Drawn>> {
             drawn.iter().map(cut).collect()
         })
         .collect()
+}
+
+/// What an objective looks at that leaves the view to the feed.
+fn first_view(feed: &Feed) -> View {
+    feed.views.first().copied().unwrap_or_default()
 }

@@ -47,9 +47,12 @@ impl Table {
         self.at.resize(stride, 0);
         let (mut first, mut end) = (usize::MAX, 0);
         let pixels = &mut self.pixels;
-        class.walk(size, from, rows, stride, &mut self.at, |slot, pixel| {
-            pixels[slot] = pixel as u32;
-            (first, end) = (first.min(pixel), end.max(pixel + 1));
+        class.walk(size, from, rows, stride, &mut self.at, |m| {
+            for (k, seen) in pixels[m.slot..][..m.rows].iter_mut().enumerate() {
+                *seen = (m.pixel + k * m.apart) as u32;
+            }
+            let last = m.pixel + (m.rows - 1) * m.apart;
+            (first, end) = (first.min(m.pixel), end.max(last + 1));
         });
         self.sights.clear();
         self.sights

@@ -10,10 +10,7 @@ cd "$(dirname "$0")/.."
 data=${1:?usage: benches/compare.sh DATA [--pairs N] [--rows REGEX]}
 shift
 target=${CARGO_TARGET_DIR:-target}
-cargo build --release --quiet -p tlkit -p tlkit-bert --example step --bin tlkit
-cp "$target/release/examples/step" "$target/release/examples/bert-step"
-cargo build --release --quiet -p tlkit -p tlkit-resnet --example step --bin tlkit
-cp "$target/release/examples/step" "$target/release/examples/resnet-step"
+cargo build --release --quiet -p tlkit -p tlkit-bert -p tlkit-resnet --example bert-step --example resnet-step --bin tlkit
 python=${TLKIT_PYTHON:-target/python/bin/python}
 if [ ! -x "$python" ]; then
     python3 -m venv target/python

@@ -15,14 +15,14 @@ if [ "${1:-}" = pack ]; then
   cargo build --release --features cuda
   made=${CARGO_TARGET_DIR:-target}/release
   cp "$made/tlkit" target/gpu/tlkit-cuda
-  # Builds, and says where the binary is: both examples are called `step`.
+  # Builds, and says where the binary is.
   binary() {
     cargo "$@" --message-format=json | python3 -c '
 import json, sys
 print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")][-1])'
   }
-  cp "$(binary build --release --features tlkit-bert/cuda -p tlkit-bert --example step)" target/gpu/step-bert
-  cp "$(binary build --release --features tlkit-resnet/cuda -p tlkit-resnet --example step)" target/gpu/step-resnet
+  cp "$(binary build --release --features tlkit-bert/cuda -p tlkit-bert --example bert-step)" target/gpu/bert-step
+  cp "$(binary build --release --features tlkit-resnet/cuda -p tlkit-resnet --example resnet-step)" target/gpu/resnet-step
   cp "$(binary test --release --features cuda -p tlkit-ops --lib --no-run)" target/gpu/ops-tests
   strip target/gpu/*
   tar -C target -c gpu | xz -T0 -6 > "$archive"
@@ -95,8 +95,8 @@ cases = [("minilm", 64, "bert", "f32"), ("minilm", 64, "bert", "bf16"), ("bert-b
 print("| network | batch | precision | tlkit ms | PyTorch ms | ratio | tlkit MB | PyTorch MB |\n|---|---|---|---|---|---|---|---|")
 for name, batch, kind, precision in cases:
     ours = {
-        "bert": ["target/gpu/step-bert", precision, str(batch), "128", name, "cuda"],
-        "resnet": ["target/gpu/step-resnet", name, str(batch), "224", "24", precision, "cuda"],
+        "bert": ["target/gpu/bert-step", precision, str(batch), "128", name, "cuda"],
+        "resnet": ["target/gpu/resnet-step", name, str(batch), "224", "24", precision, "cuda"],
     }[kind]
     theirs = ["python3", "benches/scripts/peers/step.py", name, precision, str(batch), "cuda"]
     rounds = [(last(ours), last(theirs)) for _ in range(2)]

@@ -5,9 +5,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
-cargo build --release --quiet -p tlkit -p tlkit-bert --example step --bin tlkit
-cp "$target/release/examples/step" "$target/release/examples/bert-step"
-cargo build --release --quiet -p tlkit -p tlkit-resnet --example step --bin tlkit
-cp "$target/release/examples/step" "$target/release/examples/resnet-step"
-cargo build --release --quiet -p tlkit -p tlkit-data --example rows --bin tlkit
+cargo build --release --quiet -p tlkit -p tlkit-bert -p tlkit-resnet -p tlkit-data \
+    --example bert-step --example resnet-step --example rows --bin tlkit
 exec python3 benches/scripts/growth.py "$target/release/examples"

@@ -38,4 +38,4 @@ stage first benches/recipes/bert-mini-distil.toml "target.train=\"$PWD/first.tsv
   "source.checkpoint=\"$PWD/marks/model\"" "strategy.teacher=\"$PWD/teacher\""
 stage second benches/recipes/bert-mini-distil.toml "target.train=\"$PWD/second.tsv\"" \
   "source.checkpoint=\"$PWD/first/model\"" "strategy.teacher=\"$PWD/teacher\"" train.learning_rate=3e-4
-cd "$here" && cargo run --release --quiet -p tlkit-bert --example halve -- "$OLDPWD/second/model" assets/bert-mini
+cd "$here" && cargo run --release --quiet -p tlkit-bert --example bert-halve -- "$OLDPWD/second/model" assets/bert-mini

@@ -3,7 +3,7 @@
 //! Plugins whose stages compute nothing, one in C and one with the Rust SDK, are taken through forward and backward passes; the one in C once with
 //! parameters that live in the plugin and once with the host's. What a pass takes
 //! besides the time in the stages is the border. `STEP_MS` is what a whole training step takes; left out, it is measured on this machine
-//! (`cargo run --release -p tlkit-bert --example step`), in float32, which is what crosses. Fifteen passes of each, of which the last twelve count.
+//! (`cargo run --release -p tlkit-bert --example bert-step`), in float32, which is what crosses. Fifteen passes of each, of which the last twelve count.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -111,7 +111,7 @@ fn step_of_bert() -> Done<f64> {
         "-p",
         "tlkit-bert",
         "--example",
-        "step",
+        "bert-step",
         "--",
         "f32",
         "16",

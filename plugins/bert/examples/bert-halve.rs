@@ -1,4 +1,4 @@
-//! Writes a model's weights in half precision: `cargo run --release -p tlkit-bert --example halve -- MODEL FOLDER`
+//! Writes a model's weights in half precision: `cargo run --release -p tlkit-bert --example bert-halve -- MODEL FOLDER`
 //!
 //! MODEL is the `model/` of a run. FOLDER gets the encoder's tensors in f16 and a config.json without a head; reading converts
 //! back.

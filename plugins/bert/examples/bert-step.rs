@@ -1,23 +1,25 @@
-//! Time of one training step of a ResNet (forward, backward, AdamW; batch norm frozen, every weight trains):
-//! `cargo run --release -p tlkit-resnet --example step -- [resnet18|resnet50|..] [batch] [side] [steps] [f32|bf16] [cpu|cuda]`
+//! Time of one training step of a BERT of MiniLM's or BERT-base's shape (forward, backward, AdamW; dropout on, every token kept):
+//! `cargo run --release -p tlkit-bert --example bert-step -- [f32|bf16] [batch] [length] [minilm|bert-base] [cpu|cuda]`
 //!
-//! Prints one line of JSON: the median, the fastest and the slowest step in milliseconds without the first quarter of the steps,
-//! the processor time of a step on all threads, and the peak of resident memory.
+//! Twelve steps, of which the last nine count. Prints one line of JSON: the median, the fastest and the slowest in
+//! milliseconds, the peak of resident memory, and the page faults of the last nine steps.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
+use tlkit_bert::{BertConfig, BertEncoder, FirstToken};
 use tlkit_core::device::{Place, name_of};
 use tlkit_core::model::Model;
-use tlkit_core::nn::{Activation, Batch, Dense, Flow, Gradients, Pass, Select, Stage, Store};
+use tlkit_core::nn::{
+    Activation, Batch, Dense, Flow, Gradients, Linear, Pass, Select, Stage, Store,
+};
 use tlkit_core::random::Stream;
 use tlkit_core::strategy::{Group, Objective, Step, Term, Update};
 use tlkit_core::task::Head;
 use tlkit_core::train::{Optimizer, OptimizerSpec, Schedule};
 use tlkit_ops::Precision;
 use tlkit_ops::cross_entropy::{CrossEntropy, cross_entropy};
-use tlkit_resnet::{Architecture, Network};
 
 /// As in the binary.
 #[global_allocator]
@@ -26,6 +28,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 unsafe extern "C" {
     fn mi_option_set(option: std::ffi::c_int, value: std::ffi::c_long);
 }
+
+const MINILM: &str = r#"{"vocab_size": 30522, "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12,
+    "intermediate_size": 1536, "max_position_embeddings": 512, "model_type": "bert"}"#;
+const BERT_BASE: &str = r#"{"vocab_size": 30522, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+    "intermediate_size": 3072, "max_position_embeddings": 512, "model_type": "bert"}"#;
 
 /// Stands where an update wants an objective; the steps here are made by hand.
 struct ByHand;
@@ -50,69 +57,78 @@ fn steps() -> Result<(), Box<dyn std::error::Error>> {
     let place = places.first().and_then(|a| Place::named(a));
     let device = place.unwrap_or(Place::Cpu).open()?;
     let free = tlkit_ops::gpu::memory(&device).map(|(free, _)| free);
-    let name = args.first().map_or("resnet18", String::as_str);
-    let number = |i: usize, default| args.get(i).map_or(Ok(default), |s| s.parse::<usize>());
-    let (rows, side, steps) = (number(1, 8)?, number(2, 224)?, number(3, 12)?);
-    let precision = args.get(4).map_or("f32", String::as_str);
+    let precision = args.first().map_or("f32", String::as_str);
     let precision = Precision::named(precision).ok_or("f32 or bf16")?;
-    let architecture = Architecture::named(name)
-        .ok_or_else(|| format!("one of {}", Architecture::NAMES.join(", ")))?;
-    let store = Store::new(&device, DType::F32, 0);
+    let number = |i: usize, default| args.get(i).map_or(Ok(default), |s| s.parse::<usize>());
+    let (batch, length) = (number(1, 16)?, number(2, 128)?);
+    let (name, config) = match args.get(3).map_or("minilm", String::as_str) {
+        "minilm" => ("minilm", MINILM),
+        "bert-base" => ("bert-base", BERT_BASE),
+        other => return Err(format!("{other}: minilm or bert-base").into()),
+    };
+    let config = BertConfig::parse("config", config)?;
+    let width = config.hidden_size;
+    let store = Store::new(&device, candle_core::DType::F32, 0);
     let scope = store.scope("model");
-    let network = Network::new(&scope, &architecture)?;
-    let mut stages = network.pooling();
-    let pool = stages.len();
-    let linear = network.classifier(&scope, 10)?;
-    stages.push(Arc::new(Dense::new("head", linear, Activation::None)) as Arc<dyn Stage>);
-    let model = Model::new(Arc::new(network), Head { stages, pool });
-    let pixels = Stream::new(1).normals(rows * side * side * 3);
-    let images = Tensor::from_vec(pixels, (rows, side, side, 3), &device)?;
-    let batch = Arc::new(Batch::new(rows, images));
-    let labels: Vec<u32> = (0..rows as u32).map(|i| i % 10).collect();
+    let encoder = BertEncoder::new(&scope.sub("bert"), &config)?;
+    let pooler = Linear::new(&scope.sub("pooler"), width, width, 0.02)?;
+    let classifier = Linear::new(&scope.sub("classifier"), width, 2, 0.02)?;
+    let stages: Vec<Arc<dyn Stage>> = vec![
+        Arc::new(FirstToken),
+        Arc::new(Dense::new("pooler", pooler, Activation::Tanh)),
+        Arc::new(Dense::new("classifier", classifier, Activation::None)),
+    ];
+    let model = Model::new(Arc::new(encoder), Head { stages, pool: 1 });
+    let draws = Stream::new(1).uniforms(batch * length);
+    let ids: Vec<u32> = draws.iter().map(|u| 1000 + (u * 29000.0) as u32).collect();
+    let shape = (batch, length);
+    let labels: Vec<u32> = (0..batch as u32).map(|i| i % 2).collect();
     let labels = Tensor::new(labels, &device)?;
+    let ids = Tensor::from_vec(ids, shape, &device)?;
+    let batch = Arc::new(
+        Batch::new(batch, ids.clone())
+            .with("attention_mask", ids.ones_like()?)
+            .with("type_ids", ids.zeros_like()?),
+    );
+    let spec = OptimizerSpec::named("adamw");
     let update = Update {
         name: "step".into(),
         trains: Select::All,
-        groups: vec![Group::all(
-            OptimizerSpec::named("adamw"),
-            1e-5,
-            Schedule::constant(),
-        )],
+        groups: vec![Group::all(spec, 1e-5, Schedule::constant())],
         clip: None,
         repeat: 1,
         objective: Box::new(ByHand),
     };
     let mut optimizer = Optimizer::new(&update, &store)?;
     let chain = model.chain();
-    let (mut times, mut before, warm) = (Vec::new(), 0.0, steps / 4);
-    for step in 0..steps {
-        if step == warm {
-            before = processor_seconds();
+    let (mut times, mut before) = (Vec::new(), 0);
+    for step in 0..12 {
+        if step == 3 {
+            before = faults();
         }
         let start = Instant::now();
         let pass = Pass {
             precision,
-            ..Pass::training(Stream::new(0), step as u64)
+            ..Pass::training(Stream::new(0), step)
         };
         let (taps, recording) = chain.record(0, Flow::start(&batch), &pass, &[])?;
         let loss = cross_entropy(&taps.logits, &labels, &CrossEntropy::default())?;
         let grads = loss.backward()?;
         let mut into = Gradients::default();
         recording.pull(&grads, &mut into)?;
-        optimizer.step(&mut into, step as u64, steps as u64)?;
+        optimizer.step(&mut into, step, 12)?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
-    let cpu = (processor_seconds() - before) * 1e3 / (steps - warm) as f64;
-    let mut times = times.split_off(warm);
+    let mut times = times.split_off(3);
     times.sort_by(f64::total_cmp);
     println!(
-        "{{\"model\": \"{name}\", \"precision\": \"{}\", \"batch\": {rows}, \"step_ms\": {:.1}, \"min_ms\": {:.1}, \"max_ms\": {:.1}, \"cpu_ms\": {cpu:.1}, \"threads\": {}, \"peak_rss_mb\": {}, \"device\": \"{}\", \"gpu_mb\": {}}}",
+        "{{\"model\": \"{name}\", \"precision\": \"{}\", \"step_ms\": {:.1}, \"min_ms\": {:.1}, \"max_ms\": {:.1}, \"peak_rss_mb\": {}, \"faults\": {}, \"device\": \"{}\", \"gpu_mb\": {}}}",
         precision.name(),
         times[times.len() / 2],
         times[0],
         times[times.len() - 1],
-        rayon::current_num_threads(),
         peak_mb(),
+        faults() - before,
         name_of(&device),
         gpu_mb(&device, free),
     );
@@ -134,10 +150,13 @@ fn peak_mb() -> u64 {
         .map_or(0, |kb| kb / 1024)
 }
 
-/// Processor time of all threads so far, where the system tells: in clock ticks of 10 ms.
-fn processor_seconds() -> f64 {
+/// Page faults so far, where the system tells.
+fn faults() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after = stat.rsplit(')').next().unwrap_or_default();
-    let words = after.split_whitespace().skip(11).take(2);
-    words.filter_map(|w| w.parse::<f64>().ok()).sum::<f64>() / 100.0
+    after
+        .split_whitespace()
+        .nth(7)
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! Writes a model's weights in half precision: `cargo run --release -p tlkit-resnet --example halve -- MODEL FOLDER`
+//! Writes a model's weights in half precision: `cargo run --release -p tlkit-resnet --example resnet-halve -- MODEL FOLDER`
 //!
 //! MODEL is the `model/` of a run. FOLDER gets its kernels and classifier in f16, norms and statistics as they are, and its
 //! config.json; reading converts back.

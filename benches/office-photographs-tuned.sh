@@ -29,6 +29,7 @@ method = "source-only"
 
 [train]
 learning_rate = 0.003
+precision = "bf16"
 source_epochs = 5
 epochs = 5
 

@@ -215,7 +215,7 @@ fn twin(beside: &PhaseSpec, transfer: &Transfer<'_>) -> Option<Train> {
     for update in &mut train.updates {
         update.name = "source".into();
         update.objective = Box::new(WithTerms {
-            feeds: vec![View::Plain],
+            feeds: vec![transfer.target.view()],
             terms: Vec::new(),
         });
     }
@@ -224,9 +224,9 @@ fn twin(beside: &PhaseSpec, transfer: &Transfer<'_>) -> Option<Train> {
 
 fn train(p: &PhaseSpec, terms: &[Weighted], transfer: &Transfer<'_>, transductive: bool) -> Train {
     let s = &transfer.settings;
-    let view = |from: From| match (from, transductive) {
-        (From::Target, false) => transfer.target.view(),
-        _ => View::Plain,
+    let view = |from: From| match from {
+        From::Source | From::Target => transfer.target.view(),
+        From::TargetTest | From::Validation => View::Plain,
     };
     let feed = |&from: &From| Feed {
         from,

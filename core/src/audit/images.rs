@@ -93,12 +93,15 @@ pub(crate) fn near_copies(
 /// Whether two images are copies of one.
 type Near<'n> = dyn Fn(&Likeness, &Likeness) -> bool + 'n;
 
+/// Bits in which the hashes of copies may differ.
+const APART: u32 = 3;
+
 /// Hashes that can be searched for near ones: two that differ in at most three bits agree in one of four parts.
 struct Likenesses<'a> {
     near: &'a Near<'a>,
     looks: &'a [Look],
-    /// By part and its value: rows, in order.
-    parts: [Vec<(u16, u32)>; 4],
+    /// By a part's value: hashes and their rows, in order.
+    parts: [Vec<(u64, u32)>; 4],
 }
 
 impl<'a> Likenesses<'a> {
@@ -108,9 +111,8 @@ impl<'a> Likenesses<'a> {
             rows.filter_map(|(row, look)| Some((row, look.likeness?.hash)))
         };
         let parts = std::array::from_fn(|part| {
-            let mut list: Vec<(u16, u32)> =
-                all().map(|(row, hash)| (bits(hash, part), row)).collect();
-            list.sort_unstable();
+            let mut list: Vec<(u64, u32)> = all().map(|(row, hash)| (hash, row)).collect();
+            list.sort_unstable_by_key(|&(hash, row)| (bits(hash, part), row));
             list
         });
         Likenesses { near, looks, parts }
@@ -121,9 +123,11 @@ impl<'a> Likenesses<'a> {
         let own = look.likeness?;
         for (part, list) in self.parts.iter().enumerate() {
             let value = bits(own.hash, part);
-            let from = list.partition_point(|e| e.0 < value);
-            let equal = list[from..].iter().take_while(|e| e.0 == value);
-            for &(_, row) in equal {
+            let from = list.partition_point(|e| bits(e.0, part) < value);
+            let equal = list[from..].iter().take_while(|e| bits(e.0, part) == value);
+            // Of small pictures on one ground a part's value may be that of thousands.
+            let near = equal.filter(|e| (e.0 ^ own.hash).count_ones() <= APART);
+            for &(_, row) in near {
                 let other = self.looks[row as usize].likeness;
                 if other.is_some_and(|other| (self.near)(&own, &other)) && is(row) {
                     return Some(row);

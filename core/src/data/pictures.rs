@@ -43,7 +43,7 @@ impl Look {
 pub trait Pictures: Send + Sync {
     /// Decodes all of an image and says what it is; the error is what is wrong with it, for a person.
     fn look(&self, bytes: &[u8]) -> std::result::Result<Look, String>;
-    /// Whether two images are taken for copies of one. It is asked of pairs whose hashes agree in a quarter of their bits.
+    /// Whether two images are taken for copies of one. It is asked of pairs whose hashes differ in at most three bits.
     fn near(&self, one: &Likeness, other: &Likeness) -> bool;
     /// A small JPEG for reports, its longer side at most `side` pixels; `None` where the bytes are no image.
     fn thumbnail(&self, bytes: &[u8], side: usize) -> Option<Vec<u8>>;

@@ -264,10 +264,12 @@ impl Optimizer {
     ) -> Result<bool> {
         let mut present = Vec::with_capacity(self.members.len());
         for (p, group) in &self.members {
-            // What lies elsewhere is read there, not copied.
-            let gradient = match grads.elsewhere(p.name()).and_then(T::of_f32) {
-                Some(numbers) => Some(optim::Grad::Slice(numbers)),
-                None => grads.get(p.name()).map(optim::Grad::Tensor),
+            // What lies elsewhere is read there, not copied; of a table the rows that have a gradient are enough.
+            let elsewhere = grads.elsewhere(p.name()).and_then(T::of_f32);
+            let gradient = match (elsewhere, grads.rows(p.name())) {
+                (Some(numbers), _) => Some(optim::Grad::Slice(numbers)),
+                (None, Some(rows)) => Some(optim::Grad::Rows(rows)),
+                (None, None) => grads.get(p.name()).map(optim::Grad::Tensor),
             };
             present.extend(gradient.map(|g| (p, *group, g)));
         }
@@ -280,20 +282,28 @@ impl Optimizer {
         let scale = self.clip.map_or(1.0, |most| optim::clip_scale(norm, most));
         self.steps += 1;
         let names: Vec<&str> = present.iter().map(|(p, ..)| p.name()).collect();
-        for (p, group, _) in &present {
+        for (p, group, g) in &present {
             let kinds = self.groups[*group].optimizer.rule(0.0).state_names().len();
             let moments = self.moments.entry(p.name().to_string()).or_default();
+            let fresh = T::within(moments).is_empty();
             T::within(moments).resize_with(kinds, || vec![T::default(); p.count()]);
+            let table = matches!(g, optim::Grad::Rows(_));
+            moments.touched = match moments.touched.take() {
+                known if known.is_some() && table => known,
+                _ if fresh && table => Some(vec![false; p.dims()[0]]),
+                _ if table => Some(touched(T::within(moments), p)),
+                _ => None,
+            };
         }
         // Taken out and put back, so that each can be borrowed on its own.
         let mut taken: Vec<(String, Moments)> = names
             .iter()
             .filter_map(|n| Some((n.to_string(), self.moments.remove(*n)?)))
             .collect();
-        let updates = present
-            .iter()
-            .zip(&mut taken)
-            .map(|((p, group, g), (_, moments))| {
+        let mut touched: Vec<Option<Vec<bool>>> =
+            taken.iter_mut().map(|(_, m)| m.touched.take()).collect();
+        let updates = present.iter().zip(taken.iter_mut().zip(&mut touched)).map(
+            |((p, group, g), ((_, moments), touched))| {
                 let group = &self.groups[*group];
                 optim::Update {
                     param: p.var().as_tensor(),
@@ -306,9 +316,14 @@ impl Optimizer {
                         .optimizer
                         .rule(group.rate * group.schedule.factor(step, total)),
                     step: self.steps,
+                    touched: touched.as_deref_mut(),
                 }
-            });
+            },
+        );
         optim::step_tensors(updates.collect(), scale)?;
+        for ((_, moments), touched) in taken.iter_mut().zip(touched) {
+            moments.touched = touched;
+        }
         self.moments.extend(taken);
         Ok(true)
     }
@@ -375,6 +390,20 @@ struct Moments {
     single: Vec<Vec<f32>>,
     double: Vec<Vec<f64>>,
     device: Vec<Tensor>,
+    /// Of a table whose gradients come as rows, those that have ever had one. Found again from the moments where it is lost: they are zero until then.
+    touched: Option<Vec<bool>>,
+}
+
+/// The rows of a table whose moments are not zero.
+fn touched<T: optim::Stepped>(moments: &[Vec<T>], table: &Param) -> Vec<bool> {
+    let width = table.dims()[1].max(1);
+    let mut touched = vec![false; table.dims()[0]];
+    for moment in moments {
+        for (touched, row) in touched.iter_mut().zip(moment.chunks(width)) {
+            *touched |= row.iter().any(|x| *x != T::default());
+        }
+    }
+    touched
 }
 
 /// Picks what is of one type.

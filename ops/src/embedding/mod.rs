@@ -43,6 +43,30 @@ impl Sparse {
         dense.index_add(&ids, &self.rows, 0)
     }
 
+    /// Both gradients of one table together: rows of either, and sums where both have one.
+    pub fn plus(&self, other: &Sparse) -> Result<Sparse> {
+        let width = self.rows.dim(1)?;
+        if other.rows.dim(1)? != width {
+            let text = format!("embedding: rows of {:?} and {:?}", self.rows, other.rows);
+            return Err(Error::Msg(text).bt());
+        }
+        let mut ids = [self.ids.as_slice(), &other.ids].concat();
+        ids.sort_unstable();
+        ids.dedup();
+        let places = |of: &[u32]| -> Vec<u32> {
+            // Each id is in the union.
+            of.iter()
+                .map(|id| ids.partition_point(|x| x < id) as u32)
+                .collect()
+        };
+        let mut rows = Tensor::zeros((ids.len(), width), self.rows.dtype(), self.rows.device())?;
+        for one in [self, other] {
+            let places = Tensor::new(places(&one.ids), self.rows.device())?;
+            rows = rows.index_add(&places, &one.rows, 0)?;
+        }
+        Ok(Sparse { ids, rows })
+    }
+
     /// Adds the gradient to that of a whole table (row-major), to accumulate over batches; f32 on the CPU.
     pub fn add_to(&self, table: &mut [f32]) -> Result<()> {
         let width = self.rows.dim(1)?;

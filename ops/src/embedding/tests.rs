@@ -121,3 +121,29 @@ fn the_gpu_kernels_agree_with_the_reference() {
         }
     });
 }
+
+#[test]
+fn gradients_of_one_table_together_are_the_sum_of_both() {
+    use candle_core::{DType, Device};
+    let sparse = |name: &str, ids: &[u32]| Sparse {
+        ids: ids.to_vec(),
+        rows: normal(name, &[ids.len(), 3]),
+    };
+    for (one, more) in [
+        (&[1u32, 4, 6][..], &[0u32, 4, 5, 6][..]),
+        (&[], &[2]),
+        (&[0], &[]),
+    ] {
+        let (one, more) = (sparse("one", one), sparse("more", more));
+        let sum = one.plus(&more).unwrap();
+        assert!(sum.ids.windows(2).all(|w| w[0] < w[1]), "{:?}", sum.ids);
+        let dense = |s: &Sparse| s.to_dense(7).unwrap();
+        let expected = (dense(&one) + dense(&more)).unwrap();
+        assert_close("sum", &dense(&sum), &wide(&expected), 0.0);
+    }
+    let narrow = Sparse {
+        ids: vec![0],
+        rows: Tensor::zeros((1, 2), DType::F32, &Device::Cpu).unwrap(),
+    };
+    assert!(sparse("one", &[1]).plus(&narrow).is_err());
+}

@@ -30,6 +30,19 @@ impl Stepped for f32 {
             _ => unreachable!("the number of state slices was checked"),
         }
     }
+
+    fn still(path: Path, param: &mut [f32], rule: &Rule) -> bool {
+        let Rule::AdamW(h) = rule else { return false };
+        let h = AdamWStep::of(h, 1);
+        // Without it nothing is divided by nothing.
+        if h.eps == 0.0 {
+            return false;
+        }
+        if h.shrink != 1.0 {
+            decay(path, param, h.shrink);
+        }
+        true
+    }
 }
 
 impl Stepped for f64 {
@@ -84,6 +97,15 @@ impl AdamWStep {
             root: (1.0 / correction2.sqrt()) as f32,
             eps: h.eps as f32,
             size: (h.lr / correction1) as f32,
+        }
+    }
+}
+
+per_path! {
+    /// [`adamw`] where gradient and moments are zero.
+    fn decay(param: &mut [f32], shrink: f32) {
+        for p in param {
+            *p *= shrink;
         }
     }
 }

@@ -13,10 +13,14 @@
 //! [`step_all`] takes many tensors and cuts them into fixed chunks for all threads. [`global_norm`] sums in f64 by fixed
 //! chunks, in order; [`clip_scale`] is the factor that brings it under a limit, which the step multiplies the gradients
 //! by as it reads them: clipping costs one pass of reading.
+//!
+//! Of a table's gradient the rows that have one are enough ([`Grad::Rows`]): the others step with a gradient of zero that is nowhere stored, and with
+//! AdamW those that never had one only decay, which reads and writes a third as much. The bits are those of the whole table's gradient.
 
 pub(crate) mod cpu;
 mod cuda;
 pub mod reference;
+mod table;
 mod tensors;
 #[cfg(test)]
 mod tests;
@@ -159,6 +163,13 @@ pub trait Stepped: Element {
         step: u64,
         scale: f64,
     );
+
+    /// One step of numbers whose gradient and state are zero, where it is known to leave the state so, with the bits of [`Stepped::step`]; `false`, and
+    /// nothing done, where it is not.
+    #[doc(hidden)]
+    fn still(_: Path, _param: &mut [Self], _: &Rule) -> bool {
+        false
+    }
 }
 
 /// Elements in one chunk of work.

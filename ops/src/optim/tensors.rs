@@ -1,6 +1,8 @@
 //! Steps on Candle variables, in place.
 
+use super::table::{Table, step_table};
 use super::{Rule, Slot, Stepped, global_norm, step_all};
+use crate::embedding::Sparse;
 use crate::gpu::Gpu;
 use crate::tensors::{Reading, with_mut, with_ref};
 use candle_core::{Error, Result, Tensor};
@@ -13,12 +15,15 @@ pub enum Grad<'a, T> {
     Tensor(&'a Tensor),
     /// As many numbers as the parameter has, row by row; not those of a parameter.
     Slice(&'a [T]),
+    /// Of a table, the rows that have one.
+    Rows(&'a Sparse),
 }
 
 /// The same, a tensor made contiguous.
 enum Held<'a, T> {
     Tensor(Tensor),
     Slice(&'a [T]),
+    Rows(&'a [u32], Tensor),
 }
 
 /// The same, held for reading.
@@ -46,6 +51,8 @@ pub struct Update<'a, T> {
     pub rule: Rule,
     /// The number of this step for this parameter, from 1.
     pub step: u64,
+    /// Of a table whose gradient is [`Grad::Rows`], where it is known: which rows have ever had a gradient. A row's state is zero until then.
+    pub touched: Option<&'a mut [bool]>,
 }
 
 /// One step of every parameter, in parallel; each gradient is multiplied by `grad_scale` (1, or
@@ -68,6 +75,7 @@ pub fn step_tensors<T: Stepped>(updates: Vec<Update<'_, T>>, grad_scale: f64) ->
     for update in updates {
         let held = match update.grad {
             Grad::Slice(slice) => Held::Slice(slice),
+            Grad::Rows(sparse) => Held::Rows(&sparse.ids, sparse.rows.detach().contiguous()?),
             Grad::Tensor(t) => {
                 let grad = t.detach().contiguous()?;
                 let shared = params.binary_search(&first(&grad)?).is_ok();
@@ -79,6 +87,22 @@ pub fn step_tensors<T: Stepped>(updates: Vec<Update<'_, T>>, grad_scale: f64) ->
     work.into_par_iter().try_for_each(|(update, held)| {
         let reading;
         let grad = match &held {
+            Held::Rows(ids, rows) => {
+                reading = Reading::of(rows);
+                let rows = reading.slice::<T>()?;
+                return with_mut(update.param, |param: &mut [T]| {
+                    let table = Table {
+                        param,
+                        ids,
+                        rows,
+                        state: update.state,
+                        rule: update.rule,
+                        step: update.step,
+                        touched: update.touched,
+                    };
+                    step_table(table, update.param.dims()[1], grad_scale);
+                });
+            }
             Held::Slice(slice) => slice,
             Held::Tensor(t) => {
                 reading = Reading::of(t);
@@ -103,6 +127,7 @@ fn check<T: Stepped>(update: &Update<'_, T>) -> Result<()> {
     let other = match update.grad {
         Grad::Tensor(grad) if grad.dims() != param.dims() => Some(grad.shape().clone()),
         Grad::Slice(grad) if grad.len() != param.elem_count() => Some(grad.len().into()),
+        Grad::Rows(sparse) if !fits(sparse, param) => Some(sparse.rows.shape().clone()),
         _ => None,
     };
     if let Some(rhs) = other {
@@ -114,8 +139,10 @@ fn check<T: Stepped>(update: &Update<'_, T>) -> Result<()> {
         .bt());
     }
     let (names, n) = (update.rule.state_names(), param.elem_count());
+    let rows = param.dims().first().copied().unwrap_or(0);
     if update.state.len() != names.len()
         || update.state.iter().any(|s| s.len() != n)
+        || update.touched.as_ref().is_some_and(|t| t.len() != rows)
         || update.step == 0
     {
         let (state, step) = (update.state.len(), update.step);
@@ -127,13 +154,23 @@ fn check<T: Stepped>(update: &Update<'_, T>) -> Result<()> {
     Ok(())
 }
 
+/// Whether the rows are ones of the table, increasing.
+fn fits(sparse: &Sparse, param: &Tensor) -> bool {
+    let (&[rows, width], &[given, wide]) = (param.dims(), sparse.rows.dims()) else {
+        return false;
+    };
+    let increasing = sparse.ids.windows(2).all(|w| w[0] < w[1]);
+    let last = sparse.ids.last().is_none_or(|&id| (id as usize) < rows);
+    given == sparse.ids.len() && wide == width && increasing && last
+}
+
 /// [`global_norm`] of tensors, and of what lies elsewhere. On a GPU it waits for the device, to read the one number.
 pub fn global_norm_of<T: Stepped>(grads: &[Grad<'_, T>]) -> Result<f64> {
     let tensors: Vec<&Tensor> = grads
         .iter()
         .filter_map(|g| match g {
             Grad::Tensor(t) => Some(*t),
-            Grad::Slice(_) => None,
+            Grad::Slice(_) | Grad::Rows(_) => None,
         })
         .collect();
     if tensors.len() == grads.len()
@@ -150,13 +187,15 @@ pub fn global_norm_of<T: Stepped>(grads: &[Grad<'_, T>]) -> Result<f64> {
         .map(|g| match g {
             Grad::Slice(slice) => Ok(Held::Slice(slice)),
             Grad::Tensor(t) => Ok(Held::Tensor(t.detach().contiguous()?)),
+            // Rows without a gradient add nothing.
+            Grad::Rows(sparse) => Ok(Held::Tensor(sparse.rows.detach().contiguous()?)),
         })
         .collect::<Result<Vec<_>>>()?;
     let readings: Vec<Read<'_, T>> = held
         .iter()
         .map(|held| match held {
             Held::Slice(slice) => Read::Slice(slice),
-            Held::Tensor(t) => Read::Tensor(Reading::of(t)),
+            Held::Tensor(t) | Held::Rows(_, t) => Read::Tensor(Reading::of(t)),
         })
         .collect();
     let slices = readings

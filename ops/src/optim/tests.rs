@@ -1,4 +1,5 @@
 use super::*;
+use crate::embedding::Sparse;
 use crate::random::{Counter, fill_normal};
 
 fn rules() -> Vec<Rule> {
@@ -224,6 +225,7 @@ fn variables_step_in_place_as_slices_do() {
             state: state.iter_mut().map(Vec::as_mut_slice).collect(),
             rule,
             step: 1,
+            touched: None,
         })
         .collect();
     step_tensors(updates, clip_scale(norm, 1.0)).unwrap();
@@ -252,6 +254,7 @@ fn variables_step_in_place_as_slices_do() {
                 ..Sgd::default()
             }),
             step: 1,
+            touched: None,
         }
     }
     let update = |grad| update(&vars[0], grad);
@@ -265,6 +268,134 @@ fn variables_step_in_place_as_slices_do() {
     };
     assert!(step_tensors::<f32>(vec![short], 1.0).is_err());
     assert_eq!(views[0].to_vec1::<f32>().unwrap(), [0.0; 5]);
+}
+
+/// Five steps of a table, each with a gradient for a few rows: the table, its state, and which rows were touched.
+fn table_steps<T: Stepped>(
+    rule: Rule,
+    (rows, width): (usize, usize),
+    sparse: bool,
+    mut touched: Option<Vec<bool>>,
+) -> (Vec<T>, Vec<Vec<T>>, Option<Vec<bool>>) {
+    use candle_core::{Device, Tensor, Var};
+    let narrow = |name: &str, n: usize| -> Vec<T> {
+        drawn(name, n)
+            .into_iter()
+            .map(|x| T::of(x.into()))
+            .collect()
+    };
+    let table = Var::from_vec(narrow("table", rows * width), (rows, width), &Device::Cpu).unwrap();
+    let mut state = vec![vec![T::default(); rows * width]; rule.state_names().len()];
+    for step in 1..=5u64 {
+        // Rows here and there, neighbours among them, the first and the last; other ones at other steps.
+        let ids: Vec<u32> = (0..rows as u32)
+            .filter(|i| {
+                (u64::from(*i) * 7 + step * 5) % 11 < 2
+                    || u64::from(*i) == step - 1
+                    || *i + 1 == rows as u32
+            })
+            .collect();
+        let values = narrow(&format!("g{step}"), ids.len() * width);
+        let given = Tensor::from_vec(values, (ids.len(), width), &Device::Cpu).unwrap();
+        let gradient = Sparse { ids, rows: given };
+        let dense = gradient.to_dense(rows).unwrap();
+        let norms = [Grad::<T>::Rows(&gradient), Grad::Tensor(&dense)]
+            .map(|g| global_norm_of(&[g]).unwrap());
+        assert!((norms[0] - norms[1]).abs() < 1e-12 * norms[1], "{norms:?}");
+        let update = Update {
+            param: table.as_tensor(),
+            grad: if sparse {
+                Grad::Rows(&gradient)
+            } else {
+                Grad::Tensor(&dense)
+            },
+            state: state.iter_mut().map(Vec::as_mut_slice).collect(),
+            rule,
+            step,
+            touched: touched.as_deref_mut(),
+        };
+        step_tensors(vec![update], 0.7).unwrap();
+    }
+    let table = table.flatten_all().unwrap().to_vec1().unwrap();
+    (table, state, touched)
+}
+
+#[test]
+fn some_rows_of_a_table_step_as_the_whole_table_does_bit_for_bit() {
+    let bits =
+        |all: &[Vec<f32>]| -> Vec<u32> { all.iter().flatten().map(|x| x.to_bits()).collect() };
+    let decays = |rule: Rule| match rule {
+        Rule::AdamW(h) => [0.0, 0.3].map(|weight_decay| Rule::AdamW(AdamW { weight_decay, ..h })),
+        rule => [rule; 2],
+    };
+    for rule in rules().into_iter().flat_map(decays) {
+        for shape in [(1, 5), (40, 33), (700, 64), (9, CHUNK + 7)] {
+            let (table, state, _) = table_steps::<f32>(rule, shape, false, None);
+            let whole = (bits(&[table]), bits(&state));
+            // Whether it is known which rows were touched, and by any number of threads.
+            for touched in [None, Some(vec![false; shape.0]), Some(vec![true; shape.0])] {
+                for threads in [1, 3] {
+                    let pool = rayon::ThreadPoolBuilder::new()
+                        .num_threads(threads)
+                        .build()
+                        .unwrap();
+                    let known = touched.clone();
+                    let (table, state, after) =
+                        pool.install(|| table_steps::<f32>(rule, shape, true, known));
+                    assert_eq!(
+                        (bits(&[table]), bits(&state)),
+                        whole,
+                        "{rule:?} {shape:?} {touched:?}"
+                    );
+                    if let (Some(after), Rule::AdamW(_)) = (after, rule) {
+                        // What is said not to have been touched has no state.
+                        let none = |r: usize| state_of(&state, r, shape.1).all(|x| x == 0.0);
+                        assert!((0..shape.0).all(|r| after[r] || none(r)));
+                        // After five steps one row in eleven has had no gradient.
+                        if shape.0 == 700 && touched.as_ref().is_some_and(|t| !t[0]) {
+                            assert!(after.contains(&false));
+                        }
+                    }
+                }
+            }
+            let whole = table_steps::<f64>(rule, shape, false, None);
+            let some = table_steps::<f64>(rule, shape, true, Some(vec![false; shape.0]));
+            assert_eq!((whole.0, whole.1), (some.0, some.1));
+        }
+    }
+}
+
+fn state_of(state: &[Vec<f32>], row: usize, width: usize) -> impl Iterator<Item = f32> {
+    state
+        .iter()
+        .flat_map(move |s| s[row * width..][..width].iter().copied())
+}
+
+#[test]
+fn rows_that_the_table_does_not_have_are_an_error_and_nothing_moves() {
+    use candle_core::{Device, Tensor, Var};
+    let table = Var::from_vec(drawn("p", 12), (4, 3), &Device::Cpu).unwrap();
+    let before = table.to_vec2::<f32>().unwrap();
+    for (ids, width) in [
+        (vec![1, 4], 3),
+        (vec![2, 1], 3),
+        (vec![1, 1], 3),
+        (vec![0, 1], 2),
+        (vec![0], 3),
+    ] {
+        let rows = Tensor::ones((2, width), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let sparse = Sparse { ids, rows };
+        let update = Update::<f32> {
+            param: table.as_tensor(),
+            grad: Grad::Rows(&sparse),
+            state: vec![],
+            rule: Rule::Sgd(Sgd::default()),
+            step: 1,
+            touched: None,
+        };
+        assert!(step_tensors(vec![update], 1.0).is_err(), "{sparse:?}");
+    }
+    assert_eq!(table.to_vec2::<f32>().unwrap(), before);
 }
 
 #[test]

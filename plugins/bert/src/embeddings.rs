@@ -133,9 +133,16 @@ impl Pullback for Back {
         into.add(&self.norm[0], grads.weight)?;
         into.add(&self.norm[1], grads.bias)?;
         for (table, ids) in self.tables.iter().zip(&self.ids) {
-            if table.trains() {
-                let rows = table.dims()[0];
-                into.add(table, embedding::backward(ids, &grads.x, rows, None)?)?;
+            if !table.trains() {
+                continue;
+            }
+            // A GPU writes a whole table at once; elsewhere the rows that were looked up are enough.
+            match grads.x.device().is_cpu() {
+                true => into.add_rows(table, embedding::sparse_backward(ids, &grads.x, None)?)?,
+                false => {
+                    let rows = table.dims()[0];
+                    into.add(table, embedding::backward(ids, &grads.x, rows, None)?)?;
+                }
             }
         }
         // Ids have no gradient.

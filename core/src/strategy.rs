@@ -201,6 +201,8 @@ pub struct Needs {
     pub scratch: bool,
     /// Views of the inputs.
     pub views: Vec<View>,
+    /// Every row as it is: it looks at each once, or asks somebody about it once. A recipe that augments is refused.
+    pub plain: bool,
 }
 
 /// How knowledge is carried over.

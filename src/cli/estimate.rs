@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tlkit_core::Checked;
 use tlkit_core::experiment::{Cell, Plan};
@@ -20,6 +20,8 @@ use super::plan;
 /// of its 300 test rows, and the score of either moves about so much from seed to seed. Stated where they are used.
 const DISAGREE: f64 = 0.13;
 const BY_SEED: f64 = 0.02;
+/// How long nothing is said.
+const SILENT: Duration = Duration::from_secs(3);
 
 /// What would run, for how long, and the least difference that could be seen.
 pub fn dry_run(
@@ -47,13 +49,24 @@ pub fn dry_run(
         .map(|(&i, _)| &plan.cells[i])
         .collect();
     // One of each kind is measured where no finished one tells.
-    let mut measured = false;
+    let mut kinds: BTreeMap<String, &Cell> = BTreeMap::new();
     for cell in &open {
         let group = plan.group(cell);
         if seconds.get(&group).is_none_or(Vec::is_empty) {
-            seconds.insert(group, vec![measure(cell)?]);
-            measured = true;
+            kinds.entry(group).or_insert(cell);
         }
+    }
+    let measured = !kinds.is_empty();
+    let mut said = Instant::now();
+    for (done, (group, cell)) in kinds.iter().enumerate() {
+        if said.elapsed() > SILENT {
+            said = Instant::now();
+            eprintln!(
+                "measuring a few steps of each kind of cell: {done} of {}",
+                kinds.len()
+            );
+        }
+        seconds.insert(group.clone(), vec![measure(cell)?]);
     }
     let mut table = Table::new(&[Align::Left, Align::Left, Align::Right]);
     table.row(["cell", "", "about"]);

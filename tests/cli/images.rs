@@ -272,4 +272,15 @@ fn every_adaptation_trains_on_the_views_that_the_recipe_asks_for() {
         ],
         "`coral` looks at each row once, as it is",
     );
+    let ended = bench.tlkit(&[
+        "run",
+        "photos.toml",
+        "--dry-run",
+        "--set",
+        "strategy.method=\"knn\"",
+    ]);
+    assert!(
+        ended.code(2).err.contains("`knn` looks at each row once"),
+        "mixed images have no neighbours"
+    );
 }

@@ -9,6 +9,7 @@ mod select;
 mod train;
 mod transductive;
 mod tune;
+mod views;
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};

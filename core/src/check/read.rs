@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::measured::Measured;
 use super::train::Trainable;
-use super::{Checked, evaluate, select, transductive};
+use super::{Checked, evaluate, select, transductive, views};
 use crate::Error;
 use crate::data::{Found, Reading, Resolve, View, note_unresolved};
 use crate::nn::NormMode;
@@ -256,7 +256,9 @@ pub(super) fn read(
         (transductive, &made_strategy, &made_source, &made_target)
     {
         transductive::meet(&strategy, &source, &method, &needs, s.as_ref(), t.as_ref());
-        transductive::view(&target, &method, &needs, t.as_ref());
+    }
+    if let (Some(_), Some(t)) = (&made_strategy, &made_target) {
+        views::check(&target, transductive, &method, &needs, t.as_ref());
     }
     let first = made_target.as_ref().and_then(|t| {
         let classes = matches!(t.scoring(), Scoring::Classes(_));

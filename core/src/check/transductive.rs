@@ -1,7 +1,7 @@
 //! What a transductive recipe has besides: a finished run as its source, a labelled source domain, and what a method asks for.
 
 use super::super::run::FinishedRun;
-use crate::data::{Domain, Found, Labels, Reading, View, note_unresolved};
+use crate::data::{Domain, Found, Labels, Reading, note_unresolved};
 use crate::recipe::Keys;
 use crate::registry::Context;
 use crate::strategy::Needs;
@@ -141,25 +141,6 @@ pub(super) fn meet(
         strategy.error(
             at(),
             format!("`{method}` needs {view:?} views of the inputs, and this source makes none"),
-        );
-    }
-}
-
-/// Views of training rows that cannot be had here.
-pub(super) fn view(target: &Keys, method: &str, needs: &Needs, task: &dyn TargetTask) {
-    let view = task.view();
-    let refuse = |why: String, help: &str| {
-        target.error(target.at("augment"), why).help(help);
-    };
-    if view.is_mixed() {
-        refuse(
-            "labels are mixed with the images, and the target's rows have none".into(),
-            "`weak`, `strong` and `shift` change one image at a time, of both domains",
-        );
-    } else if view != View::Plain && needs.closed_form {
-        refuse(
-            format!("`{method}` looks at each row once, as it is"),
-            "leave it out",
         );
     }
 }

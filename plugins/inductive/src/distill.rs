@@ -215,7 +215,10 @@ impl Distill {
 
 impl Strategy for Distill {
     fn needs(&self) -> Needs {
-        Needs::default()
+        Needs {
+            plain: true,
+            ..Needs::default()
+        }
     }
 
     fn digest(&self) -> String {

@@ -57,6 +57,7 @@ impl Strategy for Nearest {
     fn needs(&self) -> Needs {
         Needs {
             frozen: true,
+            plain: true,
             ..Needs::default()
         }
     }

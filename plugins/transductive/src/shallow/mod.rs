@@ -64,6 +64,7 @@ impl Strategy for Shallow {
             source_data: true,
             frozen: true,
             closed_form: true,
+            plain: true,
             ..Needs::default()
         }
     }

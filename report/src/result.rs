@@ -96,6 +96,9 @@ fn validation(result: &Value) -> Option<String> {
     if let Some(signs) = selection["without_labels"].as_str() {
         parts.push(format!("without labels: {signs}"));
     }
+    if let Some(words) = selection["diverged"].as_str() {
+        parts.push(format!("the adaptation diverged: {words}"));
+    }
     if selection["oracle"] == true {
         parts.push("oracle: chosen with target labels".into());
     }

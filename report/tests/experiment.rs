@@ -284,6 +284,35 @@ fn every_row_says_what_chose_its_epoch() {
 }
 
 #[test]
+fn rows_say_which_runs_gave_up_or_diverged() {
+    let world = adaptation();
+    world.write();
+    let text = world.compare().print(Format::Text, false);
+    assert!(!text.contains("Given up") && !text.contains("Diverged"));
+    for seed in 0..5 {
+        let file = (world.dir.path()).join(format!("dann-0-1-s{seed}/result.json"));
+        let text = fs::read_to_string(&file).expect("a result");
+        let mut result: Value = serde_json::from_str(&text).expect("JSON");
+        result["selection"]["of"] = json!("source-only");
+        if seed < 2 {
+            result["selection"]["diverged"] = json!("the loss is NaN at step 74");
+        }
+        fs::write(&file, result.to_string()).expect("written");
+    }
+    let c = world.compare();
+    let dann = c.rows.iter().find(|r| r.method == "dann").expect("a row");
+    assert_eq!((dann.given_up, dann.diverged), (5, 2));
+    let text = c.print(Format::Markdown, false);
+    for note in [
+        "Given up, the model of the source alone is kept: `dann` in 5 of 15 runs.",
+        "Diverged, what is kept is of the epochs before: `dann` in 2 of 15 runs.",
+    ] {
+        assert!(text.contains(note), "{text}");
+    }
+    assert!(c.print(Format::Csv, false).contains(",5,2,"), "the counts");
+}
+
+#[test]
 fn what_was_imported_for_one_pair_alone_says_so() {
     let world = adaptation();
     world.write();

@@ -52,6 +52,17 @@ fn nothing_stands_out_where_nothing_does() {
 }
 
 #[test]
+fn an_adaptation_that_diverged_is_said_of_a_run_that_is_done() {
+    let mut f = sound();
+    f.result["selection"]["diverged"] = json!("the loss is NaN at step 74");
+    let one = found(&f, "diverged").expect("it diverged");
+    assert_eq!(one.level, Level::Warning);
+    assert!(one.words.ends_with("the loss is NaN at step 74"), "{one:?}");
+    assert!(one.lines[0].starts_with("training loss"), "{one:?}");
+    assert!(found(&sound(), "diverged").is_none());
+}
+
+#[test]
 fn what_cannot_be_looked_at_is_said() {
     let f = Fixture::bare();
     let run = f.run();

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use candle_core::{DType, Device, Tensor, Var};
 
+use super::stored::Table;
 use super::weights::Weights;
 use crate::random::Stream;
 use crate::{Error, Result};
@@ -49,6 +50,9 @@ pub enum Init {
     Uniform(f64),
 }
 
+/// A share of a table's rows, one in so many, up to which they are read without the others.
+const FEW: usize = 8;
+
 /// One weight. Clones are the same weight.
 ///
 /// [`tensor`](Param::tensor) is the variable while it trains and a detached view of the same storage while it is
@@ -60,10 +64,36 @@ struct Cell {
     name: String,
     role: Role,
     init: Option<Init>,
-    var: Var,
+    value: Value,
     trains: AtomicBool,
     /// Of the store.
     version: Arc<AtomicU64>,
+}
+
+/// What a parameter holds.
+struct Value {
+    var: OnceLock<Var>,
+    /// Where it lies until all of it is asked for.
+    table: Option<Table>,
+}
+
+impl Value {
+    fn var(&self) -> &Var {
+        self.var.get_or_init(|| {
+            let whole = self.table.as_ref().map(Table::whole);
+            let whole = whole.expect("a value is here or in a file");
+            // As many numbers as the shape says were seen to be there when the file was opened.
+            let var = whole.and_then(|t| Ok(Var::from_tensor(&t)?));
+            var.expect("a tensor of the shape that the file has")
+        })
+    }
+
+    fn dims(&self) -> &[usize] {
+        match (self.var.get(), &self.table) {
+            (None, Some(table)) => table.dims(),
+            _ => self.var().dims(),
+        }
+    }
 }
 
 impl Param {
@@ -90,20 +120,20 @@ impl Param {
     /// The tensor to compute with.
     pub fn tensor(&self) -> Tensor {
         if self.trains() {
-            self.0.var.as_tensor().clone()
+            self.var().as_tensor().clone()
         } else {
-            self.0.var.as_detached_tensor()
+            self.var().as_detached_tensor()
         }
     }
 
     /// A view that records nothing, also while it trains: for hand-written pullbacks.
     pub fn detached(&self) -> Tensor {
-        self.0.var.as_detached_tensor()
+        self.var().as_detached_tensor()
     }
 
     /// The variable itself, to update it.
     pub fn var(&self) -> &Var {
-        &self.0.var
+        self.0.value.var()
     }
 
     /// Another number than before whenever it may have changed: [`Store::version`]. Copies of it that are kept elsewhere watch it.
@@ -113,12 +143,39 @@ impl Param {
 
     /// Its shape.
     pub fn dims(&self) -> &[usize] {
-        self.0.var.dims()
+        self.0.value.dims()
     }
 
     /// How many numbers it holds.
     pub fn count(&self) -> usize {
-        self.0.var.elem_count()
+        self.dims().iter().product()
+    }
+
+    /// A table that has the rows `ids`, and where in it they are: of a frozen table that lies in a file those rows alone, where they are few. A
+    /// vocabulary is most of a small language model, and a sentence has a few words of it.
+    pub fn rows(&self, ids: &Tensor) -> Result<(Tensor, Tensor)> {
+        let whole = || Ok((self.tensor(), ids.clone()));
+        let Some(table) = self.0.value.table.as_ref() else {
+            return whole();
+        };
+        if self.trains() || self.0.value.var.get().is_some() {
+            return whole();
+        }
+        let wanted: Vec<u32> = ids.flatten_all()?.to_vec1()?;
+        let mut distinct = wanted.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        if distinct.len() * FEW > self.dims()[0] {
+            return whole();
+        }
+        // An id of no row is for the lookup to refuse.
+        let Some(found) = table.rows(&distinct)? else {
+            return whole();
+        };
+        let place = |id: &u32| distinct.partition_point(|x| x < id) as u32;
+        let places: Vec<u32> = wanted.iter().map(place).collect();
+        let places = Tensor::from_vec(places, ids.dims(), ids.device())?;
+        Ok((found, places))
     }
 }
 
@@ -314,13 +371,20 @@ impl Store {
     }
 
     fn insert(&self, name: String, role: Role, init: Option<Init>, value: Tensor) -> Result<Param> {
-        let var = Var::from_tensor(&value)?;
+        let value = Value {
+            var: OnceLock::from(Var::from_tensor(&value)?),
+            table: None,
+        };
+        self.add(name, role, init, value)
+    }
+
+    fn add(&self, name: String, role: Role, init: Option<Init>, value: Value) -> Result<Param> {
         let trains = AtomicBool::new(role != Role::Statistic);
         let param = Param(Arc::new(Cell {
             name: name.clone(),
             role,
             init,
-            var,
+            value,
             trains,
             version: self.version.clone(),
         }));
@@ -386,6 +450,16 @@ impl<'a> Scope<'a> {
     pub fn param(&self, name: &str, shape: &[usize], role: Role, init: Init) -> Result<Param> {
         let full = self.full(name);
         let (dtype, device) = (self.store.dtype, &self.store.device);
+        if let (Some(saved), Role::Embedding, DType::F32, true) =
+            (&self.store.saved, role, dtype, device.is_cpu())
+            && let Some(table) = saved.table(&full, shape)?
+        {
+            let value = Value {
+                var: OnceLock::new(),
+                table: Some(table),
+            };
+            return self.store.add(full, role, Some(init), value);
+        }
         let value = match (&self.store.saved, &self.weights) {
             // What is missing gets zeros here and is an error when all are made: then it can be listed.
             (Some(saved), _) => Some(match saved.take(&full, shape, dtype, device)? {
@@ -496,6 +570,57 @@ mod tests {
             store.get("teacher.w").unwrap().tensor().to_vec1::<f32>()?,
             [1.0, 1.0]
         );
+        Ok(())
+    }
+
+    /// A file of one table, and a store that reads from it.
+    fn in_a_file(name: &str, table: &Tensor) -> Result<(Store, Param)> {
+        let pid = std::process::id();
+        let file = std::env::temp_dir().join(format!("tlkit-{name}-{pid}.safetensors"));
+        let tensors = BTreeMap::from([("words".to_string(), table.clone())]);
+        let bytes =
+            safetensors::serialize(&tensors, None).map_err(|e| Error::msg(e.to_string()))?;
+        std::fs::write(&file, bytes).map_err(Error::io(&file))?;
+        let weights = Weights::read(&file, &|n| Some(n.to_string()))?;
+        let store = Store::saved_in(&Device::Cpu, DType::F32, weights);
+        let shape = table.dims().to_vec();
+        let words = (store.scope("")).param("words", &shape, Role::Embedding, Init::Zeros)?;
+        // What is open stays open.
+        std::fs::remove_file(&file).map_err(Error::io(&file))?;
+        store.saved().expect("a file").finish()?;
+        Ok((store, words))
+    }
+
+    #[test]
+    fn of_a_frozen_table_in_a_file_rows_are_read_and_nothing_else() -> Result<()> {
+        let table = Tensor::arange(0f32, 192.0, &Device::Cpu)?.reshape((64, 3))?;
+        let (store, words) = in_a_file("rows", &table)?;
+        let ids = Tensor::new(&[[9u32, 2, 9], [63, 2, 0]], &Device::Cpu)?;
+        let read = |p: &Param, ids: &Tensor| -> Result<(usize, Vec<f32>)> {
+            let (table, ids) = p.rows(ids)?;
+            let found = table.index_select(&ids.flatten_all()?, 0)?;
+            Ok((table.dim(0)?, found.flatten_all()?.to_vec1()?))
+        };
+        let wanted = table.index_select(&ids.flatten_all()?, 0)?;
+        let wanted = wanted.flatten_all()?.to_vec1::<f32>()?;
+        // It trains until it is frozen, and then all of it is wanted.
+        store.train_only(&Select::Nothing);
+        assert_eq!(read(&words, &ids)?, (4, wanted.clone()));
+        assert!(words.0.value.var.get().is_none(), "the rest was read too");
+        assert_eq!((words.dims(), words.count()), (&[64, 3][..], 192));
+        // Many rows, or a row that there is not, are for the whole table.
+        let many = Tensor::arange(0u32, 9, &Device::Cpu)?;
+        assert_eq!(words.rows(&many)?.0.dims(), [64, 3]);
+        assert_eq!(read(&words, &ids)?, (64, wanted.clone()));
+        assert_eq!(words.tensor().to_vec2::<f32>()?, table.to_vec2::<f32>()?);
+        let (_, words) = in_a_file("absent", &table)?;
+        words.0.trains.store(false, Ordering::Relaxed);
+        let absent = Tensor::new(&[64u32], &Device::Cpu)?;
+        assert_eq!(words.rows(&absent)?.0.dims(), [64, 3]);
+        // What trains is tracked, whole.
+        let (_, words) = in_a_file("trains", &table)?;
+        let (all, _) = words.rows(&ids)?;
+        assert!(all.track_op() && all.dims() == [64, 3]);
         Ok(())
     }
 }

@@ -9,6 +9,8 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
+use tlkit_ops::mapped::Floats;
+
 use crate::data::Blob;
 use crate::{Error, Result};
 
@@ -118,6 +120,59 @@ impl Stored {
             &entry.shape,
             &Device::Cpu,
         )?)
+    }
+}
+
+/// A table of f32 in a file, of which rows can be read without the others.
+pub(super) struct Table {
+    floats: Floats,
+    dims: [usize; 2],
+}
+
+impl Stored {
+    /// A tensor as such a table; none where it is none, or lies in memory anyway.
+    pub fn table(&self, entry: &Entry) -> Option<Table> {
+        let &[rows, width] = entry.shape.as_slice() else {
+            return None;
+        };
+        let (Bytes::Disk(file), Dtype::F32, true) =
+            (&self.bytes, entry.dtype, cfg!(target_endian = "little"))
+        else {
+            return None;
+        };
+        let file = file
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let offset = usize::try_from(self.start + entry.from).ok()?;
+        // A file that cannot be mapped, or whose numbers are not aligned, is read as others are.
+        let floats = Floats::open(&file, offset, rows * width).ok()?;
+        let dims = [rows, width];
+        Some(Table { floats, dims })
+    }
+}
+
+impl Table {
+    pub fn dims(&self) -> &[usize] {
+        &self.dims
+    }
+
+    /// All of it.
+    pub fn whole(&self) -> Result<Tensor> {
+        let values = self.floats.as_slice().to_vec();
+        Ok(Tensor::from_vec(values, &self.dims[..], &Device::Cpu)?)
+    }
+
+    /// Some of its rows, in the order of `ids`; none where one of them is no row.
+    pub fn rows(&self, ids: &[u32]) -> Result<Option<Tensor>> {
+        let [rows, width] = self.dims;
+        if ids.iter().any(|&id| id as usize >= rows) {
+            return Ok(None);
+        }
+        let floats = self.floats.as_slice();
+        let row = |&id: &u32| &floats[id as usize * width..][..width];
+        let values: Vec<f32> = ids.iter().flat_map(row).copied().collect();
+        let found = Tensor::from_vec(values, (ids.len(), width), &Device::Cpu)?;
+        Ok(Some(found))
     }
 }
 

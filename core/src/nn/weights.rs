@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::stored::{Entry, Stored};
+use super::stored::{Entry, Stored, Table};
 use crate::data::Blob;
 use crate::{Error, Result};
 
@@ -141,19 +141,43 @@ impl Weights {
         dtype: DType,
         device: &Device,
     ) -> Result<Option<Tensor>> {
-        let Some(there) = self.dims(name) else {
-            lock(&self.missing).insert(name.to_string());
+        if !self.holds(name, shape)? {
             return Ok(None);
-        };
-        if there != shape {
-            return Err(Error::msg(format!(
-                "{}: {name} has shape {there:?}, and the model wants {shape:?}",
-                self.file
-            )));
         }
         match self.tensor(name)? {
             Some(t) => Ok(Some(t.to_dtype(dtype)?.to_device(device)?)),
             None => Ok(None),
+        }
+    }
+
+    /// The matrix of this name where its rows can stay in the file until they are asked for: f32 on disk. Otherwise none, and
+    /// [`Weights::take`] has it.
+    pub(super) fn table(&self, name: &str, shape: &[usize]) -> Result<Option<Table>> {
+        let Some(Held::There(file, entry)) = self.tensors.get(name) else {
+            return Ok(None);
+        };
+        if !self.holds(name, shape)? {
+            return Ok(None);
+        }
+        let table = self.stored[*file].table(entry);
+        if table.is_some() {
+            lock(&self.taken).insert(name.to_string());
+        }
+        Ok(table)
+    }
+
+    /// Whether there is a tensor of this name; one that is absent is noted, one of another shape an error.
+    fn holds(&self, name: &str, shape: &[usize]) -> Result<bool> {
+        let Some(there) = self.dims(name) else {
+            lock(&self.missing).insert(name.to_string());
+            return Ok(false);
+        };
+        match there == shape {
+            true => Ok(true),
+            false => Err(Error::msg(format!(
+                "{}: {name} has shape {there:?}, and the model wants {shape:?}",
+                self.file
+            ))),
         }
     }
 

@@ -213,6 +213,9 @@ fn selection(c: &Checked, outcome: &Outcome) -> serde_json::Value {
         selection["collapsed_epochs"] = outcome.collapsed.clone().into();
         selection["without_labels"] = outcome.signs.clone().into();
     }
+    if let Some(words) = &outcome.diverged {
+        selection["diverged"] = words.as_str().into();
+    }
     selection
 }
 

@@ -54,7 +54,9 @@ impl Reference {
 
     /// Whether a candidate has collapsed: it says too few classes, or has forgotten the source.
     pub fn collapsed(&self, seen: &Seen) -> bool {
-        let few = seen.effective_classes() < CLASSES * self.effective_classes;
+        // Nor are predictions of a model whose outputs are no numbers.
+        let classes = seen.effective_classes();
+        let few = classes.is_nan() || classes < CLASSES * self.effective_classes;
         let forgot = match (self.source_accuracy, seen.source_accuracy()) {
             (Some(was), Some(is)) => is < was - SOURCE,
             _ => false,

@@ -62,6 +62,9 @@ pub struct Position {
     /// Epochs that had collapsed.
     #[serde(default)]
     pub collapsed: Vec<u64>,
+    /// Where its numbers ended, of an adaptation that did not come to its end.
+    #[serde(default)]
+    pub diverged: Option<String>,
     /// What can be said of the adaptation without labels of the target.
     #[serde(default)]
     pub signs: Option<String>,

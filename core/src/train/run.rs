@@ -89,6 +89,8 @@ pub struct Outcome {
     pub fits: BTreeMap<String, f64>,
     /// Epochs of the last phase that had collapsed, where a selector looked for it.
     pub collapsed: Vec<u64>,
+    /// Where the numbers of an adaptation ended, that diverged: `the loss is NaN at step 74`.
+    pub diverged: Option<String>,
     /// What can be said of the adaptation without labels of the target, where a selector looked.
     pub signs: Option<String>,
     /// What the source model said of the test inputs before it was adapted: logits `(rows, classes)`.
@@ -266,6 +268,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
             fits: std::mem::take(&mut state.position.fits),
             chosen: state.position.best.or(state.position.chosen),
             collapsed: std::mem::take(&mut state.position.collapsed),
+            diverged: state.position.diverged.take(),
             signs: state.position.signs.take(),
             ..Position::default()
         };
@@ -295,6 +298,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
         seconds: state.seconds(),
         fits: state.position.fits,
         collapsed: state.position.collapsed,
+        diverged: state.position.diverged,
         signs: state.position.signs,
         before: match &state.source_says {
             Some(t) => Some(t.to_vec2()?),

@@ -74,7 +74,10 @@ impl Stage for Embeddings {
 
     fn forward(&self, x: &Flow, pass: &Pass) -> Result<Flow> {
         let [words, types, positions] = self.ids(x)?;
-        let look = |table: &Param, ids: &Tensor| embedding::embedding(&table.tensor(), ids, None);
+        let look = |table: &Param, ids: &Tensor| -> Result<Tensor> {
+            let (table, ids) = table.rows(ids)?;
+            Ok(embedding::embedding(&table, &ids, None)?)
+        };
         let sum = (look(&self.words, &words)? + look(&self.types, &types)?)?;
         let y = layer_norm::layer_norm(
             &kept(&(sum + look(&self.positions, &positions)?)?, pass)?,

@@ -263,6 +263,43 @@ fn the_twin_is_source_only_and_leaves_the_adaptation_as_it_was() {
     assert!((1..kept.len()).contains(&twins), "{kept:?}");
 }
 
+/// An adversary whose gradient outgrows f32 about half way: the epochs before are what can be kept, and where nothing is chosen between, the run fails.
+#[test]
+fn an_adaptation_that_diverges_ends_there_and_keeps_an_epoch_before() {
+    let world = World::new();
+    let adversary = ["strategy.lambda=1.4e39", "strategy.gamma=1.0"];
+    let with = |sets: &[&str]| world.adapted("dann", &[&adversary, sets].concat());
+    for (by, to) in [("auto", "auto"), ("oracle", "oracle")] {
+        let select = format!("select.by=\"{by}\"");
+        let run = world.run(&with(&[&select]), to, &[]);
+        let words = run.selection["diverged"].as_str().expect("it diverged");
+        assert!(words.contains(" at step "), "{words}");
+        let epochs = world.metrics(to).into_iter();
+        let epochs: Vec<u64> = epochs
+            .filter(|r| r["phase"] == "dann")
+            .filter_map(|r| r["epoch"].as_u64())
+            .collect();
+        let last = *epochs.last().expect("epochs");
+        assert!((1..6).contains(&last), "{epochs:?}");
+        if by == "auto" {
+            assert_eq!(run.selection["without_labels"], "signs of collapse");
+            let collapsed = run.selection["collapsed_epochs"].as_array().expect("a list");
+            assert_eq!(collapsed.last(), Some(&Value::from(last + 1)));
+        }
+        assert!(accuracy(&run) > 0.4);
+        if by == "auto" {
+            let again = world.run(&with(&[&select]), "again", &[40, 70]);
+            assert_eq!(again.weights_sha256, run.weights_sha256);
+            assert_eq!(again.selection, run.selection);
+        }
+    }
+    let last = with(&["select.by=\"last\""]);
+    let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        world.run(&last, "last", &[])
+    }));
+    assert!(failed.is_err(), "nothing was there to be kept");
+}
+
 /// No label of the target decides anything: with others in their place the run is the same to the bit.
 #[test]
 fn the_targets_labels_are_not_looked_at() {

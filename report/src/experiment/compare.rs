@@ -94,6 +94,10 @@ pub struct Row {
     pub selector: String,
     /// What it saw: `label-free`, `target validation`, `oracle`; `validation` where the target's labels are open; empty where nothing was chosen.
     pub selector_kind: String,
+    /// Runs that kept the model of the source alone.
+    pub given_up: usize,
+    /// Runs whose adaptation diverged; what they kept is of the epochs before.
+    pub diverged: usize,
     /// Marks: `oracle`, `tested on the rows adapted on`, `imported`.
     pub marks: Vec<String>,
 }
@@ -237,6 +241,10 @@ impl Experiment {
             );
             mark(t.run.result["imported"] == true, "imported");
         }
+        let chose = |key: &str| {
+            let said = done.iter().filter(|t| !t.run.result["selection"][key].is_null());
+            said.count()
+        };
         Row {
             method: arm.method.clone(),
             values: arm
@@ -267,6 +275,8 @@ impl Experiment {
                 .max(),
             selector: selectors.join(", "),
             selector_kind: kinds.join(", "),
+            given_up: chose("of"),
+            diverged: chose("diverged"),
             marks,
         }
     }
@@ -408,6 +418,8 @@ fn baselines(e: &Experiment) -> Vec<Row> {
                     memory_mb: None,
                     selector: String::new(),
                     selector_kind: String::new(),
+                    given_up: 0,
+                    diverged: 0,
                     marks: vec!["baseline".into()],
                 });
             }

@@ -202,6 +202,8 @@ impl Comparison {
                 "memory_mb",
                 "selector",
                 "selector_kind",
+                "given_up",
+                "diverged",
                 "marks",
             ]
             .map(String::from),
@@ -243,6 +245,8 @@ impl Comparison {
                     only(row.memory_mb.map_or_else(String::new, |m| m.to_string())),
                     only(row.selector.clone()),
                     only(row.selector_kind.clone()),
+                    only(row.given_up.to_string()),
+                    only(row.diverged.to_string()),
                     only(row.marks.join("; ")),
                 ]);
                 text.push_str(&line(&cells));

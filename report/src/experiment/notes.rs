@@ -79,6 +79,7 @@ pub(super) fn notes(e: &Experiment, c: &Comparison) -> Vec<String> {
     }
     pairs(e, c, &mut notes);
     selection(&arms, &mut notes);
+    kept(e, &arms, &mut notes);
     let keys: Vec<String> = e
         .arms
         .iter()
@@ -240,6 +241,29 @@ fn selection(arms: &[(usize, &Row)], notes: &mut Vec<String>) {
             "imported" => format!("Made elsewhere and imported: {who}."),
             other => format!("{other}: {who}."),
         });
+    }
+}
+
+/// Rows that are in part those of the source alone, or of an adaptation that did not come to its end.
+fn kept(e: &Experiment, arms: &[(usize, &Row)], notes: &mut Vec<String>) {
+    let list = |count: fn(&Row) -> usize| {
+        let some = arms.iter().filter(|(_, r)| count(r) > 0);
+        let one = |(i, r): &(usize, &Row)| {
+            format!("{} in {} of {} runs", e.arm_words(*i), count(r), r.done)
+        };
+        some.map(one).collect::<Vec<_>>().join(", ")
+    };
+    let given_up = list(|r| r.given_up);
+    if !given_up.is_empty() {
+        notes.push(format!(
+            "Given up, the model of the source alone is kept: {given_up}."
+        ));
+    }
+    let diverged = list(|r| r.diverged);
+    if !diverged.is_empty() {
+        notes.push(format!(
+            "Diverged, what is kept is of the epochs before: {diverged}."
+        ));
     }
 }
 

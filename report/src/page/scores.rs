@@ -202,6 +202,7 @@ fn selection(s: &Source<'_>) -> Markup {
                     }
                     None => { "The weights are those of the last epoch." }
                 }
+                @if let Some(words) = selection["diverged"].as_str() { " " strong { "The adaptation diverged: " (words) "." } }
                 @if selection["oracle"] == true { " " strong { "Oracle: chosen with target labels." } }
             }
         }

@@ -5,7 +5,7 @@ use crate::number::short;
 use crate::record::Phase;
 use crate::run::Status;
 
-/// A run that failed, with the step and the first tensor that was not finite, or the tensors without a gradient.
+/// A run that failed, or whose adaptation did, with the step and the first tensor that was not finite, or the tensors without a gradient.
 pub fn ended(e: &Evidence<'_>) -> Look {
     match e.run.status {
         Status::Failed => {}
@@ -19,7 +19,7 @@ pub fn ended(e: &Evidence<'_>) -> Look {
                 from: "metrics.jsonl",
             }]);
         }
-        _ => return Look::Seen(Vec::new()),
+        _ => return Look::Seen(diverged(e).into_iter().collect()),
     }
     let failure = &e.run.result["failure"];
     let error = e.run.result["error"]
@@ -61,6 +61,18 @@ pub fn ended(e: &Evidence<'_>) -> Look {
         lines,
         from: "result.json, metrics.jsonl",
     }])
+}
+
+/// An adaptation whose numbers ended, of a run that kept a model from before.
+fn diverged(e: &Evidence<'_>) -> Option<Finding> {
+    let words = e.run.result["selection"]["diverged"].as_str()?;
+    Some(Finding {
+        kind: "diverged".into(),
+        level: Level::Warning,
+        words: format!("the adaptation diverged and was not brought to its end: {words}"),
+        lines: before(e),
+        from: "result.json, metrics.jsonl",
+    })
 }
 
 /// The loss, rate and gradient that were recorded before it ended.

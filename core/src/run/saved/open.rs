@@ -11,7 +11,7 @@ use crate::data::{Domain, Found, FoundRows, Labels, Loaded, Prepare, Resolve, Ro
 use crate::evaluate::{self, Scores, probabilities};
 use crate::metrics::{Judge, softmax};
 use crate::model::{MapKinds, Model};
-use crate::nn::{Stage, Store, Weights};
+use crate::nn::{Select, Stage, Store, Weights};
 use crate::recipe::Written;
 use crate::registry::{Context, Registry, SavedData};
 use crate::strategy::State;
@@ -82,6 +82,8 @@ impl Saved {
             &card,
             registry.maps(),
         )?;
+        // Nothing trains, so a table may stay in its file.
+        store.train_only(&Select::Nothing);
         let prepare = prepared(source.as_ref(), &card)?;
         Ok(Saved {
             classes,

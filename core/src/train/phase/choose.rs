@@ -81,6 +81,23 @@ impl Course<'_, '_, '_> {
             && !matches!(self.train.select, Selection::Last | Selection::Validation)
     }
 
+    /// Whether a model stands that can be kept where this phase goes no further. A twin is a training like any other.
+    pub(super) fn has_candidates(&self) -> bool {
+        self.decides() && !self.place.twin && self.run.position.best.is_some()
+    }
+
+    /// An adaptation whose numbers end has collapsed as far as one can: the epoch is none that could be kept, and no later one is made.
+    pub(super) fn diverged(&mut self, at: &NonFinite) {
+        let position = &mut self.run.position;
+        position.collapsed.push(position.step / self.per_epoch + 1);
+        let words = format!("{} at step {}", at.what, at.step);
+        self.job.observer.event(&Event::Note(&format!(
+            "{} diverged and ends here: {}; {}. What is kept is of the epochs before",
+            self.train.name, words, at.rest
+        )));
+        position.diverged = Some(words);
+    }
+
     /// Keeps what the model says of the test inputs before the first adaptation.
     pub(super) fn before(&mut self) -> Result<()> {
         self.run.ask_source(self.transfer, self.job)

@@ -23,7 +23,7 @@ use crate::nn::{Gradients, Param, Pass, Select};
 use crate::random::Stream;
 use crate::select::{Choice, LabelFree, Reference, adapted_stands};
 use crate::strategy::{Selection, State, Train, Transfer, Until};
-use crate::{Error, Result};
+use crate::{Error, NonFinite, Result};
 
 /// Steps after the warm-up at which every trainable tensor must have moved.
 const SETTLE: u64 = 10;
@@ -180,7 +180,13 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             if self.run.position.step.is_multiple_of(self.per_epoch) {
                 self.begin_epoch()?;
             }
-            self.step()?;
+            match self.step() {
+                Err(Error::NonFinite(at)) if self.has_candidates() => {
+                    self.diverged(&at);
+                    break;
+                }
+                made => made?,
+            }
             self.run.position.step += 1;
             self.run.position.total_steps += 1;
             self.movement()?;
@@ -214,7 +220,10 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         }
         let position = &mut self.run.position;
         if let Some(reference) = &position.reference {
-            let last = position.step.div_ceil(self.per_epoch);
+            let last = match position.diverged {
+                Some(_) => position.step / self.per_epoch + 1,
+                None => position.step.div_ceil(self.per_epoch),
+            };
             let margin = self.transfer.settings.twin.unwrap_or_default();
             let stands = |twin: &Twin| match (&self.job.deciding, position.best) {
                 (Some(Deciding::LabelFree { by, minimises, .. }), Some(best)) => {

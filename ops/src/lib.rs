@@ -80,6 +80,7 @@ pub mod random;
 pub mod relu;
 pub mod resize;
 pub mod softmax;
+pub mod vectors;
 
 pub use matmul::Precision;
 pub use path::{Level, Path};

@@ -1,6 +1,8 @@
 //! From a name in a recipe to files.
 
 use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::recipe::{At, Keys, Noted};
@@ -21,6 +23,26 @@ impl Blob {
         match self {
             Blob::Path(p) => Ok(Cow::Owned(std::fs::read(p).map_err(Error::io(p))?)),
             Blob::Embedded(b) => Ok(Cow::Borrowed(b)),
+        }
+    }
+
+    /// Hands the whole content over, a piece at a time: a hash of a large file has no use for all of it in memory.
+    pub fn pieces(&self, mut each: impl FnMut(&[u8])) -> Result<()> {
+        match self {
+            Blob::Path(p) => {
+                let mut file = File::open(p).map_err(Error::io(p))?;
+                let mut piece = vec![0; 1 << 16];
+                loop {
+                    match file.read(&mut piece).map_err(Error::io(p))? {
+                        0 => return Ok(()),
+                        n => each(&piece[..n]),
+                    }
+                }
+            }
+            Blob::Embedded(b) => {
+                each(b);
+                Ok(())
+            }
         }
     }
 

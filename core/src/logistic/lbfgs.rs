@@ -1,6 +1,6 @@
 //! L-BFGS (Nocedal 1980) with Armijo's backtracking, in f64.
 
-use super::dot;
+use tlkit_ops::vectors::{add_scaled, dot};
 
 /// Where it ended.
 pub(super) struct Minimum {
@@ -78,7 +78,7 @@ fn direction(g: &[f64], history: &[(Vec<f64>, Vec<f64>, f64)]) -> Vec<f64> {
     let mut alphas = Vec::with_capacity(history.len());
     for (s, t, rho) in history.iter().rev() {
         let a = rho * dot(s, &q);
-        q.iter_mut().zip(t).for_each(|(q, t)| *q -= a * t);
+        add_scaled(&mut q, -a, t);
         alphas.push(a);
     }
     if let Some((s, t, _)) = history.last() {
@@ -87,7 +87,7 @@ fn direction(g: &[f64], history: &[(Vec<f64>, Vec<f64>, f64)]) -> Vec<f64> {
     }
     for ((s, t, rho), a) in history.iter().zip(alphas.into_iter().rev()) {
         let b = rho * dot(t, &q);
-        q.iter_mut().zip(s).for_each(|(q, s)| *q += (a - b) * s);
+        add_scaled(&mut q, a - b, s);
     }
     q.iter_mut().for_each(|q| *q = -*q);
     q

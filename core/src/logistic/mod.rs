@@ -6,6 +6,7 @@ mod lbfgs;
 mod rows;
 
 use rayon::prelude::*;
+use tlkit_ops::vectors::{add_scaled, dot};
 
 pub use rows::{Dense, Rows, Sparse};
 
@@ -118,10 +119,6 @@ fn largest(scores: impl Iterator<Item = f64>) -> u32 {
         .0 as u32
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(x, y)| x * y).sum()
-}
-
 /// Sums over chunks of rows, added in order. `one` adds a row to a gradient and gives its loss.
 fn over_rows(
     rows: &dyn Rows,
@@ -172,10 +169,11 @@ fn objective(
             |c: usize| w[classes * width + c] + rows.dot(row, &w[c * width..(c + 1) * width]);
         let scores: Vec<f64> = (0..classes).map(score).collect();
         let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let sum: f64 = scores.iter().map(|s| (s - top).exp()).sum();
+        let parts: Vec<f64> = scores.iter().map(|s| (s - top).exp()).collect();
+        let sum: f64 = parts.iter().sum();
         let label = y[row] as usize;
-        for (c, s) in scores.iter().enumerate() {
-            let p = (s - top).exp() / sum - f64::from(u8::from(c == label));
+        for (c, part) in parts.iter().enumerate() {
+            let p = part / sum - f64::from(u8::from(c == label));
             rows.add(row, p, &mut g[c * width..(c + 1) * width]);
             g[classes * width + c] += p;
         }
@@ -184,9 +182,7 @@ fn objective(
     let scale = 1.0 / rows.len() as f64;
     g.iter_mut().for_each(|g| *g *= scale);
     let penalised = classes * width;
-    for (g, w) in g[..penalised].iter_mut().zip(w) {
-        *g += strength * w;
-    }
+    add_scaled(&mut g[..penalised], strength, &w[..penalised]);
     (
         loss * scale + 0.5 * strength * dot(&w[..penalised], &w[..penalised]),
         g,
@@ -207,9 +203,7 @@ fn binary(w: &[f64], rows: &dyn Rows, y: &[u32], strength: f64) -> (f64, Vec<f64
     });
     let scale = 1.0 / rows.len() as f64;
     g.iter_mut().for_each(|g| *g *= scale);
-    for (g, w) in g[..width].iter_mut().zip(w) {
-        *g += 0.5 * strength * w;
-    }
+    add_scaled(&mut g[..width], 0.5 * strength, &w[..width]);
     (
         loss * scale + 0.25 * strength * dot(&w[..width], &w[..width]),
         g,

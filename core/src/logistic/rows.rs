@@ -1,5 +1,7 @@
 //! What a logistic regression is fitted on: dense rows or sparse ones.
 
+use tlkit_ops::vectors::{add_scaled, dot};
+
 /// Rows of numbers.
 pub trait Rows: Sync {
     /// How many.
@@ -37,7 +39,7 @@ impl Rows for Dense<'_> {
     }
 
     fn dot(&self, row: usize, weights: &[f64]) -> f64 {
-        super::dot(
+        dot(
             weights,
             &self.values[row * self.width..(row + 1) * self.width],
         )
@@ -45,10 +47,7 @@ impl Rows for Dense<'_> {
 
     fn add(&self, row: usize, scale: f64, gradient: &mut [f64]) {
         let row = &self.values[row * self.width..(row + 1) * self.width];
-        gradient
-            .iter_mut()
-            .zip(row)
-            .for_each(|(g, v)| *g += scale * v);
+        add_scaled(gradient, scale, row);
     }
 
     fn chunk(&self) -> usize {

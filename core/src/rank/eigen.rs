@@ -1,6 +1,8 @@
 //! Eigenvalues and eigenvectors of a symmetric matrix: Householder's reduction to three diagonals, then QL with implicit shifts (Golub and
 //! Van Loan, Matrix Computations, sections 8.3 and 8.5).
 
+use tlkit_ops::vectors::dot;
+
 /// Eigenvalues in no particular order, and the eigenvectors, one a row. `a` is `(n, n)`, row by row.
 pub(super) fn symmetric(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
     // The rows of z end as eigenvectors.
@@ -35,10 +37,6 @@ pub(super) fn symmetric(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
     let mut d: Vec<f64> = (0..n).map(|i| a[i * n + i]).collect();
     tridiagonal(&mut d, &mut off, &mut z, n);
     (d, z)
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
 /// `H A H` of the block from `from` on, with `H = 1 - 2 v v^T`.

@@ -254,8 +254,8 @@ pub(crate) struct Prepares {
     pub target: Arc<dyn Prepare>,
 }
 
-/// Rows of a probe.
-const PROBE: usize = 8;
+/// Rows of a probe: a network that is another answers each row otherwise.
+const PROBE: usize = 3;
 /// One row of so many is held out of the adaptation, for the selector.
 const HELD_OUT: usize = 10;
 /// Where that gives fewer rows, the selector looks at those that are adapted on: a score of a handful of rows is noise.

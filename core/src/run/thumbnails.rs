@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::directory::{Directory, write_whole};
@@ -43,24 +44,25 @@ pub(super) fn write(
     }
     let sheet = sheet(predictions);
     let rows: BTreeSet<usize> = sheet.iter().chain(&errors(predictions)).copied().collect();
-    let mut text = String::new();
-    for row in rows {
+    let rows: Vec<usize> = rows.into_iter().collect();
+    let line = |&row: &usize| -> Result<String> {
         let Input::Image(bytes) = inputs.input(row)? else {
-            continue;
+            return Ok(String::new());
         };
         let jpeg = pictures.thumbnail(&bytes, SIDE);
         let Some(jpeg) = jpeg.filter(|j| j.len() <= LARGEST) else {
-            continue;
+            return Ok(String::new());
         };
         let line = Thumbnail {
             id: &predictions[row].id,
             sheet: sheet.contains(&row),
             jpeg: base64(&jpeg),
         };
-        text.push_str(&serde_json::to_string(&line).map_err(|e| Error::msg(e.to_string()))?);
-        text.push('\n');
-    }
-    write_whole(&dir.thumbnails(), text.as_bytes())
+        let text = serde_json::to_string(&line).map_err(|e| Error::msg(e.to_string()))?;
+        Ok(text + "\n")
+    };
+    let lines: Vec<String> = rows.par_iter().map(line).collect::<Result<_>>()?;
+    write_whole(&dir.thumbnails(), lines.concat().as_bytes())
 }
 
 /// Rows that are wrong, the surest first.

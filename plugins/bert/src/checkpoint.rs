@@ -75,7 +75,7 @@ impl Checkpoint {
         ] {
             if let Some(file) = self.found.file(name) {
                 sha.update(name.as_bytes());
-                sha.update(&file.bytes()?);
+                file.pieces(|piece| sha.update(piece))?;
             }
         }
         Ok(tlkit_core::hex(&sha.finalize()))

@@ -171,7 +171,7 @@ pub(crate) fn digest(found: &Found) -> Result<String> {
         folder => FILES.iter().find_map(|f| folder.file(f)),
     };
     if let Some(blob) = weights {
-        sha.update(&blob.bytes()?);
+        blob.pieces(|piece| sha.update(piece))?;
     }
     Ok(tlkit_core::hex(&sha.finalize()))
 }

@@ -283,7 +283,9 @@ fn an_adaptation_that_diverges_ends_there_and_keeps_an_epoch_before() {
         assert!((1..6).contains(&last), "{epochs:?}");
         if by == "auto" {
             assert_eq!(run.selection["without_labels"], "signs of collapse");
-            let collapsed = run.selection["collapsed_epochs"].as_array().expect("a list");
+            let collapsed = run.selection["collapsed_epochs"]
+                .as_array()
+                .expect("a list");
             assert_eq!(collapsed.last(), Some(&Value::from(last + 1)));
         }
         assert!(accuracy(&run) > 0.4);

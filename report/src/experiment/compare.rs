@@ -242,7 +242,9 @@ impl Experiment {
             mark(t.run.result["imported"] == true, "imported");
         }
         let chose = |key: &str| {
-            let said = done.iter().filter(|t| !t.run.result["selection"][key].is_null());
+            let said = done
+                .iter()
+                .filter(|t| !t.run.result["selection"][key].is_null());
             said.count()
         };
         Row {

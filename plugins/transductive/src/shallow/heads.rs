@@ -242,26 +242,26 @@ fn choose(
     order: &[u32],
     fit: &(dyn Fn(&[f64], &[u32], f64) -> Predict + Sync),
 ) -> (f64, f64) {
-    let folds = 5.min(y.len());
-    let right = |constant: f64| -> usize {
-        let fold = |k: usize| {
-            let (mut tx, mut ty, mut held) = (Vec::new(), Vec::new(), Vec::new());
-            for (i, &row) in order.iter().enumerate() {
-                let row = row as usize;
-                if i % folds == k {
-                    held.push(row);
-                } else {
-                    tx.extend_from_slice(&x[row * width..(row + 1) * width]);
-                    ty.push(y[row]);
-                }
+    let folds = y.len().clamp(1, 5);
+    let right = |constant: f64, k: usize| -> usize {
+        let (mut tx, mut ty, mut held) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, &row) in order.iter().enumerate() {
+            let row = row as usize;
+            if i % folds == k {
+                held.push(row);
+            } else {
+                tx.extend_from_slice(&x[row * width..(row + 1) * width]);
+                ty.push(y[row]);
             }
-            let predict = fit(&tx, &ty, constant);
-            let hit = |r: &&usize| predict(&x[**r * width..(**r + 1) * width]) == y[**r];
-            held.iter().filter(hit).count()
-        };
-        (0..folds).map(fold).sum()
+        }
+        let predict = fit(&tx, &ty, constant);
+        let hit = |r: &&usize| predict(&x[**r * width..(**r + 1) * width]) == y[**r];
+        held.iter().filter(hit).count()
     };
-    let scores: Vec<usize> = tried.par_iter().map(|&c| right(c)).collect();
+    // Each fold by itself: a loose constant takes far longer than a stiff one.
+    let each = (0..tried.len() * folds).into_par_iter();
+    let each: Vec<usize> = each.map(|i| right(tried[i / folds], i % folds)).collect();
+    let scores: Vec<usize> = each.chunks(folds).map(|f| f.iter().sum()).collect();
     let best = scores.iter().copied().max().unwrap_or(0);
     let at = match larger_is_stiffer {
         true => scores.iter().rposition(|&s| s == best),

@@ -14,6 +14,7 @@ use tlkit_core::Result;
 use tlkit_core::model::Map;
 use tlkit_core::random::Stream;
 use tlkit_core::strategy::State;
+use tlkit_ops::vectors::{add_scaled, dot};
 
 /// Weights of every class.
 #[derive(Clone, Debug)]
@@ -91,7 +92,7 @@ fn binary(
                 let before = alpha[i];
                 alpha[i] = (before - gradient / squares[i]).clamp(0.0, c);
                 let by = (alpha[i] - before) * y;
-                w.iter_mut().zip(v).for_each(|(w, v)| *w += by * v);
+                add_scaled(&mut w, by, v);
                 b += by;
             }
         }
@@ -275,22 +276,4 @@ impl Svm {
         })
         .0 as u32
     }
-}
-
-/// In four sums, which a processor adds side by side.
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut sums = [0.0f64; 4];
-    let (a4, b4) = (a.chunks_exact(4), b.chunks_exact(4));
-    let rest: f64 = a4
-        .remainder()
-        .iter()
-        .zip(b4.remainder())
-        .map(|(x, y)| x * y)
-        .sum();
-    for (x, y) in a4.zip(b4) {
-        for k in 0..4 {
-            sums[k] += x[k] * y[k];
-        }
-    }
-    (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
 }

@@ -138,6 +138,35 @@ fn domains(dir: &Path) -> &'static str {
      [domains.south]\nlabelled = \"south-labelled.csv\"\ntest = \"south-test.csv\"\n"
 }
 
+/// The probe that a source phase begins with is made once too, though it leaves no line in the record.
+#[test]
+fn a_probe_is_made_once_and_its_cells_run_alone_all_the_same() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let pairs = domains(dir.path());
+    let base = dir.path().join("base.toml");
+    let text = fs::read_to_string(&base).expect("the base") + "linear_probe = true\n";
+    fs::write(&base, text).expect("written");
+    let experiment =
+        format!("[experiment]\nbase = \"base.toml\"\nseeds = 1\nmethods = [\"mcc\"]\n{pairs}");
+    let path = dir.path().join("experiment.toml");
+    fs::write(&path, experiment).expect("written");
+    let out = dir.path().join("out");
+    let shown = |p: &Path| p.display().to_string();
+    let (code, _, said) = tlkit(&["compare", &shown(&path), "--out", &shown(&out)]);
+    assert_eq!(code, Some(0), "{said}");
+    let cell = result(&out.join("mcc-north-south-s0"));
+    assert!(cell["seconds_taken_up"].as_f64() > Some(0.0), "{cell}");
+    let recipe = out.join("recipes/mcc-north-south-s0.toml");
+    let alone = dir.path().join("alone");
+    let (code, _, said) = tlkit(&["run", &shown(&recipe), "--out", &shown(&alone)]);
+    assert_eq!(code, Some(0), "{said}");
+    let alone = result(&alone);
+    for key in ["weights_sha256", "metrics", "selection", "fits"] {
+        assert_eq!(cell[key], alone[key], "{key}");
+    }
+    assert!(cell["fits"]["probe_strength"].is_number(), "{cell}");
+}
+
 /// What differs in the method alone learns the source once, and ends with the bits of a run that learned it alone.
 #[test]
 fn the_source_is_learned_once_and_its_cells_run_alone_all_the_same() {
@@ -182,6 +211,10 @@ fn the_source_is_learned_once_and_its_cells_run_alone_all_the_same() {
             expected,
             "{method}"
         );
+        let cell = result(&out.join(format!("{method}-south-north-s1")));
+        let seconds = |key: &str| cell[key].as_f64().unwrap_or(0.0);
+        assert_eq!(seconds("seconds_taken_up") > 0.0, expected, "{method}");
+        assert!(seconds("seconds_taken_up") < seconds("seconds"), "{method}");
     }
     for method in methods {
         let cell = format!("{method}-south-north-s1");

@@ -45,6 +45,7 @@ pub mod model;
 pub mod neighbours;
 pub mod nn;
 pub mod outside;
+pub mod probe;
 pub mod random;
 pub mod rank;
 pub mod registry;

@@ -110,6 +110,8 @@ pub struct Settings {
     pub until: Until,
     /// Transductive: how long the source is learned first; no epochs leave that phase out.
     pub source_until: Until,
+    /// Whether the classifier begins as a logistic regression on the features as they are ([`crate::probe`]), not with random weights.
+    pub linear_probe: bool,
     /// Rows an optimizer step.
     pub batch_size: usize,
     /// Rows a pass; gradients accumulate to `batch_size`. Or [`AS_MUCH_AS_FITS`].
@@ -428,6 +430,11 @@ pub trait Fit: Send {
         model: &mut Model,
         store: &Store,
     ) -> Result<BTreeMap<String, f64>>;
+
+    /// What it depends on besides the model and the rows, where it is the same whatever the method, so that runs that begin alike can make it once.
+    fn shared(&self) -> Option<String> {
+        None
+    }
 }
 
 impl Defaults {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tlkit_core::Checked;
 use tlkit_core::experiment::{Cell, Plan};
 use tlkit_core::recipe::Written;
+use tlkit_core::run::Forecast;
 use tlkit_report::statistics::{Crossed, LEAST_SEEDS};
 use tlkit_report::{Align, Experiment, Run, Table};
 
@@ -14,7 +15,7 @@ use super::cells::{State, expected, time};
 use super::compare::states;
 use super::exit::Failure;
 use super::parts::{self, Fetch};
-use super::plan;
+use super::{plan, turns};
 
 /// What `recipes/experiments/how-many-labels.toml` showed of fine-tuned against frozen: the two answer differently on about so many
 /// of its 300 test rows, and the score of either moves about so much from seed to seed. Stated where they are used.
@@ -35,7 +36,9 @@ pub fn dry_run(
     for (&i, state) in to_do.iter().zip(&states) {
         if *state == State::Done {
             let run = Run::read(&folder.join(&plan.cells[i].name));
-            let took = run.result["seconds"].as_f64();
+            // What another cell had trained was taken up in a moment.
+            let of = |key: &str| run.result[key].as_f64();
+            let took = of("seconds").map(|s| s - of("seconds_taken_up").unwrap_or(0.0));
             seconds
                 .entry(plan.group(&plan.cells[i]))
                 .or_default()
@@ -57,6 +60,7 @@ pub fn dry_run(
         }
     }
     let measured = !kinds.is_empty();
+    let mut beginnings: BTreeMap<String, f64> = BTreeMap::new();
     let mut said = Instant::now();
     for (done, (group, cell)) in kinds.iter().enumerate() {
         if said.elapsed() > SILENT {
@@ -66,8 +70,20 @@ pub fn dry_run(
                 kinds.len()
             );
         }
-        seconds.insert(group.clone(), vec![measure(cell)?]);
+        let cost = measure(cell)?;
+        seconds.insert(group.clone(), vec![cost.seconds - cost.shared]);
+        beginnings.insert(group.clone(), cost.shared);
     }
+    // Of cells that begin alike each trains what none before it has: `source-only` the source, the first adaptation the twin.
+    let mut begun: BTreeMap<turns::Group, f64> = BTreeMap::new();
+    let mut about = |cell: &Cell| {
+        let there = begun.entry(turns::group(cell)).or_insert(0.0);
+        let beginning = beginnings.get(&plan.group(cell)).copied().unwrap_or(0.0);
+        let missing = (beginning - *there).max(0.0);
+        *there += missing;
+        expected(plan, &[cell], &seconds) + missing
+    };
+    let mut all = 0.0;
     let mut table = Table::new(&[Align::Left, Align::Left, Align::Right]);
     table.row(["cell", "", "about"]);
     for (&i, state) in to_do.iter().zip(&states) {
@@ -81,13 +97,17 @@ pub fn dry_run(
         };
         let about = match state {
             State::Done => String::new(),
-            _ => time(expected(plan, &[cell], &seconds)),
+            _ => {
+                let takes = about(cell);
+                all += takes;
+                time(takes)
+            }
         };
         table.row([cell.name.clone(), word.to_string(), about]);
     }
     let mut lines = table.lines("");
     lines.push(String::new());
-    let all = expected(plan, &open, &seconds) / jobs.min(open.len().max(1)) as f64;
+    let all = all / jobs.min(open.len().max(1)) as f64;
     lines.push(match (open.len(), measured) {
         (0, _) => format!(
             "{}: all {} cells are finished",
@@ -142,12 +162,12 @@ fn least(plan: &Plan, folder: &Path) -> String {
     }
 }
 
-/// Seconds that a cell takes, from its first steps.
-fn measure(cell: &Cell) -> Result<f64, Failure> {
+/// What a cell takes, from its first steps.
+fn measure(cell: &Cell) -> Result<Forecast, Failure> {
     let began = Instant::now();
     let written = Written::parse(&format!("{}.toml", cell.name), &cell.recipe, &[])
         .map_err(|r| Failure::Recipe(Box::new(r)))?;
     let checked = Checked::new(&written, &parts::registry()?, &parts::resolve(Fetch::Aloud))
         .map_err(Failure::Recipe)?;
-    Ok(plan::forecast(checked, began.elapsed())?.seconds)
+    plan::forecast(checked, began.elapsed())
 }

@@ -8,9 +8,10 @@ use std::sync::Mutex;
 use tlkit_core::experiment::{Cell, Plan};
 
 /// What differs in nothing but the method: seed, values of the axes, pair of domains.
-type Group = (u64, Vec<usize>, Option<usize>);
+pub type Group = (u64, Vec<usize>, Option<usize>);
 
-fn group(cell: &Cell) -> Group {
+/// That of a cell.
+pub fn group(cell: &Cell) -> Group {
     (cell.seed, cell.values.clone(), cell.pair)
 }
 

@@ -159,6 +159,50 @@ fn centroid_draws_two_domains_together() {
     assert!(with > without + 0.1, "{without} without, {with} with");
 }
 
+/// A stranger's loss term sees the rows of both domains as the recipe asks for them.
+#[test]
+fn centroid_trains_on_the_views_that_the_recipe_asks_for() {
+    let Some(_) = compiler() else { return };
+    let bench = Bench::new();
+    if !make(&clean(&bench, "centroid")) {
+        return;
+    }
+    bench.write(
+        "night.toml",
+        "[source]\ntask = \"image-network\"\narchitecture = \"lenet\"\nimage_size = 28\ntrain = \"builtin:scenes/day/train#24\"\n\
+         [target]\ntask = \"image-classification\"\nunlabelled = \"builtin:scenes/night/train#24\"\ntest = \"builtin:scenes/night/test#8\"\n\
+         [strategy]\nkind = \"transductive\"\nmethod = \"centroid\"\n[select]\nby = \"last\"\n\
+         [train]\nsource_epochs = 0\nepochs = 1\nbatch_size = 8\nmax_steps = 1\n[[plugins]]\npath = \"centroid/centroid\"\n",
+    );
+    let curves = |augment: &str, times: usize| -> Vec<serde_json::Value> {
+        let (out, set) = (
+            format!("{augment}-{times}"),
+            format!("target.augment=\"{augment}\""),
+        );
+        tlkit(
+            &bench,
+            &["run", "night.toml", "-q", "--out", &out, "--set", &set],
+        )
+        .code(0);
+        let text = bench.read(&format!("{out}/metrics.jsonl"));
+        let line = |line: &str| {
+            let mut row: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            row["seconds"] = serde_json::Value::Null;
+            row
+        };
+        text.lines().map(line).collect()
+    };
+    let (plain, shifted) = (curves("none", 1), curves("shift", 1));
+    assert_ne!(plain, shifted);
+    assert_eq!(shifted, curves("shift", 2));
+    // The stranger's own term, not only the loss of the task.
+    let term = |rows: &[serde_json::Value]| -> Vec<f64> {
+        let of = |row: &serde_json::Value| row["centroid"].as_f64();
+        rows.iter().filter_map(of).collect()
+    };
+    assert!(!term(&plain).is_empty() && term(&plain) != term(&shifted));
+}
+
 #[test]
 fn tsv_zip_in_c() {
     if compiler().is_none() {

@@ -4,6 +4,7 @@ mod evaluate;
 mod measured;
 mod metrics;
 mod optimizer;
+mod probe;
 mod read;
 mod select;
 mod train;

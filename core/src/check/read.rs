@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::measured::Measured;
 use super::train::Trainable;
-use super::{Checked, evaluate, select, transductive, views};
+use super::{Checked, evaluate, probe, select, transductive, views};
 use crate::Error;
 use crate::data::{Found, Reading, Resolve, View, note_unresolved};
 use crate::nn::NormMode;
@@ -256,6 +256,10 @@ pub(super) fn read(
         (transductive, &made_strategy, &made_source, &made_target)
     {
         transductive::meet(&strategy, &source, &method, &needs, s.as_ref(), t.as_ref());
+    }
+    if train.settings.linear_probe && made_strategy.is_some() {
+        let (source, target) = (made_source.as_deref(), made_target.as_deref());
+        probe::check(&root.table("train"), &method, &needs, source, target);
     }
     if let (Some(_), Some(t)) = (&made_strategy, &made_target) {
         views::check(&target, transductive, &method, &needs, t.as_ref());

@@ -68,6 +68,11 @@ impl Trainable {
                 .help("transductive: passes over the source rows before adaptation; 0 leaves them out")
                 .read()
         });
+        let linear_probe = keys
+            .bool("linear_probe")
+            .default(false, "the head begins with random weights")
+            .help("begin with a logistic regression on the features as the head, and train from there")
+            .read();
         let max_steps = keys
             .u64("max_steps")
             .range(1..)
@@ -156,6 +161,7 @@ impl Trainable {
         let settings = Settings {
             until: Until::Epochs(epochs as u64),
             source_until: Until::Epochs(source_epochs.unwrap_or_default() as u64),
+            linear_probe,
             batch_size,
             micro_batch,
             learning_rate,

@@ -8,12 +8,15 @@ use serde::Serialize;
 
 use super::movement::{Movement, movement};
 use super::saved;
-use crate::Result;
 use crate::check::Checked;
+use crate::data::From;
 use crate::model::Model;
 use crate::nn::{Param, Stage, Store};
+use crate::probe::{Probe, plain_head};
+use crate::registry::Kind;
 use crate::strategy::{Phase, Transfer};
 use crate::task::Scoring;
+use crate::{Error, Result};
 
 /// A row of the model summary.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -77,6 +80,36 @@ pub fn summary(c: &Checked) -> Result<Vec<Layer>> {
     })
 }
 
+/// The phases of a recipe: those of its strategy, and the probe that the source's, or all of them, may begin with.
+pub(super) fn phases(c: &Checked, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
+    let mut phases = c.strategy.phases(transfer)?;
+    if !c.settings.linear_probe {
+        return Ok(phases);
+    }
+    if !plain_head(&transfer.model) {
+        return Err(Error::msg(
+            "`train.linear_probe` fits a plain classifier, and this head has dense layers: leave one or the other out",
+        ));
+    }
+    let source = |p: &Phase| matches!(p, Phase::Train(t) if t.name == "source");
+    let at = phases.iter().position(source).unwrap_or(0);
+    let probe = Probe {
+        rows: match c.kind {
+            Kind::Transductive => From::Source,
+            Kind::Inductive => From::Target,
+        },
+        strength: None,
+        classes: transfer.classes,
+        called: "probe_",
+    };
+    let fit = Phase::Fit {
+        name: "linear probe".into(),
+        fit: Box::new(probe),
+    };
+    phases.insert(at, fit);
+    Ok(phases)
+}
+
 /// When training is over: the model summary, and how far each tensor is from where it started. The start is made once more, by the
 /// seed, so that nothing has to be kept for it while training.
 pub(super) fn looked_back(c: &Checked, store: &Store) -> Result<(Vec<Layer>, Vec<Movement>)> {
@@ -96,7 +129,7 @@ fn trained(
     let (mut trained, mut fitted) = (BTreeSet::new(), BTreeSet::new());
     let names =
         |params: &[Param]| -> Vec<String> { params.iter().map(|p| p.name().to_string()).collect() };
-    for phase in c.strategy.phases(transfer)? {
+    for phase in phases(c, transfer)? {
         match phase {
             Phase::Train(t) | Phase::Twin(t) => {
                 for update in &t.updates {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use candle_core::DType;
 use serde::Serialize;
 
-use super::arrange::{arranged, looked_back};
+use super::arrange::{arranged, looked_back, phases};
 use super::directory::{Directory, write_whole};
 use super::embedding::embedding;
 use super::given::{Given, Prepares};
@@ -149,7 +149,7 @@ pub(super) fn execute_as(
         if given.validation.is_none() && !transductive {
             transfer.settings.select = Selection::Last;
         }
-        let phases = c.strategy.phases(transfer)?;
+        let phases = phases(c, transfer)?;
         let job = Job {
             identity: identity.clone(),
             seed: c.seed,

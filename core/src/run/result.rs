@@ -43,6 +43,9 @@ pub struct RunResult {
     pub threads: usize,
     /// Seconds of training and evaluation, over all sittings.
     pub seconds: f64,
+    /// Of those, seconds that another run of an experiment had spent on the beginning that this one took up.
+    #[serde(skip_serializing_if = "none")]
+    pub seconds_taken_up: f64,
     /// Largest resident memory, in MiB; 0 where the system does not say.
     pub peak_rss_mb: u64,
     /// Kind and method.
@@ -124,6 +127,10 @@ pub(super) struct Scored {
     pub layers: Vec<Layer>,
 }
 
+fn none(seconds: &f64) -> bool {
+    *seconds == 0.0
+}
+
 /// Puts together what is known when a run is done.
 pub(super) fn result(
     c: &Checked,
@@ -158,6 +165,7 @@ pub(super) fn result(
         device: crate::device::name_of(store.device()),
         threads: rayon::current_num_threads(),
         seconds: part.seconds + outcome.seconds.max(seconds),
+        seconds_taken_up: outcome.taken_up,
         peak_rss_mb: peak_rss_mb(),
         strategy: [
             ("kind", c.kind.name().to_string()),

@@ -40,6 +40,9 @@ pub struct Position {
     pub objectives: Vec<String>,
     /// Seconds spent so far.
     pub seconds: f64,
+    /// Of those, seconds that another run spent on a beginning that was taken up.
+    #[serde(default)]
+    pub taken_up: f64,
     /// What closed-form phases reported.
     pub fits: BTreeMap<String, f64>,
     /// The model's maps: those of features, then those of logits.

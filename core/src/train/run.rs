@@ -85,6 +85,8 @@ pub struct Outcome {
     pub steps: u64,
     /// Seconds of training, over all sittings.
     pub seconds: f64,
+    /// Of those, seconds that another run spent on the beginning that was taken up.
+    pub taken_up: f64,
     /// What closed-form phases reported.
     pub fits: BTreeMap<String, f64>,
     /// Epochs of the last phase that had collapsed, where a selector looked for it.
@@ -159,7 +161,6 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
     job.cut_metrics(state.position.lines)?;
     let of = phases.len();
     let mut trained = Vec::new();
-    let trains = matches!(phases.first(), Some(Phase::Train(_)));
     // A twin has the random numbers of the phase that it stands beside.
     let mut twins = 0;
     for (index, phase) in phases.into_iter().enumerate() {
@@ -228,7 +229,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                 // The features that a fit looks at are a pass of the model as it stands; the copy keeps the borrow apart.
                 let random = Stream::new(job.seed).purpose("fit").at(at as u64);
                 // What a fit changes is part of the adaptation: batch norm's statistics.
-                if job.before.is_some() && (job.trained || trains) {
+                if job.before.is_some() && (job.trained || !trained.is_empty()) {
                     state.ask_source(transfer, job)?;
                 }
                 let model = &mut transfer.model;
@@ -264,6 +265,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
             total_steps: state.position.total_steps,
             lines: state.position.lines,
             beside: state.position.beside,
+            taken_up: state.position.taken_up,
             twin: state.position.twin.take(),
             fits: std::mem::take(&mut state.position.fits),
             chosen: state.position.best.or(state.position.chosen),
@@ -276,8 +278,11 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
         state.write(transfer, BTreeMap::new(), job)?;
         if let (Some(shared), Some(name)) = (&job.shared, names.get(index)) {
             let lines = match &job.metrics {
-                Some(path) => std::fs::read_to_string(path).map_err(Error::io(path))?,
-                None => String::new(),
+                // A closed form alone has left no line.
+                Some(path) if path.exists() => {
+                    std::fs::read_to_string(path).map_err(Error::io(path))?
+                }
+                _ => String::new(),
             };
             let mut tensors = state.tensors(transfer, BTreeMap::new());
             tensors.retain(|name, _| Shared::has(name));
@@ -296,6 +301,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
         chosen: state.position.chosen,
         steps: state.position.total_steps + state.position.beside,
         seconds: state.seconds(),
+        taken_up: state.position.taken_up,
         fits: state.position.fits,
         collapsed: state.position.collapsed,
         diverged: state.position.diverged,
@@ -425,6 +431,7 @@ impl Runner {
         self.before = position.seconds;
         self.position = Position {
             identity: std::mem::take(&mut self.position.identity),
+            taken_up: position.seconds,
             ..position
         };
         Ok(())

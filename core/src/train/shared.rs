@@ -51,7 +51,14 @@ impl Shared {
             let (twin, train) = match phase {
                 Phase::Train(train) => (false, train),
                 Phase::Twin(train) => (true, train),
-                Phase::Fit { .. } => break,
+                Phase::Fit { name, fit } => match fit.shared() {
+                    Some(of) => {
+                        key = key.with("phase", &format!("{name} {of}"));
+                        names.push(key.name());
+                        continue;
+                    }
+                    None => break,
+                },
             };
             if !train.shared {
                 break;

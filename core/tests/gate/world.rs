@@ -432,6 +432,7 @@ fn settings(epochs: u64) -> Settings {
     Settings {
         until: Until::Epochs(epochs),
         source_until: Until::Epochs(epochs),
+        linear_probe: false,
         batch_size: 32,
         micro_batch: 32,
         learning_rate: 0.01,

@@ -263,6 +263,44 @@ fn the_twin_is_source_only_and_leaves_the_adaptation_as_it_was() {
     assert!((1..kept.len()).contains(&twins), "{kept:?}");
 }
 
+/// Under `linear_probe` the source phase begins with a head that is fitted, for every method alike, and a killed run ends with the same bits.
+#[test]
+fn a_probe_is_where_the_source_phase_begins() {
+    let world = World::new();
+    let probe = "train.linear_probe=true";
+    let first = |to: &str| -> f64 {
+        let rows = world.metrics(to).into_iter();
+        let mut of = rows.filter(|r| r["phase"] == "source" && r["epoch"] == 1);
+        of.next().expect("an epoch")["loss"]
+            .as_f64()
+            .expect("a loss")
+    };
+    let dann = world.adapted("dann", &[probe]);
+    let probed = world.run(&dann, "probed", &[]);
+    world.run(&world.adapted("dann", &[]), "plain", &[]);
+    assert!(first("probed") < 0.5 * first("plain"));
+    assert!(probed.fits["probe_cross_validation_accuracy"] > 0.9);
+    assert!(probed.fits["probe_strength"] > 0.0);
+    let again = world.run(&dann, "again", &[3, 40]);
+    assert_eq!(again.weights_sha256, probed.weights_sha256);
+    // The source model is that of the source phase, not of the probe alone.
+    let alone = world.run(&world.adapted("source-only", &[probe]), "alone", &[]);
+    let of = |to: &str| -> Vec<Value> {
+        let rows = world.metrics(to).into_iter();
+        rows.filter(|r| r["phase"] == "source").collect()
+    };
+    assert_eq!(of("alone"), of("probed"));
+    assert!(alone.fits.contains_key("probe_strength"));
+    assert!(probed.baseline.is_some());
+    let said = world.check(SOURCE, "coral", &[probe]);
+    let said = said.err().expect("a closed form is refused");
+    assert!(
+        said.contains("fits its head on features that stay"),
+        "{said}"
+    );
+    assert!(said.contains("leave `linear_probe` out"), "{said}");
+}
+
 /// An adversary whose gradient outgrows f32 about half way: the epochs before are what can be kept, and where nothing is chosen between, the run fails.
 #[test]
 fn an_adaptation_that_diverges_ends_there_and_keeps_an_epoch_before() {

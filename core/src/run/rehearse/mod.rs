@@ -12,7 +12,7 @@ use std::time::Instant;
 use candle_core::{DType, Device};
 use serde::Serialize;
 
-use super::arrange::arranged;
+use super::arrange::{arranged, phases};
 use super::execute::{Surroundings, execute};
 use super::given::Given;
 use super::result::peak_rss_mb;
@@ -83,6 +83,8 @@ pub struct Course {
     pub per_epoch: u64,
     /// What an epoch works through, all feeds.
     pub epoch: Extent,
+    /// Whether runs that differ in their method alone have it in common.
+    pub shared: bool,
 }
 
 /// Something of a run that takes time.
@@ -101,6 +103,8 @@ pub struct Forecast {
     pub parts: Vec<Cost>,
     /// Seconds in all.
     pub seconds: f64,
+    /// Of those, seconds of a beginning that one run of an experiment trains for all methods.
+    pub shared: f64,
     /// Between these, 19 times of 20, on a machine that does nothing else.
     pub between: (f64, f64),
     /// The phases.
@@ -249,7 +253,7 @@ impl Whole {
         };
         let store = Store::new(&Device::Cpu, DType::F32, c.seed);
         whole.courses = arranged(c, &store, |transfer| {
-            let phases = c.strategy.phases(transfer)?.into_iter();
+            let phases = phases(c, transfer)?.into_iter();
             phases.map(|phase| whole.course(c, phase)).collect()
         })?;
         Ok(whole)
@@ -258,12 +262,13 @@ impl Whole {
     fn course(&self, c: &Checked, phase: Phase) -> Result<Course> {
         let train = match phase {
             Phase::Train(train) | Phase::Twin(train) => train,
-            Phase::Fit { name, .. } => {
+            Phase::Fit { name, fit } => {
                 return Ok(Course {
                     name,
                     steps: 0,
                     per_epoch: 0,
                     epoch: Extent::default(),
+                    shared: fit.shared().is_some(),
                 });
             }
         };
@@ -300,6 +305,7 @@ impl Whole {
         };
         Ok(Course {
             name: train.name,
+            shared: train.shared,
             steps: c.max_steps.map_or(wanted, |m| wanted.min(m)),
             per_epoch,
             epoch: feeds

@@ -101,13 +101,18 @@ fn forecast(
     };
     add("loading the model".into(), setup);
     let (mut padded, mut own) = (0.0, 0.0);
+    let (mut shared, mut beginning) = (0.0, true);
     for (course, t) in courses.iter().zip(&timed) {
+        beginning &= course.shared;
         let before = match t.passes || course.steps == 0 {
             true => t.before * ratio(sizes.train),
             false => t.before,
         };
         if course.steps == 0 {
             add(course.name.clone(), before);
+            if beginning {
+                shared += before;
+            }
             continue;
         }
         let epochs = course.steps as f64 / course.per_epoch.max(1) as f64;
@@ -129,6 +134,9 @@ fn forecast(
             format!("{}: {} validations", course.name, epochs.ceil()),
             scored,
         );
+        if beginning {
+            shared += before + steps + scored;
+        }
         padded += course.epoch.padded as f64 * epochs;
         own += course.epoch.own as f64 * epochs;
         measured.extend(t.steps.iter().map(|s| s.1));
@@ -146,6 +154,7 @@ fn forecast(
     Ok(Forecast {
         parts: costs,
         seconds,
+        shared,
         between: ((seconds - wide).max(0.0), seconds + wide),
         phases: courses.to_vec(),
         measured,
@@ -326,8 +335,14 @@ mod tests {
             steps: 300,
             per_epoch: 100,
             epoch: extent(1000, 1500),
+            shared: true,
+        };
+        let own = Course {
+            shared: false,
+            ..course.clone()
         };
         let f = forecast(&seen, &[course], &sizes(), 0.0)?;
+        assert_eq!(forecast(&seen, &[own], &sizes(), 0.0)?.shared, 0.0);
         let of = |what: &str| {
             let part = f.parts.iter().find(|p| p.what.contains(what));
             part.map_or(0.0, |p| p.seconds)
@@ -341,6 +356,8 @@ mod tests {
             (of("3 validations") - 3.0 * 0.5 * 2.0).abs() < 1e-9,
             "{f:?}"
         );
+        let common = of("300 steps") + of("3 validations");
+        assert!((f.shared - common).abs() < 1e-9, "{f:?}");
         assert!((of("scores") - 1.1 * 700.0 / 200.0).abs() < 1e-9, "{f:?}");
         assert!((of("writing") - 0.4).abs() < 1e-9, "{f:?}");
         assert!((f.padding - 0.5).abs() < 1e-9);
@@ -363,6 +380,7 @@ mod tests {
             steps: 0,
             per_epoch: 0,
             epoch: Extent::default(),
+            shared: false,
         };
         let f = forecast(&seen, &[course], &sizes(), 0.0)?;
         let fit = f.parts.iter().find(|p| p.what == "logistic");

@@ -1,0 +1,177 @@
+//! A linear probe: a logistic regression on features that are computed once is the model's classifier. The penalty's strength is chosen by five-fold
+//! cross-validation on the training rows (Kornblith et al. 2019 use the same head).
+//!
+//! It is all of `feature-extraction`, and under `train.linear_probe` where a fine-tuning begins: a head of random weights sends noise through the encoder
+//! before it knows anything, and spoils features that were good (Kumar et al., Fine-tuning can distort pretrained features and underperform
+//! out-of-distribution, ICLR 2022).
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Tensor};
+use rayon::prelude::*;
+
+use crate::data::From;
+use crate::logistic::{Logistic, fit_logistic};
+use crate::model::Model;
+use crate::nn::Store;
+use crate::strategy::{Fit, Infer};
+use crate::{Error, Result};
+
+/// The strengths that are tried, of the penalty on standardised features.
+const STRENGTHS: [f64; 9] = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0];
+
+/// A logistic regression as the model's classifier: on features that stay, all there is to learn (a linear probe).
+pub struct Probe {
+    /// Whose labelled rows it is fitted on.
+    pub rows: From,
+    /// Of the penalty; none: the best of nine over five folds.
+    pub strength: Option<f64>,
+    /// Classes.
+    pub classes: usize,
+    /// What the names of its report begin with.
+    pub called: &'static str,
+}
+
+impl Fit for Probe {
+    fn shared(&self) -> Option<String> {
+        let Probe {
+            rows,
+            strength,
+            classes,
+            ..
+        } = self;
+        Some(format!("{rows:?} {strength:?} {classes}"))
+    }
+
+    fn fit(
+        &mut self,
+        infer: &mut dyn Infer,
+        model: &mut Model,
+        _: &Store,
+    ) -> Result<BTreeMap<String, f64>> {
+        let features = infer.features(self.rows)?.to_dtype(DType::F64)?;
+        let labels = infer.labels(self.rows)?.classes;
+        let (rows, width) = features.dims2()?;
+        let mut x = features.flatten_all()?.to_vec1::<f64>()?;
+        let (mean, deviation) = standardise(&mut x, rows, width);
+        let (strength, score) = match self.strength {
+            Some(s) => (s, f64::NAN),
+            None => choose(
+                &x,
+                &labels,
+                width,
+                self.classes,
+                &infer.random("folds").permutation(rows),
+            ),
+        };
+        let fit = fit_logistic(&x, &labels, width, self.classes, strength);
+        write(&fit, &mean, &deviation, width, model)?;
+        let name = |what: &str| format!("{}{what}", self.called);
+        let mut report: BTreeMap<String, f64> = [
+            (name("strength"), strength),
+            (name("iterations"), fit.iterations as f64),
+        ]
+        .into();
+        if score.is_finite() {
+            report.insert(name("cross_validation_accuracy"), score);
+        }
+        Ok(report)
+    }
+}
+
+/// Whether the classifier is a linear map on the features: nothing between them has weights.
+pub fn plain_head(model: &Model) -> bool {
+    let chain = model.chain();
+    let behind = &chain.stages()[chain.features() + 1..];
+    behind.iter().rev().skip(1).all(|s| s.params().is_empty())
+}
+
+/// Makes every column's mean 0 and deviation 1; a constant column stays 0.
+fn standardise(x: &mut [f64], rows: usize, width: usize) -> (Vec<f64>, Vec<f64>) {
+    let mut mean = vec![0.0; width];
+    x.chunks_exact(width).for_each(|r| {
+        mean.iter_mut()
+            .zip(r)
+            .for_each(|(m, v)| *m += v / rows as f64)
+    });
+    let mut square = vec![0.0; width];
+    x.chunks_exact(width).for_each(|r| {
+        square
+            .iter_mut()
+            .zip(r.iter().zip(&mean))
+            .for_each(|(s, (v, m))| *s += (v - m).powi(2) / rows as f64)
+    });
+    let deviation: Vec<f64> = square
+        .iter()
+        .map(|s| if *s > 1e-24 { s.sqrt() } else { 1.0 })
+        .collect();
+    x.chunks_exact_mut(width).for_each(|r| {
+        r.iter_mut()
+            .zip(mean.iter().zip(&deviation))
+            .for_each(|(v, (m, d))| *v = (*v - m) / d)
+    });
+    (mean, deviation)
+}
+
+/// The strength with the best accuracy over five folds; the stronger among equals.
+fn choose(x: &[f64], y: &[u32], width: usize, classes: usize, order: &[u32]) -> (f64, f64) {
+    let folds = y.len().clamp(1, 5);
+    let right = |strength: f64, k: usize| -> usize {
+        let (mut tx, mut ty, mut held) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, &row) in order.iter().enumerate() {
+            let row = row as usize;
+            if i % folds == k {
+                held.push(row);
+            } else {
+                tx.extend_from_slice(&x[row * width..(row + 1) * width]);
+                ty.push(y[row]);
+            }
+        }
+        let fit = fit_logistic(&tx, &ty, width, classes, strength);
+        held.iter()
+            .filter(|&&r| fit.predict(&x[r * width..(r + 1) * width]) == y[r])
+            .count()
+    };
+    // Each fold by itself: a loose constant takes far longer than a stiff one.
+    let each = (0..STRENGTHS.len() * folds).into_par_iter();
+    let each: Vec<usize> = each
+        .map(|i| right(STRENGTHS[i / folds], i % folds))
+        .collect();
+    let scores: Vec<usize> = each.chunks(folds).map(|f| f.iter().sum()).collect();
+    let best = scores.iter().copied().max().unwrap_or(0);
+    let at = scores.iter().rposition(|&s| s == best).unwrap_or(0);
+    (STRENGTHS[at], best as f64 / y.len().max(1) as f64)
+}
+
+/// Puts the weights into the model's classifier, the standardisation folded in.
+fn write(
+    fit: &Logistic,
+    mean: &[f64],
+    deviation: &[f64],
+    width: usize,
+    model: &Model,
+) -> Result<()> {
+    let last = model
+        .chain()
+        .stages()
+        .last()
+        .map(|s| s.params())
+        .unwrap_or_default();
+    let [weight, bias] = &last[..] else {
+        return Err(Error::msg("the classifier is not a linear map"));
+    };
+    let mut w = fit.weights.clone();
+    let mut b = fit.bias.clone();
+    for (row, b) in w.chunks_exact_mut(width).zip(&mut b) {
+        for ((w, m), d) in row.iter_mut().zip(mean).zip(deviation) {
+            *w /= d;
+            *b -= *w * m;
+        }
+    }
+    let like = |v: Vec<f64>, p: &crate::nn::Param| -> Result<Tensor> {
+        Ok(Tensor::from_vec(v, p.dims(), p.var().device())?.to_dtype(p.var().dtype())?)
+    };
+    weight.var().set(&like(w, weight)?)?;
+    bias.var().set(&like(b, bias)?)?;
+    Ok(())
+}

@@ -117,3 +117,25 @@ pub fn note_unresolved(keys: &Keys, at: At, error: &Error) -> Noted {
         error => keys.error(at, error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_the_whole_in_order() -> Result<()> {
+        let whole: Vec<u8> = (0..200_001u32).map(|i| (i % 251) as u8).collect();
+        let path = std::env::temp_dir().join(format!("tlkit-pieces-{}", std::process::id()));
+        std::fs::write(&path, &whole).map_err(Error::io(&path))?;
+        let gathered = |blob: &Blob| -> Result<Vec<u8>> {
+            let mut all = Vec::new();
+            blob.pieces(|piece| all.extend_from_slice(piece))?;
+            Ok(all)
+        };
+        assert!(gathered(&Blob::Path(path.clone()))? == whole);
+        assert_eq!(gathered(&Blob::Embedded(b"inside"))?, b"inside");
+        std::fs::remove_file(&path).map_err(Error::io(&path))?;
+        assert!(gathered(&Blob::Path(path)).is_err(), "it is gone");
+        Ok(())
+    }
+}

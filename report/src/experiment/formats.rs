@@ -202,9 +202,9 @@ impl Comparison {
                 "memory_mb",
                 "selector",
                 "selector_kind",
+                "marks",
                 "given_up",
                 "diverged",
-                "marks",
             ]
             .map(String::from),
         );
@@ -245,9 +245,9 @@ impl Comparison {
                     only(row.memory_mb.map_or_else(String::new, |m| m.to_string())),
                     only(row.selector.clone()),
                     only(row.selector_kind.clone()),
+                    only(row.marks.join("; ")),
                     only(row.given_up.to_string()),
                     only(row.diverged.to_string()),
-                    only(row.marks.join("; ")),
                 ]);
                 text.push_str(&line(&cells));
             };

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use crate::recipe::{At, Keys, Noted};
@@ -33,9 +33,12 @@ impl Blob {
                 let mut file = File::open(p).map_err(Error::io(p))?;
                 let mut piece = vec![0; 1 << 16];
                 loop {
-                    match file.read(&mut piece).map_err(Error::io(p))? {
-                        0 => return Ok(()),
-                        n => each(&piece[..n]),
+                    match file.read(&mut piece) {
+                        Ok(0) => return Ok(()),
+                        Ok(n) => each(&piece[..n]),
+                        // A signal came in between.
+                        Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                        Err(e) => return Err(Error::io(p)(e)),
                     }
                 }
             }

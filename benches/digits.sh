@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# MNIST and USPS both ways with a small convolutional network, by skada-bench's preparation of the data: nine methods beside the source alone, over seeds.
+# MNIST and USPS both ways with a small convolutional network, by skada-bench's preparation of the data: eight methods beside the source alone, over seeds.
 # Prints the table of docs/src/digits.md.
 #
 # usage: benches/digits.sh MNIST_DIR USPS_DIR OUT [SEEDS [ROWS]]

@@ -138,6 +138,11 @@ impl HeadLayers {
         Some(())
     }
 
+    /// Whether nothing with weights stands before the classifier.
+    pub fn plain(&self) -> bool {
+        !self.layers().any(|l| matches!(l, Layer::Dense { .. }))
+    }
+
     /// The layers.
     pub fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.0.iter().map(|(l, _)| l)

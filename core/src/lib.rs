@@ -19,7 +19,8 @@
 //! - [`audit`]: what is wrong with the rows, said before training; [`diagnose`]: what is between a source and a target domain
 //! - [`train`]: the loop, optimizers, schedules, checkpoints, the gradient check
 //! - [`experiment`]: a table of runs over one recipe, each cell checked before the first runs
-//! - [`metrics`], [`evaluate`]: scores with their intervals, and what stands beside them; [`logistic`]: the solver of heads and baselines
+//! - [`metrics`], [`evaluate`]: scores with their intervals, and what stands beside them; [`logistic`]: the solver of heads and baselines; [`folds`]: how
+//!   their constants are chosen
 //! - [`select`]: choosing an epoch without labels of the target
 //! - [`rank`]: which source to carry over, without training
 //! - [`random`]: randomness as a function of seed and purpose, so that nothing about it needs saving
@@ -37,6 +38,7 @@ pub mod diagnose;
 mod error;
 pub mod evaluate;
 pub mod experiment;
+pub mod folds;
 pub mod head;
 pub mod logistic;
 pub mod loss;

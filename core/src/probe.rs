@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Tensor};
-use rayon::prelude::*;
 
 use crate::data::From;
+use crate::folds::{Stiffer, choose};
 use crate::logistic::{Logistic, fit_logistic};
 use crate::model::Model;
 use crate::nn::Store;
@@ -57,11 +57,16 @@ impl Fit for Probe {
         let (strength, score) = match self.strength {
             Some(s) => (s, f64::NAN),
             None => choose(
+                &STRENGTHS,
+                Stiffer::Larger,
                 &x,
                 &labels,
                 width,
-                self.classes,
                 &infer.random("folds").permutation(rows),
+                &|x, y, s| {
+                    let fitted = fit_logistic(x, y, width, self.classes, s);
+                    Box::new(move |row: &[f64]| fitted.predict(row))
+                },
             ),
         };
         let fit = fit_logistic(&x, &labels, width, self.classes, strength);
@@ -111,36 +116,6 @@ fn standardise(x: &mut [f64], rows: usize, width: usize) -> (Vec<f64>, Vec<f64>)
             .for_each(|(v, (m, d))| *v = (*v - m) / d)
     });
     (mean, deviation)
-}
-
-/// The strength with the best accuracy over five folds; the stronger among equals.
-fn choose(x: &[f64], y: &[u32], width: usize, classes: usize, order: &[u32]) -> (f64, f64) {
-    let folds = y.len().clamp(1, 5);
-    let right = |strength: f64, k: usize| -> usize {
-        let (mut tx, mut ty, mut held) = (Vec::new(), Vec::new(), Vec::new());
-        for (i, &row) in order.iter().enumerate() {
-            let row = row as usize;
-            if i % folds == k {
-                held.push(row);
-            } else {
-                tx.extend_from_slice(&x[row * width..(row + 1) * width]);
-                ty.push(y[row]);
-            }
-        }
-        let fit = fit_logistic(&tx, &ty, width, classes, strength);
-        held.iter()
-            .filter(|&&r| fit.predict(&x[r * width..(r + 1) * width]) == y[r])
-            .count()
-    };
-    // Each fold by itself: a loose constant takes far longer than a stiff one.
-    let each = (0..STRENGTHS.len() * folds).into_par_iter();
-    let each: Vec<usize> = each
-        .map(|i| right(STRENGTHS[i / folds], i % folds))
-        .collect();
-    let scores: Vec<usize> = each.chunks(folds).map(|f| f.iter().sum()).collect();
-    let best = scores.iter().copied().max().unwrap_or(0);
-    let at = scores.iter().rposition(|&s| s == best).unwrap_or(0);
-    (STRENGTHS[at], best as f64 / y.len().max(1) as f64)
 }
 
 /// Puts the weights into the model's classifier, the standardisation folded in.

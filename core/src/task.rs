@@ -211,6 +211,10 @@ pub trait TargetTask: Send + Sync {
         width: usize,
         frozen: bool,
     ) -> Result<Head>;
+    /// Whether that head is one linear map on the encoder's features, which a closed form can fit.
+    fn plain_head(&self) -> bool {
+        true
+    }
     /// The loss of a batch, a scalar. `labels` are absent where the batch brings its own targets.
     fn loss(&self, logits: &Tensor, labels: Option<&Tensor>, batch: &Batch) -> Result<Tensor>;
     /// What the loss of a batch is a mean over: its rows; the sum of their class weights; its hidden tokens. Batches that are cut into

@@ -290,6 +290,17 @@ fn phases_follow_each_other_on_one_axis() {
 }
 
 #[test]
+fn an_adaptation_that_diverged_is_said_beside_its_weights() {
+    let mut f = Fixture::adapted();
+    assert!(!page(&f.run()).contains("diverged"));
+    f.result["selection"] = json!({
+        "by": "auto", "epoch": 2, "oracle": false, "without_labels": "signs of collapse", "diverged": "the loss is NaN at step 74",
+    });
+    let text = page(&f.run());
+    assert!(text.contains("<strong>The adaptation diverged: the loss is NaN at step 74.</strong>"));
+}
+
+#[test]
 fn what_the_discriminator_says_is_in_the_curves() {
     let mut f = Fixture::adapted();
     f.result["selection"] =

@@ -74,14 +74,10 @@ pub fn dry_run(
         seconds.insert(group.clone(), vec![cost.seconds - cost.shared]);
         beginnings.insert(group.clone(), cost.shared);
     }
-    // Of cells that begin alike each trains what none before it has: `source-only` the source, the first adaptation the twin.
-    let mut begun: BTreeMap<turns::Group, f64> = BTreeMap::new();
+    let mut begun = Begun::default();
     let mut about = |cell: &Cell| {
-        let there = begun.entry(turns::group(cell)).or_insert(0.0);
         let beginning = beginnings.get(&plan.group(cell)).copied().unwrap_or(0.0);
-        let missing = (beginning - *there).max(0.0);
-        *there += missing;
-        expected(plan, &[cell], &seconds) + missing
+        expected(plan, &[cell], &seconds) + begun.missing(turns::group(cell), beginning)
     };
     let mut all = 0.0;
     let mut table = Table::new(&[Align::Left, Align::Left, Align::Right]);
@@ -130,6 +126,21 @@ pub fn dry_run(
     Ok(lines.join("\n") + "\n")
 }
 
+/// How much of their beginning the cells of each group have trained. Of cells that begin alike each trains what none before it has: `source-only` the
+/// source, the first adaptation the twin.
+#[derive(Default)]
+struct Begun(BTreeMap<turns::Group, f64>);
+
+impl Begun {
+    /// Seconds that a cell has yet to train of a beginning that takes `whole`.
+    fn missing(&mut self, group: turns::Group, whole: f64) -> f64 {
+        let there = self.0.entry(group).or_insert(0.0);
+        let missing = (whole - *there).max(0.0);
+        *there += missing;
+        missing
+    }
+}
+
 /// The least difference that the design sees: from what is finished, or from what is usual.
 fn least(plan: &Plan, folder: &Path) -> String {
     let there = Experiment::read(folder).ok().map(|e| e.compare(None));
@@ -170,4 +181,19 @@ fn measure(cell: &Cell) -> Result<Forecast, Failure> {
     let checked = Checked::new(&written, &parts::registry()?, &parts::resolve(Fetch::Aloud))
         .map_err(Failure::Recipe)?;
     plan::forecast(checked, began.elapsed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cells_have_in_common_is_counted_once_a_group() {
+        let mut begun = Begun::default();
+        let (one, other) = ((0, vec![], Some(0)), (1, vec![], Some(0)));
+        // The source alone, an adaptation that trains a twin beside it, another one; then the same of another seed.
+        let took = [30.0, 70.0, 70.0].map(|whole| begun.missing(one.clone(), whole));
+        assert_eq!(took, [30.0, 40.0, 0.0]);
+        assert_eq!(begun.missing(other, 70.0), 70.0);
+    }
 }

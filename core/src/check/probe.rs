@@ -21,6 +21,8 @@ pub(super) fn check(
         "the source is a finished run, whose head knows its classes".to_string()
     } else if !classes {
         "a probe says classes, and this task has none".to_string()
+    } else if target.is_some_and(|t| !t.plain_head()) {
+        "a probe fits a plain classifier, and this head has dense layers".to_string()
     } else {
         return;
     };

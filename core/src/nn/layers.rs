@@ -5,8 +5,9 @@ use tlkit_ops::dropout::{self, Dropout as Mask};
 
 use super::adapter::{Adaptable, Slot};
 use super::gradients::Gradients;
-use super::param::{Init, Param, Role, Scope};
+use super::param::{Init, Param, Role};
 use super::stage::{Flow, Pass, Pullback, Stage};
+use super::store::Scope;
 use crate::Result;
 
 /// `y = x W^T + b`, with `W` as `(out, in)`.

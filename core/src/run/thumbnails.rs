@@ -121,7 +121,10 @@ fn base64(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::data::{Likeness, Look};
 
     fn said(id: usize, label: &str, prediction: &str, p: f32) -> Prediction {
         Prediction {
@@ -163,5 +166,67 @@ mod tests {
             .map(|i| said(i, &(i % 7).to_string(), "x", 0.5))
             .collect();
         assert_eq!((sheet(&many).len(), errors(&many).len()), (SHEET, ERRORS));
+    }
+
+    /// Rows whose image is their number.
+    struct Numbers(usize);
+
+    impl Samples for Numbers {
+        fn len(&self) -> usize {
+            self.0
+        }
+
+        fn id(&self, row: usize) -> String {
+            row.to_string()
+        }
+
+        fn input(&self, row: usize) -> Result<Input<'_>> {
+            Ok(Input::Image(vec![row as u8].into()))
+        }
+    }
+
+    /// The first ones take longest; one gets too large, one is no image.
+    struct Slow;
+
+    impl Pictures for Slow {
+        fn look(&self, _: &[u8]) -> std::result::Result<Look, String> {
+            Err("never asked".into())
+        }
+
+        fn near(&self, _: &Likeness, _: &Likeness) -> bool {
+            false
+        }
+
+        fn thumbnail(&self, bytes: &[u8], _: usize) -> Option<Vec<u8>> {
+            std::thread::sleep(Duration::from_millis(20 / (1 + u64::from(bytes[0]))));
+            match bytes[0] {
+                3 => Some(vec![0; LARGEST + 1]),
+                5 => None,
+                row => Some(vec![row; 3]),
+            }
+        }
+    }
+
+    #[test]
+    fn each_is_its_own_rows_and_they_stand_in_the_order_of_the_rows() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = Directory::at(folder.path());
+        let wrong = |i| match i % 2 {
+            0 => "a",
+            _ => "b",
+        };
+        let said: Vec<Prediction> = (0..30).map(|i| said(i, "a", wrong(i), 0.9)).collect();
+        write(&dir, &Numbers(30), &said, Some(&Slow)).expect("written");
+        let text = std::fs::read_to_string(dir.thumbnails()).expect("a file");
+        let rows: Vec<serde_json::Value> = text
+            .lines()
+            .map(|l| serde_json::from_str(l).expect("a line"))
+            .collect();
+        let there: Vec<u8> = (0..30).filter(|i| ![3, 5].contains(i)).collect();
+        assert_eq!(rows.len(), there.len());
+        for (row, i) in rows.iter().zip(there) {
+            assert_eq!(row["id"], i.to_string());
+            assert_eq!(row["jpeg"], base64(&[i; 3]));
+        }
     }
 }

@@ -80,6 +80,10 @@ impl TargetTask for TextClassification {
         self.loss.mass(labels, batch.rows())
     }
 
+    fn plain_head(&self) -> bool {
+        self.layers.as_ref().is_none_or(HeadLayers::plain)
+    }
+
     fn plain_loss(&self) -> bool {
         self.loss.is_plain()
     }

@@ -325,6 +325,10 @@ impl TargetTask for CTarget {
         }
     }
 
+    fn plain_head(&self) -> bool {
+        self.layers.as_ref().is_none_or(HeadLayers::plain)
+    }
+
     fn plain_loss(&self) -> bool {
         matches!(&self.loss, Loss::Ours(loss) if loss.is_plain())
     }

@@ -109,6 +109,10 @@ impl TargetTask for ImageClassification {
         self.loss.mass_of(labels, batch)
     }
 
+    fn plain_head(&self) -> bool {
+        self.layers.as_ref().is_none_or(HeadLayers::plain)
+    }
+
     fn plain_loss(&self) -> bool {
         self.loss.is_plain()
     }

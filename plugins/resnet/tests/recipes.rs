@@ -81,6 +81,25 @@ fn heads_of_the_tutorials_are_built_and_summed_up() {
 }
 
 #[test]
+fn a_probe_is_refused_at_its_key_where_the_head_has_dense_layers() {
+    let dir = folder();
+    let head = |layers: &str| {
+        let head = format!("head = [\"global-average-pool\", {layers}\"classifier\"]");
+        let strategy = "method = \"fine-tune\"\n[train]\nlinear_probe = true";
+        scratch("architecture = \"resnet18\"", &head, strategy)
+    };
+    let said = wrong(dir.path(), &head("{ dense = 8 }, "));
+    for part in [
+        "this head has dense layers",
+        "linear_probe = true",
+        "leave `linear_probe` out",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    layers(dir.path(), &head("{ dropout = 0.5 }, "));
+}
+
+#[test]
 fn a_layer_that_does_not_fit_shows_both_shapes_at_its_line() {
     let dir = folder();
     let said = wrong(

@@ -11,8 +11,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use tlkit_core::Result;
+use tlkit_core::folds::{Predict, Stiffer, choose};
 use tlkit_core::logistic::fit_logistic;
 use tlkit_core::model::Map;
 use tlkit_core::neighbours::Neighbours;
@@ -156,11 +156,18 @@ impl Head {
                 let even = row_major(&divided(&centred(x, &from), &scale));
                 let fit = |x: &[f64], y: &[u32], s: f64| fit_logistic(x, y, width, classes, s);
                 let chosen = strength.unwrap_or_else(|| {
-                    let (s, right) =
-                        choose(&STRENGTHS, true, &even, y, width, &order, &|x, y, s| {
+                    let (s, right) = choose(
+                        &STRENGTHS,
+                        Stiffer::Larger,
+                        &even,
+                        y,
+                        width,
+                        &order,
+                        &|x, y, s| {
                             let fitted = fit(x, y, s);
                             Box::new(move |row: &[f64]| fitted.predict(row))
-                        });
+                        },
+                    );
                     report.insert("cross_validation_accuracy".to_string(), right);
                     s
                 });
@@ -188,7 +195,8 @@ impl Head {
                             }
                         }
                     };
-                    let (c, right) = choose(&COSTS, false, &flat, y, width, &order, &fit);
+                    let (c, right) =
+                        choose(&COSTS, Stiffer::Smaller, &flat, y, width, &order, &fit);
                     report.insert("cross_validation_accuracy".to_string(), right);
                     c
                 });
@@ -228,46 +236,6 @@ fn deviations(x: &Mat) -> Vec<f64> {
         }
     };
     x.column_iter().zip(&mean).map(of).collect()
-}
-
-type Predict = Box<dyn Fn(&[f64]) -> u32>;
-
-/// The constant with the best accuracy over five folds, and that accuracy; among equals the one that bends the classifier least.
-fn choose(
-    tried: &[f64],
-    larger_is_stiffer: bool,
-    x: &[f64],
-    y: &[u32],
-    width: usize,
-    order: &[u32],
-    fit: &(dyn Fn(&[f64], &[u32], f64) -> Predict + Sync),
-) -> (f64, f64) {
-    let folds = y.len().clamp(1, 5);
-    let right = |constant: f64, k: usize| -> usize {
-        let (mut tx, mut ty, mut held) = (Vec::new(), Vec::new(), Vec::new());
-        for (i, &row) in order.iter().enumerate() {
-            let row = row as usize;
-            if i % folds == k {
-                held.push(row);
-            } else {
-                tx.extend_from_slice(&x[row * width..(row + 1) * width]);
-                ty.push(y[row]);
-            }
-        }
-        let predict = fit(&tx, &ty, constant);
-        let hit = |r: &&usize| predict(&x[**r * width..(**r + 1) * width]) == y[**r];
-        held.iter().filter(hit).count()
-    };
-    // Each fold by itself: a loose constant takes far longer than a stiff one.
-    let each = (0..tried.len() * folds).into_par_iter();
-    let each: Vec<usize> = each.map(|i| right(tried[i / folds], i % folds)).collect();
-    let scores: Vec<usize> = each.chunks(folds).map(|f| f.iter().sum()).collect();
-    let best = scores.iter().copied().max().unwrap_or(0);
-    let at = match larger_is_stiffer {
-        true => scores.iter().rposition(|&s| s == best),
-        false => scores.iter().position(|&s| s == best),
-    };
-    (tried[at.unwrap_or(0)], best as f64 / y.len().max(1) as f64)
 }
 
 #[cfg(test)]

@@ -20,10 +20,11 @@
 //! - [`page`] is one run as `report.html`: a part a file under `page/`, charts under `plot/`
 //! - [`why`] is what stands out in a run, with its numbers: a look a function under `why/`
 //! - [`Experiment`] is many runs that belong together, [`Comparison`] what can be said of them, by [`statistics`]
-//! - [`Table`] aligns columns, for whoever prints one
+//! - [`Table`] aligns columns, for whoever prints one; [`flat`] is a recipe's keys with their tables' names
 
 mod embedding;
 mod experiment;
+mod keys;
 mod list;
 mod number;
 mod page;
@@ -32,6 +33,7 @@ mod record;
 mod result;
 mod run;
 mod scores;
+mod shell;
 pub mod statistics;
 mod style;
 mod table;
@@ -41,6 +43,7 @@ pub use experiment::{
     Arm, Axis, Comparison, Difference, Experiment, Format, Gate, Metric, Outcome, PairCell, Row,
     Rows, Trial,
 };
+pub use keys::flat;
 pub use list::list_table;
 pub use page::page;
 pub use record::{Phase, Record};

@@ -1,9 +1,7 @@
 //! What is different between the run that was begun and the one that would go on.
 
-use std::collections::BTreeMap;
-
-use serde_json::Value;
 use tlkit_core::run::Identity;
+use tlkit_report::flat;
 
 /// A line for each difference; none when a resume ends with the same bits.
 pub fn changed(was: &Identity, is: &Identity) -> Vec<String> {
@@ -36,33 +34,10 @@ pub fn changed(was: &Identity, is: &Identity) -> Vec<String> {
     lines
 }
 
-/// `train.epochs` to 3, through tables.
-fn flat(values: &Value) -> BTreeMap<String, String> {
-    fn walk(prefix: &str, value: &Value, into: &mut BTreeMap<String, String>) {
-        match value {
-            Value::Object(entries) => {
-                for (name, value) in entries {
-                    let key = match prefix {
-                        "" => name.clone(),
-                        _ => format!("{prefix}.{name}"),
-                    };
-                    walk(&key, value, into);
-                }
-            }
-            other => {
-                into.insert(prefix.to_string(), other.to_string());
-            }
-        }
-    }
-    let mut out = BTreeMap::new();
-    walk("", values, &mut out);
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn identity(values: Value, data: &str) -> Identity {
         Identity {

@@ -51,20 +51,7 @@ pub fn init(arguments: &Init) -> Result<(), Failure> {
         said.push_str(&format!("  {line}\n"));
     }
     output::err(&said);
-    // It must run as it is: what is wrong with it is said now.
-    if let Err(failure) = recipe::read_aloud(&out, &[], Fetch::Never) {
-        failure.say();
-        output::err(&format!(
-            "{} is written, and does not run before that is mended\n",
-            out.display()
-        ));
-        return Err(Failure::Said(WRONG));
-    }
-    output::out(&format!(
-        "{}: written; `tlkit run {0}` runs it\n",
-        out.display()
-    ));
-    Ok(())
+    said_written(&out)
 }
 
 /// The table, whether its first line names the columns, and why not.
@@ -229,7 +216,11 @@ fn images(arguments: &Init, out: &Path, registry: &Registry) -> Result<(), Failu
         "{data}: {n} images\n  {} classes, a folder each: {listed}\n",
         classes.len()
     ));
-    // It must run as it is; what has to be downloaded first is not looked into.
+    said_written(out)
+}
+
+/// Says that the recipe is written. It must run as it is: what is wrong with it is said now; what has to be downloaded first is not looked into.
+fn said_written(out: &Path) -> Result<(), Failure> {
     match recipe::read_aloud(out, &[], Fetch::Never) {
         Ok(_) => {}
         Err(Failure::Recipe(report)) if report.errors() == 0 => {}

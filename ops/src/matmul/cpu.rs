@@ -225,6 +225,14 @@ pub fn into_view<T: Element>(dst: &mut [T], a: View<'_, T>, b: View<'_, T>, beta
     }
 }
 
+/// A row-major slice as a matrix of `rows` x `columns`, stored transposed or not.
+fn operand<T: Element>(of: &[T], transposed: bool, rows: usize, columns: usize) -> View<'_, T> {
+    match transposed {
+        true => View::new(of, columns, rows).t(),
+        false => View::new(of, rows, columns),
+    }
+}
+
 /// `dst = beta * dst + op(a) op(b)` on row-major slices: op(a) is `m` x `k`, op(b) `k` x `n`, and `ta` (`tb`) says that
 /// `a` (`b`) is stored transposed. With `beta` = 0, `dst` is not read.
 ///
@@ -239,17 +247,7 @@ pub fn into<T: Element>(
     (m, n, k): (usize, usize, usize),
     beta: T,
 ) {
-    let a = if ta {
-        View::new(a, k, m).t()
-    } else {
-        View::new(a, m, k)
-    };
-    let b = if tb {
-        View::new(b, n, k).t()
-    } else {
-        View::new(b, k, n)
-    };
-    into_view(dst, a, b, beta);
+    into_view(dst, operand(a, ta, m, k), operand(b, tb, k, n), beta);
 }
 
 /// The product of each of `batch` pairs of matrices that lie one after another, in parallel over the batch.
@@ -281,16 +279,7 @@ pub fn into_batched<T: Element>(
         .for_each(|(i, dst)| {
             let a = &a[i * m * k..(i + 1) * m * k];
             let b = &b[i * k * n..(i + 1) * k * n];
-            let a = if ta {
-                View::new(a, k, m).t()
-            } else {
-                View::new(a, m, k)
-            };
-            let b = if tb {
-                View::new(b, n, k).t()
-            } else {
-                View::new(b, k, n)
-            };
+            let (a, b) = (operand(a, ta, m, k), operand(b, tb, k, n));
             // SAFETY: dst has exactly m x n elements and is borrowed mutably.
             unsafe {
                 raw(

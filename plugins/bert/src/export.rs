@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 use tlkit_core::model::Model;
 use tlkit_core::nn::Store;
-use tlkit_core::run::write_whole;
+use tlkit_core::run::{write_json, write_tensors, write_whole};
 use tlkit_core::task::Export;
 use tlkit_core::{Error, Result};
 
@@ -77,21 +77,13 @@ pub(crate) fn write(
             .into();
     }
     json["tlkit"] = serde_json::json!({ "head": usual });
-    let text = serde_json::to_string_pretty(&json).map_err(|e| Error::msg(e.to_string()))?;
-    write_whole(&to.join("config.json"), text.as_bytes())?;
+    write_json(to, "config.json", &json)?;
     write_whole(&to.join("tokenizer.json"), tokens.to_json()?.as_bytes())?;
     let more = serde_json::json!({ "tokenizer_class": "BertTokenizerFast", "model_max_length": config.max_position_embeddings });
     write_whole(
         &to.join("tokenizer_config.json"),
         more.to_string().as_bytes(),
     )?;
-    write_whole(&to.join("model.safetensors"), &serialize(&tensors)?)?;
+    write_tensors(to, &tensors)?;
     Ok(export)
-}
-
-/// With the metadata that transformers asks for.
-fn serialize(tensors: &BTreeMap<String, Tensor>) -> Result<Vec<u8>> {
-    let meta = [("format".to_string(), "pt".to_string())].into();
-    safetensors::serialize(tensors, Some(meta))
-        .map_err(|e| Error::msg(format!("model.safetensors: {e}")))
 }

@@ -1,15 +1,15 @@
 //! `model/`: timm's names and configuration where timm has the network, torchvision's names otherwise.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Tensor};
 use serde_json::json;
+use tlkit_core::Result;
 use tlkit_core::model::Model;
 use tlkit_core::nn::{NormMode, Store};
-use tlkit_core::run::write_whole;
+use tlkit_core::run::{write_json, write_tensors};
 use tlkit_core::task::Export;
-use tlkit_core::{Error, Result};
 use tlkit_image::{Resize, Transform};
 
 use crate::network::{Architecture, POOLINGS};
@@ -24,12 +24,7 @@ pub(crate) fn write(
     to: &Path,
 ) -> Result<Export> {
     let names: Vec<&str> = model.head.stages.iter().map(|s| s.name()).collect();
-    // Dropout does nothing at prediction.
-    let own: Vec<&str> = names
-        .iter()
-        .copied()
-        .filter(|n| !n.starts_with("head.dropout"))
-        .collect();
+    let own = at_prediction(&names);
     let dense = architecture.ends_dense();
     let usual = match dense {
         true => own == ["classifier"],
@@ -97,13 +92,15 @@ pub(crate) fn write(
     if timm.is_none() {
         config["model_type"] = crate::MODEL_TYPE.into();
     }
-    let text = serde_json::to_string_pretty(&config).map_err(|e| Error::msg(e.to_string()))?;
-    write_whole(&to.join("config.json"), text.as_bytes())?;
-    let meta: HashMap<String, String> = [("format".to_string(), "pt".to_string())].into();
-    let bytes = safetensors::serialize(&tensors, Some(meta))
-        .map_err(|e| Error::msg(format!("model.safetensors: {e}")))?;
-    write_whole(&to.join("model.safetensors"), &bytes)?;
+    write_json(to, "config.json", &config)?;
+    write_tensors(to, &tensors)?;
     Ok(export)
+}
+
+/// Dropout does nothing at prediction: the stages of a head without it.
+pub(crate) fn at_prediction<'a>(head: &[&'a str]) -> Vec<&'a str> {
+    let stages = head.iter().copied();
+    stages.filter(|n| !n.starts_with("head.dropout")).collect()
 }
 
 /// The classifier under its network's name.

@@ -1,10 +1,11 @@
 //! The page of a comparison: one file that needs no network and runs no script.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::compare::Comparison;
 use super::grid::{Column, Line};
 use super::{changes, charts, domains, training};
+use crate::shell::{sections, shell};
 use crate::statistics::Verdict;
 
 /// Colours, sizes.
@@ -35,36 +36,15 @@ impl Comparison {
         .into_iter()
         .filter_map(|(id, title, part)| Some((id, title, part?)))
         .collect();
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:";
-                    link rel="icon" href="data:,";
-                    title { (self.name) }
-                    style { (PreEscaped(STYLE)) }
-                }
-                body {
-                    header {
-                        h1 { (self.name) }
-                        @for line in &head { p { (words(line)) } }
-                    }
-                    main {
-                        @for (id, title, part) in &parts {
-                            section id=(id) aria-labelledby={ (id) "-heading" } {
-                                h2 id={ (id) "-heading" } { (title) }
-                                (part)
-                            }
-                        }
-                    }
-                    footer { "tlkit " (env!("CARGO_PKG_VERSION")) }
-                }
+        let body = html! {
+            header {
+                h1 { (self.name) }
+                @for line in &head { p { (words(line)) } }
             }
+            main { (sections(&parts)) }
+            footer { "tlkit " (env!("CARGO_PKG_VERSION")) }
         };
-        page.into_string() + "\n"
+        shell(&self.name, STYLE, body) + "\n"
     }
 
     fn html_notes(&self) -> Option<Markup> {

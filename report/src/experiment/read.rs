@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::rows::{Metric, Rows};
+use crate::keys::flat;
 use crate::run::{Run, Status};
 
 /// Runs that belong together, arm by arm.
@@ -195,7 +196,8 @@ impl Experiment {
                 return Err(format!("{} is {}", run.path.display(), run.status.word()));
             }
             transductive &= run.result["strategy"]["kind"] == "transductive";
-            let mut keys = flat(&run.identity["values"]);
+            let values = flat(&run.identity["values"]).into_iter();
+            let mut keys: BTreeMap<String, String> = values.map(|(k, v)| (k, word(v))).collect();
             keys.remove("train.seed");
             // Where a run was computed is not what it is.
             keys.remove("train.device");
@@ -413,28 +415,4 @@ fn word(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_string)
-}
-
-/// `train.epochs` to 3, through tables.
-fn flat(values: &Value) -> BTreeMap<String, String> {
-    fn walk(prefix: &str, value: &Value, into: &mut BTreeMap<String, String>) {
-        match value {
-            Value::Object(entries) => {
-                for (name, value) in entries {
-                    let key = match prefix {
-                        "" => name.clone(),
-                        _ => format!("{prefix}.{name}"),
-                    };
-                    walk(&key, value, into);
-                }
-            }
-            Value::Null => {}
-            other => {
-                into.insert(prefix.to_string(), word(other));
-            }
-        }
-    }
-    let mut out = BTreeMap::new();
-    walk("", values, &mut out);
-    out
 }

@@ -21,11 +21,12 @@ use std::path::Path;
 
 pub use sheet::image;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use serde_json::Value;
 
 use crate::record::{self, Record};
 use crate::run::Run;
+use crate::shell::{sections, shell};
 
 /// Colours, sizes, print. A test reads the colours and computes their contrasts.
 const STYLE: &str = include_str!("style.css");
@@ -76,39 +77,17 @@ pub fn page(run: &Run) -> String {
         .iter()
         .filter_map(|(id, title, draw)| Some((*id, *title, draw(&source)?)))
         .collect();
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                // Whatever stands in a data set: the page loads nothing and runs nothing.
-                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:";
-                link rel="icon" href="data:,";
-                title { (head::title(run)) }
-                style { (PreEscaped(STYLE)) }
+    let body = html! {
+        header { (head::draw(&source)) }
+        div.columns {
+            nav aria-label="Contents" {
+                ul { @for (id, title, _) in &parts { li { a href={ "#" (id) } { (title) } } } }
             }
-            body {
-                header { (head::draw(&source)) }
-                div.columns {
-                    nav aria-label="Contents" {
-                        ul { @for (id, title, _) in &parts { li { a href={ "#" (id) } { (title) } } } }
-                    }
-                    main {
-                        @for (id, title, part) in &parts {
-                            section id=(id) aria-labelledby={ (id) "-heading" } {
-                                h2 id={ (id) "-heading" } { (title) }
-                                (part)
-                            }
-                        }
-                    }
-                }
-                footer { "Written by tlkit " (run.result["version"].as_str().unwrap_or_default()) " from the run directory " code { (run.path.display()) } "." }
-            }
+            main { (sections(&parts)) }
         }
+        footer { "Written by tlkit " (run.result["version"].as_str().unwrap_or_default()) " from the run directory " code { (run.path.display()) } "." }
     };
-    page.into_string()
+    shell(&head::title(run), STYLE, body)
 }
 
 /// A small copy of a test image.

@@ -1,19 +1,20 @@
 //! `model/` as transformers' ViT has it. DINOv2 is one too, its scales within its weights.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Tensor};
 use serde_json::json;
+use tlkit_core::Result;
 use tlkit_core::model::Model;
 use tlkit_core::nn::Store;
-use tlkit_core::run::write_whole;
+use tlkit_core::run::{write_json, write_tensors};
 use tlkit_core::task::Export;
-use tlkit_core::{Error, Result};
 use tlkit_image::{Interpolation, Resize, Transform};
 
 use super::FIRST;
 use super::checkpoint::Size;
+use crate::export::at_prediction;
 
 pub(crate) fn write(
     size: &Size,
@@ -24,12 +25,7 @@ pub(crate) fn write(
     to: &Path,
 ) -> Result<Export> {
     let names: Vec<&str> = model.head.stages.iter().map(|s| s.name()).collect();
-    // Dropout does nothing at prediction.
-    let own: Vec<&str> = names
-        .iter()
-        .copied()
-        .filter(|n| !n.starts_with("head.dropout"))
-        .collect();
+    let own = at_prediction(&names);
     let mapped = model.maps().len() + model.adjust().len() > 0;
     let export = if mapped {
         let why = "the strategy left maps on features or logits, which transformers does not have";
@@ -81,12 +77,9 @@ pub(crate) fn write(
         "id2label": by_number,
         "label2id": by_label,
     });
-    json_file(to, "config.json", &config)?;
-    json_file(to, "preprocessor_config.json", &processor(transform))?;
-    let meta: HashMap<String, String> = [("format".to_string(), "pt".to_string())].into();
-    let bytes = safetensors::serialize(&tensors, Some(meta))
-        .map_err(|e| Error::msg(format!("model.safetensors: {e}")))?;
-    write_whole(&to.join("model.safetensors"), &bytes)?;
+    write_json(to, "config.json", &config)?;
+    write_json(to, "preprocessor_config.json", &processor(transform))?;
+    write_tensors(to, &tensors)?;
     Ok(export)
 }
 
@@ -116,9 +109,4 @@ fn processor(transform: &Transform) -> serde_json::Value {
         }
     }
     out
-}
-
-fn json_file(folder: &Path, name: &str, json: &serde_json::Value) -> Result<()> {
-    let text = serde_json::to_string_pretty(json).map_err(|e| Error::msg(e.to_string()))?;
-    write_whole(&folder.join(name), text.as_bytes())
 }

@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use tlkit_core::Result;
 use tlkit_core::nn::{Gradients, Linear, Param};
 use tlkit_ops::pool::{self, Window};
-use tlkit_ops::{layout, linear, relu};
+use tlkit_ops::{Precision, layout, linear, relu};
 
 use crate::conv::{Ask, Conv, Norms, Recorded};
 
@@ -147,7 +147,12 @@ impl Node {
                 y
             }
             Node::Flatten => flatten(x)?,
-            Node::Dense(l) => relu::relu(&l.forward(x)?)?,
+            Node::Dense(l) => relu::relu(&linear::linear_in(
+                norms.precision,
+                x,
+                &l.weight.tensor(),
+                Some(&l.bias.tensor()),
+            )?)?,
         })
     }
 
@@ -230,9 +235,10 @@ impl Node {
                 (y.flatten_from(1)?, Kind::Flatten(dims))
             }
             Node::Dense(l) => {
-                let z = linear::forward(&x, &l.weight.detached(), Some(&l.bias.detached()))?;
+                let (weight, bias) = (l.weight.detached(), l.bias.detached());
+                let z = linear::forward_in(norms.precision, &x, &weight, Some(&bias))?;
                 let y = relu::forward(&z)?;
-                (y.clone(), Kind::Dense(l.clone(), x, y))
+                (y.clone(), Kind::Dense(norms.precision, l.clone(), x, y))
             }
         };
         let back = Back {
@@ -267,7 +273,7 @@ enum Kind {
     Branches(Vec<(usize, Back)>),
     Residual(Vec<Recorded>, Around),
     Flatten((usize, usize, usize, usize)),
-    Dense(Linear, Tensor, Tensor),
+    Dense(Precision, Linear, Tensor, Tensor),
 }
 
 enum Around {
@@ -398,18 +404,18 @@ impl Back {
                 let g = grad.reshape((n, c, h, w))?;
                 plain(layout::channels_last(&g), &ask)
             }
-            Kind::Dense(l, x, y) => {
+            Kind::Dense(precision, l, x, y) => {
                 let grad = relu::backward(&y, &grad)?;
                 if l.weight.trains() {
-                    into.add(&l.weight, linear::backward_weight(&x, &grad)?)?;
+                    let g = linear::backward_weight_in(precision, &x, &grad)?;
+                    into.add(&l.weight, g)?;
                 }
                 if l.bias.trains() {
                     into.add(&l.bias, linear::backward_bias(&grad)?)?;
                 }
-                match ask.need {
-                    true => Ok(Some(linear::backward_x(&l.weight.detached(), &grad)?)),
-                    false => Ok(None),
-                }
+                let weight = l.weight.detached();
+                let below = || linear::backward_x_in(precision, &weight, &grad);
+                Ok(ask.need.then(below).transpose()?)
             }
         }
     }

@@ -154,35 +154,42 @@ fn the_way_back_by_hand_agrees_with_candles_own() {
     }
 }
 
-/// Features and gradients under bf16 beside those of f32: near, and not the same where the tiles round.
+/// Features and gradients under bf16 beside those of f32: near, and not the same where something is rounded. Convolutions are where the processor has tiles, dense
+/// layers everywhere.
 #[test]
-fn bf16_rounds_convolutions_and_little_else() {
-    let architecture = Architecture::Resnet {
+fn bf16_rounds_convolutions_and_dense_layers_and_little_else() {
+    let tiles = Path::current().level() == Level::Amx;
+    let resnet = Architecture::Resnet {
         blocks: vec![2, 1],
         bottleneck: false,
     };
-    let net = net(&architecture);
-    let pass = pass(NormMode::Frozen, true);
-    let (exact, gradients_exact) = gradients(&net, &pass);
-    let half = Pass {
-        precision: Precision::Bf16,
-        ..pass
-    };
-    let (rounded, gradients_rounded) = gradients(&net, &half);
-    let tiles = Path::current().level() == Level::Amx;
-    let off = gap(&rounded, &exact);
-    assert!(values(&exact).iter().filter(|x| **x > 0.0).count() > 100);
-    assert!(off < 0.02, "{off}");
-    assert_eq!(off > 0.0, tiles, "{off}");
-    for (name, exact) in gradients_exact.iter() {
-        let rounded = values(gradients_rounded.get(name).unwrap());
-        let exact = values(exact);
-        let dot = |a: &[f32], b: &[f32]| -> f64 {
-            let products = a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y));
-            products.sum()
+    for (architecture, rounds) in [
+        (resnet, tiles),
+        (Architecture::Shallow { norm: false }, true),
+    ] {
+        let net = net(&architecture);
+        let pass = pass(NormMode::Frozen, true);
+        let (exact, gradients_exact) = gradients(&net, &pass);
+        let half = Pass {
+            precision: Precision::Bf16,
+            ..pass
         };
-        let cosine = dot(&rounded, &exact) / (dot(&rounded, &rounded) * dot(&exact, &exact)).sqrt();
-        assert!(cosine > 0.99, "{name}: {cosine}");
+        let (rounded, gradients_rounded) = gradients(&net, &half);
+        let off = gap(&rounded, &exact);
+        assert!(values(&exact).iter().filter(|x| **x > 0.0).count() > 100);
+        assert!(off < 0.02, "{architecture:?}: {off}");
+        assert_eq!(off > 0.0, rounds, "{architecture:?}: {off}");
+        for (name, exact) in gradients_exact.iter() {
+            let rounded = values(gradients_rounded.get(name).unwrap());
+            let exact = values(exact);
+            let dot = |a: &[f32], b: &[f32]| -> f64 {
+                let products = a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y));
+                products.sum()
+            };
+            let cosine =
+                dot(&rounded, &exact) / (dot(&rounded, &rounded) * dot(&exact, &exact)).sqrt();
+            assert!(cosine > 0.99, "{name}: {cosine}");
+        }
     }
 }
 

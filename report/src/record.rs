@@ -98,7 +98,9 @@ impl Phase {
             "effective_rows",
         ];
         let of = ["validation_", "source_", "score_"];
-        let Some(line) = self.epochs.first().and_then(Value::as_object) else {
+        // Before the first step nothing has a loss: that line has scores alone.
+        let trained = self.epochs.iter().find(|l| l["epoch"] != 0);
+        let Some(line) = trained.and_then(Value::as_object) else {
             return Vec::new();
         };
         line.iter()

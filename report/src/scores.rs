@@ -144,7 +144,8 @@ pub(crate) fn parts(result: &Value, row: &mut impl FnMut(&str, String)) {
     }
 }
 
-fn percent(test: &Value) -> f64 {
+/// The level of the scores' intervals, in per cent.
+pub(crate) fn percent(test: &Value) -> f64 {
     let level = test["level"].as_f64().unwrap_or(0.95);
     (level * 1e4).round() / 1e2
 }

@@ -102,9 +102,12 @@ pub fn run(
 ) -> Result<Ended, Failure> {
     let mut seconds: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     let mut queue = Vec::new();
+    let mut changed = 0;
     for &i in to_do {
         let cell = &plan.cells[i];
-        match state(cell, folder) {
+        let state = state(cell, folder);
+        changed += usize::from(state == State::Changed);
+        match state {
             State::Done => {
                 let run = Run::read(&folder.join(&cell.name));
                 let took = run.result["seconds"].as_f64();
@@ -122,6 +125,11 @@ pub fn run(
             folder.display()
         ),
     });
+    if changed > 0 {
+        progress.line(&format!(
+            "{changed} of them changed since they ran: what they left is deleted as they run again"
+        ));
+    }
     let jobs = jobs.min(open.max(1));
     let queue = turns::order(plan, queue, jobs);
     let work = Work {

@@ -92,8 +92,7 @@ pub fn plan(file: &Path, sets: &[String], fetch: Fetch) -> Result<Plan, Failure>
     let ours = shipped::like(file).filter(|_| !file.exists());
     if let Some(name) = ours {
         return Err(Failure::Wrong(format!(
-            "{}: no such file\n  tlkit brings an experiment of that name: `tlkit recipes copy {name}` writes it here; its base \
-             must be copied too",
+            "{}: no such file\n  tlkit brings an experiment of that name: `tlkit recipes copy {name}` writes it here, and the recipe that it runs over",
             file.display()
         )));
     }
@@ -145,7 +144,7 @@ fn run(
         )?);
         return Ok(());
     }
-    let _lock = prepare(&plan, &folder)?;
+    let _lock = prepare(&plan, file, &folder)?;
     let progress = Arc::new(Progress::new(false));
     let listener = signals::Listener::start(&progress)?;
     let ended = cells::run(
@@ -180,7 +179,7 @@ fn run(
 }
 
 /// The folder, held by this process; the experiment and the recipe of every cell written out.
-fn prepare(plan: &Plan, folder: &Path) -> Result<File, Failure> {
+fn prepare(plan: &Plan, file: &Path, folder: &Path) -> Result<File, Failure> {
     // What a kill at the very beginning leaves is ours.
     let ours = [".lock", "recipes", "experiment.json.part"];
     let taken = folder.exists()
@@ -194,6 +193,15 @@ fn prepare(plan: &Plan, folder: &Path) -> Result<File, Failure> {
             folder.display()
         )));
     }
+    let file = file.canonicalize().unwrap_or_else(|_| file.to_path_buf());
+    let file = file.display().to_string();
+    // A namesake in another folder has its own cells; one that was moved has not.
+    if let Some(other) = made_from(folder).filter(|f| *f != file && Path::new(f).exists()) {
+        return Err(Failure::Wrong(format!(
+            "{} holds the runs of another experiment, {other}; `--out` names another folder",
+            folder.display()
+        )));
+    }
     let recipes = folder.join("recipes");
     fs::create_dir_all(&recipes).with_context(|| recipes.display().to_string())?;
     let path = folder.join(".lock");
@@ -204,12 +212,21 @@ fn prepare(plan: &Plan, folder: &Path) -> Result<File, Failure> {
             folder.display()
         )));
     }
-    let text = format!("{:#}\n", plan.described);
+    let mut described = plan.described.clone();
+    described["file"] = file.into();
+    let text = format!("{described:#}\n");
     write_whole(&folder.join("experiment.json"), text.as_bytes())?;
     for cell in &plan.cells {
         write_whole(&recipe_of(folder, &cell.name), cell.recipe.as_bytes())?;
     }
     Ok(lock)
+}
+
+/// The experiment file that a folder's runs were made from; of folders that know it.
+fn made_from(folder: &Path) -> Option<String> {
+    let text = fs::read_to_string(folder.join("experiment.json")).ok()?;
+    let described: serde_json::Value = serde_json::from_str(&text).ok()?;
+    described["file"].as_str().map(str::to_string)
 }
 
 /// Where a cell's recipe stands.

@@ -49,6 +49,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     exit::report_panics();
     match threads::on_a_large_stack(move || dispatch(arguments.verb)) {
+        Ok(Ok(())) if output::lost() => ExitCode::from(exit::FAILED),
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => {
             failure.say();

@@ -51,8 +51,11 @@ pub fn choose(wanted: &Wanted<'_>) -> Result<Place, Failure> {
                 .into_iter()
                 .filter(|r| r.path.starts_with(&folder))
                 .collect();
-            let open = runs.iter().find(|r| r.status != Status::Done);
-            match open.or(runs.first()) {
+            let open = || runs.iter().filter(|r| r.status != Status::Done);
+            // Of several that are open the one that was asked for; of another the difference is said.
+            let asked =
+                open().find(|r| r.identity["identity"] == wanted.identity.identity.as_str());
+            match asked.or_else(|| open().next()).or(runs.first()) {
                 Some(run) => go_on(run, wanted),
                 None => Err(Failure::Wrong(format!(
                     "there is no run of {} under {} to go on with\n  leave out `--resume` to start one",
@@ -81,9 +84,9 @@ fn free(out: &Path) -> Result<Place, Failure> {
     Err(Failure::Wrong(format!("{name} holds {what}")))
 }
 
-/// Whether a directory holds nothing that matters: at most what a run that was killed at once leaves.
+/// Whether a directory holds nothing that matters: at most what a run that was killed at once leaves. That one began with its lock: a recipe without is a person's own.
 fn empty(path: &Path) -> bool {
-    let ours = [
+    let begun = [
         ".lock",
         "log.txt",
         "checkpoint",
@@ -91,6 +94,10 @@ fn empty(path: &Path) -> bool {
         "recipe.toml.part",
         "identity.json.part",
     ];
+    let ours = match path.join(".lock").exists() {
+        true => &begun[..],
+        false => &[],
+    };
     fs::read_dir(path).is_ok_and(|entries| {
         entries
             .flatten()

@@ -40,12 +40,43 @@ fn copy(name: &str, to: Option<&Path>, force: bool) -> Result<(), Failure> {
             to.display()
         )));
     }
-    std::fs::write(&to, text).with_context(|| to.display().to_string())?;
+    let write =
+        |to: &Path, text: &str| std::fs::write(to, text).with_context(|| to.display().to_string());
+    let Some(base) = base_of(text) else {
+        write(&to, text)?;
+        output::out(&format!(
+            "{}: written; `tlkit run {0}` runs it\n",
+            to.display()
+        ));
+        return Ok(());
+    };
+    // An experiment runs over a recipe, which stands beside it here.
+    let beside = to.with_file_name(format!("{base}.toml"));
+    let above = format!("base = \"../{base}.toml\"");
+    write(
+        &to,
+        &text.replace(&above, &format!("base = \"{base}.toml\"")),
+    )?;
+    let kept = beside.exists();
+    if !kept {
+        write(&beside, find(base)?.1)?;
+    }
     output::out(&format!(
-        "{}: written; `tlkit run {0}` runs it\n",
-        to.display()
+        "{}: written over {}, which {}; `tlkit compare {0}` runs it\n",
+        to.display(),
+        beside.display(),
+        match kept {
+            true => "was there already",
+            false => "is written too",
+        }
     ));
     Ok(())
+}
+
+/// The recipe, of those that come with tlkit, that an experiment runs over.
+fn base_of(text: &str) -> Option<&str> {
+    let line = text.lines().find_map(|l| l.strip_prefix("base = \"../"))?;
+    line.split(".toml").next()
 }
 
 fn find(name: &str) -> Result<(&'static str, &'static str), Failure> {

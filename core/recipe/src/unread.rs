@@ -19,14 +19,24 @@ pub(crate) fn unread(shared: &Shared, notes: &Notes) -> Vec<Diagnostic> {
     let mut meant: Vec<(Path, String)> = Vec::new();
     for table in &notes.tables {
         let Some(node) = table.node else { continue };
-        if table.unchecked || table.excused && failed {
+        // Without the key that says what would have read the others, nobody knows them: only a slip of that one is told.
+        let lacks = match table.excused {
+            true => lacking(table),
+            false => Vec::new(),
+        };
+        let lost = table.excused && (failed || !lacks.is_empty());
+        if table.unchecked || lost && lacks.is_empty() {
             continue;
         }
+        let slip = |name: &str| {
+            let alias = lacks.iter().any(|key| is_called(key, name));
+            alias || nearest(name, lacks.iter().map(|key| key.name.as_str())).is_some()
+        };
         for entry in shared
             .tree
             .entries_of(node)
             .iter()
-            .filter(|e| !notes.read[e.node])
+            .filter(|e| !notes.read[e.node] && (!lost || slip(&e.name)))
         {
             diagnostics.push(look.unknown(table, entry, &mut meant));
         }
@@ -189,12 +199,8 @@ impl Look<'_> {
 
     fn missing(&self, table: &TableRecord, meant: &[(Path, String)]) -> Vec<Diagnostic> {
         let is_meant = |path: &Path, name: &str| meant.iter().any(|(p, n)| p == path && n == name);
-        let missing: Vec<&KeyRecord> = table
-            .keys
-            .iter()
-            .filter(|key| {
-                key.written.is_none() && matches!(key.presence, Presence::Required { .. })
-            })
+        let missing: Vec<&KeyRecord> = lacking(table)
+            .into_iter()
             .filter(|key| !is_meant(&table.path, &key.name) && !table.forgiven.contains(&key.name))
             .collect();
         let header = table.path.header();
@@ -249,6 +255,13 @@ impl Look<'_> {
                 .collect(),
         }
     }
+}
+
+/// Required keys that nobody wrote.
+fn lacking(table: &TableRecord) -> Vec<&KeyRecord> {
+    let required = |key: &&KeyRecord| matches!(key.presence, Presence::Required { .. });
+    let absent = table.keys.iter().filter(|key| key.written.is_none());
+    absent.filter(required).collect()
 }
 
 /// True when this is the key's name, in any spelling, or one that another tool has for it.

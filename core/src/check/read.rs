@@ -60,7 +60,7 @@ pub(super) fn read(
         .example("fine-tune")
         .required();
     let entry = methods.get(&method);
-    if not_loaded && entry.is_none() {
+    if entry.is_none() {
         strategy.excuse_unread();
     }
     if let Some(entry) = entry.filter(|e| {

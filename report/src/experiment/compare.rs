@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::difference::{CEILING, Difference, complete, twice};
+use super::difference::{CEILING, DRAWS, Difference, complete, twice};
 use super::notes;
 use super::read::{Arm, Axis, Experiment};
 use super::rows::{Metric, Rows};
 use crate::statistics::{
-    LEAST_SEEDS, Tally, gap_closed, holm, independent, paired_interval, wilcoxon,
+    LEAST_SEEDS, Tally, bootstrap, gap_closed, holm, independent, normal_quantile, wilcoxon, wilson,
 };
 
 /// A table, and the words beneath it. Scores and differences are shares of 1.
@@ -138,8 +138,10 @@ impl Experiment {
             }
         }
         adjust(e, &mut rows);
-        let ceiling = e.arms.iter().position(|a| a.method == CEILING);
         for i in 0..rows.len() {
+            let is_ceiling = |a: &Arm| a.method == CEILING;
+            let at = |a: &Arm| is_ceiling(a) && a.values == e.arms[i].values;
+            let ceiling = e.arms.iter().position(at);
             let Some((r, t)) = e.arms[i].reference.zip(ceiling).filter(|(_, t)| *t != i) else {
                 continue;
             };
@@ -290,19 +292,24 @@ impl Experiment {
             .collect()
     }
 
-    /// Of a mean score: over seeds and rows; of one model, or one that no seed moves, over the rows alone (Wilson).
+    /// Of a mean score: over seeds and rows; of one model, or one that no seed moves, over the rows alone (Wilson). Of any other: seeds and rows are drawn
+    /// again, on one pair.
     fn interval(&self, pairs: &[Vec<&Rows>], still: bool) -> Option<(f64, f64)> {
         if !self.metric.is_mean() {
-            return None;
+            let [one] = pairs else { return None };
+            let score = |seeds: &[usize], rows: &[usize]| {
+                let of = |&s: &usize| one[s].score(self.metric, rows).unwrap_or(0.0);
+                seeds.iter().map(of).sum::<f64>() / seeds.len() as f64
+            };
+            let drawn = bootstrap(one.len(), one.first()?.ids.len(), DRAWS, self.level, score);
+            return drawn.map(|(interval, _)| interval);
         }
         let clamp = |(low, high): (f64, f64)| (low.max(0.0), high.min(1.0));
         let seeds = pairs.iter().map(Vec::len).min()?;
         if let ([one], true) = (pairs, seeds == 1 || still) {
             let n = one[0].ids.len();
             let right = one[0].right().iter().sum::<f64>() as usize;
-            // Against a model that is never right, the difference is the accuracy, and Newcombe's interval Wilson's.
-            let (low, high) = paired_interval(0, right, 0, n - right, self.level);
-            return Some(clamp((low, high)));
+            return Some(clamp(wilson(right, n, normal_quantile(self.level))));
         }
         let alone = seeds == 1 || still;
         if seeds < LEAST_SEEDS && !alone {

@@ -11,7 +11,7 @@ use crate::statistics::{
 /// The method that sees the target's labels.
 pub(super) const CEILING: &str = "target-supervised";
 /// Draws of the bootstrap.
-const DRAWS: usize = 2000;
+pub(super) const DRAWS: usize = 2000;
 
 /// A difference of two arms on the same rows, by seed. Shares of 1.
 #[derive(Clone, Debug, Serialize)]

@@ -64,9 +64,9 @@ pub(super) fn draw(
     let [was, is] = [reference, arm].map(|i| e.arm_words(i).replace('`', ""));
     html! {
         div.turned {
-            @for (title, count) in [
-                (format!("Wrong with {was}, right with {is}"), (|f: &Flip| f.gained) as fn(&Flip) -> usize),
-                (format!("Right with {was}, wrong with {is}"), |f: &Flip| f.lost),
+            @for (title, right, count) in [
+                (format!("Wrong with {was}, right with {is}"), true, (|f: &Flip| f.gained) as fn(&Flip) -> usize),
+                (format!("Right with {was}, wrong with {is}"), false, |f: &Flip| f.lost),
             ] {
                 @let rows = most(twins, all, count, &shots);
                 @let some = all.iter().filter(|f| count(f) > 0).count();
@@ -74,7 +74,7 @@ pub(super) fn draw(
                     h3 { (title) }
                     p.small { (said(twins, all, count, some)) }
                     ol.errors {
-                        @for f in &rows { (entry(e, twins, f, count, &shots)) }
+                        @for f in &rows { (entry(e, twins, f, right, count, &shots)) }
                     }
                 }
             }
@@ -121,23 +121,17 @@ fn entry(
     e: &Experiment,
     twins: &Twins<'_>,
     f: &Flip,
+    right: bool,
     count: fn(&Flip) -> usize,
     shots: &Shots,
 ) -> Markup {
     let seeds = &twins.pairs[f.pair];
-    // What was said by the first seed that it turned in.
-    let turned = seeds.iter().find(|t| {
-        let one = Twins::turn(t, f.row);
-        match count(f) == f.gained && f.gained > 0 {
-            true => one == Some(true),
-            false => one == Some(false),
-        }
-    });
+    // What was said by the first seed that it turned in, this way: in another it may have turned the other.
+    let turned = seeds.iter().find(|t| Twins::turn(t, f.row) == Some(right));
     let Some(t) = turned else { return html! {} };
     let class = |c: u32| t.arm.classes[c as usize].as_str();
     let said = |c: u32| t.reference.classes[c as usize].as_str();
     let (label, id) = (t.arm.labels[f.row], &t.arm.ids[f.row]);
-    let right = t.arm.predictions[f.row] == label;
     html! {
         li {
             p.verdict {

@@ -6,7 +6,7 @@ use super::rows::Metric;
 /// A bound that a method has to reach.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gate {
-    /// The method that is asked; all but the reference where none is named.
+    /// The method that is asked; every one but that it is compared with where none is named, and never the ceiling unless it is named.
     pub subject: Option<String>,
     /// The score.
     pub metric: Metric,
@@ -113,7 +113,7 @@ impl Gate {
             let asked = match (&self.subject, &self.against) {
                 (Some(s), _) => same(&arm.method, s),
                 (None, Some(a)) => !same(&arm.method, a) && arm.method != "target-supervised",
-                (None, None) => !comparison.rows[i].reference,
+                (None, None) => arm.method != "target-supervised",
             };
             if !asked {
                 continue;
@@ -143,7 +143,13 @@ impl Gate {
             };
             let bound = format!("{:.1}", 100.0 * self.bound);
             match found {
-                None => open.push(format!("{name}: {what} has no interval yet")),
+                None => open.push(format!(
+                    "{name}: {what} has no interval{}",
+                    match self.metric.is_mean() {
+                        true => " yet",
+                        false => ", which takes five runs on one pair",
+                    }
+                )),
                 Some((mean, (low, high))) => {
                     let line = format!(
                         "{name}: {what} is {:.1} [{:.1}, {:.1}] points, the bound {bound}",

@@ -57,6 +57,15 @@ pub(super) fn notes(e: &Experiment, c: &Comparison) -> Vec<String> {
             names(still)
         ));
     }
+    let baselines = c.rows.iter().filter(|r| r.baseline);
+    let mixed = baselines.filter(|r| r.by_seed.windows(2).any(|w| w[0] != w[1]));
+    let mixed: Vec<String> = mixed.map(|r| r.method.clone()).collect();
+    if !mixed.is_empty() {
+        notes.push(format!(
+            "A mean over runs whose training rows differ: {}.",
+            names(mixed)
+        ));
+    }
     for (i, row) in &arms {
         let Some(d) = row.difference.as_ref() else {
             continue;

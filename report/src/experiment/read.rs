@@ -174,7 +174,10 @@ impl Experiment {
             let reference = match named {
                 Some(m) => m["reference"].as_str().map(str::to_string),
                 // Imported: compared as the first method is, or with it.
-                None => methods.first().map(|m| word(&m["name"])),
+                None => methods.first().map(|m| match m["reference"].as_str() {
+                    Some(reference) => reference.to_string(),
+                    None => word(&m["name"]),
+                }),
             };
             experiment.arms[arm].reference =
                 experiment.reference(arm, reference.as_deref(), methods.len() == 1);

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::Source;
 use crate::number::{count, percent};
 use crate::run::{Run, Status};
+use crate::scores;
 
 /// For the browser's title bar.
 pub fn title(run: &Run) -> String {
@@ -70,7 +71,7 @@ fn sentence(s: &Source<'_>) -> Option<Markup> {
     Some(html! {
         span.figure { (percent(accuracy)) } " of " (count(n, row)) " are right"
         @if let (Some(low), Some(high)) = interval {
-            span.faint { ", 95 % interval " (percent(low)) " to " (percent(high)) }
+            span.faint { ", " (scores::percent(test)) " % interval " (percent(low)) " to " (percent(high)) }
         }
         "."
         @if let Some(words) = s.result["worth"]["words"].as_str() { " " (capital(words)) "." }

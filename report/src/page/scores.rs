@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{Source, list, scroll};
 use crate::number::{percent, score};
 use crate::plot::round;
+use crate::scores;
 
 pub fn draw(s: &Source<'_>) -> Option<Markup> {
     let metrics = &s.result["metrics"];
@@ -18,7 +19,7 @@ pub fn draw(s: &Source<'_>) -> Option<Markup> {
     }
     Some(html! {
         div.beside {
-            div.wide { (bars(s)) (worth(&s.result["worth"])) (selection(s)) }
+            div.wide { (bars(s)) (worth(s)) (selection(s)) }
             (table(metrics, &splits))
         }
     })
@@ -67,9 +68,10 @@ fn bars(s: &Source<'_>) -> Markup {
         false => (&metrics["validation"], Some("on validation rows")),
     };
     rows.extend(bar("this model", words.unwrap_or_default(), scores, true));
+    let level = scores::percent(scores);
     html! {
         table.bars {
-            caption { "Accuracy" @if rows.iter().any(|r| r.interval.is_some()) { span.faint { ", with 95 % intervals" } } }
+            caption { "Accuracy" @if rows.iter().any(|r| r.interval.is_some()) { span.faint { ", with " (level) " % intervals" } } }
             thead.hidden { tr { th scope="col" { "Model" } th scope="col" { "Bar" } th scope="col" { "Accuracy" } } }
             tbody {
                 @for row in &rows {
@@ -108,7 +110,14 @@ fn bar_picture(bar: &Bar) -> Markup {
     }
 }
 
-fn worth(worth: &Value) -> Markup {
+fn worth(s: &Source<'_>) -> Markup {
+    let worth = &s.result["worth"];
+    let level = scores::percent(&s.result["metrics"]["test"]);
+    // Over folds it is no test of rows.
+    let test = match s.result["folds"]["k"].as_u64() {
+        None => "exact McNemar".to_string(),
+        Some(k) => format!("corrected resampled t over {k} folds,"),
+    };
     let points = |v: &Value| v.as_f64().map(|v| format!("{:+.1}", v * 100.0));
     let (difference, low, high) = (
         points(&worth["difference"]),
@@ -118,9 +127,9 @@ fn worth(worth: &Value) -> Markup {
     html! {
         @if let (Some(difference), Some(low), Some(high)) = (difference, low, high) {
             p {
-                "Difference to " (worth["against"].as_str().unwrap_or("the baseline")) ", row by row: "
-                strong { (difference) " points" } " (95 % interval " (low) " to " (high)
-                @if let Some(p) = worth["p"].as_f64() { "; exact McNemar p = " (crate::number::short(p)) }
+                "Difference to " (worth["against"].as_str().unwrap_or("the baseline")) @if s.result["folds"].is_null() { ", row by row" } ": "
+                strong { (difference) " points" } " (" (level) " % interval " (low) " to " (high)
+                @if let Some(p) = worth["p"].as_f64() { "; " (test) " p = " (crate::number::short(p)) }
                 ")."
             }
         }
@@ -162,7 +171,7 @@ fn table(metrics: &Value, splits: &[&str]) -> Markup {
         "Scores",
         html! {
             table.numbers {
-                caption { "Scores" @if splits.contains(&"test") { span.faint { ", with 95 % intervals where there are any" } } }
+                caption { "Scores" @if splits.contains(&"test") { span.faint { ", with " (crate::scores::percent(&metrics["test"])) " % intervals where there are any" } } }
                 thead { tr { th scope="col" { "score" } @for split in splits { th.number scope="col" { (split) } } } }
                 tbody {
                     @for (key, name) in &rows {

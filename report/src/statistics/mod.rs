@@ -25,7 +25,7 @@ pub use crossed::Crossed;
 pub use gap::gap_closed;
 pub use holm::holm;
 pub use over_pairs::{Tally, WILCOXON_PAIRS, independent, wilcoxon};
-pub use tlkit_statistics::{mcnemar, paired_interval};
+pub use tlkit_statistics::{mcnemar, normal_quantile, paired_interval, wilson};
 pub use verdict::{Tested, Verdict, verdict};
 
 /// Fewer seeds than this say nothing of a method.

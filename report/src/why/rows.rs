@@ -160,8 +160,9 @@ pub fn baselines(e: &Evidence<'_>) -> Look {
         kind: "baseline".into(),
         level: Level::Warning,
         words: format!(
-            "{said}: {} points on the test rows, 95 % interval {} to {}",
+            "{said}: {} points on the test rows, {} % interval {} to {}",
             points(difference),
+            crate::scores::percent(&e.run.result["metrics"]["test"]),
             points(low),
             points(high)
         ),

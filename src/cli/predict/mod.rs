@@ -33,6 +33,7 @@ pub fn predict(arguments: &Predict) -> Result<(), Failure> {
     );
     let mut rows = 0;
     let mut features = Vec::new();
+    let mut heard = true;
     while let Some(block) = input.next()? {
         let probabilities = match arguments.features {
             Some(_) => {
@@ -43,7 +44,8 @@ pub fn predict(arguments: &Predict) -> Result<(), Failure> {
             None => saved.probabilities(block.clone(), &Silent)?,
         };
         rows += block.len();
-        if !writer.block(block.as_ref(), &probabilities)? {
+        heard = heard && writer.block(block.as_ref(), &probabilities)?;
+        if !heard && arguments.features.is_none() {
             // Nobody reads any more (`| head`): that is no error.
             return Ok(());
         }
@@ -54,7 +56,10 @@ pub fn predict(arguments: &Predict) -> Result<(), Failure> {
     if let Some(to) = &arguments.features {
         write_whole(to, &write::npy(&features))?;
     }
-    writer.finish()
+    match heard {
+        true => writer.finish(),
+        false => Ok(()),
+    }
 }
 
 /// As the flag says; else by the ending of `--out`; else a table for people and JSON Lines for programs.

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# What `--features cuda` needs to compile, in one folder: CUDA 13.0's compiler, headers and libraries from the Python registry,
+# What `--features cuda` needs to compile, and what it makes to start, in one folder: CUDA 13.0's compiler, headers and libraries from the Python registry,
 # without a GPU, a driver or root.
 #
 #     eval "$(scripts/cuda-toolkit.sh FOLDER)"        # FOLDER defaults to target/cuda-toolkit; about 2 GB; a second call only prints
 #     cargo build --release --features cuda
 #
-# It prints the variables to set, and nothing else, on standard output. It needs python3 with venv and pip, and a C compiler.
+# It prints the variables to set, and nothing else, on standard output; LD_LIBRARY_PATH is for the binary, which finds CUDA's libraries there
+# wherever it runs. The driver's own library is not among them: it comes with the driver. It needs python3 with venv and pip, and a C compiler.
 set -euo pipefail
 
 version=13.0.2
@@ -46,6 +47,7 @@ export CUDA_TOOLKIT_ROOT_DIR='$home'
 export NVCC='$home/bin/nvcc'
 export PATH='$home/bin':"\$PATH"
 export LIBRARY_PATH='$home/lib:$home/lib/stubs'\${LIBRARY_PATH:+:\$LIBRARY_PATH}
+export LD_LIBRARY_PATH='$home/lib'\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}
 export CUDA_COMPUTE_CAP=\${CUDA_COMPUTE_CAP:-90}
 export CUDARC_CUDA_VERSION=13000
 VARIABLES

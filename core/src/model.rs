@@ -129,6 +129,18 @@ impl Stage for Mapped {
     }
 }
 
+impl Model {
+    /// Numbers that a feature vector has: what the classifier reads, behind the pooling.
+    pub fn feature_width(&self) -> usize {
+        let params = self.head.classifier().iter().flat_map(|s| s.params());
+        let mut reads = params.filter_map(|p| match p.dims() {
+            &[_, inputs] => Some(inputs),
+            _ => None,
+        });
+        reads.next().unwrap_or_else(|| self.encoder.width())
+    }
+}
+
 impl Head {
     /// The stages that make logits of features.
     pub fn classifier(&self) -> &[Arc<dyn Stage>] {

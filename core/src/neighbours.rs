@@ -116,7 +116,8 @@ impl Neighbours {
 
     /// Without the mean, and of length one where the distance is by angle.
     fn placed(&self, x: &Tensor) -> Result<Tensor> {
-        let x = x.broadcast_sub(&self.mean)?;
+        // Made on the CPU, whatever the features are on.
+        let x = x.broadcast_sub(&self.mean.to_device(x.device())?)?;
         if self.euclidean {
             return Ok(x);
         }
@@ -126,7 +127,9 @@ impl Neighbours {
 
     /// The nearest `most` training rows of each of `x` (placed), nearest first; equals by their number. `skip` is a training row that does not count.
     fn neighbours(&self, x: &Tensor, most: usize, skip: &[Option<u32>]) -> Result<Vec<Vec<u32>>> {
-        let near = x.matmul(&self.rows.t()?)?.to_vec2::<f32>()?;
+        let near = x
+            .matmul(&self.rows.to_device(x.device())?.t()?)?
+            .to_vec2::<f32>()?;
         let one = |(near, skip): (&Vec<f32>, &Option<u32>)| {
             // The larger the nearer: by angle the cosine, otherwise x y - |y|^2 / 2.
             let value = |i: u32| {

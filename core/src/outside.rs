@@ -40,7 +40,7 @@ impl Outside {
         };
         let built = outside.build()?;
         outside.width = match output {
-            Output::Features => built.model.encoder.width(),
+            Output::Features => built.model.feature_width(),
             Output::Logits => built.classes.len(),
         };
         outside.classes = built.classes;

@@ -11,7 +11,7 @@ use candle_core::Tensor;
 use crate::cache::Rows;
 use crate::data::{Domain, Feed, From, Labels, Sealed, View};
 use crate::model::Model;
-use crate::nn::{Batch, Scope, Select, Store, Taps};
+use crate::nn::{Batch, NormMode, Scope, Select, Store, Taps};
 use crate::outside::Outside;
 use crate::random::Stream;
 use crate::select::LabelFree;
@@ -255,6 +255,10 @@ pub struct Train {
     pub patience: Option<u64>,
     /// Rows a pass; gradients accumulate. Or [`AS_MUCH_AS_FITS`].
     pub micro_batch: usize,
+    /// Batch norm's mode in this phase, where it is not the model's.
+    pub norm: Option<NormMode>,
+    /// Whether it carries over to another domain: what the model is before the first such phase is what the source alone makes of it.
+    pub adapts: bool,
     /// Whether it is the same whatever the method, objectives and all, so that runs that differ in the method alone may train it once
     /// ([`Shared`](crate::train::Shared)).
     pub shared: bool,

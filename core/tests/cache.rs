@@ -71,6 +71,22 @@ fn what_is_kept_has_the_bits_of_what_was_computed() -> Result<()> {
     std::fs::remove_dir_all(dir).map_err(Error::io("cache"))
 }
 
+/// An entry that cannot be put in its place is none, and the rows are there all the same.
+#[test]
+fn a_place_that_is_taken_is_no_failure() -> Result<()> {
+    let dir = folder("taken");
+    let cache = Cache::at(&dir, u64::MAX);
+    let made = AtomicUsize::new(0);
+    let memory = make(None, "a", usize::MAX, &made)?;
+    let entry = dir.join(format!("{}.rows", key("a").name()));
+    std::fs::create_dir_all(entry.join("something")).map_err(Error::io(&entry))?;
+    let rows = make(Some(&cache), "a", usize::MAX, &made)?;
+    assert_eq!(bits(&memory), bits(&rows));
+    let left: Vec<String> = files(&dir);
+    assert!(left.iter().all(|f| !f.ends_with(".part")), "{left:?}");
+    std::fs::remove_dir_all(dir).map_err(Error::io("cache"))
+}
+
 #[test]
 fn an_entry_is_whole_or_not_there() -> Result<()> {
     let dir = folder("whole");

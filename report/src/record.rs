@@ -170,4 +170,17 @@ mod tests {
         assert_eq!(record.phases[1].epoch_loss(), [(3.0, 0.5), (6.0, 0.5)]);
         assert_eq!(record.phases[1].terms(), ["loss"]);
     }
+
+    /// Under a selector the first line of an adaptation has scores alone.
+    #[test]
+    fn terms_are_those_of_the_epochs_that_trained() {
+        let record = Record::of([
+            json!({"phase": "mcc", "epoch": 0, "step": 0, "effective_classes": 1.9, "score_auto": 0.4}),
+            json!({"phase": "mcc", "epoch": 1, "step": 5, "loss": 0.7, "confusion": 0.2, "score_auto": 0.5}),
+            json!({"phase": "mcc", "epoch": 2, "step": 10, "loss": 0.6, "confusion": 0.1, "score_auto": 0.6}),
+        ]);
+        let phase = &record.phases[0];
+        assert_eq!(phase.terms(), ["loss", "confusion"]);
+        assert_eq!(phase.epoch_loss(), [(5.0, 0.7), (10.0, 0.6)]);
+    }
 }

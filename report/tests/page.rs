@@ -301,6 +301,24 @@ fn an_adaptation_that_diverged_is_said_beside_its_weights() {
 }
 
 #[test]
+fn intervals_are_called_by_their_level_and_folds_by_their_test() {
+    let mut f = Fixture::full();
+    assert!(page(&f.run()).contains("exact McNemar p ="));
+    f.result["metrics"]["test"]["level"] = json!(0.8);
+    f.result["folds"] = json!({"k": 5});
+    let text = page(&f.run());
+    assert!(!text.contains("95 % interval"), "{text}");
+    for wanted in [
+        "80 % interval",
+        "with 80 % intervals",
+        "corrected resampled t over 5 folds, p =",
+    ] {
+        assert!(text.contains(wanted), "{wanted}");
+    }
+    assert!(!text.contains("McNemar") && !text.contains("row by row"));
+}
+
+#[test]
 fn what_the_discriminator_says_is_in_the_curves() {
     let mut f = Fixture::adapted();
     f.result["selection"] =

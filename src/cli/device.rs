@@ -51,8 +51,27 @@ fn becoming() -> Result<std::path::PathBuf, String> {
     }
     match tlkit_host::cuda_devices()? {
         0 => Err("this machine has no CUDA device".into()),
-        _ => Ok(binary),
+        _ => starts(&binary).map(|()| binary),
     }
+}
+
+/// Whether a binary comes as far as its own code: it is linked to CUDA's libraries, and the loader ends it where one is missing.
+#[cfg(not(feature = "cuda"))]
+fn starts(binary: &std::path::Path) -> Result<(), String> {
+    let mut command = std::process::Command::new(binary);
+    command.arg("--version").env(HANDED, "1");
+    let said = match command.stdin(std::process::Stdio::null()).output() {
+        Ok(output) if output.status.success() => return Ok(()),
+        Ok(output) => output.stderr,
+        Err(e) => e.to_string().into_bytes(),
+    };
+    let said = String::from_utf8_lossy(&said);
+    let first = said.lines().find(|line| !line.trim().is_empty());
+    let why = first.map_or(String::new(), |line| format!(" ({})", line.trim()));
+    Err(format!(
+        "{} does not start{why}: are CUDA 13's libraries in LD_LIBRARY_PATH?",
+        binary.display()
+    ))
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -104,8 +104,13 @@ pub fn run(arguments: &Run) -> Result<(), Failure> {
         }
         Err(Error::Stopped { step }) => {
             listener.say();
+            // In a pass over rows, before the first step or after the last.
+            let after = match step {
+                0 => String::new(),
+                n => format!(" after step {n}"),
+            };
             progress.always(&format!(
-                "stopped after step {step}; go on with\n  {}",
+                "stopped{after}; go on with\n  {}",
                 again(arguments)
             ));
             Err(Failure::Said(STOPPED))

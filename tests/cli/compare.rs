@@ -442,3 +442,59 @@ fn predictions_made_elsewhere_stand_in_the_table() {
         other.err
     );
 }
+
+/// Two experiments of one name in two folders are two.
+#[test]
+fn an_experiment_of_the_same_name_elsewhere_takes_no_folder_over() {
+    let bench = Bench::new();
+    for (folder, epochs) in [("a", 1), ("b", 2)] {
+        std::fs::create_dir(bench.path(folder)).expect("a folder");
+        let experiment = format!(
+            "[experiment]\nbase = \"../small.toml\"\nseeds = 1\nset = {{ \"train.epochs\" = {epochs} }}\n"
+        );
+        bench.write(&format!("{folder}/trial.toml"), &experiment);
+    }
+    bench.tlkit(&["compare", "a/trial.toml"]).code(0);
+    let before = bench.read("experiments/trial/comparison.json");
+    let other = bench.tlkit(&["compare", "b/trial.toml"]).code(2);
+    assert!(
+        other.err.contains("holds the runs of another experiment"),
+        "{}",
+        other.err
+    );
+    assert_eq!(bench.read("experiments/trial/comparison.json"), before);
+    bench
+        .tlkit(&["compare", "b/trial.toml", "--out", "other"])
+        .code(0);
+    // The same one, changed, runs again, and says what that deletes.
+    bench.write(
+        "a/trial.toml",
+        &bench.read("a/trial.toml").replace("= 1 }", "= 3 }"),
+    );
+    let again = bench.tlkit(&["compare", "a/trial.toml"]).code(0);
+    assert!(
+        again.err.contains("1 of them changed since they ran"),
+        "{}",
+        again.err
+    );
+    // One that was moved is the same still.
+    std::fs::rename(bench.path("a"), bench.path("c")).expect("moved");
+    bench.tlkit(&["compare", "c/trial.toml"]).code(0);
+}
+
+/// What a method sets for itself cannot be varied over it.
+#[test]
+fn a_key_that_a_method_sets_is_not_varied() {
+    let bench = Bench::new();
+    bench.write(
+        "two.toml",
+        &EXPERIMENT.replace("\"source.hidden\" = [24]", "\"train.epochs\" = 5"),
+    );
+    let said = bench.tlkit(&["compare", "two.toml", "--dry-run"]).code(2);
+    assert!(
+        said.err
+            .contains("`train.epochs` of `wide` is set and varied"),
+        "{}",
+        said.err
+    );
+}

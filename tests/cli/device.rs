@@ -24,9 +24,9 @@ impl Beside {
         Beside { bench, binary }
     }
 
-    /// A `tlkit-cuda` that writes down how it was called and leaves with 7.
+    /// A `tlkit-cuda` that starts, writes down how it was called and leaves with 7.
     fn with_another(self) -> Self {
-        let script = "#!/bin/sh\necho \"$TLKIT_HANDED_OVER $*\" > handed\nexit 7\n";
+        let script = "#!/bin/sh\n[ \"$1\" = --version ] && exit 0\necho \"$TLKIT_HANDED_OVER $*\" > handed\nexit 7\n";
         self.another(script.as_bytes());
         self
     }
@@ -156,6 +156,29 @@ fn the_other_binary_gets_the_whole_command_and_its_end_is_the_end() {
         assert_eq!(beside.run(&driver, "cpu").status.code(), Some(0));
         assert!(!beside.bench.path("handed").exists());
     }
+}
+
+#[test]
+fn a_binary_whose_libraries_are_missing_is_an_error_and_auto_goes_on_with_the_cpu() {
+    let beside = Beside::new();
+    let Some(driver) = beside.driver(13_000, 1) else {
+        return;
+    };
+    // As the loader ends it, whatever it is asked.
+    let script = "#!/bin/sh\necho 'tlkit-cuda: libcublas.so.13: cannot open shared object file' >&2\nexit 127\n";
+    beside.another(script.as_bytes());
+    let said = beside.refused(&driver, "cuda");
+    for part in [
+        "tlkit-cuda does not start (tlkit-cuda: libcublas.so.13: cannot open",
+        "are CUDA 13's libraries in LD_LIBRARY_PATH?",
+        "--device cpu",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let out = beside.run(&driver, "auto");
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(0), "{said}");
+    assert_eq!(beside.bench.json("r/result.json")["device"], "cpu");
 }
 
 #[test]

@@ -91,3 +91,48 @@ fn writing_out_a_default_is_no_change() {
     ];
     bench.tlkit(&resume).code(0);
 }
+
+/// A folder with nothing but a recipe in it is a person's own, and no run that was killed.
+#[test]
+fn a_recipe_is_not_overwritten_by_the_run_that_it_asks_for() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("mine")).expect("a folder");
+    let mine = format!(
+        "# my notes\n{}",
+        bench.read("small.toml").replace("rows.csv", "../rows.csv")
+    );
+    bench.write("mine/recipe.toml", &mine);
+    let ended = bench
+        .tlkit(&["run", "mine/recipe.toml", "--out", "mine"])
+        .code(2);
+    assert!(
+        ended.err.contains("something else than a run"),
+        "{}",
+        ended.err
+    );
+    assert_eq!(bench.read("mine/recipe.toml"), mine);
+    // What a run leaves that was killed at once began with its lock.
+    bench.write("mine/.lock", "");
+    bench
+        .tlkit(&["run", "mine/recipe.toml", "--out", "mine"])
+        .code(0);
+}
+
+/// Of several runs that are open the one that is asked for goes on.
+#[test]
+fn the_run_of_a_seed_goes_on_beside_an_open_one_of_another() {
+    let bench = Bench::new();
+    for seed in ["7", "8"] {
+        bench.tlkit(&["run", "small.toml", "--seed", seed]).code(0);
+    }
+    for run in bench.runs("small") {
+        // As if they had been stopped.
+        std::fs::remove_file(run.join("result.json")).expect("a result");
+    }
+    for seed in ["7", "8"] {
+        bench
+            .tlkit(&["run", "small.toml", "--seed", seed, "--resume"])
+            .code(0);
+    }
+    assert_eq!(bench.runs("small").len(), 2);
+}

@@ -232,6 +232,30 @@ fn features_go_out_as_numpy_has_them() {
     assert!(first.iter().all(|v| *v >= 0.0) && first.iter().any(|v| *v > 0.0));
 }
 
+/// A reader that goes away (`| head`) takes its rows with it, and no file.
+#[cfg(unix)]
+#[test]
+fn features_are_written_though_nobody_reads_the_answers() {
+    let bench = Bench::new();
+    bench
+        .tlkit(&["run", "small.toml", "--out", "small"])
+        .code(0);
+    let many = bench.read("rows.csv");
+    let (head, body) = many.split_once('\n').expect("a header");
+    bench.write("many.csv", &format!("{head}\n{}", body.repeat(40)));
+    let plain = ["predict", "small", "many.csv", "--features", "many.npy"];
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_tlkit"))
+        .args(plain)
+        .current_dir(bench.path(""))
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    drop(child.stdout.take());
+    assert!(child.wait().expect("it ends").success());
+    let bytes = fs::read(bench.path("many.npy")).expect("the features");
+    assert!(bytes.len() > 4 * 64 * 200 * 40);
+}
+
 #[test]
 fn texts_by_column_pairs_by_tab_and_plain_lines() {
     let bench = Bench::new();

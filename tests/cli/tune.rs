@@ -149,3 +149,33 @@ fn the_level_of_intervals_and_the_baselines_are_keys() {
     assert!(wide["worth"]["words"].as_str().unwrap().contains("99 %:"));
     assert_eq!(usual["weights_sha256"], wide["weights_sha256"]);
 }
+
+/// The points of a grid open no test, and the run that goes on from the best of them says all the same what the source model was.
+#[test]
+fn an_adaptation_with_a_grid_has_its_source_model_beside_it() {
+    let bench = Bench::new();
+    let all = crate::bench::rows(400);
+    let (head, body) = all.split_once('\n').expect("a header");
+    let body: Vec<&str> = body.lines().collect();
+    for (name, part) in ["source", "target", "some", "test"]
+        .iter()
+        .zip(body.chunks(100))
+    {
+        bench.write(
+            &format!("{name}.csv"),
+            &format!("{head}\n{}\n", part.join("\n")),
+        );
+    }
+    bench.write(
+        "grid.toml",
+        "[source]\ntask = \"features\"\ntrain = \"source.csv\"\nhidden = [8]\n\
+         [target]\ntask = \"classification\"\nunlabelled = \"target.csv\"\nvalidation = \"some.csv\"\ntest = \"test.csv\"\n\
+         [strategy]\nkind = \"transductive\"\nmethod = \"dann\"\n[train]\nepochs = 2\nsource_epochs = 2\n\
+         [tune]\n\"train.learning_rate\" = [1e-3, 1e-2]\n",
+    );
+    bench.tlkit(&["run", "grid.toml", "--out", "r"]).code(0);
+    let result = bench.json("r/result.json");
+    let was = &result["baseline"]["source_only"]["test"]["accuracy"];
+    assert!(was.is_number(), "{result}");
+    assert_eq!(result["worth"]["against"], "the source model");
+}

@@ -133,6 +133,30 @@ fn recipes_are_listed_shown_and_copied() {
     bench
         .tlkit(&["recipes", "copy", "sentiment", "--force"])
         .code(0);
+    // An experiment comes with the recipe that it runs over.
+    std::fs::remove_file(bench.path("sentiment.toml")).expect("a file");
+    let copied = bench
+        .tlkit(&["recipes", "copy", "experiments/how-many-labels"])
+        .code(0);
+    assert!(
+        copied.out.contains("`tlkit compare how-many-labels.toml`"),
+        "{}",
+        copied.out
+    );
+    assert_eq!(bench.read("sentiment.toml"), text);
+    let planned = [
+        "compare",
+        "how-many-labels.toml",
+        "--set",
+        "experiment.seeds=0",
+    ];
+    // No word of a file that is not there: what is wrong is the number of seeds.
+    let said = bench.tlkit(&planned).code(2);
+    assert!(
+        said.err.contains("experiment.seeds") && !said.err.contains("is not there"),
+        "{}",
+        said.err
+    );
     let none = bench.tlkit(&["recipes", "show", "nothing"]).code(2);
     assert!(none.err.contains("sentiment-frozen"), "{}", none.err);
     let elsewhere = bench.tlkit(&["run", "recipes/sentiment.toml"]).code(2);
@@ -221,4 +245,49 @@ fn the_reference_in_the_guide_is_what_the_schema_says() {
         guide == page,
         "the keys have changed: run `tlkit schema --markdown > docs/src/reference.md`"
     );
+}
+
+/// A result that did not arrive is no success; a reader that went away is none's fault.
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let bench = Bench::new();
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("Linux has it");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tlkit"))
+        .args(["explain", "small.toml"])
+        .current_dir(bench.path(""))
+        .stdout(full)
+        .output()
+        .expect("the binary starts");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("standard output: "), "{said}");
+}
+
+/// Without the key that says what reads a table, what stands there is not called unknown; a slip of that key is told.
+#[test]
+fn a_missing_task_or_method_makes_no_right_key_a_wrong_one() {
+    let bench = Bench::new();
+    let recipe = bench.read("small.toml");
+    let said = |recipe: &str| {
+        bench.write("slip.toml", recipe);
+        bench.tlkit(&["validate", "slip.toml"]).code(2).err
+    };
+    let task = "task = \"classification\"\n";
+    assert!(recipe.contains(task), "{recipe}");
+    let without = said(&recipe.replace(task, ""));
+    assert!(
+        without.contains("missing key `task` in `[target]`"),
+        "{without}"
+    );
+    assert!(!without.contains("unknown key"), "{without}");
+    let slip = said(&recipe.replace(task, "tsk = \"classification\"\n"));
+    assert!(
+        slip.contains("unknown key `tsk`") && slip.contains("did you mean `task`?"),
+        "{slip}"
+    );
+    assert_eq!(slip.matches("unknown key").count(), 1, "{slip}");
 }

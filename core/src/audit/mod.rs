@@ -19,7 +19,7 @@ use crate::recipe::At;
 pub(crate) use images::{Others, broken, looks, near_copies, single};
 pub(crate) use length::truncated;
 pub(crate) use rows::{
-    Side, balance, conflicts, dropped_empty, duplicates, empty, labels_by_case, overlap, shared,
+    Side, alike_labels, balance, conflicts, dropped_empty, duplicates, empty, overlap, shared,
 };
 
 /// Of what a row says: rows with equal keys are taken for the same.

@@ -200,20 +200,39 @@ pub(crate) fn shared(keys: &[Key], fills: &[Fill], others: &[Key]) -> Vec<u32> {
         .collect()
 }
 
+/// What a label says to a reader.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Said {
+    /// A number, whatever way it is written: its bits.
+    Number(u64),
+    /// Words, their case and spaces evened out.
+    Words(String),
+}
+
+impl Said {
+    fn of(name: &str) -> Said {
+        match name.trim().parse::<f64>() {
+            // 0 and -0 are one number.
+            Ok(v) if v.is_finite() => Said::Number((v + 0.0).to_bits()),
+            _ => {
+                let words: Vec<&str> = name.split_whitespace().collect();
+                Said::Words(words.join(" ").to_lowercase())
+            }
+        }
+    }
+}
+
 /// Labels that are one class to a reader and two to a program.
-pub(crate) fn labels_by_case(side: &Side<'_>) -> Result<Vec<Finding>> {
+pub(crate) fn alike_labels(side: &Side<'_>) -> Result<Vec<Finding>> {
     let Some(labels) = side.labels else {
         return Ok(Vec::new());
     };
-    let mut like: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let mut like: BTreeMap<Said, Vec<usize>> = BTreeMap::new();
     for (i, name) in labels.names.iter().enumerate() {
-        let words: Vec<&str> = name.split_whitespace().collect();
-        like.entry(words.join(" ").to_lowercase())
-            .or_default()
-            .push(i);
+        like.entry(Said::of(name)).or_default().push(i);
     }
     let mut found = Vec::new();
-    for classes in like.into_values().filter(|c| c.len() > 1) {
+    for (said, classes) in like.into_iter().filter(|(_, c)| c.len() > 1) {
         let rows: Vec<u32> = (0..labels.classes.len() as u32)
             .filter(|&r| classes[1..].contains(&(labels.classes[r as usize] as usize)))
             .collect();
@@ -222,8 +241,12 @@ pub(crate) fn labels_by_case(side: &Side<'_>) -> Result<Vec<Finding>> {
             .map(|&c| format!("`{}`", labels.names[c]))
             .collect();
         let words = format!(
-            "the labels {} differ only in case or spaces and are {} classes",
+            "the labels {} {} and are {} classes",
             names.join(" and "),
+            match said {
+                Said::Number(_) => "are the same number",
+                Said::Words(_) => "differ only in case or spaces",
+            },
             classes.len()
         );
         found.push(side.find("labels", Level::Warning, &rows, words)?);

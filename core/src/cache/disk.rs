@@ -131,13 +131,28 @@ impl Cache {
         }
     }
 
-    /// Takes a whole file as the entry, makes room, and reads it back.
-    pub(super) fn adopt(&self, key: &Key, part: &Path, rows: usize) -> Result<Rows> {
+    /// Takes a whole file as the entry, makes room, and reads it back; why not, where it cannot be the entry. What was opened before stays readable, whoever
+    /// cleans up meanwhile.
+    pub(super) fn adopt(
+        &self,
+        key: &Key,
+        part: &Path,
+        (rows, width): (usize, usize),
+    ) -> Result<(Rows, Option<Error>)> {
         let entry = self.entry(key);
-        std::fs::rename(part, &entry).map_err(Error::io(&entry))?;
-        self.evict(&entry);
-        self.find(key, rows)
-            .ok_or_else(|| Error::msg(format!("{} cannot be read back", entry.display())))
+        let file = File::open(part).map_err(Error::io(part))?;
+        let values = Floats::open(&file, HEADER, rows * width).map_err(Error::io(part))?;
+        let why = match std::fs::rename(part, &entry) {
+            Ok(()) => {
+                self.evict(&entry);
+                None
+            }
+            Err(e) => {
+                let _ = std::fs::remove_file(part);
+                Some(Error::io(&entry)(e))
+            }
+        };
+        Ok((Rows::mapped(rows, width, values), why))
     }
 
     /// Removes what was not used for the longest time until the rest fits, but never the newest.

@@ -55,11 +55,20 @@ pub fn kept(
             let mut sink = Sink::file(cache.part(key), rows);
             make(&mut sink)?;
             let closed = sink.close()?;
+            let not_cached = |why: Option<Error>| {
+                let why = why.map_or_else(String::new, |e| format!(": {e}"));
+                observer.event(&Event::Note(&format!("features are not cached{why}")));
+            };
             let kept = match closed {
-                Closed::File(part) => cache.adopt(key, &part, rows)?,
+                Closed::File(part, width) => {
+                    let (kept, why) = cache.adopt(key, &part, (rows, width))?;
+                    if why.is_some() {
+                        not_cached(why);
+                    }
+                    kept
+                }
                 Closed::Memory(rows, why) => {
-                    let why = why.map_or_else(String::new, |e| format!(": {e}"));
-                    observer.event(&Event::Note(&format!("features are not cached{why}")));
+                    not_cached(why);
                     rows
                 }
             };
@@ -71,6 +80,6 @@ pub fn kept(
     make(&mut sink)?;
     match sink.close()? {
         Closed::Memory(rows, _) => Ok(rows),
-        Closed::File(_) => Err(Error::msg("these rows are in memory")),
+        Closed::File(..) => Err(Error::msg("these rows are in memory")),
     }
 }

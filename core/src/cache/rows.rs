@@ -95,8 +95,8 @@ enum To {
 
 /// What became of a sink.
 pub(super) enum Closed {
-    /// A whole file, synced, to be taken as an entry.
-    File(PathBuf),
+    /// A whole file, synced, of rows of so many numbers, to be taken as an entry.
+    File(PathBuf, usize),
     /// Rows in memory, and why they are not in a file, if they should be.
     Memory(Rows, Option<Error>),
 }
@@ -169,22 +169,31 @@ impl Sink {
                 self.put, self.rows
             )));
         }
-        match &self.to {
+        let unsynced = match &self.to {
             To::File(path, Some(file)) => {
-                file.sync_all().map_err(Error::io(path))?;
+                file.sync_all().err().map(Error::io(path)).zip(Some(path))
             }
+            _ => None,
+        };
+        // Some file systems say only now that they are full.
+        if let Some((e, path)) = unsynced {
+            let all = taken_back(path, self.rows * self.width, true)?;
+            self.failed = Some(e);
+            self.to = To::Memory(all);
+        }
+        match &self.to {
             To::File(path, None) => {
                 return Err(Error::msg(format!(
                     "{}: nothing was written",
                     path.display()
                 )));
             }
-            To::Memory(_) => {}
+            To::File(_, Some(_)) | To::Memory(_) => {}
         }
         // What is left in `self` has no file to remove.
         let to = std::mem::replace(&mut self.to, To::Memory(Vec::new()));
         Ok(match to {
-            To::File(path, _) => Closed::File(path),
+            To::File(path, _) => Closed::File(path, self.width),
             To::Memory(values) => {
                 let rows = Rows {
                     rows: self.rows,
@@ -272,7 +281,7 @@ mod tests {
                 assert_eq!(rows.values(), [1.0, 3.0, 2.0, 4.0]);
                 assert!(why.is_some());
             }
-            Closed::File(_) => return Err(Error::msg("still a file")),
+            Closed::File(..) => return Err(Error::msg("still a file")),
         }
         assert!(!path.exists());
         Ok(())

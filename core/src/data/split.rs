@@ -15,7 +15,7 @@ pub struct Split {
 }
 
 /// Splits rows by seeded draws within each class: `validation` and `test` are fractions of all rows. Each class with at least three
-/// rows gives at least one to every part that is asked for. The run's seed never reaches here: `seed` is the split's own.
+/// rows gives at least one to every part that is asked for, and keeps one to train on. The run's seed never reaches here: `seed` is the split's own.
 pub fn stratified(labels: &Labels, validation: f64, test: f64, seed: u64) -> Split {
     let mut split = Split::default();
     let stream = Stream::new(seed).purpose("split");
@@ -30,7 +30,9 @@ pub fn stratified(labels: &Labels, validation: f64, test: f64, seed: u64) -> Spl
             }
             _ => 0,
         };
-        let (nv, nt) = (part(validation), part(test));
+        let nt = part(test);
+        // Two shares that are rounded up may be all there is.
+        let nv = part(validation).min(rows.len().saturating_sub(nt + 1));
         for (k, &i) in order.iter().enumerate() {
             let to = match k {
                 k if k < nt => &mut split.test,
@@ -272,6 +274,27 @@ mod tests {
         let s = stratified(&labels, 0.1, 0.1, 0);
         assert_eq!(labels.pick(&s.test).counts()[1], 1);
         assert_eq!(labels.pick(&s.validation).counts()[1], 1);
+    }
+
+    #[test]
+    fn a_class_is_never_without_a_training_row() {
+        for (rows, validation, test) in [(8, 0.2, 0.7), (3, 0.4, 0.4), (5, 0.3, 0.69)] {
+            let labels = Labels {
+                classes: vec![0; rows],
+                names: vec!["a".into()].into(),
+            };
+            let s = stratified(&labels, validation, test, 0);
+            let parts = [s.train.len(), s.validation.len(), s.test.len()];
+            assert!(parts.iter().all(|&n| n > 0), "{rows}: {parts:?}");
+            assert_eq!(parts.iter().sum::<usize>(), rows);
+        }
+        // What leaves one is as it is asked for.
+        let labels = Labels {
+            classes: vec![0; 10],
+            names: vec!["a".into()].into(),
+        };
+        let s = stratified(&labels, 0.2, 0.7, 0);
+        assert_eq!((s.train.len(), s.validation.len(), s.test.len()), (1, 2, 7));
     }
 
     #[test]

@@ -101,6 +101,19 @@ pub(super) fn read(written: &Written, registry: &Registry) -> Result<Design, Rep
             );
         }
     }
+    for m in methods.iter().filter(|m| !m.added) {
+        for (key, at, _) in &m.own {
+            if let Some(axis) = axes.iter().find(|a| a.key == *key) {
+                keys.conflict(
+                    &[
+                        (at.clone(), "set here"),
+                        (axis.at.clone(), "and varied here"),
+                    ],
+                    format!("`{key}` of `{}` is set and varied", m.name),
+                );
+            }
+        }
+    }
     let redraw = keys
         .bool("redraw")
         .default(false, "all seeds learn from the same rows")

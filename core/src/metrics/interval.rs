@@ -64,11 +64,11 @@ pub fn corrected_t(values: Vec<f64>, test_over_train: f64, level: f64) -> Spread
         let half = t.inverse_cdf(0.5 + level / 2.0) * error;
         // Folds that are all alike say nothing of how far others would be.
         spread.interval = (error > 0.0).then_some((mean - half, mean + half));
-        spread.p = Some(match (error > 0.0, mean == 0.0) {
-            (true, _) => 2.0 * t.cdf(-(mean / error).abs()),
-            (false, true) => 1.0,
-            (false, false) => 0.0,
-        });
+        spread.p = match (error > 0.0, mean == 0.0) {
+            (true, _) => Some(2.0 * t.cdf(-(mean / error).abs())),
+            (false, true) => Some(1.0),
+            (false, false) => None,
+        };
     }
     spread
 }
@@ -103,5 +103,8 @@ mod tests {
         assert_eq!(corrected_t(vec![0.5], 0.25, 0.95).interval, None);
         let alike = corrected_t(vec![0.0, 0.0], 1.0, 0.95);
         assert_eq!((alike.interval, alike.p), (None, Some(1.0)));
+        // How far apart other folds would be nobody has seen.
+        let alike = corrected_t(vec![0.5, 0.5], 1.0, 0.95);
+        assert_eq!((alike.mean, alike.interval, alike.p), (0.5, None, None));
     }
 }

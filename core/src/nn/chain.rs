@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::backprop::GradStore;
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 
 use super::gradients::Gradients;
 use super::stage::{Batch, Flow, Pass, Pullback, Stage};
 use crate::{Error, Result};
 
 /// Leaf tensors at the borders of a recorded pass. A loss written on them with ordinary Candle operations is pulled back
-/// through the stages by [`Recording::pull`].
+/// through the stages by [`Recording::pull`]. They are f32 where a GPU keeps the activations themselves in bf16, so that losses are.
 pub struct Taps {
     named: BTreeMap<String, Tensor>,
     /// The pooled features, `(batch, width)`.
@@ -55,6 +55,8 @@ pub struct Recording {
 
 struct Recorded {
     pullback: Box<dyn Pullback>,
+    /// The type of its output, and thus of the gradient that it takes: the stage above may compute in another, and so may a loss.
+    dtype: DType,
     /// The leaf that stands for this stage's output, where somebody looks at it.
     leaf: Option<Var>,
 }
@@ -149,17 +151,17 @@ impl Chain {
                 let y = stage.forward(&x, &plain)?;
                 x = y.with(y.hidden.detach());
                 if wanted {
-                    named.insert(stage.name().to_string(), x.hidden.clone());
+                    named.insert(stage.name().to_string(), looked_at(&x.hidden)?);
                 }
                 if i == self.features {
-                    features = Some(x.hidden.clone());
+                    features = Some(looked_at(&x.hidden)?);
                 }
                 continue;
             }
             recording = true;
             let (y, pullback) = stage.record(&x, &pass)?;
             let leaf = if wanted {
-                Some(Var::from_tensor(&y.hidden)?)
+                Some(Var::from_tensor(&looked_at(&y.hidden)?)?)
             } else {
                 None
             };
@@ -169,8 +171,13 @@ impl Chain {
                     features = Some(leaf.as_tensor().clone());
                 }
             }
+            let dtype = y.hidden.dtype();
             x = y;
-            steps.push(Recorded { pullback, leaf });
+            steps.push(Recorded {
+                pullback,
+                dtype,
+                leaf,
+            });
         }
         let logits = named
             .get(self.stages[last].name())
@@ -189,6 +196,14 @@ impl Chain {
     }
 }
 
+/// A stage's output as losses see it: f32 where it is bf16.
+fn looked_at(hidden: &Tensor) -> Result<Tensor> {
+    Ok(match hidden.dtype() {
+        DType::BF16 => hidden.to_dtype(DType::F32)?,
+        _ => hidden.clone(),
+    })
+}
+
 impl Recording {
     /// Pulls what the loss's graph says about the taps back through the stages, last to first.
     pub fn pull(self, grads: &GradStore, into: &mut Gradients) -> Result<()> {
@@ -198,8 +213,10 @@ impl Recording {
                 .leaf
                 .as_ref()
                 .and_then(|leaf| grads.get(leaf))
-                .map(|g| g.detach());
-            let total = match (gradient.take(), here) {
+                .map(|g| g.detach().to_dtype(step.dtype))
+                .transpose()?;
+            let above = gradient.take().map(|g| g.to_dtype(step.dtype));
+            let total = match (above.transpose()?, here) {
                 (Some(a), Some(b)) => Some((a + b)?),
                 (a, b) => a.or(b),
             };
@@ -222,7 +239,7 @@ impl Recording {
                 && g.abs()?
                     .flatten_all()?
                     .max(0)?
-                    .to_dtype(candle_core::DType::F64)?
+                    .to_dtype(DType::F64)?
                     .to_scalar::<f64>()?
                     > 0.0
             {
@@ -239,5 +256,111 @@ impl Recording {
                 .as_ref()
                 .is_some_and(|leaf| grads.get(leaf).is_some())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::param::{Init, Param, Role};
+    use super::super::store::Store;
+    use super::*;
+    use candle_core::Device;
+
+    /// `w x`, computed in one type, its output kept in that: as a GPU's stages under bf16.
+    struct Times {
+        name: &'static str,
+        weight: Param,
+        dtype: DType,
+    }
+
+    struct Back {
+        x: Tensor,
+        weight: Param,
+        dtype: DType,
+    }
+
+    impl Stage for Times {
+        fn name(&self) -> &str {
+            self.name
+        }
+
+        fn params(&self) -> Vec<Param> {
+            vec![self.weight.clone()]
+        }
+
+        fn forward(&self, x: &Flow, _: &Pass) -> Result<Flow> {
+            let x32 = x.hidden.to_dtype(DType::F32)?;
+            let y = x32.broadcast_mul(&self.weight.tensor())?;
+            Ok(x.with(y.to_dtype(self.dtype)?))
+        }
+
+        fn record(&self, x: &Flow, pass: &Pass) -> Result<(Flow, Box<dyn Pullback>)> {
+            let y = self.forward(x, pass)?;
+            let back = Back {
+                x: x.hidden.detach().to_dtype(self.dtype)?,
+                weight: self.weight.clone(),
+                dtype: self.dtype,
+            };
+            Ok((y.with(y.hidden.detach()), Box::new(back)))
+        }
+    }
+
+    impl Pullback for Back {
+        fn pull(self: Box<Self>, grad: &Tensor, into: &mut Gradients) -> Result<Option<Tensor>> {
+            // Fails where the gradient is of another type, as kernels do.
+            let by_weight = (&self.x * grad)?.to_dtype(DType::F32)?.sum_all()?;
+            into.add(&self.weight, by_weight.reshape(1)?)?;
+            let weight = self.weight.detached().to_dtype(self.dtype)?;
+            Ok(Some(grad.broadcast_mul(&weight)?))
+        }
+    }
+
+    #[test]
+    fn stages_may_compute_in_different_types_and_losses_are_of_f32() -> Result<()> {
+        const HALF: DType = DType::BF16;
+        for types in [
+            [DType::F32, HALF, DType::F32],
+            [HALF, DType::F32, HALF],
+            [HALF; 3],
+            [DType::F32; 3],
+        ] {
+            let store = Store::new(&Device::Cpu, DType::F32, 1);
+            let mut stages: Vec<Arc<dyn Stage>> = Vec::new();
+            for (name, dtype) in ["a", "b", "c"].into_iter().zip(types) {
+                let weight = store
+                    .scope(name)
+                    .param("weight", &[1], Role::Weight, Init::Ones)?;
+                weight.var().set(&Tensor::new(&[2f32], &Device::Cpu)?)?;
+                stages.push(Arc::new(Times {
+                    name,
+                    weight,
+                    dtype,
+                }));
+            }
+            let chain = Chain::new(stages, 1);
+            let x = Tensor::new(&[[1f32, 3.0]], &Device::Cpu)?;
+            let start = Flow::start(&Arc::new(Batch::new(1, x)));
+            let pass = Pass::evaluation();
+            let all = ["a".to_string()];
+            let (taps, recording) = chain.record(0, start, &pass, &all)?;
+            let seen = [taps.get("a")?, &taps.features, &taps.logits];
+            let mut loss = Tensor::zeros((), DType::F32, &Device::Cpu)?;
+            for tap in seen {
+                assert_eq!(tap.dtype(), DType::F32);
+                loss = (loss + tap.sum_all()?)?;
+            }
+            let mut into = Gradients::default();
+            recording.pull(&loss.backward()?, &mut into)?;
+            // a + b a + c b a of x = 4 in sum, by each weight at 2: small integers, exact in bf16.
+            for (stage, expected) in chain.stages().iter().zip([28f32, 24.0, 16.0]) {
+                let weight = &stage.params()[0];
+                let got = into
+                    .get(weight.name())
+                    .expect("a gradient")
+                    .to_vec1::<f32>()?;
+                assert_eq!(got, [expected], "{types:?} {}", stage.name());
+            }
+        }
+        Ok(())
     }
 }

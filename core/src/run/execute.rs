@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use candle_core::DType;
 use serde::Serialize;
@@ -15,7 +16,7 @@ use super::result::{Identity, RunResult, Scored, result};
 use super::{saved, thumbnails, trained_on};
 use crate::cache::Cache;
 use crate::check::Checked;
-use crate::data::{Domain, From, Labels, Loaded};
+use crate::data::{Domain, From, Labels, Loaded, Prepare};
 use crate::device::Place;
 use crate::evaluate::{self, Prediction, Scores};
 use crate::nn::Store;
@@ -159,7 +160,8 @@ pub(super) fn execute_as(
             deciding,
             trained: c.source.finished().is_some(),
             // Of what is no adaptation there is no before.
-            before: (transductive && part.test && c.method != SOURCE_ONLY).then_some(c.judge.crops),
+            // (A point of a grid is asked too: the run goes on from the checkpoint of the best of them.)
+            before: (transductive && c.method != SOURCE_ONLY).then_some(c.judge.crops),
             observer: around.observer,
             stop: around.stop.clone(),
             checkpoint: Some(dir.checkpoint()),
@@ -324,9 +326,9 @@ fn deciding(c: &Checked, given: &Given, prepares: &Prepares) -> Option<Deciding>
         }
         Selection::LabelFree(by) => {
             let target = match (&given.watched, &given.target) {
-                (Some(d), _) => Loaded::unlabelled(d, prepare.clone()),
-                (None, TargetData::Unlabelled(d)) => Loaded::unlabelled(d, prepare.clone()),
-                (None, TargetData::Labelled(d)) => Loaded::unlabelled(d, prepare.clone()),
+                (Some(d), _) => looked_at(d.unlabelled(), prepare),
+                (None, TargetData::Unlabelled(d)) => looked_at(d.unlabelled(), prepare),
+                (None, TargetData::Labelled(d)) => looked_at(d.unlabelled(), prepare),
                 (None, TargetData::None) => return None,
             };
             let source = given.source_validation.as_ref().or(given.source.as_ref());
@@ -334,12 +336,26 @@ fn deciding(c: &Checked, given: &Given, prepares: &Prepares) -> Option<Deciding>
                 by,
                 minimises: c.strategy.needs().minimises,
                 look: Box::new(Look {
-                    source: source.map(|d| Loaded::labelled(d, prepares.source.clone())),
+                    source: source.map(|d| {
+                        let all = Domain {
+                            name: d.name.clone(),
+                            inputs: d.inputs.clone(),
+                            labels: d.labels.clone(),
+                        };
+                        let some = Look::drawn(d.inputs.len());
+                        Loaded::labelled(&all.picked(&some), prepares.source.clone())
+                    }),
                     target,
                 }),
             })
         }
     }
+}
+
+/// Rows of the target for a selector.
+fn looked_at(d: Domain<()>, prepare: &Arc<dyn Prepare>) -> Loaded {
+    let some = Look::drawn(d.inputs.len());
+    Loaded::unlabelled(&d.picked(&some), prepare.clone())
 }
 
 pub(super) fn pretty(value: &impl Serialize) -> Result<Vec<u8>> {

@@ -201,8 +201,15 @@ fn beside(
         let ours = numbers(&ours.get("accuracy")?["values"]);
         let differences = ours.iter().zip(&theirs).map(|(a, b)| a - b).collect();
         let s = spread(differences);
-        let (interval, p) = (s.interval.unwrap_or((s.mean, s.mean)), s.p?);
         let on = format!("over {} folds", results.len());
+        let Some(p) = s.p else {
+            let words = format!(
+                "{:+.1} points to {name} in every fold alike, which says nothing of others ({on})",
+                100.0 * s.mean
+            );
+            return Some(json!({ "against": name, "difference": s.mean, "words": words }));
+        };
+        let interval = s.interval.unwrap_or((s.mean, s.mean));
         let differs = p < 1.0 - level;
         Some(json!({
             "against": name, "difference": s.mean, "interval": interval, "p": p,
@@ -261,6 +268,16 @@ mod tests {
             words.starts_with("this model is 32.0 points better than majority"),
             "{words}"
         );
+    }
+
+    #[test]
+    fn folds_that_differ_alike_are_no_proof() {
+        let all = summarised(&[fold(1.0, 0.5), fold(1.0, 0.5)], 0.95);
+        assert_eq!(
+            all["worth"]["words"],
+            "+50.0 points to majority in every fold alike, which says nothing of others (over 2 folds)"
+        );
+        assert!(all["worth"]["p"].is_null() && all["worth"]["interval"].is_null());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Scores that look at how the target's rows lie: nuclear norm, silhouette, neighbourhoods.
 
 use super::Seen;
+use super::seen::some;
 
 /// Most rows of which each is compared with each.
 const MOST: usize = 500;
@@ -60,9 +61,14 @@ fn eigenvalues(mut a: Vec<f64>, n: usize) -> Vec<f64> {
 
 /// The mean silhouette of the target's features by predicted class; -1 where only one class is predicted.
 pub(super) fn silhouette(seen: &Seen) -> f64 {
-    let n = seen.rows().min(MOST);
-    let labels = &seen.predicted()[..n];
-    let row = |i: usize| &seen.target_features[i * seen.width..(i + 1) * seen.width];
+    let rows = some(seen.rows(), MOST);
+    let n = rows.len();
+    let predicted = seen.predicted();
+    let labels: Vec<usize> = rows.iter().map(|&r| predicted[r as usize]).collect();
+    let row = |i: usize| {
+        let at = rows[i] as usize * seen.width;
+        &seen.target_features[at..at + seen.width]
+    };
     let mut counts = vec![0usize; seen.classes];
     labels.iter().for_each(|&l| counts[l] += 1);
     if counts.iter().filter(|c| **c > 0).count() < 2 {
@@ -95,11 +101,13 @@ pub(super) fn silhouette(seen: &Seen) -> f64 {
 
 /// Soft neighbourhood density: the mean entropy of a softmax over the similarities of each prediction, at length one, to all others.
 pub(super) fn neighbourhood(seen: &Seen) -> f64 {
-    let n = seen.rows().min(MOST);
-    let unit: Vec<Vec<f64>> = seen
-        .predictions()
-        .take(n)
-        .map(|p| {
+    let rows = some(seen.rows(), MOST);
+    let n = rows.len();
+    let predictions: Vec<&[f64]> = seen.predictions().collect();
+    let unit: Vec<Vec<f64>> = rows
+        .iter()
+        .map(|&r| {
+            let p = predictions[r as usize];
             let length = p.iter().map(|v| v * v).sum::<f64>().sqrt().max(1e-12);
             p.iter().map(|v| v / length).collect()
         })

@@ -7,6 +7,7 @@ use crate::data::Loaded;
 use crate::metrics::argmax;
 use crate::model::Model;
 use crate::nn::Store;
+use crate::random::Stream;
 use crate::train::{Observer, predict};
 
 /// Most rows of a domain that are looked at: some scores compare each with each.
@@ -16,7 +17,7 @@ const MOST: usize = 1000;
 pub struct Look {
     /// Labelled rows of the source that were not learned from; none where the source is a finished run.
     pub source: Option<Loaded>,
-    /// Rows of the target. Their labels are not there.
+    /// Rows of the target. Their labels are not there. Of either domain those of [`Look::drawn`].
     pub target: Loaded,
 }
 
@@ -38,13 +39,16 @@ pub struct Seen {
 }
 
 impl Look {
+    /// Which rows of a domain of `rows` are looked at, in their order. They are drawn: a file, and a folder of classes, may have one class after the other.
+    pub fn drawn(rows: usize) -> Vec<u32> {
+        some(rows, MOST)
+    }
+
     /// Runs a candidate over the rows.
     pub fn see(&self, model: &Model, store: &Store, observer: &dyn Observer) -> Result<Seen> {
         let mut seen = Seen::default();
         let flat = |t: &Tensor| -> Result<Vec<f64>> {
-            let n = t.dim(0)?.min(MOST);
-            let t = t.narrow(0, 0, n)?.to_dtype(DType::F64)?;
-            Ok(t.flatten_all()?.to_vec1::<f64>()?)
+            Ok(t.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?)
         };
         let probabilities = |t: &Tensor| -> Result<Vec<Vec<f32>>> {
             let rows = t.to_dtype(DType::F32)?.to_vec2::<f32>()?;
@@ -57,7 +61,6 @@ impl Look {
             let right = said.iter().zip(labels.unwrap_or_default());
             seen.source_right = right
                 .map(|(p, &label)| argmax(p).0 == label as usize)
-                .take(MOST)
                 .collect();
             seen.source_features = flat(&features)?;
         }
@@ -65,7 +68,7 @@ impl Look {
         seen.width = features.dim(1)?;
         seen.classes = logits.dim(1)?;
         seen.target_features = flat(&features)?;
-        let said = probabilities(&logits)?.into_iter().take(MOST).flatten();
+        let said = probabilities(&logits)?.into_iter().flatten();
         seen.target = said.map(f64::from).collect();
         Ok(seen)
     }
@@ -135,10 +138,37 @@ impl Seen {
     }
 }
 
+/// So many of `rows` rows at most, drawn, in their order.
+pub(super) fn some(rows: usize, most: usize) -> Vec<u32> {
+    let mut drawn = Stream::new(0).purpose("looked at").permutation(rows);
+    drawn.truncate(most);
+    drawn.sort_unstable();
+    drawn
+}
+
 /// In nats.
 fn entropy(p: &[f64]) -> f64 {
     -p.iter()
         .filter(|v| **v > 0.0)
         .map(|v| v * v.ln())
         .sum::<f64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of rows class by class, every class is looked at about as often as it is there.
+    #[test]
+    fn rows_are_drawn_from_everywhere_and_few_are_all_of_them() {
+        assert_eq!(Look::drawn(1000), (0..1000).collect::<Vec<u32>>());
+        let drawn = Look::drawn(24_000);
+        assert_eq!(drawn.len(), MOST);
+        assert!(drawn.windows(2).all(|w| w[0] < w[1]));
+        for class in 0..4u32 {
+            let of = drawn.iter().filter(|r| **r / 6000 == class).count();
+            assert!((200..300).contains(&of), "{class}: {of}");
+        }
+        assert_eq!(Look::drawn(24_000), drawn);
+    }
 }

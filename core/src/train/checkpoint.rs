@@ -24,8 +24,8 @@ pub struct Position {
     pub total_steps: u64,
     /// Sums over the current epoch, for its means.
     pub sums: BTreeMap<String, f64>,
-    /// Rows behind those sums.
-    pub rows: f64,
+    /// Rows behind each of those sums.
+    pub seen: BTreeMap<String, f64>,
     /// Epoch, accuracy and loss of the best so far.
     pub best: Option<Best>,
     /// Epochs since the best.

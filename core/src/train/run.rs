@@ -18,7 +18,7 @@ use crate::model::MapKinds;
 use crate::nn::{Param, Select, Store};
 use crate::random::Stream;
 use crate::select::{LabelFree, Look};
-use crate::strategy::{Phase, State, Transfer};
+use crate::strategy::{Phase, State, Train, Transfer};
 use crate::{Error, Result};
 
 /// Everything a training needs besides the model.
@@ -123,6 +123,11 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
     };
     let mut saved = BTreeMap::new();
     let mut resumed_at = None;
+    // By the weights that it begins with, also where it goes on from a checkpoint.
+    let names = match &job.shared {
+        Some(shared) => shared.names(transfer, &phases, job.seed, job.max_steps)?,
+        None => Vec::new(),
+    };
     if let Some(path) = &job.checkpoint
         && let Some((position, tensors)) = checkpoint::read(path)?
     {
@@ -143,10 +148,6 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
         state.position = position;
         saved = tensors;
     }
-    let names = match &job.shared {
-        Some(shared) => shared.names(transfer, &phases, job.seed, job.max_steps)?,
-        None => Vec::new(),
-    };
     if let Some(shared) = job.shared.as_ref().filter(|_| resumed_at.is_none())
         && let Some((position, tensors, lines)) = shared.take(&names)
     {
@@ -161,6 +162,10 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
     job.cut_metrics(state.position.lines)?;
     let of = phases.len();
     let mut trained = Vec::new();
+    let classifier = transfer.model.head.classifier().iter();
+    let classifier: Vec<Param> = classifier.flat_map(|s| s.params()).collect();
+    // Whether the classifier knows something: a network on fresh weights is no source model.
+    let mut knows = job.trained;
     // A twin has the random numbers of the phase that it stands beside.
     let mut twins = 0;
     for (index, phase) in phases.into_iter().enumerate() {
@@ -171,11 +176,26 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
         if !over || index + 1 == of {
             frozen::set(transfer, &phase, &Select::Any(trained.clone()), job)?;
         }
+        let known = knows;
         if let Phase::Train(train) | Phase::Twin(train) = &phase {
-            trained.extend(train.updates.iter().map(|u| u.trains.clone()));
+            let updates = train.updates.iter().map(|u| u.trains.clone());
+            trained.extend(updates.clone());
+            // A twin is put back.
+            let stays = matches!(phase, Phase::Train(_));
+            let learns = |which: Select| classifier.iter().any(|p| which.holds(p));
+            knows |= stays && updates.into_iter().any(learns);
+        } else {
+            knows = true;
         }
         if over {
             continue;
+        }
+        let norm = transfer.model.norm;
+        if let Phase::Train(Train {
+            norm: Some(own), ..
+        }) = &phase
+        {
+            transfer.model.norm = *own;
         }
         match phase {
             Phase::Train(train) => {
@@ -184,6 +204,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                     of,
                     at,
                     twin: false,
+                    knows: known,
                 };
                 let mut course = Course::new(transfer, train, place, job, &mut state)?;
                 course.restore(&saved)?;
@@ -199,6 +220,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                     of,
                     at,
                     twin: true,
+                    knows: known,
                 };
                 let mut course = Course::new(transfer, train, place, job, &mut state)?;
                 course.restore(&saved)?;
@@ -229,7 +251,8 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                 // The features that a fit looks at are a pass of the model as it stands; the copy keeps the borrow apart.
                 let random = Stream::new(job.seed).purpose("fit").at(at as u64);
                 // What a fit changes is part of the adaptation: batch norm's statistics.
-                if job.before.is_some() && (job.trained || !trained.is_empty()) {
+                // (A closed form has no classifier to be asked, and says itself what its head makes of features that were not aligned.)
+                if job.before.is_some() && known && !classifier.is_empty() {
                     state.ask_source(transfer, job)?;
                 }
                 let model = &mut transfer.model;
@@ -258,6 +281,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                 state.position.fits.extend(report);
             }
         }
+        transfer.model.norm = norm;
         saved.clear();
         state.position = Position {
             identity: job.identity.clone(),

@@ -56,6 +56,16 @@ fn every_finding_in_its_words() {
 }
 
 #[test]
+fn labels_that_are_one_number() {
+    let rows = ["a b|1", "c d|1.0", "e f|2", "g h|1", "i j|two", "k l|2"];
+    let read = World::default().with("a.rows", &rows).read(NO_SPLIT);
+    assert_eq!(
+        read.found(),
+        ["!labels train 1: the labels `1` and `1.0` are the same number and are 2 classes"]
+    );
+}
+
+#[test]
 fn classes_far_apart_in_size() {
     let mut rows = many(60, "row");
     rows.retain(|r| r.ends_with("neg"));

@@ -78,6 +78,31 @@ fn one_name_may_stand_for_several_files() {
     assert_eq!(domain.inputs.id(12), "1:2");
 }
 
+/// The vectors of a list are read by position: columns in another order would be another vector.
+#[test]
+fn files_of_a_list_have_their_columns_in_one_order() {
+    let rows = |r: [&str; 2]| r.map(String::from);
+    let world = |second: [&str; 3]| {
+        World::default()
+            .with_columns(
+                "a.rows",
+                &["x", "label", "y"],
+                &rows(["1|a|2", "3|b|4"]),
+                false,
+            )
+            .with_columns("b.rows", &second, &rows(["5|a|6", "7|b|8"]), false)
+    };
+    let list = "train = [\"a.rows\", \"b.rows\"]\nsplit = { validation = 0.0 }";
+    let read = |second| world(second).read_as(list, Form::Features, false, Overlap::Drop);
+    assert_eq!(read(["x", "label", "y"]).data().width().unwrap(), 2);
+    read(["y", "label", "x"]).says(&[
+        "error: the files of a list must have the same columns\n --> recipe.toml:2:",
+        "column 1 is `x` in a.rows and `y` in b.rows",
+        "in one order",
+    ]);
+    read(["x", "y", "label"]).says(&["column 2 is `label` in a.rows and `y` in b.rows"]);
+}
+
 #[test]
 fn the_digest_knows_inputs_labels_and_names() {
     let digest = |rows: &[&str]| {

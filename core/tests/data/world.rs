@@ -98,16 +98,27 @@ impl World {
         self.with_rows(name, &rows, true)
     }
 
-    pub(crate) fn with_rows(mut self, name: &str, rows: &[String], sealed: bool) -> Self {
+    pub(crate) fn with_rows(self, name: &str, rows: &[String], sealed: bool) -> Self {
+        let all = ["text", "label", "group"];
+        let columns = &all[..rows[0].split('|').count()];
+        self.with_columns(name, columns, rows, sealed)
+    }
+
+    /// A file whose columns have these names.
+    pub(crate) fn with_columns(
+        mut self,
+        name: &str,
+        columns: &[&str],
+        rows: &[String],
+        sealed: bool,
+    ) -> Self {
         let rows: Vec<Vec<String>> = rows
             .iter()
             .map(|r| r.split('|').map(str::to_string).collect())
             .collect();
-        let all = ["text", "label", "group"];
-        let columns = all[..rows[0].len()].iter().map(|c| c.to_string()).collect();
         let table = Rows {
             name: name.to_string(),
-            columns,
+            columns: columns.iter().map(|c| c.to_string()).collect(),
             rows,
             sealed: sealed.then_some(1),
             reads: AtomicUsize::new(0),

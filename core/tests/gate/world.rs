@@ -297,6 +297,8 @@ pub fn phase(name: &str, feeds: &[From], updates: Vec<Update>, steps: u64) -> Ph
         select: Selection::Last,
         patience: None,
         micro_batch: 32,
+        norm: None,
+        adapts: false,
         shared: false,
     })
 }

@@ -42,7 +42,8 @@ impl<'a> Operand<'a> {
     fn head(&self, task: &Task, rows: usize) -> View<'a, f32> {
         let from = task.sentence * self.batch_stride + task.head * task.dim;
         View {
-            data: &self.data[from..],
+            // Without a token there is nothing to begin at.
+            data: self.data.get(from..).unwrap_or(&[]),
             rows,
             columns: task.dim,
             row_stride: self.row_stride,

@@ -40,8 +40,10 @@ KERNEL attention_forward(T* p, T* dropped, const u32* queries, const u32* keys, 
         if (a.keep == nullptr || a.keep[j]) sum += expf(wide(p[a.first + j]) * scale - most);
     float factor = 1.0f / warp_sum(sum);
     for (u32 j = lane; j < length; j += 32) {
-        bool counts = j < n && most != -INFINITY && (a.keep == nullptr || a.keep[j]);
-        float v = counts ? expf(wide(p[a.first + j]) * scale - most) * factor : 0.0f;
+        bool counts = j < n && (a.keep == nullptr || a.keep[j]);
+        float v = counts ? wide(p[a.first + j]) * scale : 0.0f;
+        // NaN stays NaN where there is no number beside it, too.
+        v = !counts ? 0.0f : most != -INFINITY ? expf(v - most) * factor : v != v ? v : 0.0f;
         put(p + a.first + j, v);
         if (dropped != nullptr) {
             bool kept = j < n && short_of(a.draw + j, seed, stream, step) >= threshold;

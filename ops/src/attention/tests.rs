@@ -147,6 +147,64 @@ fn masks_are_read_from_tensors() {
 }
 
 #[test]
+fn sentences_without_a_token_give_nothing() {
+    let run = || {
+        for (batch, length) in [(2, 0), (0, 3), (0, 0)] {
+            let qkv = normal("qkv", &[batch, length, 12]);
+            let part = |i: usize| qkv.narrow(2, i * 4, 4).unwrap();
+            let whole = |i: usize| part(i).contiguous().unwrap();
+            for [q, k, v] in [[0, 1, 2].map(part), [0, 1, 2].map(whole)] {
+                let d = Some(some_dropout());
+                let (y, saved) = forward(&q, &k, &v, 2, &KeyMask::None, d.as_ref()).unwrap();
+                assert_eq!(y.dims(), [batch, length, 4]);
+                let packed = backward_packed(&saved, &y).unwrap();
+                assert_eq!(packed.dims(), [batch, length, 12]);
+                let (dq, ..) = backward(&saved, &y).unwrap();
+                assert_eq!(dq.dims(), [batch, length, 4]);
+            }
+        }
+    };
+    run();
+    crate::gpu::emulated::everywhere(run);
+}
+
+/// Which outputs are NaN where all of a query's scores are, on a GPU as on the CPU.
+#[test]
+fn a_query_of_nan_is_not_hidden() {
+    let (length, heads, dim) = (4, 2, 3);
+    let shape = [2, length, heads * dim];
+    let n = shape.iter().product::<usize>();
+    // The first head of the second sentence's third query.
+    let spoilt: Vec<f32> = (0..n)
+        .map(|i| if i / 3 == 8 + 4 { f32::NAN } else { 1.0 })
+        .collect();
+    let run = |mask: &KeyMask, dtype: DType| {
+        let spoilt = Tensor::from_slice(&spoilt, &shape, &device()).unwrap();
+        let q = (normal("q", &shape) * spoilt).unwrap();
+        let [q, k, v] =
+            [q, normal("k", &shape), normal("v", &shape)].map(|t| t.to_dtype(dtype).unwrap());
+        let (y, _) = forward(&q, &k, &v, heads, mask, None).unwrap();
+        let nan: Vec<_> = values(&y).into_iter().map(f64::is_nan).collect();
+        nan
+    };
+    let expected: Vec<_> = spoilt.iter().map(|x| x.is_nan()).collect();
+    let mut keep = vec![true; 2 * length];
+    keep[length + 1] = false;
+    for mask in [
+        KeyMask::None,
+        KeyMask::Lengths(vec![4, 3]),
+        KeyMask::Keep(keep),
+    ] {
+        assert_eq!(run(&mask, DType::F32), expected, "{mask:?}");
+        crate::gpu::emulated::everywhere(|| {
+            for dtype in [DType::F32, DType::BF16] {
+                assert_eq!(run(&mask, dtype), expected, "{mask:?} {dtype:?}");
+            }
+        });
+    }
+}
+
+#[test]
 fn bits_do_not_depend_on_threads() {
     let shape = [3, 65, 48];
     let (q, k, v) = (
@@ -165,9 +223,13 @@ fn bits_do_not_depend_on_threads() {
 #[test]
 fn the_gpu_kernels_agree_with_the_reference() {
     crate::gpu::emulated::everywhere(|| {
-        for (batch, length, heads, dim) in
-            [(1, 1, 1, 1), (3, 7, 2, 5), (2, 33, 3, 8), (1, 130, 1, 4)]
-        {
+        for (batch, length, heads, dim) in [
+            (1, 1, 1, 1),
+            (3, 7, 2, 5),
+            (2, 33, 3, 8),
+            (1, 130, 1, 4),
+            (3, 8, 3, 5),
+        ] {
             let shape = [batch, length, heads * dim];
             let (q, k, v) = (
                 normal("q", &shape),

@@ -63,10 +63,12 @@ impl Moments {
         }
         let unbiased = self.rows as f64 / (self.rows - 1) as f64;
         for (to, from, factor) in [(mean, &self.mean, 1.0), (var, &self.var, unbiased)] {
-            if let Some(gpu) = Gpu::of(&[to], &[from]).filter(|_| to.dtype() == DType::F32)
+            if let Some(gpu) = Gpu::of(&[to], &[]).filter(|_| to.dtype() == DType::F32)
                 && to.dims() == from.dims()
             {
-                cuda::follow(&gpu, to, from, 1.0 - momentum, momentum * factor)?;
+                // Moments of a batch that the reference computed are of its type, f64 where images are few.
+                let from = from.to_dtype(DType::F32)?;
+                cuda::follow(&gpu, to, &from, 1.0 - momentum, momentum * factor)?;
                 continue;
             }
             let from = from.to_dtype(DType::F64)?.to_vec1::<f64>()?;

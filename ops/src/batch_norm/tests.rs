@@ -211,6 +211,36 @@ fn bits_do_not_depend_on_threads() {
 }
 
 #[test]
+fn on_a_gpu_statistics_of_f32_follow_moments_of_f64_by_the_kernel() {
+    let x = normal("x", &[20, 300]);
+    // In double precision, and rounded once: other bits than the kernel's.
+    let moments = super::moments(&wide(&x)).unwrap();
+    let f32s = |t: &Tensor| t.to_dtype(DType::F32).unwrap();
+    let rounded = Moments {
+        mean: f32s(&moments.mean),
+        var: f32s(&moments.var),
+        ..moments.clone()
+    };
+    let followed = |moments: &Moments| {
+        let [_, _, mean, var] = parts(300);
+        let there = |t: &Tensor| t.to_device(&device()).unwrap();
+        let moments = Moments {
+            mean: there(&moments.mean),
+            var: there(&moments.var),
+            ..moments.clone()
+        };
+        moments.follow(&mean, &var, 0.1).unwrap();
+        [values(&mean), values(&var)]
+    };
+    let on_the_cpu = followed(&moments);
+    crate::gpu::emulated::everywhere(|| {
+        let by_the_kernel = followed(&moments);
+        assert_eq!(by_the_kernel, followed(&rounded));
+        assert_ne!(by_the_kernel, on_the_cpu);
+    });
+}
+
+#[test]
 fn the_gpu_kernels_agree_with_the_reference() {
     crate::gpu::emulated::everywhere(|| {
         values_and_gradients_agree_with_the_reference();

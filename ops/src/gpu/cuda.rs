@@ -2,6 +2,7 @@
 //!
 //! All work of a device goes through one stream, so that launches, copies and frees keep the order in which they were asked for.
 
+use super::gemm::{may_be_batched, table};
 use super::{Arg, Gemm, Grid};
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::cublas::{result as blas, sys as blas_sys};
@@ -220,43 +221,43 @@ pub(super) fn multiply(device: &CudaDevice, gemm: &Gemm<'_>) -> Result<()> {
     let algorithm = blas_sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT;
     let cublas = device.cublas_handle();
     let handle = *cublas.handle();
-    let offsets = gemm.offsets();
-    if let [[oa, ob, oc]] = offsets[..] {
-        // SAFETY: dimensions and steps describe matrices within the three tensors (`Gemm`, whose layouts the emulated products of the tests
-        // check against the tensors' lengths); the tensors live on the handle's stream.
-        return unsafe {
-            blas::gemm_ex(
-                handle,
-                op(p.a.transposed),
-                op(p.b.transposed),
-                m,
-                n,
-                k,
-                alpha,
-                (a + (oa * sa) as u64) as *const c_void,
-                ta,
-                lda,
-                (b + (ob * sb) as u64) as *const c_void,
-                tb,
-                ldb,
-                beta,
-                (c + (oc * sc) as u64) as *mut c_void,
-                tc,
-                ldc,
-                compute,
-                algorithm,
-            )
+    let places = gemm.addresses([a, b, c], [sa, sb, sc]);
+    if places.len() == 1 || !may_be_batched(&places, sa.min(sb).min(sc)) {
+        for [a, b, c] in places {
+            // SAFETY: dimensions and steps describe matrices within the three tensors (`Gemm`, whose layouts the emulated products of the
+            // tests check against the tensors' lengths); the tensors live on the handle's stream.
+            unsafe {
+                blas::gemm_ex(
+                    handle,
+                    op(p.a.transposed),
+                    op(p.b.transposed),
+                    m,
+                    n,
+                    k,
+                    alpha,
+                    a as *const c_void,
+                    ta,
+                    lda,
+                    b as *const c_void,
+                    tb,
+                    ldb,
+                    beta,
+                    c as *mut c_void,
+                    tc,
+                    ldc,
+                    compute,
+                    algorithm,
+                )
+            }
+            .w()?;
         }
-        .w();
+        return Ok(());
     }
-    let count = offsets.len();
-    let mut table = Vec::with_capacity(3 * count);
-    table.extend(offsets.iter().map(|o| a + (o[0] * sa) as u64));
-    table.extend(offsets.iter().map(|o| b + (o[1] * sb) as u64));
-    table.extend(offsets.iter().map(|o| c + (o[2] * sc) as u64));
+    let count = places.len();
+    let (table, pitch) = table(&places);
     let table = stream.clone_htod(&table).w()?;
     let (at, _gt) = table.device_ptr(&stream);
-    let part = |i: usize| at + (i * count * 8) as u64;
+    let part = |i: usize| at + (i * pitch * 8) as u64;
     // SAFETY: as above; the table holds `count` addresses for each of the three, and is freed on the stream, after the product.
     unsafe {
         blas_sys::cublasGemmBatchedEx(

@@ -31,8 +31,10 @@ KERNEL softmax_forward(const T* x, const unsigned char* keep, T* y, u32 rows, u3
         if (keep == nullptr || keep[first + i]) sum += expf(wide(x[first + i]) - most);
     float scale = 1.0f / warp_sum(sum);
     for (u32 i = lane; i < width; i += 32) {
-        bool counts = most != -INFINITY && (keep == nullptr || keep[first + i]);
-        put(y + first + i, counts ? expf(wide(x[first + i]) - most) * scale : 0.0f);
+        float v = wide(x[first + i]);
+        bool kept = keep == nullptr || keep[first + i];
+        // NaN stays NaN where there is no number beside it, too.
+        put(y + first + i, !kept ? 0.0f : most != -INFINITY ? expf(v - most) * scale : v != v ? v : 0.0f);
     }
 }
 EMULATE(softmax_forward)

@@ -1,6 +1,7 @@
 use super::*;
 use crate::path::Path;
 use crate::testing::*;
+use candle_core::Device;
 
 /// About a third masked, and row 0 entirely.
 fn some_mask(shape: &[usize]) -> Tensor {
@@ -67,6 +68,41 @@ fn every_path_agrees_and_masked_rows_are_zeros() {
     same_bits("softmax", || {
         let y = forward(&x, None).unwrap();
         vec![backward(&y, &x).unwrap(), y]
+    });
+}
+
+#[test]
+fn a_gpu_hides_no_nan_either() {
+    let (nan, low) = (f32::NAN, f32::NEG_INFINITY);
+    let x = [
+        [nan, nan, nan],
+        [nan, low, low],
+        [nan, 0.0, 1.0],
+        [low, low, low],
+        [nan, nan, 2.0],
+    ];
+    let keep = Tensor::new(&[1u8, 1, 0], &Device::Cpu).unwrap();
+    let x = Tensor::new(&x, &Device::Cpu).unwrap();
+    let run = |keep: Option<&Tensor>| {
+        let there = |t: &Tensor| t.to_device(&device()).unwrap();
+        let keep = keep.map(there);
+        let y = forward(&there(&x), keep.as_ref()).unwrap();
+        let half = forward(&half(&there(&x)), keep.as_ref()).unwrap();
+        [y, half].map(|y| values(&y).into_iter().map(f64::is_nan).collect::<Vec<_>>())
+    };
+    let [whole, _] = run(None);
+    let of_rows = [
+        [true; 3],
+        [true, false, false],
+        [true; 3],
+        [false; 3],
+        [true; 3],
+    ];
+    assert_eq!(whole, of_rows.concat());
+    let masked = of_rows.map(|[a, b, _]| [a, b, false]).concat();
+    crate::gpu::emulated::everywhere(|| {
+        assert_eq!(run(None), [whole.clone(), whole.clone()]);
+        assert_eq!(run(Some(&keep)), [masked.clone(), masked.clone()]);
     });
 }
 

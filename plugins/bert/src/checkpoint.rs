@@ -72,6 +72,8 @@ impl Checkpoint {
             "model.safetensors",
             "tokenizer.json",
             "vocab.txt",
+            // Says how a `vocab.txt` is used.
+            "tokenizer_config.json",
         ] {
             if let Some(file) = self.found.file(name) {
                 sha.update(name.as_bytes());
@@ -117,7 +119,33 @@ fn depth(weights: &Blob, name: &str) -> Result<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::canonical;
+    use super::*;
+
+    #[test]
+    fn another_tokenization_is_another_digest() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        write(
+            "config.json",
+            r#"{"vocab_size": 7, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8,
+                "max_position_embeddings": 16}"#,
+        );
+        let tensor =
+            candle_core::Tensor::zeros(2, candle_core::DType::F32, &candle_core::Device::Cpu);
+        let tensors = [("embeddings.LayerNorm.weight", tensor.unwrap())];
+        let bytes = safetensors::serialize(tensors, None).unwrap();
+        std::fs::write(dir.path().join("model.safetensors"), bytes).unwrap();
+        write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nA\n");
+        let digest = || {
+            let found = Found::Folder(dir.path().to_path_buf());
+            Checkpoint::open("test", &found).unwrap().digest().unwrap()
+        };
+        write("tokenizer_config.json", r#"{"do_lower_case": true}"#);
+        let lower = digest();
+        assert_eq!(digest(), lower);
+        write("tokenizer_config.json", r#"{"do_lower_case": false}"#);
+        assert_ne!(digest(), lower);
+    }
 
     #[test]
     fn old_names_are_read() {

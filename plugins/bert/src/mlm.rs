@@ -157,13 +157,14 @@ struct MaskedBack {
 impl Pullback for MaskedBack {
     fn pull(self: Box<Self>, grad: &Tensor, _: &mut Gradients) -> Result<Option<Tensor>> {
         let rows = self.shape.0 * self.shape.1;
-        let grad = embedding::backward(&self.positions, grad, rows, None)?;
-        Ok(Some(grad.reshape(self.shape)?))
+        // On a GPU sums of rows are f32, whatever the rows are; the layer below kept its own type.
+        let summed = embedding::backward(&self.positions, grad, rows, None)?;
+        Ok(Some(summed.to_dtype(grad.dtype())?.reshape(self.shape)?))
     }
 }
 
 /// Inside the root of the head's layer norm.
-const EPS: f64 = 1e-12;
+pub(crate) const EPS: f64 = 1e-12;
 
 /// Transform and tied output, as transformers' `BertLMPredictionHead`.
 struct Vocabulary {

@@ -177,7 +177,7 @@ impl BertSource {
         let text = serde_json::json!({ "vocab_size": tokens.size(), "hidden_size": width, "num_hidden_layers": layers, "num_attention_heads": heads,
             "intermediate_size": 4 * width, "max_position_embeddings": positions });
         let config = BertConfig::parse("[source]", &text.to_string())?;
-        let digest = format!("{text} {}", tokens.to_json().map(|j| j.len())?);
+        let digest = stated_digest(&text, &tokens)?;
         Ok(BertSource {
             dropout: None,
             mask_rate: 0.15,
@@ -203,6 +203,13 @@ impl BertSource {
     fn scoped<'a>(&self, scope: &Scope<'a>) -> Scope<'a> {
         scope.sub("bert")
     }
+}
+
+/// Of a network without a checkpoint: its shape and all of its tokenizer. (Two vocabularies may be of one length.)
+fn stated_digest(shape: &serde_json::Value, tokens: &Tokens) -> Result<String> {
+    use sha2::Digest;
+    let tokenizer = sha2::Sha256::digest(tokens.to_json()?.as_bytes());
+    Ok(format!("{shape} {}", tlkit_core::hex(&tokenizer)))
 }
 
 /// What `1_Pooling/config.json` of a sentence encoder says; the mean where there is none.
@@ -392,4 +399,23 @@ impl SourceTask for BertSource {
 /// `model.bert.pooler.dense` to `model`.
 fn trim(prefix: &str) -> &str {
     prefix.strip_suffix(".bert.pooler.dense").unwrap_or(prefix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vocabularies_of_one_length_are_two_digests() {
+        let dir = tempfile::tempdir().unwrap();
+        let shape = serde_json::json!({ "hidden_size": 8 });
+        let digest = |words: &str| {
+            let text = format!("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n{words}\n");
+            std::fs::write(dir.path().join("vocab.txt"), text).unwrap();
+            let tokens = Tokens::of(&Found::Folder(dir.path().to_path_buf()), 16).unwrap();
+            stated_digest(&shape, &tokens).unwrap()
+        };
+        assert_eq!(digest("good\nfilm"), digest("good\nfilm"));
+        assert_ne!(digest("good\nfilm"), digest("film\ngood"));
+    }
 }

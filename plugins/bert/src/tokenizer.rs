@@ -33,16 +33,12 @@ impl Tokens {
                 "the checkpoint has neither tokenizer.json nor vocab.txt",
             ));
         };
-        let lower = match found.file("tokenizer_config.json") {
-            Some(config) => {
-                let json: serde_json::Value =
-                    serde_json::from_str(&config.text("tokenizer_config.json")?)
-                        .map_err(|e| Error::msg(format!("tokenizer_config.json: {e}")))?;
-                json["do_lower_case"].as_bool().unwrap_or(true)
-            }
-            None => true,
+        let config: serde_json::Value = match found.file("tokenizer_config.json") {
+            Some(config) => serde_json::from_str(&config.text("tokenizer_config.json")?)
+                .map_err(|e| Error::msg(format!("tokenizer_config.json: {e}")))?,
+            None => serde_json::Value::Null,
         };
-        Self::new(from_vocab(&file, lower)?, max_length)
+        Self::new(from_vocab(&file, normalizer(&config))?, max_length)
     }
 
     fn new(mut tokenizer: Tokenizer, max_length: usize) -> Result<Self> {
@@ -116,8 +112,20 @@ impl Tokens {
     }
 }
 
+/// What transformers' BERT does to a text first, by the keys of `tokenizer_config.json`. Accents are taken off where that is not said and letters
+/// are made small.
+fn normalizer(config: &serde_json::Value) -> BertNormalizer {
+    let on = |key: &str| config[key].as_bool().unwrap_or(true);
+    BertNormalizer::new(
+        true,
+        on("tokenize_chinese_chars"),
+        config["strip_accents"].as_bool(),
+        on("do_lower_case"),
+    )
+}
+
 /// BERT's tokenizer from a list of word pieces, one a line.
-fn from_vocab(file: &Blob, lower: bool) -> Result<Tokenizer> {
+fn from_vocab(file: &Blob, normalizer: BertNormalizer) -> Result<Tokenizer> {
     let text = file.text("vocab.txt")?;
     let pieces: Vec<&str> = text.lines().map(str::trim_end).collect();
     let id = |t: &str| {
@@ -141,7 +149,7 @@ fn from_vocab(file: &Blob, lower: bool) -> Result<Tokenizer> {
         .map_err(|e| Error::msg(format!("vocab.txt: {e}")))?;
     let mut tokenizer = Tokenizer::new(model);
     tokenizer
-        .with_normalizer(Some(BertNormalizer::new(true, true, None, lower)))
+        .with_normalizer(Some(normalizer))
         .map_err(|e| Error::msg(format!("vocab.txt: {e}")))?;
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
     tokenizer.with_post_processor(Some(BertProcessing::new(

@@ -433,6 +433,39 @@ fn a_pair_of_texts_has_two_segments() {
     assert_eq!(e.ids("type_ids"), [0, 0, 0, 0, 1, 1]);
 }
 
+/// What `tokenizer_config.json` says of a `vocab.txt` holds, as in transformers.
+#[test]
+fn a_vocabulary_is_used_as_its_config_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let words =
+        "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ncafe\ncaf\u{e9}\nCafe\n\u{4e2d}\n\u{4e2d}\u{6587}\n";
+    std::fs::write(dir.path().join("vocab.txt"), words).unwrap();
+    let ids = |config: &str, text: &str| {
+        std::fs::write(dir.path().join("tokenizer_config.json"), config).unwrap();
+        let tokens = Tokens::of(&Found::Folder(dir.path().to_path_buf()), 24).unwrap();
+        let (ids, ..) = tokens.encode(text, None).unwrap();
+        ids[1..ids.len() - 1].to_vec()
+    };
+    for (config, text, expected) in [
+        ("{}", "Caf\u{e9}", vec![5]),
+        (r#"{"strip_accents": false}"#, "Caf\u{e9}", vec![6]),
+        (
+            r#"{"do_lower_case": false, "strip_accents": true}"#,
+            "Caf\u{e9}",
+            vec![7],
+        ),
+        (r#"{"strip_accents": null}"#, "Caf\u{e9}", vec![5]),
+        ("{}", "\u{4e2d}\u{6587}", vec![8, 1]),
+        (
+            r#"{"tokenize_chinese_chars": false}"#,
+            "\u{4e2d}\u{6587}",
+            vec![9],
+        ),
+    ] {
+        assert_eq!(ids(config, text), expected, "{config} {text}");
+    }
+}
+
 #[test]
 fn a_long_text_is_cut_and_ends_in_a_separator() {
     let dir = tempfile::tempdir().unwrap();

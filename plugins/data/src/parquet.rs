@@ -2,7 +2,8 @@
 //! it is small, in the cache folder where it is not.
 //!
 //! A struct's fields are columns named `struct.field`; columns of lists are left out. Where the file says what its classes are
-//! called (Hugging Face's `ClassLabel`), a label is its name and not its number.
+//! called (Hugging Face's `ClassLabel`), a label is its name and not its number. Numbers are shown as their logical type has them, unsigned
+//! ones and decimals too; a NaN is a value that is not there.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,6 +15,7 @@ use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
+use parquet::schema::types::ColumnDescriptor;
 use serde_json::Value;
 use tlkit_core::Error;
 use tlkit_core::data::{Blob, ReadOptions, Reader, Table};
@@ -168,18 +170,9 @@ fn rows<R: ChunkReader + 'static>(
             "{name}: every column is a list; a column of texts or numbers is wanted"
         ))));
     }
-    let is_text: Vec<bool> = flat
+    let logical: Vec<Logical> = flat
         .iter()
-        .map(|&c| {
-            let column = schema.column(c);
-            matches!(
-                column.logical_type_ref(),
-                Some(LogicalType::String | LogicalType::Json | LogicalType::Enum)
-            ) || matches!(
-                column.converted_type(),
-                ConvertedType::UTF8 | ConvertedType::JSON | ConvertedType::ENUM
-            )
-        })
+        .map(|&c| Logical::of(&schema.column(c)))
         .collect();
     let (mut offset, mut row) = (0u64, 0u64);
     for g in 0..reader.num_row_groups() {
@@ -199,7 +192,7 @@ fn rows<R: ChunkReader + 'static>(
                     reader,
                     *most,
                     n,
-                    is_text[i],
+                    logical[i],
                     classes.get(&columns[i]),
                     &place,
                 )
@@ -232,6 +225,64 @@ fn rows<R: ChunkReader + 'static>(
     Ok(columns)
 }
 
+/// What a column's numbers or bytes stand for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Logical {
+    /// Themselves.
+    Plain,
+    Text,
+    /// Integers without a sign.
+    Unsigned,
+    /// An integer and its power of ten, 10^-n.
+    Decimal(usize),
+}
+
+impl Logical {
+    /// As the file says it, today's way or that of before.
+    fn of(column: &ColumnDescriptor) -> Self {
+        match column.logical_type_ref() {
+            Some(LogicalType::String | LogicalType::Json | LogicalType::Enum) => {
+                return Logical::Text;
+            }
+            Some(LogicalType::Integer(int)) if !int.is_signed => return Logical::Unsigned,
+            Some(LogicalType::Decimal(decimal)) => {
+                return Logical::Decimal(decimal.scale.max(0) as usize);
+            }
+            _ => {}
+        }
+        match column.converted_type() {
+            ConvertedType::UTF8 | ConvertedType::JSON | ConvertedType::ENUM => Logical::Text,
+            ConvertedType::UINT_8
+            | ConvertedType::UINT_16
+            | ConvertedType::UINT_32
+            | ConvertedType::UINT_64 => Logical::Unsigned,
+            ConvertedType::DECIMAL => Logical::Decimal(column.type_scale().max(0) as usize),
+            _ => Logical::Plain,
+        }
+    }
+}
+
+/// An integer times 10^-scale: `-0.05`.
+fn decimal(value: i128, scale: usize) -> String {
+    let digits = format!("{:0>width$}", value.unsigned_abs(), width = scale + 1);
+    let (whole, part) = digits.split_at(digits.len() - scale);
+    let sign = if value < 0 { "-" } else { "" };
+    let point = if scale > 0 { "." } else { "" };
+    format!("{sign}{whole}{point}{part}")
+}
+
+/// Big-endian bytes in two's complement; `None` where the number is larger than 128 bits.
+fn integer(bytes: &[u8]) -> Option<i128> {
+    let negative = bytes.first().is_some_and(|b| b & 0x80 != 0);
+    let fill = if negative { 0xff } else { 0 };
+    let (more, last) = bytes.split_at(bytes.len().saturating_sub(16));
+    let mut all = [fill; 16];
+    all[16 - last.len()..].copy_from_slice(last);
+    let value = i128::from_be_bytes(all);
+    let fits = more.iter().all(|&b| b == fill) && (value < 0) == negative;
+    fits.then_some(value)
+}
+
 enum Bad {
     File(ParquetError),
     Cell(String),
@@ -242,11 +293,14 @@ fn column(
     reader: &mut ColumnReader,
     most: i16,
     n: usize,
-    is_text: bool,
+    logical: Logical,
     classes: Option<&Vec<String>>,
     place: &dyn Fn(usize) -> String,
 ) -> Result<Vec<Vec<u8>>, Bad> {
-    let named = |row: usize, v: i64| -> Result<Vec<u8>, Bad> {
+    let named = |row: usize, v: i128| -> Result<Vec<u8>, Bad> {
+        if let Logical::Decimal(scale) = logical {
+            return Ok(packed(TEXT, decimal(v, scale).as_bytes()));
+        }
         match (classes, usize::try_from(v)) {
             (None, _) => Ok(packed(TEXT, v.to_string().as_bytes())),
             (Some(names), Ok(i)) if i < names.len() => Ok(packed(TEXT, names[i].as_bytes())),
@@ -259,20 +313,42 @@ fn column(
             ))),
         }
     };
-    let bytes = |b: &[u8]| {
-        let text = is_text || std::str::from_utf8(b).is_ok();
-        packed(if text { TEXT } else { BYTES }, b)
+    let bytes = |row: usize, b: &[u8]| -> Result<Vec<u8>, Bad> {
+        if let Logical::Decimal(scale) = logical {
+            let value = integer(b).ok_or_else(|| {
+                Bad::Cell(format!(
+                    "{}: a decimal of more than 38 digits; write the column as texts or as doubles",
+                    place(row)
+                ))
+            })?;
+            return Ok(packed(TEXT, decimal(value, scale).as_bytes()));
+        }
+        let text = logical == Logical::Text || std::str::from_utf8(b).is_ok();
+        Ok(packed(if text { TEXT } else { BYTES }, b))
     };
-    let shown = |v: &dyn std::fmt::Display| packed(TEXT, v.to_string().as_bytes());
+    let unsigned = logical == Logical::Unsigned;
+    // NaN is how pandas says that there is no value.
+    let float = |v: f64, shown: &dyn std::fmt::Display| match v.is_nan() {
+        true => packed(NONE, &[]),
+        false => packed(TEXT, shown.to_string().as_bytes()),
+    };
     match reader {
-        ColumnReader::BoolColumnReader(r) => next(r, most, n, |_, v| Ok(shown(v))),
-        ColumnReader::Int32ColumnReader(r) => next(r, most, n, |i, v| named(i, i64::from(*v))),
-        ColumnReader::Int64ColumnReader(r) => next(r, most, n, |i, v| named(i, *v)),
-        ColumnReader::FloatColumnReader(r) => next(r, most, n, |_, v| Ok(shown(v))),
-        ColumnReader::DoubleColumnReader(r) => next(r, most, n, |_, v| Ok(shown(v))),
-        ColumnReader::ByteArrayColumnReader(r) => next(r, most, n, |_, v| Ok(bytes(v.data()))),
+        ColumnReader::BoolColumnReader(r) => next(r, most, n, |_, v| {
+            Ok(packed(TEXT, v.to_string().as_bytes()))
+        }),
+        ColumnReader::Int32ColumnReader(r) => next(r, most, n, |i, v| match unsigned {
+            true => named(i, i128::from(v.cast_unsigned())),
+            false => named(i, i128::from(*v)),
+        }),
+        ColumnReader::Int64ColumnReader(r) => next(r, most, n, |i, v| match unsigned {
+            true => named(i, i128::from(v.cast_unsigned())),
+            false => named(i, i128::from(*v)),
+        }),
+        ColumnReader::FloatColumnReader(r) => next(r, most, n, |_, v| Ok(float(f64::from(*v), v))),
+        ColumnReader::DoubleColumnReader(r) => next(r, most, n, |_, v| Ok(float(*v, v))),
+        ColumnReader::ByteArrayColumnReader(r) => next(r, most, n, |i, v| bytes(i, v.data())),
         ColumnReader::FixedLenByteArrayColumnReader(r) => {
-            next(r, most, n, |_, v| Ok(bytes(v.data())))
+            next(r, most, n, |i, v| bytes(i, v.data()))
         }
         ColumnReader::Int96ColumnReader(_) => Ok(vec![packed(NONE, &[]); n]),
     }
@@ -338,7 +414,7 @@ fn class_names(
 
 impl Cells for Rows {
     fn key(&self) -> &'static str {
-        "parquet 1"
+        "parquet 2"
     }
 
     fn cell<'r>(&self, row: &'r [u8], column: usize, _: &[String]) -> Result<Cell<'r>, Wrong> {
@@ -362,5 +438,40 @@ impl Cells for Rows {
 
     fn offset(&self, _: &[u8], _: usize, _: &[String]) -> Option<usize> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_written_with_their_point() {
+        for (value, scale, shown) in [
+            (150, 2, "1.50"),
+            (-5, 2, "-0.05"),
+            (0, 3, "0.000"),
+            (7, 0, "7"),
+            (-1234, 1, "-123.4"),
+            (i128::MIN, 0, "-170141183460469231731687303715884105728"),
+        ] {
+            assert_eq!(decimal(value, scale), shown);
+        }
+        let cases: [(&[u8], Option<i128>); 7] = [
+            (&[], Some(0)),
+            (&[0, 150], Some(150)),
+            (&[0xff, 0xfb], Some(-5)),
+            (&[0xff; 17], Some(-1)),
+            (&[0x80; 17], None),
+            (&[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], None),
+            // Positive, and its sign lies in the byte that is cut off.
+            (
+                &[0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+                None,
+            ),
+        ];
+        for (bytes, value) in cases {
+            assert_eq!(integer(bytes), value, "{bytes:?}");
+        }
     }
 }

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
-use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int64Type};
+use parquet::data_type::{
+    BoolType, ByteArray, ByteArrayType, DoubleType, FixedLenByteArray, FixedLenByteArrayType,
+    FloatType, Int32Type, Int64Type,
+};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -155,6 +158,72 @@ fn without_names_a_label_is_its_number() {
     write(&file(&dir), 10, Compression::SNAPPY, None, false);
     let t = open(&file(&dir), 1 << 20).unwrap();
     assert_eq!(shown(&*t, 2)[1], "1");
+}
+
+/// One column of a type, as its values are written.
+fn one<T: parquet::data_type::DataType>(path: &Path, column: &str, values: &[T::T]) {
+    let schema = format!("message rows {{ required {column}; }}");
+    let schema = Arc::new(parse_message_type(&schema).unwrap());
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+    let mut rows = writer.next_row_group().unwrap();
+    let mut c = rows.next_column().unwrap().unwrap();
+    c.typed::<T>().write_batch(values, None, None).unwrap();
+    c.close().unwrap();
+    rows.close().unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn numbers_are_what_their_logical_type_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(&dir);
+    let read = || {
+        let t = open(&path, 1 << 20).unwrap();
+        let first = |row| shown(&*t, row).remove(0);
+        (0..t.rows()).map(first).collect::<Vec<String>>()
+    };
+    one::<Int32Type>(&path, "int32 a (decimal(3,2))", &[150, 200, -5]);
+    assert_eq!(read(), ["1.50", "2.00", "-0.05"]);
+    one::<Int64Type>(&path, "int64 a (decimal(12,3))", &[-1_234_567, 0]);
+    assert_eq!(read(), ["-1234.567", "0.000"]);
+    let fixed = |bytes: [u8; 2]| FixedLenByteArray::from(bytes.to_vec());
+    one::<FixedLenByteArrayType>(
+        &path,
+        "fixed_len_byte_array(2) a (decimal(4,2))",
+        &[fixed([0, 150]), fixed([0xff, 0xfb])],
+    );
+    assert_eq!(read(), ["1.50", "-0.05"]);
+    one::<ByteArrayType>(
+        &path,
+        "binary a (decimal(20,1))",
+        &[ByteArray::from(vec![0x01, 0x00])],
+    );
+    assert_eq!(read(), ["25.6"]);
+    let large = 3_000_000_000u32.cast_signed();
+    one::<Int32Type>(&path, "int32 a (uint_32)", &[7, large]);
+    assert_eq!(read(), ["7", "3000000000"]);
+    one::<Int32Type>(&path, "int32 a (integer(32,false))", &[large]);
+    assert_eq!(read(), ["3000000000"]);
+    one::<Int64Type>(&path, "int64 a (uint_64)", &[-1]);
+    assert_eq!(read(), ["18446744073709551615"]);
+    one::<Int64Type>(&path, "int64 a", &[-1]);
+    assert_eq!(read(), ["-1"]);
+}
+
+/// pandas writes a value that is not there as NaN.
+#[test]
+fn a_nan_is_no_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(&dir);
+    let cells = || {
+        let t = open(&path, 1 << 20).unwrap();
+        [shown(&*t, 0), shown(&*t, 1)].concat()
+    };
+    one::<DoubleType>(&path, "double a", &[1.5, f64::NAN]);
+    assert_eq!(cells(), ["1.5", ""]);
+    one::<FloatType>(&path, "float a", &[0.1, f32::NAN]);
+    assert_eq!(cells(), ["0.1", ""]);
 }
 
 #[test]

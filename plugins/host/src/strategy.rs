@@ -275,6 +275,8 @@ fn train(p: &PhaseSpec, terms: &[Weighted], transfer: &Transfer<'_>, transductiv
             true => s.micro_batch,
             false => s.batch_size,
         },
+        norm: None,
+        adapts: transductive && p.name != "source",
         shared: false,
     }
 }

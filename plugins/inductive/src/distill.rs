@@ -230,7 +230,7 @@ impl Strategy for Distill {
         let What::Features { .. } = self.what else {
             return Ok(());
         };
-        let width = transfer.model.encoder.width();
+        let width = transfer.model.feature_width();
         let scope = transfer.store.scope(MAP);
         let std = 1.0 / (width as f64).sqrt();
         Linear::new(&scope, width, self.teacher.width(), std)?;
@@ -295,6 +295,8 @@ impl Strategy for Distill {
             select: s.select.clone(),
             patience: s.patience,
             micro_batch: s.micro_batch,
+            norm: None,
+            adapts: false,
             shared: false,
         })])
     }

@@ -122,6 +122,8 @@ pub(crate) fn supervised(
         select: s.select.clone(),
         patience: s.patience,
         micro_batch: s.micro_batch,
+        norm: None,
+        adapts: false,
         shared: false,
     })
 }

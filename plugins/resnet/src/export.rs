@@ -39,6 +39,8 @@ pub(crate) fn write(
     } else if model.norm == NormMode::Adapt {
         let why = "its batch norms use each batch's statistics at prediction".to_string();
         Export::Ours { why }
+    } else if let Some(why) = pooled_otherwise(architecture, transform.crop) {
+        Export::Ours { why }
     } else if let (Some(name), true) = (timm, usual) {
         let by = format!(
             "timm.create_model(\"{name}\", num_classes={}, checkpoint_path=\"model.safetensors\")",
@@ -97,6 +99,24 @@ pub(crate) fn write(
     Ok(export)
 }
 
+/// Side of the map that VGG's dense layers look at.
+const VGG_MAP: usize = 7;
+
+/// Why timm's VGG gives other numbers for images of this side, where it does: torchvision's dense layers, and ours, look at a map that is
+/// brought to 7 x 7; timm's (`ConvMlp`) are moved over larger maps, and their outputs averaged.
+fn pooled_otherwise(architecture: &Architecture, side: usize) -> Option<String> {
+    let Architecture::Vgg { dense: true, .. } = architecture else {
+        return None;
+    };
+    let map = side / 32;
+    (map > VGG_MAP).then(|| {
+        format!(
+            "images of {side} x {side} pixels give VGG's dense layers a map of {map} x {map}, which timm does not bring to {VGG_MAP} x {VGG_MAP} \
+             first; up to 255 pixels timm loads it"
+        )
+    })
+}
+
 /// Dropout does nothing at prediction: the stages of a head without it.
 pub(crate) fn at_prediction<'a>(head: &[&'a str]) -> Vec<&'a str> {
     let stages = head.iter().copied();
@@ -128,4 +148,23 @@ fn vgg(name: &str, value: Tensor) -> Result<(String, Tensor)> {
         "classifier.bias" => ("head.fc.bias".into(), value),
         _ => (name.to_string(), value),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timm_looks_at_large_maps_otherwise() {
+        let vgg = Architecture::named("vgg16").unwrap();
+        for side in [32, 224, 255] {
+            assert_eq!(pooled_otherwise(&vgg, side), None, "{side}");
+        }
+        let why = pooled_otherwise(&vgg, 256).unwrap();
+        assert!(why.contains("a map of 8 x 8"), "{why}");
+        let part = vgg.until("block5").unwrap();
+        assert_eq!(pooled_otherwise(&part, 256), None);
+        let resnet = Architecture::named("resnet18").unwrap();
+        assert_eq!(pooled_otherwise(&resnet, 512), None);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use candle_core::DType;
 use tlkit_core::nn::{Adaptable, Flow, Linear, Param, Pass, Pullback, Scope, Stage};
 use tlkit_core::task::Encoder;
 use tlkit_core::{Error, Result};
@@ -412,7 +413,12 @@ impl Stage for GlobalMax {
     }
 
     fn forward(&self, x: &Flow, _: &Pass) -> Result<Flow> {
-        Ok(x.with(x.hidden.max(2)?.max(1)?))
+        // Features are f32, for heads and losses, where a GPU keeps maps in bf16.
+        let x32 = match x.hidden.dtype() {
+            DType::BF16 => x.hidden.to_dtype(DType::F32)?,
+            _ => x.hidden.clone(),
+        };
+        Ok(x.with(x32.max(2)?.max(1)?))
     }
 
     fn output(&self) -> String {

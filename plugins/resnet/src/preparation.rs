@@ -140,7 +140,20 @@ impl Preparation {
             self.crop = cut
                 .filter(|c| *c <= resized)
                 .map(|c| c as f64 / resized as f64);
-            self.squash = cut.is_none() && json["size"].get("height").is_some();
+            // A number alone is a square to the processors of these; to others it is the shorter side.
+            let processor = ["image_processor_type", "feature_extractor_type"]
+                .iter()
+                .find_map(|k| json.get(k)?.as_str());
+            let number = json["size"].is_u64();
+            let square = ["ViT", "DeiT", "Beit"]
+                .iter()
+                .any(|kind| number && processor.is_some_and(|p| p.starts_with(kind)));
+            self.squash = cut.is_none() && (square || json["size"].get("height").is_some());
+            // ConvNeXt's processor resizes to more than the number, by 0.875 where it says nothing else.
+            let more = processor.is_some_and(|p| p.starts_with("ConvNext"));
+            if cut.is_none() && number && !more {
+                self.crop = Some(1.0);
+            }
         }
         let part = pretrained.get("crop_pct").and_then(|v| v.as_f64());
         if let Some(part) = part.filter(|c| *c > 0.1 && *c <= 1.0) {
@@ -270,12 +283,42 @@ mod tests {
             config,
             r#"{"size": 384, "crop_size": 224, "do_center_crop": false}"#,
         );
-        assert_eq!((old.size, old.crop, old.squash), (384, None, false));
+        // Nothing is cut out: the shorter side is 384.
+        assert_eq!((old.size, old.crop, old.squash), (384, Some(1.0), false));
         let resnet = of(
             config,
             r#"{"size": {"shortest_edge": 224}, "crop_pct": 0.875}"#,
         );
         assert_eq!((resnet.size, resnet.crop), (224, Some(0.875)));
+    }
+
+    /// As AutoImageProcessor has them: `size = 224` is a height and a width to some.
+    #[test]
+    fn a_number_alone_is_a_square_to_the_processors_of_vit() {
+        let config = "preprocessor_config.json";
+        let read = |text: &str| {
+            let p = of(config, text);
+            (p.size, p.crop, p.squash)
+        };
+        for named in [
+            r#""feature_extractor_type": "ViTFeatureExtractor""#,
+            r#""image_processor_type": "ViTImageProcessor""#,
+            r#""image_processor_type": "DeiTImageProcessor""#,
+            r#""feature_extractor_type": "BeitFeatureExtractor""#,
+        ] {
+            let whole = format!(r#"{{"size": 224, {named}}}"#);
+            assert_eq!(read(&whole), (224, Some(1.0), true), "{named}");
+        }
+        // One that cuts is cut; the number is a shorter side to others.
+        let cut =
+            r#"{"size": 256, "crop_size": 224, "image_processor_type": "DeiTImageProcessor"}"#;
+        assert_eq!(read(cut), (224, Some(0.875), false));
+        let bit = r#"{"size": 224, "image_processor_type": "BitImageProcessor"}"#;
+        assert_eq!(read(bit), (224, Some(1.0), false));
+        let part = r#"{"size": 224, "crop_pct": 0.95, "feature_extractor_type": "ConvNextFeatureExtractor"}"#;
+        assert_eq!(read(part), (224, Some(0.95), false));
+        let convnext = r#"{"size": 224, "feature_extractor_type": "ConvNextFeatureExtractor"}"#;
+        assert_eq!(read(convnext), (224, None, false));
     }
 
     #[test]

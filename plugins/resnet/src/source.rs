@@ -163,6 +163,46 @@ fn transform(keys: &Keys, architecture: &Architecture, c: Option<&Checkpoint>) -
         .read(keys)
 }
 
+/// Of the names under a prefix that nobody took: those within the layers that were built, and others that are not expected either. Expected are
+/// those of the checkpoint's own classifier, and what stands behind `until`.
+fn left_over<'a>(
+    unexpected: &'a [String],
+    prefix: &str,
+    architecture: &Architecture,
+) -> (Vec<&'a str>, Vec<&'a str>) {
+    let layers = match architecture {
+        Architecture::Resnet { blocks, .. } => blocks.len(),
+        Architecture::Cifar { .. } => 3,
+        _ => 0,
+    };
+    let (mut foreign, mut odd) = (Vec::new(), Vec::new());
+    for name in unexpected {
+        let name = name.strip_prefix(prefix).unwrap_or(name);
+        let name = name.trim_start_matches('.');
+        let classifier = ["fc.", "fc2.", "linear.", "classifier.", "head."];
+        let layer = name
+            .strip_prefix("layer")
+            .and_then(|rest| rest.split_once('.')?.0.parse::<usize>().ok());
+        match layer {
+            Some(n) if (1..=layers).contains(&n) => foreign.push(name),
+            Some(_) if layers > 0 => {}
+            _ if classifier.iter().any(|start| name.starts_with(start)) => {}
+            _ => odd.push(name),
+        }
+    }
+    (foreign, odd)
+}
+
+/// The first few of many names.
+fn some(names: &[&str]) -> String {
+    const LISTED: usize = 8;
+    let shown = names[..names.len().min(LISTED)].join(", ");
+    match names.len().saturating_sub(LISTED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 /// A hash of the weights.
 pub(crate) fn digest(found: &Found) -> Result<String> {
     let mut sha = Sha256::new();
@@ -263,14 +303,17 @@ impl SourceTask for ImageSource {
         let weights = checkpoint.weights(scope.prefix());
         let network = self.network(&scope.clone().with_weights(weights.clone()))?;
         let report = weights.finish()?;
-        let expected = |name: &&String| {
-            let name = name.strip_prefix(scope.prefix()).unwrap_or(name);
-            // Its own classifier, and what stands behind `until`.
-            !["fc.", "fc2.", "linear.", "classifier.", "layer", "head."]
-                .iter()
-                .any(|start| name.trim_start_matches('.').starts_with(start))
-        };
-        let odd: Vec<&String> = report.unexpected.iter().filter(expected).collect();
+        let (foreign, odd) = left_over(&report.unexpected, scope.prefix(), &self.architecture);
+        if !foreign.is_empty() {
+            return Err(Error::msg(format!(
+                "{}: {} tensors stand within the layers of {} and belong to nothing of it: {}; the file is of another network, whose features \
+                 this one would not give: choose another checkpoint",
+                checkpoint.name,
+                foreign.len(),
+                self.architecture.words(),
+                some(&foreign)
+            )));
+        }
         if let Some(first) = odd.first() {
             eprintln!(
                 "note: {} tensors of {} are not used, {first} first among them",
@@ -361,5 +404,39 @@ impl SourceTask for ImageSource {
 
     fn digest(&self) -> String {
         self.digest.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_within_a_layer_is_told_from_what_is_behind_the_end() {
+        let names = [
+            "m.layer1.0.se.fc1.weight",
+            "m.layer2.0.conv1.weight",
+            "m.layer3.1.se.fc1.weight",
+            "m.layerscale.weight",
+            "m.fc.weight",
+            "m.stem.extra",
+        ]
+        .map(String::from);
+        let whole = Architecture::named("resnet18").unwrap();
+        let (foreign, odd) = left_over(&names, "m", &whole);
+        assert_eq!(
+            foreign,
+            [
+                "layer1.0.se.fc1.weight",
+                "layer2.0.conv1.weight",
+                "layer3.1.se.fc1.weight"
+            ]
+        );
+        assert_eq!(odd, ["layerscale.weight", "stem.extra"]);
+        let first = whole.until("layer1").unwrap();
+        let (foreign, odd) = left_over(&names, "m", &first);
+        assert_eq!(foreign, ["layer1.0.se.fc1.weight"]);
+        assert_eq!(odd, ["layerscale.weight", "stem.extra"]);
+        assert_eq!(some(&["a"; 10]), "a, a, a, a, a, a, a, a and 2 more");
     }
 }

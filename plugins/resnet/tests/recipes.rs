@@ -289,6 +289,24 @@ fn bad_checkpoints_say_what_is_wrong_with_them() {
         text.contains("2 of 32 numbers of layer2.1.bn1.weight are NaN or infinite"),
         "{text}"
     );
+    // A tensor within a layer that no part of the network is.
+    let mut more: std::collections::BTreeMap<String, candle_core::Tensor> =
+        candle_core::safetensors::load_buffer(&bytes, &candle_core::Device::Cpu)
+            .unwrap()
+            .into_iter()
+            .collect();
+    more.insert(
+        "layer1.0.se.fc1.weight".into(),
+        candle_core::Tensor::zeros(2, candle_core::DType::F32, &candle_core::Device::Cpu).unwrap(),
+    );
+    fs::write(&bad, safetensors::serialize(&more, None).unwrap()).unwrap();
+    let checked = check(dir.path(), &recipe("")).unwrap();
+    let text = summary(&checked).err().unwrap().to_string();
+    assert!(
+        text.contains("1 tensors stand within the layers of cifar_resnet20")
+            && text.contains(": layer1.0.se.fc1.weight;"),
+        "{text}"
+    );
     // A tensor of the network is gone.
     tensors.remove("layer2.1.bn1.weight");
     fs::write(&bad, safetensors::serialize(&tensors, None).unwrap()).unwrap();

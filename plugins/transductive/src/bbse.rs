@@ -33,7 +33,7 @@ impl Strategy for Bbse {
     }
 
     fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
-        Ok(phases("bbse", transfer, self.clone()))
+        phases("bbse", transfer, self.clone())
     }
 }
 

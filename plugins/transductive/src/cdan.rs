@@ -67,7 +67,7 @@ impl Strategy for Cdan {
     }
 
     fn arrange(&self, transfer: &mut Transfer<'_>) -> Result<()> {
-        let (width, classes) = (transfer.model.encoder.width(), transfer.classes);
+        let (width, classes) = (transfer.model.feature_width(), transfer.classes);
         let width = match self.projects(width, classes) {
             true => self.projection,
             false => width * classes,
@@ -76,7 +76,7 @@ impl Strategy for Cdan {
     }
 
     fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
-        let (width, classes) = (transfer.model.encoder.width(), transfer.classes);
+        let (width, classes) = (transfer.model.feature_width(), transfer.classes);
         let device = transfer.store.device();
         // The same for every seed: what it is does not matter, only that it stays.
         let random = |name: &str, rows: usize| -> Result<Tensor> {

@@ -46,7 +46,7 @@ impl Strategy for Dann {
     }
 
     fn arrange(&self, transfer: &mut Transfer<'_>) -> Result<()> {
-        let width = transfer.model.encoder.width();
+        let width = transfer.model.feature_width();
         self.adversary.arrange(transfer, width)
     }
 

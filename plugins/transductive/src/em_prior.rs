@@ -36,7 +36,7 @@ impl Strategy for EmPrior {
     }
 
     fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
-        Ok(phases("em-prior", transfer, self.clone()))
+        phases("em-prior", transfer, self.clone())
     }
 }
 

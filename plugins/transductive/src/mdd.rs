@@ -53,7 +53,7 @@ impl Strategy for Mdd {
     }
 
     fn arrange(&self, transfer: &mut Transfer<'_>) -> Result<()> {
-        let (width, classes) = (transfer.model.encoder.width(), transfer.classes);
+        let (width, classes) = (transfer.model.feature_width(), transfer.classes);
         let hidden = &self.adversary.hidden;
         transfer.add_head(DISCRIMINATOR, |_, scope| mlp(scope, width, hidden, classes))?;
         Ok(())

@@ -50,6 +50,8 @@ pub(crate) fn source_phase(transfer: &Transfer<'_>) -> Option<Phase> {
         select: Selection::Validation,
         patience: None,
         micro_batch: s.micro_batch,
+        norm: None,
+        adapts: false,
         shared: true,
     }))
 }
@@ -71,6 +73,8 @@ pub(crate) fn adaptation(
         select: s.select.clone(),
         patience: s.patience,
         micro_batch: s.batch_size,
+        norm: None,
+        adapts: true,
         shared: false,
     })
 }
@@ -115,7 +119,13 @@ pub(crate) fn source_only(transfer: &Transfer<'_>) -> Phase {
     let update = update("source", transfer, Select::name("model.*"), Supervised);
     // The target's feed is drawn for its length alone: it may be what sets the epoch of the adaptation beside this.
     let feeds = [From::Source, From::Target];
-    adaptation("source-only", transfer, &feeds, vec![update])
+    match adaptation("source-only", transfer, &feeds, vec![update]) {
+        Phase::Train(train) => Phase::Train(Train {
+            adapts: false,
+            ..train
+        }),
+        other => other,
+    }
 }
 
 /// The source phase, and the adaptation after it.

@@ -43,19 +43,27 @@ impl Predictions {
 }
 
 /// The source is learned as `source-only` learns it, and then the predictions are moved to the target's frequencies.
-pub(crate) fn phases(name: &str, transfer: &Transfer<'_>, shift: impl Shift) -> Vec<Phase> {
+///
+/// # Errors
+/// The loss is no plain cross-entropy: what a model says that learned under class weights or smoothed labels are no frequencies of the source.
+pub(crate) fn phases(name: &str, transfer: &Transfer<'_>, shift: impl Shift) -> Result<Vec<Phase>> {
+    if !transfer.target.plain_loss() {
+        return Err(Error::msg(format!(
+            "strategy.method: {name} takes what the model says for the source's frequencies; take out class_weights and label_smoothing"
+        )));
+    }
     let fit = Phase::Fit {
         name: name.into(),
         fit: Box::new(Moved(shift)),
     };
     if transfer.source.finished().is_some() {
-        return vec![fit];
+        return Ok(vec![fit]);
     }
     let on = source_only(transfer);
-    after_source(transfer, on)
+    Ok(after_source(transfer, on)
         .into_iter()
         .chain([fit])
-        .collect()
+        .collect())
 }
 
 struct Moved<S>(S);

@@ -80,6 +80,8 @@ impl Strategy for Tapt {
             select: Selection::Last,
             patience: None,
             micro_batch: s.batch_size,
+            norm: None,
+            adapts: false,
             shared: false,
         });
         let update = update("source", transfer, Select::name("model.*"), Supervised);

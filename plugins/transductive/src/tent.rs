@@ -12,7 +12,7 @@ use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::select::LabelFree;
 use tlkit_core::strategy::{
-    Group, Needs, Objective, Phase, Step, Strategy, Term, Transfer, Update,
+    Group, Needs, Objective, Phase, Step, Strategy, Term, Train, Transfer, Update,
 };
 use tlkit_core::train::{OptimizerSpec, Schedule};
 
@@ -48,11 +48,6 @@ impl Strategy for Tent {
         }
     }
 
-    fn arrange(&self, transfer: &mut Transfer<'_>) -> Result<()> {
-        transfer.model.norm = NormMode::Train;
-        Ok(())
-    }
-
     fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
         let affine = Select::Roles(
             vec![Role::NormWeight, Role::NormBias],
@@ -67,7 +62,14 @@ impl Strategy for Tent {
             repeat: 1,
             objective: Box::new(Sure),
         };
-        let adapt = adaptation("tent", transfer, &[From::Target], vec![update]);
+        let adapt = match adaptation("tent", transfer, &[From::Target], vec![update]) {
+            // A batch's statistics are what its factors are learned on; the source is learned as the recipe has it.
+            Phase::Train(train) => Phase::Train(Train {
+                norm: Some(NormMode::Train),
+                ..train
+            }),
+            other => other,
+        };
         let phases = source_phase(transfer).into_iter();
         Ok(phases.chain([statistics(transfer), adapt]).collect())
     }

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 use tlkit_report::{Comparison, Format};
 
-use crate::fixture::world::adaptation;
+use crate::fixture::world::{adaptation, two};
 use crate::words;
 
 #[test]
@@ -190,4 +190,51 @@ fn six_pairs_that_share_no_domain_speak_of_new_ones() {
         "{:?}",
         c.notes
     );
+}
+
+/// A row that turned right in one seed and wrong in another stands on both sides, each time with what was said in the seed that it is about.
+#[test]
+fn a_row_that_turns_both_ways_is_shown_each_way() {
+    let world = two();
+    world.write();
+    let say = |method: &str, seed: usize, words: &str| {
+        let file = world
+            .dir
+            .path()
+            .join(format!("{method}-0-0-s{seed}/predictions.jsonl"));
+        let text = fs::read_to_string(&file).expect("predictions");
+        let (first, rest) = text.split_once('\n').expect("rows");
+        let mut row: Value = serde_json::from_str(first).expect("JSON");
+        row["prediction"] = words.into();
+        fs::write(&file, format!("{row}\n{rest}")).expect("written");
+    };
+    for seed in 0..5 {
+        for method in ["frozen", "better", "same", "worse"] {
+            say(method, seed, "no");
+        }
+    }
+    say("frozen", 0, "yes");
+    say("better", 1, "yes");
+    let page = world.compare().print(Format::Html, false);
+    let shown = |title: &str| {
+        let part = page.split(title).nth(1).expect("the title");
+        let list = part.split("</ol>").next().unwrap_or_default();
+        let entry = list.split("<li>").find(|li| li.contains("row rows.csv:0,"));
+        let entry = entry.expect("the row").split("<blockquote").next();
+        let mut words = String::new();
+        let mut inside = false;
+        for c in entry.unwrap_or_default().chars() {
+            match c {
+                '<' => inside = true,
+                '>' => inside = false,
+                c if !inside => words.push(c),
+                _ => {}
+            }
+        }
+        words
+    };
+    let gained = shown("Wrong with frozen, right with better");
+    assert!(gained.contains("said yes, then no"), "{gained}");
+    let lost = shown("Right with frozen, wrong with better");
+    assert!(lost.contains("said no, then yes"), "{lost}");
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use tlkit_report::statistics::{normal_quantile, wilson};
 use tlkit_report::{Experiment, Format, Run};
 
 use crate::fixture::world::{Method, World, adaptation, two};
@@ -229,4 +230,91 @@ fn imported_rows_and_baselines_stand_in_the_table() {
     let baseline = c.rows.last().expect("rows");
     assert!(baseline.baseline && baseline.method == "majority");
     assert!(c.print(Format::Text, false).contains("majority"));
+}
+
+#[test]
+fn the_gap_is_to_the_ceiling_at_the_same_value_and_the_ceiling_has_none() {
+    let mut world = adaptation();
+    world.pairs = vec![("books", "dvd")];
+    world.values = vec![5, 20];
+    world.write();
+    for seed in 0..5 {
+        world.run(
+            &format!("target-supervised-1-0-s{seed}"),
+            0.9,
+            [1, 1, 0, seed],
+        );
+    }
+    let c = world.compare();
+    let mut closed = Vec::new();
+    for row in c.rows.iter().filter(|r| r.gap_closed.is_some()) {
+        let at = |method: &str| {
+            let mut rows = c.rows.iter().filter(|r| r.points == row.points);
+            let of = rows.find(|r| r.method == method).expect("a row");
+            of.mean.expect("a mean")
+        };
+        let gap = at("target-supervised") - at("source-only");
+        let wanted = (row.mean.expect("a mean") - at("source-only")) / gap;
+        assert!((row.gap_closed.expect("a share") - wanted).abs() < 1e-9);
+        closed.push((row.method.as_str(), row.points[0]));
+    }
+    assert_eq!(closed, [("dann", 0), ("dann", 1)]);
+}
+
+#[test]
+fn one_run_has_wilsons_interval() {
+    let mut world = two();
+    world.seeds = 1;
+    let c = world.write().compare();
+    for row in &c.rows {
+        let right = (row.mean.expect("a mean") * 400.0).round() as usize;
+        let wanted = wilson(right, 400, normal_quantile(0.95));
+        assert_eq!(row.interval, Some(wanted));
+    }
+}
+
+#[test]
+fn what_was_imported_is_compared_as_the_first_method_is() {
+    let mut world = two();
+    world.methods = vec![
+        Method("better", 0.6, Some("frozen")),
+        Method("frozen", 0.5, None),
+    ];
+    world.write();
+    for seed in 0..5 {
+        let name = format!("imported/mine-s{seed}");
+        world.run(&name, 0.56, [9, 0, 0, seed]);
+        world.file(
+            &format!("{name}/cell.json"),
+            &json!({"name": name, "method": "mine", "values": [], "pair": null, "seed": seed}),
+        );
+    }
+    let c = world.compare();
+    let of = |method: &str| c.rows.iter().find(|r| r.method == method).expect("a row");
+    let wanted = of("mine").mean.expect("a mean") - of("frozen").mean.expect("a mean");
+    let mine = of("mine").difference.as_ref().expect("a difference");
+    assert!(wanted > 0.0 && (mine.mean - wanted).abs() < 1e-9);
+}
+
+#[test]
+fn baselines_of_other_training_rows_are_called_a_mean() {
+    let world = two();
+    world.write();
+    let with = |score: &dyn Fn(usize) -> f64| {
+        for seed in 0..5 {
+            let file = world
+                .dir
+                .path()
+                .join(format!("frozen-0-0-s{seed}/result.json"));
+            let text = fs::read_to_string(&file).expect("a result");
+            let mut result: Value = serde_json::from_str(&text).expect("JSON");
+            let test = json!({"accuracy": score(seed), "accuracy_interval": [0.3, 0.6]});
+            result["baselines"] = json!([{"name": "tf-idf", "test": test, "seconds": 0.1}]);
+            fs::write(&file, result.to_string()).expect("written");
+        }
+        world.compare().notes.join("\n")
+    };
+    let words = "A mean over runs whose training rows differ: tf-idf.";
+    assert!(!with(&|_| 0.5).contains(words));
+    assert!(with(&|seed| 0.4 + 0.01 * seed as f64).contains(words));
 }

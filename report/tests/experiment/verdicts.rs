@@ -211,3 +211,28 @@ fn gates_are_met_not_met_or_undecided() {
         "{said}"
     );
 }
+
+#[test]
+fn a_bound_in_itself_is_asked_of_every_row_and_of_every_score() {
+    let mut world = two();
+    world.methods = vec![
+        Method("frozen", 0.3, None),
+        Method("better", 0.6, Some("frozen")),
+    ];
+    world.write();
+    // The reference is below it.
+    assert!(matches!(
+        world.gate("accuracy >= 40%"),
+        Outcome::NotMet(lines) if lines.len() == 1 && lines[0].contains("frozen")
+    ));
+    assert!(matches!(
+        world.gate("better: macro_f1 >= 10%"),
+        Outcome::Met(_)
+    ));
+    world.seeds = 4;
+    world.write();
+    assert!(matches!(
+        world.gate("better: macro_f1 >= 10%"),
+        Outcome::Undecided(lines) if lines[0].contains("which takes five runs on one pair")
+    ));
+}

@@ -93,12 +93,23 @@ pub(super) fn open(
             let columns = columns.find(keys, table, at, form, group, labelled)?;
             resolved.push((columns, group));
         }
-        if resolved.windows(2).any(|w| w[0] != w[1]) {
-            keys.error(
-                tables[0].1.clone(),
+        // A vector's numbers are known by their columns' names too: a list is read by position, with the names of its first file.
+        let vector = |i: usize| -> Vec<&String> {
+            let there = tables[i].0.columns();
+            resolved[i].0.features.iter().map(|&c| &there[c]).collect()
+        };
+        let odd =
+            (1..resolved.len()).find(|&i| resolved[i] != resolved[0] || vector(i) != vector(0));
+        if let Some(odd) = odd {
+            let columns = |i: usize| (files[i].name.as_str(), tables[i].0.columns());
+            let mut error = keys.error(
+                tables[odd].1.clone(),
                 "the files of a list must have the same columns",
-            )
-            .help("give each file its columns in one order");
+            );
+            if let Some(note) = difference(columns(0), columns(odd)) {
+                error = error.note(note);
+            }
+            error.help("give each file its columns in one order");
             return None;
         }
         let (columns, group) = resolved.into_iter().next()?;
@@ -147,6 +158,21 @@ pub(super) fn open(
         return None;
     }
     Some((opened, range.map(|(base, _)| base)))
+}
+
+/// The first column that two files do not have in common.
+fn difference(one: (&str, &[String]), other: (&str, &[String])) -> Option<String> {
+    let c = (0..one.1.len().max(other.1.len())).find(|&c| one.1.get(c) != other.1.get(c))?;
+    let said = |(file, columns): (&str, &[String])| match columns.get(c) {
+        Some(name) => format!("`{name}` in {file}"),
+        None => format!("not there in {file}"),
+    };
+    Some(format!(
+        "column {} is {} and {}",
+        c + 1,
+        said(one),
+        said(other)
+    ))
 }
 
 /// One file of a recipe, and who reads it.

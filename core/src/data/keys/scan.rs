@@ -154,18 +154,29 @@ impl Scanned {
         }))
     }
 
-    /// Only these rows; the names stay.
+    /// Only these rows, and only the names that they have.
     pub fn pick(&self, rows: &[u32]) -> Scanned {
         fn pick<T: Copy>(all: &[T], rows: &[u32]) -> Vec<T> {
             rows.iter().map(|&r| all[r as usize]).collect()
+        }
+        let mut labels = self.labels.as_ref().map(|l| pick(l, rows));
+        let (mut names, mut firsts) = (Vec::new(), Vec::new());
+        let mut known: Vec<Option<u32>> = vec![None; self.names.len()];
+        for (row, label) in (0u32..).zip(labels.iter_mut().flatten()) {
+            let old = *label as usize;
+            *label = *known[old].get_or_insert_with(|| {
+                names.push(self.names[old].clone());
+                firsts.push(row);
+                names.len() as u32 - 1
+            });
         }
         Scanned {
             digests: pick(&self.digests, rows),
             keys: pick(&self.keys, rows),
             fills: pick(&self.fills, rows),
-            labels: self.labels.as_ref().map(|l| pick(l, rows)),
-            names: self.names.clone(),
-            firsts: self.firsts.clone(),
+            labels,
+            names,
+            firsts,
             groups: self.groups.as_ref().map(|g| pick(g, rows)),
             looks: self.looks.as_ref().map(|l| pick(l, rows)),
             // They are left out before anything is picked.
@@ -279,6 +290,38 @@ mod tests {
         assert_eq!(pair("", "full").1, Fill::Full);
         let features = |v: f32| key(&Input::Features(vec![v].into())).0;
         assert_eq!(features(0.0), features(-0.0));
+    }
+
+    /// The first row of a name is a row of what was picked, or a name that no picked row has is looked for among rows that are gone.
+    #[test]
+    fn picked_rows_bring_their_own_names() {
+        let n = 5;
+        let all = Scanned {
+            digests: (0..n).map(|i| [i; 16]).collect(),
+            keys: (0..n).map(Key::from).collect(),
+            fills: vec![Fill::Full; n.into()],
+            labels: Some(vec![0, 1, 2, 1, 0]),
+            names: ["neg", "pos", "odd"].map(String::from).to_vec(),
+            firsts: vec![0, 1, 2],
+            groups: None,
+            looks: None,
+            broken: Vec::new(),
+        };
+        // Without the first row of each name, and without the only row of `odd`.
+        let some = all.pick(&[3, 4]);
+        assert_eq!(some.names, ["pos", "neg"]);
+        assert_eq!(
+            (some.labels.clone(), some.firsts.clone()),
+            (Some(vec![0, 1]), vec![0, 1])
+        );
+        let labels = |scanned: &Scanned, classes: &[&str]| {
+            let classes = Arc::new(classes.iter().map(|c| c.to_string()).collect());
+            scanned.labels(&classes).map(|l| l.unwrap().classes)
+        };
+        assert_eq!(labels(&some, &["neg", "pos"]), Ok(vec![1, 0]));
+        assert_eq!(labels(&some, &["pos"]), Err((1, "neg".to_string())));
+        let last = all.pick(&[4, 2]);
+        assert_eq!(labels(&last, &["neg", "pos"]), Err((1, "odd".to_string())));
     }
 
     #[test]

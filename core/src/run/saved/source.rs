@@ -142,6 +142,10 @@ impl SourceTask for FinishedRun {
         self.inner.defaults()
     }
 
+    fn trains(&self) -> bool {
+        self.inner.trains()
+    }
+
     fn expect_width(&mut self, width: Option<usize>) -> Result<()> {
         let had = self.card.rows.as_ref().map(|r| r.width).filter(|w| *w > 0);
         match (had, width) {

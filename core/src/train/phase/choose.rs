@@ -6,11 +6,11 @@ impl Course<'_, '_, '_> {
     pub(super) fn end_epoch(&mut self) -> Result<()> {
         let position = &mut self.run.position;
         let epoch = position.step.div_ceil(self.per_epoch);
-        let rows = position.rows.max(1.0);
+        let rows = |k: &String| position.seen.get(k).copied().unwrap_or(1.0);
         let mut values: BTreeMap<String, f64> = position
             .sums
             .iter()
-            .map(|(k, v)| (k.clone(), v / rows))
+            .map(|(k, v)| (k.clone(), v / rows(k)))
             .collect();
         if let Some(rate) = self
             .optimizers

@@ -79,9 +79,21 @@ impl Course<'_, '_, '_> {
         while fits > 1 {
             fits = fits.div_ceil(2);
             if self.attempt(u, drawn, random, fits).is_ok() {
+                // Terms of an adaptation are statistics of a batch, which is not cut then.
+                let batch = self.transfer.settings.batch_size;
+                let whole =
+                    self.train.micro_batch == batch && (self.train.adapts || self.place.twin);
+                let what = match whole {
+                    true => format!(
+                        "the terms of `{}` are of a whole batch, which is not cut: `train.batch_size = {fits}` fits",
+                        self.train.name
+                    ),
+                    false => format!(
+                        "`train.micro_batch = {fits}` or `micro_batch = \"auto\"` makes the same steps of a batch in several passes"
+                    ),
+                };
                 return Error::msg(format!(
-                    "out of memory on {device}: {rows} rows in one pass need more than there is, and {fits} fit\n  \
-                     `train.micro_batch = {fits}` or `micro_batch = \"auto\"` makes the same steps of a batch in several passes"
+                    "out of memory on {device}: {rows} rows in one pass need more than there is, and {fits} fit\n  {what}"
                 ));
             }
         }

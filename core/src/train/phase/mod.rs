@@ -51,6 +51,8 @@ pub(crate) struct Place {
     pub at: usize,
     /// Whether it is one.
     pub twin: bool,
+    /// Whether the model has learned to classify before it.
+    pub knows: bool,
 }
 
 pub(crate) struct Course<'a, 'b, 't> {
@@ -129,10 +131,13 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                 self.run.position.updates.get(u).copied().unwrap_or(0),
             )?;
             let prefix = format!("objective/{u}/");
-            let tensors = saved
+            // A checkpoint is read on the CPU.
+            let device = self.transfer.store.device();
+            let own = saved
                 .iter()
-                .filter_map(|(k, t)| Some((k.strip_prefix(&prefix)?.to_string(), t.clone())))
-                .collect();
+                .filter_map(|(k, t)| Some((k.strip_prefix(&prefix)?, t)));
+            let moved = own.map(|(k, t)| Ok((k.to_string(), t.to_device(device)?)));
+            let tensors = moved.collect::<Result<_>>()?;
             let json = self
                 .run
                 .position
@@ -165,15 +170,11 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             self.begin()?;
         }
         // The model as it is before the adaptation is a candidate, and what a collapse is measured by.
-        let knows = self.place.index > 0 || self.job.trained;
+        let knows = self.place.knows;
         if done == 0 && knows && self.decides() {
             self.candidate(0)?;
         }
-        if done == 0
-            && knows
-            && self.job.before.is_some()
-            && self.train.select != Selection::Validation
-        {
+        if done == 0 && knows && self.train.adapts && self.job.before.is_some() {
             self.before()?;
         }
         while self.run.position.step < self.total {
@@ -218,12 +219,9 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                 self.checkpoint()?;
             }
         }
+        let chooses = self.decides() && !self.place.twin;
         let position = &mut self.run.position;
-        if let Some(reference) = &position.reference {
-            let last = match position.diverged {
-                Some(_) => position.step / self.per_epoch + 1,
-                None => position.step.div_ceil(self.per_epoch),
-            };
+        if chooses {
             let margin = self.transfer.settings.twin.unwrap_or_default();
             let stands = |twin: &Twin| match (&self.job.deciding, position.best) {
                 (Some(Deciding::LabelFree { by, minimises, .. }), Some(best)) => {
@@ -237,6 +235,12 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                 self.run.best = std::mem::take(&mut self.run.twin);
             }
             self.run.twin.clear();
+        }
+        if let Some(reference) = &position.reference {
+            let last = match position.diverged {
+                Some(_) => position.step / self.per_epoch + 1,
+                None => position.step.div_ceil(self.per_epoch),
+            };
             let kept = position.best.filter(|b| !b.twin);
             let kept = kept.map(|b| (b.epoch, b.score));
             let signs = reference.signs(position.collapsed.contains(&last), kept);
@@ -285,7 +289,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
 
     fn begin_epoch(&mut self) -> Result<()> {
         self.run.position.sums.clear();
-        self.run.position.rows = 0.0;
+        self.run.position.seen.clear();
         let random = Stream::new(self.job.seed)
             .purpose("epoch")
             .at(self.place.at as u64)
@@ -373,7 +377,6 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                 }
             }
         }
-        self.run.position.rows += rows as f64;
         self.record_step(step, shown)?;
         self.job.observer.event(&Event::Step {
             step: step + 1,

@@ -131,8 +131,11 @@ impl Course<'_, '_, '_> {
         if !single {
             total.scale(1.0 / mass)?;
         }
+        // A term that several updates of a step have, or one that is repeated, is a mean over all of them.
         for (name, sum) in means {
-            *self.run.position.sums.entry(name).or_insert(0.0) += sum / mass * rows as f64;
+            let position = &mut self.run.position;
+            *position.seen.entry(name.clone()).or_insert(0.0) += rows as f64;
+            *position.sums.entry(name).or_insert(0.0) += sum / mass * rows as f64;
         }
         let update = &mut self.train.updates[u];
         if step == 0 {

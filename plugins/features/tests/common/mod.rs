@@ -77,6 +77,8 @@ impl Strategy for Plain {
                 select: s.select.clone(),
                 patience: s.patience,
                 micro_batch: s.micro_batch,
+                norm: None,
+                adapts: false,
                 shared: false,
             })
         };

@@ -30,6 +30,8 @@ pub(crate) struct Checkpoint {
     pub(crate) size: Size,
     pub(crate) preparation: Preparation,
     pub(crate) tensors: BTreeMap<String, Tensor>,
+    /// Layers that config.json promises and the file does not have.
+    pub(crate) absent_layers: usize,
     /// Of a classifier on the class token; 0 where there is none.
     pub(crate) classes: usize,
 }
@@ -52,6 +54,8 @@ impl Checkpoint {
         let tensors = canonical(&file, read(&file, &blob)?)?;
         finite(&file, &tensors)?;
         let size = size(&file, &tensors, &config)?;
+        let promised = config["num_hidden_layers"].as_u64().map(|n| n as usize);
+        let absent_layers = promised.map_or(0, |n| n.saturating_sub(size.depth));
         let classes = match tensors.get("classifier.weight").map(Tensor::dims) {
             Some(&[classes, width]) if width == size.width => classes,
             _ => 0,
@@ -71,6 +75,7 @@ impl Checkpoint {
             size,
             preparation,
             tensors,
+            absent_layers,
             classes,
         })
     }
@@ -108,6 +113,9 @@ fn size(
     let depth = (0..)
         .take_while(|i| tensors.contains_key(&format!("encoder.layer.{i}.layernorm_before.weight")))
         .count();
+    // As transformers does it: what is in the file beyond that is not used.
+    let promised = config["num_hidden_layers"].as_u64().filter(|&n| n > 0);
+    let depth = promised.map_or(depth, |n| depth.min(n as usize));
     let dense = "encoder.layer.0.intermediate.dense.weight";
     let hidden = match dims(dense)? {
         &[hidden, w] if w == width => hidden,
@@ -250,6 +258,40 @@ fn rename(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A file may have fewer layers than its configuration says, which is told, or more, which are left.
+    #[test]
+    fn the_depth_is_the_files_and_the_configurations() {
+        let dir = tempfile::tempdir().unwrap();
+        let zeros = |name: &str, shape: &[usize]| {
+            let t = Tensor::zeros(shape, DType::F32, &candle_core::Device::Cpu).unwrap();
+            (name.to_string(), t)
+        };
+        let tensors: BTreeMap<String, Tensor> = [
+            zeros(
+                "embeddings.patch_embeddings.projection.weight",
+                &[8, 3, 4, 4],
+            ),
+            zeros("embeddings.position_embeddings", &[1, 5, 8]),
+            zeros("encoder.layer.0.layernorm_before.weight", &[8]),
+            zeros("encoder.layer.0.intermediate.dense.weight", &[16, 8]),
+            zeros("encoder.layer.1.layernorm_before.weight", &[8]),
+        ]
+        .into();
+        let bytes = safetensors::serialize(&tensors, None).unwrap();
+        std::fs::write(dir.path().join("model.safetensors"), bytes).unwrap();
+        for (config, depth, absent) in [
+            ("{}", 2, 0),
+            (r#"{"num_hidden_layers": 2}"#, 2, 0),
+            (r#"{"num_hidden_layers": 5}"#, 2, 3),
+            (r#"{"num_hidden_layers": 1}"#, 1, 0),
+        ] {
+            std::fs::write(dir.path().join("config.json"), config).unwrap();
+            let found = Found::Folder(dir.path().to_path_buf());
+            let c = Checkpoint::open("test", &found).unwrap();
+            assert_eq!((c.size.depth, c.absent_layers), (depth, absent), "{config}");
+        }
+    }
 
     #[test]
     fn names_of_timm_and_dinov2_are_those_of_vit() {

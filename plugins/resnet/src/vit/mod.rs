@@ -200,6 +200,15 @@ impl VisionTransformer {
     }
 }
 
+/// Of the names under a prefix that nobody took, those that are not the classifier's. (A pooler and a mask token are left out when the file is read.)
+fn left_over<'a>(unexpected: &'a [String], prefix: &str) -> Vec<&'a str> {
+    let names = unexpected.iter().map(|name| {
+        let name = name.strip_prefix(prefix).unwrap_or(name);
+        name.trim_start_matches('.')
+    });
+    names.filter(|n| !n.starts_with("classifier.")).collect()
+}
+
 struct Frozen {
     stages: Vec<Arc<dyn Stage>>,
     width: usize,
@@ -283,7 +292,21 @@ impl SourceTask for VisionTransformer {
         let tensors = tensors.into_iter().map(under).collect();
         let weights = Arc::new(Weights::from_tensors(&c.name, tensors));
         let made = self.stages(&scope.clone().with_weights(weights.clone()))?;
-        weights.finish()?;
+        let report = weights.finish()?;
+        let odd = left_over(&report.unexpected, scope.prefix());
+        if let Some(first) = odd.first() {
+            eprintln!(
+                "note: {} tensors of {} are not used, {first} first among them",
+                odd.len(),
+                c.name
+            );
+        }
+        if c.absent_layers > 0 {
+            eprintln!(
+                "note: {} has {} layers fewer than its config.json says; the encoder is that much shorter",
+                c.name, c.absent_layers
+            );
+        }
         Ok(Arc::new(made))
     }
 
@@ -349,5 +372,22 @@ impl SourceTask for VisionTransformer {
 
     fn digest(&self) -> String {
         self.digest.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_classifier_is_expected_to_be_left_and_nothing_else() {
+        let names = [
+            "m.classifier.weight",
+            "m.encoder.layer.0.attention.attention.relative_position_bias",
+        ];
+        assert_eq!(
+            left_over(&names.map(String::from), "m"),
+            ["encoder.layer.0.attention.attention.relative_position_bias"]
+        );
     }
 }

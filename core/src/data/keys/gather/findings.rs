@@ -45,7 +45,7 @@ impl Gather<'_> {
             found.extend(audit::empty(side)?);
             let main = part.name == self.written(part.name).main();
             if main {
-                found.extend(audit::labels_by_case(side)?);
+                found.extend(audit::alike_labels(side)?);
             }
             found.extend(audit::balance(side)?);
             if let Some(looks) = &part.scanned.looks {

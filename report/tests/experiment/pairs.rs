@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 use tlkit_report::{Comparison, Format};
 
-use crate::fixture::world::{adaptation, two};
+use crate::fixture::world::{Method, adaptation, two};
 use crate::words;
 
 #[test]
@@ -195,7 +195,12 @@ fn six_pairs_that_share_no_domain_speak_of_new_ones() {
 /// A row that turned right in one seed and wrong in another stands on both sides, each time with what was said in the seed that it is about.
 #[test]
 fn a_row_that_turns_both_ways_is_shown_each_way() {
-    let world = two();
+    let mut world = two();
+    // All rows right, so that nothing else turns.
+    world.methods = vec![
+        Method("frozen", 1.0, None),
+        Method("better", 1.0, Some("frozen")),
+    ];
     world.write();
     let say = |method: &str, seed: usize, words: &str| {
         let file = world
@@ -208,11 +213,6 @@ fn a_row_that_turns_both_ways_is_shown_each_way() {
         row["prediction"] = words.into();
         fs::write(&file, format!("{row}\n{rest}")).expect("written");
     };
-    for seed in 0..5 {
-        for method in ["frozen", "better", "same", "worse"] {
-            say(method, seed, "no");
-        }
-    }
     say("frozen", 0, "yes");
     say("better", 1, "yes");
     let page = world.compare().print(Format::Html, false);

@@ -314,7 +314,7 @@ fn baselines_of_other_training_rows_are_called_a_mean() {
         }
         world.compare().notes.join("\n")
     };
-    let words = "A mean over runs whose training rows differ: tf-idf.";
+    let words = "A mean over runs whose training rows differ: `tf-idf`.";
     assert!(!with(&|_| 0.5).contains(words));
     assert!(with(&|seed| 0.4 + 0.01 * seed as f64).contains(words));
 }

@@ -61,7 +61,7 @@ fn a_closed_form_goes_on_from_a_finished_run() {
 fn corrections_of_the_prior_refuse_weighted_losses() {
     let world = World::new();
     for method in ["bbse", "em-prior"] {
-        let weights = ["target.class_weights=\"balanced\""];
+        let weights = ["target.class_weights=[1.0, 4.0]"];
         let checked = world.check(SOURCE, method, &weights).expect("a recipe");
         let Err(said) = tlkit_core::run::summary(&checked) else {
             panic!("{method} is not refused");

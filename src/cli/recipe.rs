@@ -117,11 +117,10 @@ fn found(checked: &Checked) -> Report {
     let warning = |f: &Finding| {
         let at = f.at.clone().filter(|_| f.level == Level::Warning)?;
         let warning = Diagnostic::warning(at, f.words.clone());
-        let example = |e: &Example| format!("{}: {}", e.row, e.text);
         Some(
             f.examples
                 .iter()
-                .map(example)
+                .map(Example::to_string)
                 .fold(warning, Diagnostic::note),
         )
     };

@@ -82,6 +82,16 @@ pub struct Example {
     pub text: String,
 }
 
+/// Where it stands, and what it says: an image says nothing.
+impl std::fmt::Display for Example {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.text.as_str() {
+            "" => write!(f, "{}", self.row),
+            text => write!(f, "{}: {text}", self.row),
+        }
+    }
+}
+
 /// One thing that was found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {

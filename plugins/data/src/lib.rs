@@ -57,6 +57,7 @@ mod drawn;
 mod folder;
 mod format;
 pub mod guess;
+mod header;
 mod idx;
 mod json;
 mod lines;

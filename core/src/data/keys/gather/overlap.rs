@@ -131,7 +131,7 @@ impl Gather<'_> {
                 ),
             );
             for example in &finding.examples {
-                error = error.note(format!("{}: {}", example.row, example.text));
+                error = error.note(example.to_string());
             }
             error.help("take them out of one, or write `overlap = \"drop\"` under [evaluate]");
             return None;

@@ -7,7 +7,8 @@
 #     benches/amazon-dann.sh DATA OUT [SEEDS] [PAIRS]
 #
 # DATA is a folder with books_train.svmlight, books_test.svmlight and so on for dvd, electronics and kitchen; OUT a folder for the runs;
-# SEEDS their number (5); PAIRS a list like "books:dvd kitchen:books" (all twelve). Prints a table like that in docs/src/adaptation.md (3 seeds, "books:dvd dvd:electronics electronics:kitchen kitchen:books").
+# SEEDS their number (5); PAIRS a list like "books:dvd kitchen:books" (all twelve). Prints a table like that in
+# docs/src/adaptation.md, with a row `source-only`, which `compare` adds.
 set -eu
 data=$(cd "$1" && pwd)
 out=$2

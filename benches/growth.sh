@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # How cost grows: a training step by batch, length, width, size of images and cores; reading by size of the data set. Prints a table.
 #
-# usage: benches/growth.sh     (about four minutes; on a machine that does nothing else)
+# usage: benches/growth.sh     (three to four minutes; on a machine that does nothing else)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}

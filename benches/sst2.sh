@@ -2,8 +2,8 @@
 # Fine-tunes MiniLM on the first 2,000 sentences of SST-2 with tlkit and, where PEER is set, with another tool, in turn and seed by
 # seed, and prints a table of accuracies on the 872 development sentences.
 #
-# usage: PEER="python hf_finetune.py dynamic f32" benches/sst2.sh [SEEDS]
-# PEER is called with a seed and prints one JSON line with `accuracy` and `total_s`.
+# usage: PEER="COMMAND" benches/sst2.sh [SEEDS]
+# COMMAND is called with a seed and prints one JSON line with `accuracy`, `total_s` and `peak_rss_mb`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seeds=${1:-5}

@@ -167,7 +167,7 @@ if chosen.out:
 
     benches/compare.sh DATA
 
-runs tlkit and the same work in PyTorch and transformers in turn, {chosen.pairs} pairs a row, and prints this page. A ratio is tlkit's by the peer's, the median over the
+runs tlkit and the same work in PyTorch and transformers in turn, {chosen.pairs} pairs a row, and prints what stands here, but for rows that were measured again. A ratio is tlkit's by the peer's, the median over the
 pairs; times alone say little on a machine that others use too. A mark is what this project asks of itself.
 
 {models[0] if models else platform.processor()}, {os.cpu_count()} cores; PyTorch {versions[0]}, transformers {versions[1]}; tlkit {commit},

@@ -2,7 +2,7 @@
 # Ten labelled photographs a class of Office-Caltech's amazon, by an ImageNet trunk: frozen, fine-tuned and from scratch, five seeds; and the
 # frozen trunk from webcam to dslr. Prints what docs/src/image-networks.md shows.
 #
-#   benches/scripts/photographs.sh target/release/tlkit ../shared/data /tmp/photographs
+#   benches/scripts/photographs.sh target/release/tlkit DATA OUT
 set -eu
 tlkit=$1
 data=$(cd "$2" && pwd)

@@ -30,8 +30,13 @@ pub fn recipes(verb: &Recipes) -> Result<(), Failure> {
 
 fn copy(name: &str, to: Option<&Path>, force: bool) -> Result<(), Failure> {
     let (name, text) = find(name)?;
+    let stem = name.rsplit('/').next().unwrap_or(name);
     let to = to.map_or_else(
-        || PathBuf::from(format!("{}.toml", name.rsplit('/').next().unwrap_or(name))),
+        || match base_of(text) == Some(stem) {
+            // Here it stands beside its base, which has the name already.
+            true => PathBuf::from(format!("{stem}-experiment.toml")),
+            false => PathBuf::from(format!("{stem}.toml")),
+        },
         Path::to_path_buf,
     );
     if to.exists() && !force {
@@ -52,6 +57,12 @@ fn copy(name: &str, to: Option<&Path>, force: bool) -> Result<(), Failure> {
     };
     // An experiment runs over a recipe, which stands beside it here.
     let beside = to.with_file_name(format!("{base}.toml"));
+    if to == beside {
+        return Err(Failure::Wrong(format!(
+            "{} is the name of the recipe that this experiment runs over; give it another",
+            to.display()
+        )));
+    }
     let above = format!("base = \"../{base}.toml\"");
     write(
         &to,

@@ -157,6 +157,25 @@ fn recipes_are_listed_shown_and_copied() {
         "{}",
         said.err
     );
+    // One that has its recipe's name gets another.
+    let copied = bench
+        .tlkit(&["recipes", "copy", "experiments/day-night"])
+        .code(0);
+    assert!(
+        copied.out.contains(
+            "day-night-experiment.toml: written over day-night.toml, which is written too"
+        ),
+        "{}",
+        copied.out
+    );
+    let copy = [
+        "recipes",
+        "copy",
+        "experiments/day-night",
+        "day-night.toml",
+        "--force",
+    ];
+    bench.tlkit(&copy).code(2);
     let none = bench.tlkit(&["recipes", "show", "nothing"]).code(2);
     assert!(none.err.contains("sentiment-frozen"), "{}", none.err);
     let elsewhere = bench.tlkit(&["run", "recipes/sentiment.toml"]).code(2);

@@ -29,6 +29,7 @@ impl Strategy for FeatureExtraction {
     fn needs(&self) -> Needs {
         Needs {
             frozen: true,
+            plain: true,
             ..Needs::default()
         }
     }

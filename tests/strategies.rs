@@ -119,6 +119,31 @@ fn a_finished_run_is_a_teacher() {
     assert_eq!(one["weights_sha256"], two["weights_sha256"]);
 }
 
+/// A run reads its texts as long as it did when it was evaluated, and one whose answers are not its network's own says so.
+#[test]
+fn a_run_is_the_teacher_that_was_evaluated() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let cache = dir.path().join("cache");
+    let short = ["source.max_length=12"];
+    let plain = recipe(dir.path(), "method = \"feature-extraction\"");
+    run(&plain, &dir.path().join("short"), &cache, &short);
+    let votes = recipe(dir.path(), "method = \"knn\"");
+    run(&votes, &dir.path().join("votes"), &cache, &short);
+    let mut registry = Registry::new();
+    tlkit_bert::register(&mut registry).expect("registered");
+    let resolve: Arc<dyn Resolve> = Arc::new(tlkit_hub::Hub::from_env());
+    let cx = Context::new(&registry, &resolve, dir.path());
+    let read = |more: &str| {
+        let source = cx.source("short", more).expect("a source");
+        source.prepare().expect("a preparation").digest()
+    };
+    assert_eq!(read(""), read("max_length = 12\n"));
+    assert_ne!(read(""), read("max_length = 128\n"));
+    assert_eq!(cx.changed("short").expect("a run"), None);
+    let why = cx.changed("votes").expect("a run").expect("votes");
+    assert!(why.contains("`knn`"), "{why}");
+}
+
 #[test]
 fn a_run_that_has_not_finished_is_no_teacher_and_classes_must_agree() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -10,7 +10,7 @@ use crate::data::{Fold, Found, Pictures, Reader, Resolve, RowForm, Shared};
 use crate::metrics::Metric;
 use crate::model::{LoadMap, MapKinds};
 use crate::recipe::{Keys, Written};
-use crate::run::Directory;
+use crate::run::{Directory, as_it_was};
 use crate::strategy::Strategy;
 use crate::task::{SourceTask, TargetTask};
 use crate::{Error, Result};
@@ -95,8 +95,17 @@ impl Context {
                 known.join(", ")
             ))
         })?;
+        // A run's texts are as long as they were there.
+        let length = match (&found, more.contains("max_length")) {
+            (Found::Folder(folder), false) => as_it_was(folder).and_then(|run| run.max_length),
+            _ => None,
+        };
+        let length = length.map_or_else(String::new, |n| format!("max_length = {n}\n"));
         // A JSON string is a TOML string.
-        let text = format!("[source]\ncheckpoint = {}\n{more}", serde_json::json!(name));
+        let text = format!(
+            "[source]\ncheckpoint = {}\n{length}{more}",
+            serde_json::json!(name)
+        );
         let at = self.folder.join("source.toml").display().to_string();
         let written = Written::parse(&at, &text, &[]).map_err(|r| Error::msg(r.to_string()))?;
         let cx = Context {
@@ -110,6 +119,20 @@ impl Context {
             (_, Some(first)) => Err(Error::msg(format!("{name}: {}", first.title()))),
             (None, None) => Err(Error::msg(format!("{name} cannot be built"))),
         }
+    }
+}
+
+impl Context {
+    /// Why the network of a finished run does not give the run's answers, if so: maps that it ends in, batch norm by the batch.
+    ///
+    /// # Errors
+    /// Nothing of this name is there.
+    pub fn changed(&self, name: &str) -> Result<Option<String>> {
+        let found = finished(name, self.resolve.resolve(name, &self.folder)?)?;
+        Ok(match &found {
+            Found::Folder(folder) => as_it_was(folder).and_then(|run| run.changed),
+            _ => None,
+        })
     }
 }
 

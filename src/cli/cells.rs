@@ -208,7 +208,11 @@ impl Work<'_> {
                 )));
             }
             State::Changed => {
-                fs::remove_dir_all(&directory).with_context(|| directory.display().to_string())?;
+                // Out of the way in one move: half a run would be taken for something else.
+                let gone = self.folder.join(format!("{}.gone", cell.name));
+                let _ = fs::remove_dir_all(&gone);
+                fs::rename(&directory, &gone).with_context(|| directory.display().to_string())?;
+                fs::remove_dir_all(&gone).with_context(|| gone.display().to_string())?;
             }
             State::Done => {
                 self.done.fetch_add(1, Ordering::Relaxed);

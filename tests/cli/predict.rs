@@ -232,6 +232,35 @@ fn features_go_out_as_numpy_has_them() {
     assert!(first.iter().all(|v| *v >= 0.0) && first.iter().any(|v| *v > 0.0));
 }
 
+/// Features are what enters the classifier, also where neighbours vote instead of one.
+#[test]
+fn features_of_neighbours_are_the_encoders() {
+    let bench = Bench::new();
+    let recipe = bench.read("small.toml");
+    let recipe = recipe.replace("\"from-scratch\"", "\"knn\"");
+    bench.write(
+        "votes.toml",
+        &recipe.replace("task = \"features\"", "task = \"features\"\nhidden = []"),
+    );
+    bench
+        .tlkit(&["run", "votes.toml", "--out", "votes"])
+        .code(0);
+    same_bits(&bench, "votes", "rows.csv");
+    let with = ["predict", "votes", "rows.csv", "--features", "rows.npy"];
+    bench.tlkit(&with).code(0);
+    let bytes = fs::read(bench.path("rows.npy")).expect("a file");
+    let head = String::from_utf8_lossy(&bytes[..128]);
+    assert!(head.contains("(200, 3)"), "{head}");
+    for set in [
+        "target.class_weights=[9.0, 1.0]",
+        "target.label_smoothing=0.1",
+    ] {
+        let said = bench.tlkit(&["run", "votes.toml", "--set", set, "--dry-run"]);
+        assert_ne!(said.code, Some(0), "{set}");
+        assert!(said.err.contains("take out class_weights"), "{}", said.err);
+    }
+}
+
 /// A reader that goes away (`| head`) takes its rows with it, and no file.
 #[cfg(unix)]
 #[test]

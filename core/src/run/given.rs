@@ -222,8 +222,8 @@ impl Given {
                 TargetData::None => TargetData::None,
             },
             source: self.source.map(|d| few(&picks.source, d)),
-            source_validation: self.source_validation.map(|d| few(&None, d)),
-            watched: self.watched.map(|d| few(&None, d)),
+            source_validation: (self.source_validation).map(|d| few(&picks.source_validation, d)),
+            watched: self.watched.map(|d| few(&picks.watched, d)),
             validation: self.validation.map(|d| few(&picks.validation, d)),
             test: self.test.map(|d| few(&picks.test, d)),
         }

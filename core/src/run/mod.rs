@@ -34,5 +34,5 @@ pub(crate) use rehearse::Picks;
 pub use rehearse::{Cost, Course, Extent, Forecast, rehearse};
 pub use result::{Identity, RunResult, weights_sha256};
 pub use saved::Saved;
-pub(crate) use saved::{FinishedRun, take as take_weights};
+pub(crate) use saved::{FinishedRun, as_it_was, take as take_weights};
 pub use trained_on::trained_on;

@@ -10,9 +10,6 @@ use crate::nn::Store;
 use crate::random::Stream;
 use crate::train::{Observer, predict};
 
-/// Most rows of a domain that are looked at: some scores compare each with each.
-const MOST: usize = 1000;
-
 /// The rows that a selector looks at.
 pub struct Look {
     /// Labelled rows of the source that were not learned from; none where the source is a finished run.
@@ -39,9 +36,12 @@ pub struct Seen {
 }
 
 impl Look {
+    /// Most rows of a domain that are looked at: some scores compare each with each.
+    pub const MOST: usize = 1000;
+
     /// Which rows of a domain of `rows` are looked at, in their order. They are drawn: a file, and a folder of classes, may have one class after the other.
     pub fn drawn(rows: usize) -> Vec<u32> {
-        some(rows, MOST)
+        some(rows, Self::MOST)
     }
 
     /// Runs a candidate over the rows.
@@ -163,7 +163,7 @@ mod tests {
     fn rows_are_drawn_from_everywhere_and_few_are_all_of_them() {
         assert_eq!(Look::drawn(1000), (0..1000).collect::<Vec<u32>>());
         let drawn = Look::drawn(24_000);
-        assert_eq!(drawn.len(), MOST);
+        assert_eq!(drawn.len(), Look::MOST);
         assert!(drawn.windows(2).all(|w| w[0] < w[1]));
         for class in 0..4u32 {
             let of = drawn.iter().filter(|r| **r / 6000 == class).count();

@@ -460,8 +460,10 @@ pub fn rate_groups(model: &Model, settings: &Settings) -> Vec<Group> {
             }
         }
     };
-    for (depth, stage) in encoder.iter().enumerate() {
-        let above = (encoder.len() - 1 - depth) as i32;
+    // A stage without weights (dropout) is no layer.
+    let weighty: Vec<_> = encoder.iter().filter(|s| !s.params().is_empty()).collect();
+    for (depth, stage) in weighty.iter().enumerate() {
+        let above = (weighty.len() - 1 - depth) as i32;
         add(
             stage.params(),
             settings.learning_rate * settings.layer_decay.powi(above),

@@ -244,10 +244,11 @@ impl CTarget {
             ),
             _ => None,
         };
-        // Of the built-in loss the plugin changes nothing that the data does not say.
+        // Where the plugin brings no more than a reader, the data says all that it changes.
+        let own = said.layers.is_some() || !said.metrics.is_empty();
         let digest = match &loss {
-            Loss::Ours(_) => data.digest().to_string(),
-            Loss::Term(_) => format!("{} plugin {sha256}", data.digest()),
+            Loss::Ours(_) if !own => data.digest().to_string(),
+            Loss::Ours(_) | Loss::Term(_) => format!("{} plugin {sha256}", data.digest()),
         };
         Some(CTarget {
             data,

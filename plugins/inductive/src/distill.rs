@@ -101,7 +101,7 @@ impl Distill {
             .usize("teacher_max_length")
             .range(4..)
             .help("the teacher's longest text, in tokens")
-            .unset("what it has as a source")
+            .unset("the run's own; of a checkpoint what it has as a source")
             .optional();
         if of == "logits" && distance.is_some() {
             keys.conflict(
@@ -139,6 +139,14 @@ impl Distill {
             }
         };
         let more = max_length.map_or_else(String::new, |n| format!("max_length = {n}\n"));
+        if let (Output::Logits, Ok(Some(why))) = (output, cx.changed(&name)) {
+            keys.error(
+                at,
+                format!("the network of {name} does not give the run's answers: {why}"),
+            )
+            .help("`of = \"features\"` learns its vectors");
+            return None;
+        }
         let teacher = cx
             .source(&name, &more)
             .and_then(|source| Outside::new(&name, source, output));

@@ -16,6 +16,7 @@ use tlkit_core::data::From;
 use tlkit_core::model::Model;
 use tlkit_core::neighbours::Neighbours;
 use tlkit_core::nn::Store;
+use tlkit_core::probe::plain_head;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Fit, Infer, Needs, Phase, Strategy, Transfer};
@@ -69,6 +70,16 @@ impl Strategy for Nearest {
                 "strategy.method: knn answers with a class, and this target task has none",
             ));
         }
+        if !transfer.target.plain_loss() {
+            return Err(Error::msg(
+                "strategy.method: the votes of knn count all rows alike; take out class_weights and label_smoothing",
+            ));
+        }
+        if !plain_head(&transfer.model) {
+            return Err(Error::msg(
+                "strategy.method: neighbours are those of the encoder's features; take the dense layers out of target.head",
+            ));
+        }
         let head = &transfer.model.head;
         let stages = head.stages[..head.pool].to_vec();
         let pool = head.pool;
@@ -118,7 +129,7 @@ impl Fit for Vote {
             }
         };
         report.insert("k".into(), k as f64);
-        model.add_map(Arc::new(knn.with_votes(k)));
+        model.add_adjust(Arc::new(knn.with_votes(k)));
         Ok(report)
     }
 }

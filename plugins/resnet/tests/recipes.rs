@@ -326,3 +326,24 @@ fn bad_checkpoints_say_what_is_wrong_with_them() {
     let text = said(&safetensors::serialize(other, None).unwrap(), "");
     assert!(text.contains("not a ResNet, VGG or Inception v3"), "{text}");
 }
+
+/// A stage without weights is no layer: each one with weights learns by the same factor less than the next.
+#[test]
+fn dropout_is_no_layer_to_unfreeze() {
+    let dir = folder();
+    let recipe = scratch(
+        "architecture = \"lenet\"\nimage_size = 28",
+        "",
+        "method = \"gradual-unfreeze\"\n[train]\nepochs = 1\nlearning_rate = 1e-3\nschedule = \"constant\"\nwarmup = 0",
+    );
+    let ran = common::run(dir.path(), "unfrozen", &recipe);
+    let text = fs::read_to_string(ran.directory.join("metrics.jsonl")).expect("metrics");
+    let last: serde_json::Value = text
+        .lines()
+        .filter_map(|l| serde_json::from_str(l).ok())
+        .rfind(|l: &serde_json::Value| l["phase"] == "everything")
+        .expect("the last phase");
+    // Of conv1, two layers with weights below fc1.
+    let rate = last["learning_rate"].as_f64().expect("a rate");
+    assert!((rate / 1e-3 - 2.6f64.powi(-2)).abs() < 1e-9, "{rate}");
+}

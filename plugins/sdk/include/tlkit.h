@@ -184,7 +184,8 @@ typedef struct tlkit_loss_term {
      * reversal: "turned": ["features:0"]. Nothing but `tlkit plugins check` looks at it.
      *
      * Since 1.1 a term may be the loss of a target task: it then takes "logits:0" `(rows, classes)` and "labels:0" `(rows)`, class
-     * indices from 0 as float32, whose gradient nobody wants; and it is a mean over rows. */
+     * indices from 0 as float32, whose gradient nobody wants; and it is a mean over rows, a function of them alone: seed, step and progress
+     * of its moment are 0. */
     int32_t (*describe)(void *self, const tlkit_call *call);
 
     /* The value at `inputs`: the taps, then the parameters, `count` in all. `*handle` may be left null, or set to what `vjp` will

@@ -20,7 +20,9 @@ use crate::check::Checked;
 use crate::data::{Domain, From, Loaded, Prepare};
 use crate::nn::Store;
 use crate::random::Stream;
-use crate::strategy::{Phase, TargetData, Until};
+use crate::registry::Kind;
+use crate::select::Look;
+use crate::strategy::{Phase, Selection, TargetData, Until};
 use crate::train::{EVALUATION_BATCH, Stop};
 use crate::{Error, Result};
 
@@ -85,6 +87,9 @@ pub struct Course {
     pub epoch: Extent,
     /// Whether runs that differ in their method alone have it in common.
     pub shared: bool,
+    /// Whether its epochs are chosen between by what decides over an adaptation.
+    #[serde(skip)]
+    pub chooses: bool,
 }
 
 /// Something of a run that takes time.
@@ -222,6 +227,8 @@ fn size_of(folder: &Path) -> (u64, u64) {
 struct Whole {
     source: Option<Arc<Loaded>>,
     target: Option<Arc<Loaded>>,
+    source_validation: Option<Arc<Loaded>>,
+    watched: Option<Arc<Loaded>>,
     validation: Option<Arc<Loaded>>,
     test: Option<Arc<Loaded>>,
     courses: Vec<Course>,
@@ -246,6 +253,12 @@ impl Whole {
                 TargetData::Unlabelled(d) => Some(load(d, &prepare)?),
                 TargetData::None => None,
             },
+            source_validation: each(&given.source_validation)?,
+            watched: given
+                .watched
+                .as_ref()
+                .map(|d| load(d, &prepare))
+                .transpose()?,
             validation: each(&given.validation)?,
             test: given.test.as_ref().map(|d| load(d, &prepare)).transpose()?,
             courses: Vec::new(),
@@ -269,6 +282,7 @@ impl Whole {
                     per_epoch: 0,
                     epoch: Extent::default(),
                     shared: fit.shared().is_some(),
+                    chooses: false,
                 });
             }
         };
@@ -306,6 +320,7 @@ impl Whole {
         Ok(Course {
             name: train.name,
             shared: train.shared,
+            chooses: !matches!(train.select, Selection::Last | Selection::Validation),
             steps: c.max_steps.map_or(wanted, |m| wanted.min(m)),
             per_epoch,
             epoch: feeds
@@ -322,6 +337,8 @@ impl Whole {
         };
         all(&self.source, &picks.source)
             && all(&self.target, &picks.target)
+            && all(&self.source_validation, &picks.source_validation)
+            && all(&self.watched, &picks.watched)
             && all(&self.validation, &picks.validation)
             && all(&self.test, &picks.test)
     }
@@ -334,6 +351,8 @@ impl Whole {
         Ok(Picks {
             source: pick(&self.source, times * BATCHES * self.batch)?,
             target: pick(&self.target, times * BATCHES * self.batch)?,
+            source_validation: pick(&self.source_validation, times * ROWS)?,
+            watched: pick(&self.watched, times * ROWS)?,
             validation: pick(&self.validation, times * ROWS)?,
             test: pick(&self.test, times * ROWS)?,
         })
@@ -344,6 +363,10 @@ impl Whole {
 struct Sizes {
     /// Everything that is trained on.
     train: (Extent, Extent),
+    /// What is scored after an epoch.
+    scored: (Extent, Extent),
+    /// What is scored and looked at where that decides which epoch is kept.
+    chosen: (Extent, Extent),
     validation: (Extent, Extent),
     test: (Extent, Extent),
 }
@@ -370,12 +393,43 @@ impl Sizes {
             both(&all.source, &picks.source)?,
             both(&all.target, &picks.target)?,
         );
+        let sum = |a: (Extent, Extent), b: (Extent, Extent)| (a.0.plus(b.0), a.1.plus(b.1));
+        let validation = both(&all.validation, &picks.validation)?;
+        let test = both(&all.test, &picks.test)?;
+        let of_source = both(&all.source_validation, &picks.source_validation)?;
+        let scored = match c.kind {
+            Kind::Transductive => of_source,
+            Kind::Inductive => validation,
+        };
+        let watched = both(&all.watched, &picks.watched)?;
+        let or = |a: (Extent, Extent), b| if a.1.rows > 0 { a } else { b };
+        let looked_at = match c.settings.select {
+            Selection::LabelFree(_) => sum(seen(or(of_source, source)), seen(or(watched, target))),
+            Selection::Oracle => test,
+            Selection::TargetValidation => validation,
+            Selection::Last | Selection::Validation => Default::default(),
+        };
         Ok(Sizes {
-            train: (source.0.plus(target.0), source.1.plus(target.1)),
-            validation: both(&all.validation, &picks.validation)?,
-            test: both(&all.test, &picks.test)?,
+            train: sum(source, target),
+            scored,
+            chosen: sum(scored, looked_at),
+            validation,
+            test,
         })
     }
+}
+
+/// What a selector looks at of a domain: not more than [`Look::MOST`] rows.
+fn seen((small, whole): (Extent, Extent)) -> (Extent, Extent) {
+    let cut = |e: Extent| {
+        let share = (Look::MOST as f64 / e.rows.max(1) as f64).min(1.0);
+        Extent {
+            rows: e.rows.min(Look::MOST),
+            own: (e.own as f64 * share) as u64,
+            padded: (e.padded as f64 * share) as u64,
+        }
+    };
+    (cut(small), cut(whole))
 }
 
 fn ratio((small, whole): (Extent, Extent)) -> f64 {

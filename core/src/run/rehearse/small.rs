@@ -8,6 +8,8 @@ use crate::data::Loaded;
 pub(crate) struct Picks {
     pub source: Option<Vec<u32>>,
     pub target: Option<Vec<u32>>,
+    pub source_validation: Option<Vec<u32>>,
+    pub watched: Option<Vec<u32>>,
     pub validation: Option<Vec<u32>>,
     pub test: Option<Vec<u32>>,
 }

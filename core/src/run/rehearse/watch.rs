@@ -129,7 +129,11 @@ fn forecast(
             [first, .., again] => (first, again),
         };
         let times = (epochs.ceil() - 1.0).max(0.0);
-        let scored = (first + again * times) * ratio(sizes.validation);
+        let what = match course.chooses {
+            true => sizes.chosen,
+            false => sizes.scored,
+        };
+        let scored = (first + again * times) * ratio(what);
         add(
             format!("{}: {} validations", course.name, epochs.ceil()),
             scored,
@@ -300,6 +304,8 @@ mod tests {
     fn sizes() -> Sizes {
         Sizes {
             train: (extent(10, 100), extent(1000, 10_000)),
+            scored: (extent(10, 100), extent(20, 200)),
+            chosen: (extent(10, 100), extent(40, 400)),
             validation: (extent(10, 100), extent(20, 200)),
             test: (extent(10, 100), extent(50, 500)),
         }
@@ -336,11 +342,24 @@ mod tests {
             per_epoch: 100,
             epoch: extent(1000, 1500),
             shared: true,
+            chooses: false,
         };
         let own = Course {
             shared: false,
+            chooses: true,
             ..course.clone()
         };
+        // What decides is looked at besides.
+        let chosen = forecast(&seen, std::slice::from_ref(&own), &sizes(), 0.0)?;
+        let part = chosen
+            .parts
+            .iter()
+            .find(|p| p.what.contains("3 validations"));
+        let wanted = 3.0 * 0.5 * 4.0;
+        assert!(
+            (part.map_or(0.0, |p| p.seconds) - wanted).abs() < 1e-9,
+            "{chosen:?}"
+        );
         let f = forecast(&seen, &[course], &sizes(), 0.0)?;
         assert_eq!(forecast(&seen, &[own], &sizes(), 0.0)?.shared, 0.0);
         let of = |what: &str| {
@@ -381,6 +400,7 @@ mod tests {
             per_epoch: 0,
             epoch: Extent::default(),
             shared: false,
+            chooses: false,
         };
         let f = forecast(&seen, &[course], &sizes(), 0.0)?;
         let fit = f.parts.iter().find(|p| p.what == "logistic");

@@ -13,6 +13,8 @@ mod open;
 mod source;
 mod write;
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -101,4 +103,26 @@ pub(crate) struct Card {
     /// Cuts of each image that a prediction is averaged over.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     crops: usize,
+}
+
+/// What the model of a finished run needs to answer as it was evaluated, beside its weights.
+pub(crate) struct AsItWas {
+    /// The longest text, in tokens.
+    pub max_length: Option<u64>,
+    /// Why its network alone does not give its answers, if so.
+    pub changed: Option<String>,
+}
+
+/// Of the `model/` of a run; none where the folder is not one.
+pub(crate) fn as_it_was(folder: &Path) -> Option<AsItWas> {
+    let card = open::card(folder).ok()?;
+    let changed = match (card.maps.is_empty(), card.batch_norm) {
+        (false, _) => Some(format!("`{}` changed it in closed form", card.method)),
+        (_, NormMode::Adapt) => Some("its batch norms use each batch's statistics".to_string()),
+        _ => None,
+    };
+    Some(AsItWas {
+        max_length: card.source.get("max_length").and_then(Value::as_u64),
+        changed,
+    })
 }

@@ -171,6 +171,11 @@ fn a_run_that_has_not_finished_is_no_teacher_and_classes_must_agree() {
     let said = refused("method = \"distill\"\nteacher = \"begun\"", &[]);
     assert!(said.contains("a run that has not finished"), "{said}");
     assert!(said.contains("teacher = \"begun\""), "{said}");
+    for method in ["lora", "bitfit", "gradual-unfreeze"] {
+        let strategy = format!("method = \"{method}\"");
+        let said = refused(&strategy, &["train.layer_decay=0.9"]);
+        assert!(said.contains("train.layer_decay: "), "{method}: {said}");
+    }
     let said = refused("method = \"distill\"\nteacher = \"builtin:bert-mini\"", &[]);
     assert!(
         said.contains("has no classification head to learn from"),
@@ -201,6 +206,9 @@ fn a_run_that_has_not_finished_is_no_teacher_and_classes_must_agree() {
         said.contains("tells negative, positive apart, and the target bad, good"),
         "{said}"
     );
+    let weights = ["target.class_weights=[1.0, 4.0]", "train.micro_batch=2"];
+    let said = refused(taught, &weights);
+    assert!(said.contains("a batch of distill is not cut"), "{said}");
 }
 
 /// Vectors need no labels: plain text, one passage a line.

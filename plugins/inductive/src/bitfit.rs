@@ -9,7 +9,7 @@ use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Group, Needs, Phase, Strategy, Transfer};
 use tlkit_core::{Error, Result};
 
-use crate::fine_tune::phase_with;
+use crate::fine_tune::{one_rate, phase_with};
 
 /// One phase.
 pub struct BitFit {
@@ -36,6 +36,7 @@ impl Strategy for BitFit {
 
     fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
         let s = &transfer.settings;
+        one_rate("bitfit", s)?;
         let encoder = Select::stages(transfer.model.encoder.stages());
         let roles = vec![Role::Bias, Role::NormBias];
         let biases = Select::Roles(roles, Box::new(encoder));

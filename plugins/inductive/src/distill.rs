@@ -33,7 +33,8 @@ use tlkit_core::outside::{Output, Outside};
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::{
-    Group, Infer, Needs, Objective, Phase, Step, Strategy, Term, Train, Transfer, Update,
+    AS_MUCH_AS_FITS, Group, Infer, Needs, Objective, Phase, Step, Strategy, Term, Train, Transfer,
+    Update,
 };
 use tlkit_core::task::Scoring;
 use tlkit_core::train::rate_groups;
@@ -265,6 +266,12 @@ impl Strategy for Distill {
             (What::Logits { .. }, Scoring::Classes(names)) => self.order(&names)?,
             _ => Vec::new(),
         };
+        let uneven = labelled && self.share(labelled)? < 1.0 && !transfer.target.plain_loss();
+        if uneven && s.micro_batch < s.batch_size || uneven && s.micro_batch == AS_MUCH_AS_FITS {
+            return Err(Error::msg(
+                "train.micro_batch: weights of classes are the labels' and not the teacher's, so a batch of distill is not cut beside them; take one of the two out",
+            ));
+        }
         let mut groups = rate_groups(&transfer.model, s);
         groups.push(Group {
             which: Select::name(format!("{MAP}.*")),

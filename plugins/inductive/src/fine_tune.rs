@@ -1,12 +1,12 @@
 //! Fine-tuning (Howard & Ruder 2018; Devlin et al. 2019): the encoder starts from the checkpoint, the head fresh, and both train.
 
-use tlkit_core::Result;
 use tlkit_core::data::{Feed, From};
 use tlkit_core::nn::{NormMode, Select};
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Group, Needs, Phase, Settings, Strategy, Train, Transfer, Update};
 use tlkit_core::train::rate_groups;
+use tlkit_core::{Error, Result};
 
 use crate::stages::Frozen;
 use crate::supervised::Supervised;
@@ -126,4 +126,14 @@ pub(crate) fn supervised(
         adapts: false,
         shared: false,
     })
+}
+
+/// An error where the recipe asks for rates by stage of a method that trains the encoder at one.
+pub(crate) fn one_rate(method: &str, s: &Settings) -> Result<()> {
+    if s.layer_decay == 1.0 {
+        return Ok(());
+    }
+    Err(Error::msg(format!(
+        "train.layer_decay: all that {method} trains of the encoder has one rate; leave it out"
+    )))
 }

@@ -7,11 +7,11 @@
 //!
 //! The first phase runs the encoder once: nothing below the head trains in it.
 
-use tlkit_core::Result;
 use tlkit_core::nn::Select;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Needs, Phase, Strategy, Transfer, Until};
+use tlkit_core::{Error, Result};
 
 use crate::fine_tune::supervised;
 
@@ -59,6 +59,11 @@ impl Strategy for GradualUnfreeze {
     }
 
     fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
+        if transfer.settings.layer_decay != 1.0 {
+            return Err(Error::msg(
+                "train.layer_decay: gradual-unfreeze has a decay of its own; write `strategy.decay`",
+            ));
+        }
         let encoder = transfer.model.encoder.stages();
         let weighty: Vec<usize> = (0..encoder.len())
             .filter(|&i| !encoder[i].params().is_empty())

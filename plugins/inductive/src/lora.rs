@@ -20,7 +20,7 @@ use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Fit, Group, Infer, Needs, Phase, Strategy, Transfer};
 use tlkit_core::{Error, Result};
 
-use crate::fine_tune::phase_with;
+use crate::fine_tune::{one_rate, phase_with};
 
 /// Where adapters live in the store: no part of the model's own names.
 const SCOPE: &str = "lora";
@@ -132,6 +132,7 @@ impl Strategy for Lora {
 
     fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
         let s = &transfer.settings;
+        one_rate("lora", s)?;
         let adapters = Select::name(format!("{SCOPE}.*"));
         let head = Select::stages(&transfer.model.head.stages);
         let group = Group {

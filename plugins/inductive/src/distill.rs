@@ -267,7 +267,8 @@ impl Strategy for Distill {
             _ => Vec::new(),
         };
         let uneven = labelled && self.share(labelled)? < 1.0 && !transfer.target.plain_loss();
-        if uneven && s.micro_batch < s.batch_size || uneven && s.micro_batch == AS_MUCH_AS_FITS {
+        let cut = s.micro_batch < s.batch_size || s.micro_batch == AS_MUCH_AS_FITS;
+        if uneven && cut {
             return Err(Error::msg(
                 "train.micro_batch: weights of classes are the labels' and not the teacher's, so a batch of distill is not cut beside them; take one of the two out",
             ));

@@ -7,7 +7,7 @@ use candle_core::Tensor;
 
 use crate::Result;
 use crate::audit::Audit;
-use crate::data::{Domain, Labels, Prepare, Reading, RowForm, View};
+use crate::data::{Domain, Labels, Prepare, Reader, Reading, RowForm, View};
 use crate::metrics::Measure;
 use crate::model::Model;
 use crate::nn::{Batch, NormMode, Scope, Stage, Store, Weights};
@@ -196,6 +196,10 @@ pub trait TargetTask: Send + Sync {
     /// What a row is made of, so that the trained model can be given others. `None` where rows of a file are not what it takes.
     fn row_form(&self) -> Result<Option<RowForm>> {
         Ok(None)
+    }
+    /// What opens its files, whatever they are called: in training, and when the trained model is given others. `None` where their endings say it.
+    fn reader(&self) -> Option<Arc<dyn Reader>> {
+        None
     }
     /// Whether it can stand on this encoder; what does not fit is noted at its place. Called once both are made.
     fn fits(&self, _keys: &Keys, _source: &dyn SourceTask) {}

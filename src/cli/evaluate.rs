@@ -22,7 +22,7 @@ pub fn evaluate(arguments: &Evaluate) -> Result<(), Failure> {
         image: arguments.column.as_deref().map(column),
         label: arguments.label.as_deref().map(column),
     };
-    let found = open(&arguments.data, &saved.rows, &named, saved.registry())?;
+    let found = open(&arguments.data, &saved, &named)?;
     let rows = saved
         .labelled(&arguments.data, &found)
         .map_err(Failure::wrong)?;

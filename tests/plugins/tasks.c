@@ -419,6 +419,8 @@ static int32_t describe_task(const tlkit_call *call) {
         "{\"form\": \"features\", \"metrics\": [{\"metric\": \"another\"}]}"
 #elif defined(READER_OF_NOBODY)
         "{\"form\": \"features\", \"reader\": \"another\"}"
+#elif defined(READS_WHATEVER)
+        "{\"form\": \"features\", \"reader\": \"sixty\"}"
 #elif defined(HEAD_WITHOUT_END)
         "{\"form\": \"features\", \"head\": [{\"dense\": 4}]}"
 #elif defined(HEAD_OF_NO_LAYER)

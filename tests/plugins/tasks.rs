@@ -538,6 +538,21 @@ fn tables_of_another_minor_version_are_taken_for_what_they_have() {
     assert!(ended.err.contains("is a folder"), "{}", ended.err);
 }
 
+/// What a task reads its rows with in training opens them later too, whatever the file is called.
+#[test]
+fn the_reader_of_a_task_opens_what_its_model_is_given() {
+    let Some(compiler) = compiler() else { return };
+    let bench = Bench::new();
+    bench.write("rows.strange", "");
+    bench.write("tasks.toml", &TARGET.replace("rows.csv", "rows.strange"));
+    tasks(&bench, &compiler, "READS_WHATEVER");
+    tlkit(&bench, &["run", "tasks.toml", "-q", "--out", "run"]).code(0);
+    let said = tlkit(&bench, &["predict", "run", "rows.strange"]).code(0);
+    assert_eq!(said.out.lines().count(), 60, "{}", said.out);
+    let scores = tlkit(&bench, &["evaluate", "run", "rows.strange"]).code(0);
+    assert!(scores.out.contains("n = 60"), "{}", scores.out);
+}
+
 #[test]
 fn the_conformance_suite_finds_what_it_looks_for_in_tasks() {
     let Some(compiler) = compiler() else { return };

@@ -197,6 +197,7 @@ pub(crate) struct CTarget {
     layers: Option<HeadLayers>,
     loss: Loss,
     metrics: Vec<Measure>,
+    reader: Option<Arc<dyn Reader>>,
     digest: String,
 }
 
@@ -210,11 +211,11 @@ impl CTarget {
     pub fn make(keys: &Keys, cx: &Context, said: Option<Said>, sha256: &str) -> Option<Self> {
         let form = said.as_ref().map_or(Form::Features, |s| s.form);
         let mut cx = cx.clone();
+        let mut reader: Option<Arc<dyn Reader>> = None;
         let said = match said {
             Some(mut said) => {
-                if let Some(reader) = said.reader.take() {
-                    cx.readers.insert(0, Arc::new(Named(reader)));
-                }
+                reader = (said.reader.take()).map(|r| Arc::new(Named(r)) as Arc<dyn Reader>);
+                cx.readers.splice(0..0, reader.clone());
                 Some(said)
             }
             None => None,
@@ -256,6 +257,7 @@ impl CTarget {
             layers: said.layers,
             loss,
             metrics: said.metrics,
+            reader,
             digest,
         })
     }
@@ -268,6 +270,10 @@ impl TargetTask for CTarget {
 
     fn row_form(&self) -> Result<Option<RowForm>> {
         self.data.row_form().map(Some)
+    }
+
+    fn reader(&self) -> Option<Arc<dyn Reader>> {
+        self.reader.clone()
     }
 
     fn fits(&self, keys: &Keys, source: &dyn SourceTask) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tlkit_core::data::{self, Form, Named, RowForm, Samples, Table, open_rows};
 use tlkit_core::recipe::Column;
-use tlkit_core::registry::{Context, Registry};
+use tlkit_core::registry::Context;
 use tlkit_core::run::Saved;
 use tlkit_core::{Error, Result};
 
@@ -42,11 +42,7 @@ pub enum Input {
 
 impl Input {
     /// As the command line says.
-    pub fn open(
-        arguments: &Predict,
-        saved: &Saved,
-        registry: &Registry,
-    ) -> std::result::Result<Self, Failure> {
+    pub fn open(arguments: &Predict, saved: &Saved) -> std::result::Result<Self, Failure> {
         let form = &saved.rows;
         if !arguments.text.is_empty() && form.form == Form::Images {
             return Err(Failure::Wrong(
@@ -93,7 +89,7 @@ impl Input {
             )),
             None => Ok(Self::standard(form, arguments.line_buffered)),
             Some(file) => {
-                let found = open(file, form, &named, registry)?;
+                let found = open(file, saved, &named)?;
                 Ok(Input::Table {
                     name: file.to_string(),
                     inputs: found.inputs,
@@ -194,9 +190,8 @@ fn pictures(named: &[String]) -> std::result::Result<Option<Arc<dyn Table>>, Fai
 /// Opens a file of rows and finds the columns that a model takes.
 pub fn open(
     file: &str,
-    form: &RowForm,
+    saved: &Saved,
     named: &Named,
-    registry: &Registry,
 ) -> std::result::Result<data::FoundRows, Failure> {
     let wrong = |e: Error| {
         let text = e.to_string();
@@ -205,8 +200,10 @@ pub fn open(
             false => format!("{file}: {text}"),
         })
     };
-    let cx = Context::new(registry, &parts::resolve(Fetch::Aloud), Path::new("."));
-    open_rows(&cx, file, form, named).map_err(wrong)
+    let resolve = parts::resolve(Fetch::Aloud);
+    let mut cx = Context::new(saved.registry(), &resolve, Path::new("."));
+    cx.readers.splice(0..0, saved.reader());
+    open_rows(&cx, file, &saved.rows, named).map_err(wrong)
 }
 
 /// A column as a person writes it: a number counts from 1.

@@ -24,7 +24,7 @@ pub fn predict(arguments: &Predict) -> Result<(), Failure> {
     if arguments.top == Some(0) {
         return Err(Failure::Wrong("`--top` is at least 1".into()));
     }
-    let mut input = Input::open(arguments, &saved, saved.registry())?;
+    let mut input = Input::open(arguments, &saved)?;
     let mut writer = Writer::new(
         format(arguments),
         arguments.top,

@@ -7,7 +7,9 @@ use candle_core::{DType, Device};
 
 use super::write::blob;
 use super::{Card, FILE, MORE};
-use crate::data::{Domain, Found, FoundRows, Labels, Loaded, Prepare, Resolve, RowForm, Samples};
+use crate::data::{
+    Domain, Found, FoundRows, Labels, Loaded, Prepare, Reader, Resolve, RowForm, Samples,
+};
 use crate::evaluate::{self, Scores, probabilities};
 use crate::metrics::{Judge, softmax};
 use crate::model::{MapKinds, Model};
@@ -106,6 +108,11 @@ impl Saved {
     /// What opens its rows: the registry that it was opened with, and what the plugins that it needs bring.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// What opens files of rows, where the task says so.
+    pub fn reader(&self) -> Option<Arc<dyn Reader>> {
+        self.target.reader()
     }
 
     /// The probabilities of every row, by class, in the order of the rows.

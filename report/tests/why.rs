@@ -240,14 +240,14 @@ fn tensors_that_never_moved_are_named() {
     let tensors = f.liveness["tensors"].as_array_mut().expect("a list");
     // Frozen, and zero in mathematics: neither is one.
     tensors.push(json!({"name": "frozen", "trains": false, "norm": 1.0, "change": 0.0}));
-    // An adapter that was added to its weight when training ended.
-    tensors
-        .push(json!({"name": "lora.b", "stage": null, "trains": true, "norm": 0.0, "change": 0.0}));
+    // An adapter that was added to its weight when training ended; a discriminator that was put back with the epoch before it.
+    tensors.push(json!({"name": "lora.encoder.0.query.b", "stage": "encoder.0", "trains": true, "norm": 0.0, "change": 0.0}));
+    tensors.push(json!({"name": "discriminator.hidden.0.weight", "stage": null, "trains": true, "norm": 2.0, "change": 0.0}));
     assert_eq!(found(&f, "never-moved"), None);
     f.liveness["tensors"][2]["change"] = json!(0.0);
     assert_eq!(
         words(&f, "never-moved"),
-        "1 of 4 tensors that train end with the bits they started with: model.encoder.0.query.weight"
+        "1 of 3 tensors that train end with the bits they started with: model.encoder.0.query.weight"
     );
 }
 

@@ -31,6 +31,12 @@ pub fn model(name: &str) -> Result<Place, Failure> {
     let run = find(name)?;
     let at = run.path.display();
     let how = match run.status {
+        Status::Done if run.result["folds"].is_object() => {
+            "is a cross-validation, which leaves a model a fold: name one, its folder with `/folds/1` behind it, or run the recipe without `evaluate.folds`"
+        }
+        Status::Done if !Saved::is_in(&run.path.join("model")) && inside(&run.path, "tune") => {
+            "is a point of a grid: the model of the best of them is in the run around it"
+        }
         Status::Done => {
             return Ok(Place {
                 model: run.path.join("model"),
@@ -44,6 +50,15 @@ pub fn model(name: &str) -> Result<Place, Failure> {
         }
     };
     Err(Failure::Wrong(format!("the run in {at} {how}")))
+}
+
+/// Whether a run is a part of another: in its folder of this name.
+fn inside(run: &Path, folder: &str) -> bool {
+    let around = std::path::absolute(run).ok();
+    let around = around.as_deref().and_then(Path::parent);
+    around
+        .and_then(Path::file_name)
+        .is_some_and(|n| n == folder)
 }
 
 /// The run of that name, or what to do when there is none or there are several.

@@ -498,3 +498,16 @@ fn a_key_that_a_method_sets_is_not_varied() {
         said.err
     );
 }
+
+/// What cannot be measured is said by its name, and the others are.
+#[test]
+fn a_dry_run_measures_what_does_not_diverge() {
+    let bench = Bench::new();
+    bench.write(
+        "two.toml",
+        &EXPERIMENT.replace("\"source.hidden\" = [24]", "\"train.learning_rate\" = 1e30"),
+    );
+    let dry = bench.tlkit(&["compare", "two.toml", "--dry-run"]).code(0);
+    assert!(dry.err.contains("wide-1-s0: not measured: "), "{}", dry.err);
+    assert!(dry.out.contains("12 of 12 cells would run"), "{}", dry.out);
+}

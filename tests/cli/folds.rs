@@ -136,3 +136,20 @@ fn killed_in_the_third_fold_it_goes_on_there_and_ends_alike() {
         assert_eq!(accuracy("whole"), accuracy(out));
     }
 }
+
+/// The models of a cross-validation are its folds'.
+#[test]
+fn a_cross_validation_says_where_its_models_are() {
+    let bench = Bench::new();
+    bench.write(
+        "small.toml",
+        &crate::bench::RECIPE.replace(", test = 0.3", ""),
+    );
+    bench.tlkit(&run("r", &[])).code(0);
+    let said = bench.tlkit(&["predict", "r", "rows.csv"]).code(2).err;
+    assert!(
+        said.contains("is a cross-validation") && said.contains("/folds/1"),
+        "{said}"
+    );
+    bench.tlkit(&["predict", "r/folds/1", "rows.csv"]).code(0);
+}

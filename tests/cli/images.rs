@@ -116,6 +116,12 @@ fn a_folder_of_images_is_learned_shown_and_predicted() {
     assert_eq!(count(&["photos"]), 40);
     assert_eq!(count(&["photos/lying/*.bmp"]), 20);
     assert_eq!(count(&["photos/lying/0?.bmp", "photos/standing"]), 30);
+    // As a shell has it: no hidden file, and no folder that is called like an image.
+    bench.write("photos/lying/.00.bmp", "no image");
+    std::fs::create_dir(bench.path("photos/lying/more.bmp")).expect("a folder");
+    assert_eq!(count(&["photos/lying/*.bmp"]), 20);
+    std::fs::remove_dir(bench.path("photos/lying/more.bmp")).expect("there");
+    std::fs::remove_file(bench.path("photos/lying/.00.bmp")).expect("there");
     let refused = |arguments: &[&str], words: &str| {
         let all = [&["predict", "photos"], arguments].concat();
         let ended = bench.tlkit(&all);
@@ -166,6 +172,26 @@ fn what_cannot_be_read_is_named_before_anything_is_trained() {
         "{}{}",
         skipped.out,
         skipped.err
+    );
+}
+
+/// A class of which no image can be read does not vanish.
+#[test]
+fn a_class_that_cannot_be_read_at_all_is_an_error() {
+    let bench = photos();
+    std::fs::create_dir(bench.path("photos/flying")).expect("a folder");
+    bench.write("photos/flying/1.png", "Buy milk.");
+    let skip = [
+        "run",
+        "photos.toml",
+        "--set",
+        "target.skip_broken=true",
+        "--dry-run",
+    ];
+    let said = bench.tlkit(&skip).code(2).err;
+    assert!(
+        said.contains("no image of the class `flying` can be read"),
+        "{said}"
     );
 }
 

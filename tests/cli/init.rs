@@ -196,3 +196,19 @@ fn a_folder_of_pictures_names_a_checkpoint_that_has_seen_some() {
     assert!(ended.err.contains(broken), "{}", ended.err);
     assert_eq!(ended.code, Some(2), "{}", ended.err);
 }
+
+/// Paths of images are no texts.
+#[test]
+fn a_table_of_image_paths_is_not_taken_for_texts() {
+    let bench = crate::bench::Bench::new();
+    let rows: String = (0..30)
+        .map(|i| format!("pics/{i}.png,{}\n", ["cat", "dog"][i % 2]))
+        .collect();
+    bench.write("labels.csv", &format!("image,label\n{rows}"));
+    let said = bench.tlkit(&["init", "labels.csv"]).code(2).err;
+    assert!(
+        said.contains("the column `image` has paths of images")
+            && said.contains("image-classification"),
+        "{said}"
+    );
+}

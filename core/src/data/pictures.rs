@@ -1,6 +1,6 @@
 //! Images in tables. Core hands their bytes on and asks a plugin what is in them: no codec is compiled into it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::columns::Rows;
@@ -114,7 +114,11 @@ impl Table for Referred {
             Ok(bytes) => Ok(Input::Image(bytes.into())),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(wrong(format!(
                 "`{path}` is not there; paths are relative to the table's folder, {}",
-                self.folder.display()
+                match self.folder.as_os_str().is_empty() {
+                    true => Path::new("."),
+                    false => &self.folder,
+                }
+                .display()
             ))),
             Err(e) => Err(wrong(format!("`{path}`: {e}"))),
         }

@@ -151,7 +151,8 @@ pub fn words(
     level: f64,
     on: &str,
 ) -> String {
-    let percent = 100.0 * level;
+    // 57 and not 56.99999999999999.
+    let percent = (level * 1e8).round() / 1e6;
     let (low, high) = (100.0 * interval.0, 100.0 * interval.1);
     let points = 100.0 * difference;
     if !differs {
@@ -190,6 +191,12 @@ mod tests {
             say(0.012, (-0.021, 0.045), false),
             "this model and tf-idf are not distinguishable on these 300 rows (+1.2 points, 95 %: -2.1 to 4.5)"
         );
+    }
+
+    #[test]
+    fn a_level_is_said_as_it_was_written() {
+        let said = words("majority", 0.04, (0.018, 0.052), true, 0.57, "here");
+        assert!(said.ends_with("(57 %: 1.8 to 5.2)"), "{said}");
     }
 
     #[test]

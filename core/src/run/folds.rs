@@ -209,7 +209,10 @@ fn beside(
             );
             return Some(json!({ "against": name, "difference": s.mean, "words": words }));
         };
+        // Of a difference of two shares.
+        let within = |v: f64| v.clamp(-1.0, 1.0);
         let interval = s.interval.unwrap_or((s.mean, s.mean));
+        let interval = (within(interval.0), within(interval.1));
         let differs = p < 1.0 - level;
         Some(json!({
             "against": name, "difference": s.mean, "interval": interval, "p": p,

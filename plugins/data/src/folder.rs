@@ -77,7 +77,9 @@ impl Reader for Folder {
             .iter()
             .all(|(c, _)| SPLITS.contains(&c.to_lowercase().as_str()));
         if splits {
-            let one = &classes[classes.len() - 1].0;
+            let mut names = classes.iter().map(|(c, _)| c);
+            let one = names.find(|c| c.to_lowercase().starts_with("train"));
+            let one = one.unwrap_or(&classes[0].0);
             return Err(Error::msg(format!(
                 "{name}: its folders are splits and not classes ({}); write `train = \"{}\"` and so on",
                 listed(&classes),

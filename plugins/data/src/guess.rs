@@ -4,9 +4,12 @@
 //! either count first. Columns that are numbers throughout, with no text among them, are a feature vector.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use tlkit_core::data::{Input, Table};
 use tlkit_core::{Error, Result};
+
+use crate::folder::is_picture;
 
 pub use crate::header::headless;
 
@@ -92,6 +95,8 @@ pub struct ColumnFacts {
     pub values: Vec<(String, usize)>,
     /// A vector, as svmlight has it.
     pub vector: bool,
+    /// Nothing but paths of images.
+    pub pictures: bool,
 }
 
 /// What rows are.
@@ -154,6 +159,8 @@ pub fn facts(table: &dyn Table) -> Result<Vec<ColumnFacts>> {
             let n = taken.max(1) as f64;
             (fact.words, fact.numbers) = (words as f64 / n, numbers as f64 / n);
             fact.distinct = values.keys().filter(|v| !v.is_empty()).count();
+            let mut paths = values.keys().filter(|v| !v.is_empty());
+            fact.pictures = fact.distinct > 0 && paths.all(|v| is_picture(Path::new(v)));
             let mut values: Vec<(String, usize)> =
                 values.into_iter().filter(|(v, _)| !v.is_empty()).collect();
             values.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
@@ -169,6 +176,13 @@ pub fn facts(table: &dyn Table) -> Result<Vec<ColumnFacts>> {
 /// # Errors
 /// No column can be the label, or none the text: the error lists what there is.
 pub fn guess(columns: Vec<ColumnFacts>, rows: usize) -> Result<Guessed> {
+    if let Some(images) = columns.iter().find(|f| f.pictures) {
+        return Err(Error::msg(format!(
+            "the column `{}` has paths of images, and what is guessed from a table is of texts or numbers: a folder of photographs, a folder a class, can be \
+             guessed; of this table write `task = \"image-classification\"` and `image = \"{}\"`",
+            images.name, images.name
+        )));
+    }
     let named = |list: &[&str], fact: &ColumnFacts| {
         let name = fact.name.trim().to_lowercase();
         list.iter().position(|n| *n == name)

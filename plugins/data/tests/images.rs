@@ -201,6 +201,10 @@ fn folders_that_are_no_classes() {
         "split",
         "its folders are splits and not classes (`test`, `train`); write `train = \"split/train\"`",
     );
+    world
+        .photos("val/train", &["cat", "dog"], 1, 0)
+        .photos("val/val", &["cat", "dog"], 1, 1);
+    says("val", "(`train`, `val`); write `train = \"val/train\"`");
     world.put("flat/1.jpg", b"").put("flat/2.jpg", b"");
     assert_eq!(world.open("flat").unwrap().columns(), ["image"]);
     world.says(

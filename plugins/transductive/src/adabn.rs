@@ -69,7 +69,8 @@ impl Fit for Statistics {
         _: &mut Model,
         _: &Store,
     ) -> Result<BTreeMap<String, f64>> {
-        let norms = infer.renew_statistics(From::Target, self.batch)?;
-        Ok([("batch_norms".to_string(), norms as f64)].into())
+        // Two of each: mean and variance.
+        let statistics = infer.renew_statistics(From::Target, self.batch)?;
+        Ok([("batch_norms".to_string(), (statistics / 2) as f64)].into())
     }
 }

@@ -250,14 +250,11 @@ impl Experiment {
             })
             .collect();
         // Two arms of one name go by their number too.
-        for i in 0..arms.len() {
-            let same = arms[..i]
-                .iter()
-                .filter(|a| a.method == arms[i].method)
-                .count();
+        let names: Vec<String> = arms.iter().map(|a| a.method.clone()).collect();
+        for (i, name) in names.iter().enumerate() {
+            let same = names[..i].iter().filter(|n| *n == name).count();
             if same > 0 {
-                let name = format!("{} ({})", arms[i].method, same + 1);
-                arms[i].method = name;
+                arms[i].method = format!("{name} ({})", same + 1);
             }
         }
         let mut experiment = Experiment {

@@ -116,6 +116,8 @@ pub struct Chart {
 
 /// In units of the picture; the page scales it.
 pub const WIDTH: f64 = 560.0;
+/// Words nearer to each other than this would be written over each other.
+const CLOSE: f64 = 110.0;
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 22.0;
@@ -175,7 +177,10 @@ impl Chart {
                     @for (place, word) in &self.places {
                         @let at = round(x.at(*place));
                         line.place x1=(at) x2=(at) y1=(TOP) y2=(floor) {}
-                        text.name x=(at) y=(TOP - 8.0) text-anchor=(anchor(at)) { (word) }
+                        // What is kept near where a phase begins stands a line lower.
+                        @let near = self.places.iter().any(|(p, w)| w != word && (x.at(*p) - x.at(*place)).abs() < CLOSE);
+                        @let lower = if near && word.ends_with("kept") { TOP + 12.0 } else { TOP - 8.0 };
+                        text.name x=(at) y=(lower) text-anchor=(anchor(at)) { (word) }
                     }
                     @for line in &self.lines { (band(line, &x, &y)) }
                     @for line in &self.lines { (drawn(line, &x, &y)) }

@@ -13,8 +13,6 @@ pub fn unmoved(e: &Evidence<'_>) -> Look {
     let still: Vec<String> = trained
         .iter()
         .filter(|t| t["change"].as_f64() == Some(0.0))
-        // Zero at both ends and outside the model: an adapter that was added to the weights it stood beside.
-        .filter(|t| t["stage"].is_string() || t["norm"].as_f64() != Some(0.0))
         .filter_map(|t| t["name"].as_str().map(String::from))
         .collect();
     if still.is_empty() {
@@ -34,9 +32,13 @@ pub fn unmoved(e: &Evidence<'_>) -> Look {
     }])
 }
 
-/// Whether it trains, and its gradient is not zero in mathematics.
+/// Whether it is one of the model's that trains, and its gradient is not zero in mathematics. (What stands beside the model is not what it was at the end of
+/// training: an adapter was added to its weight, a discriminator put back with the epoch that is kept.)
 fn trains(tensor: &Value) -> bool {
-    tensor["trains"] == true && tensor["invariant"] != true
+    let of_model = |name: &str| name.starts_with("model.");
+    tensor["trains"] == true
+        && tensor["invariant"] != true
+        && tensor["name"].as_str().is_some_and(of_model)
 }
 
 /// The median over tensors that train of change over norm; none where nothing is recorded. A tensor that starts at zero has no such

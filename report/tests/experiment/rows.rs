@@ -195,6 +195,11 @@ fn runs_that_differ_only_in_their_seed_are_one_row() {
     );
     let c = e.compare(None);
     assert_eq!(words(&c, "better"), "better");
+    // Of one recipe the arms go by their number.
+    let one = [0.1, 0.2, 0.3, 0.4].map(|rate| run("frozen", rate, 0));
+    let e = Experiment::of_runs(one.into()).expect("runs");
+    let names: Vec<&str> = e.arms.iter().map(|a| a.method.as_str()).collect();
+    assert_eq!(names, ["frozen", "frozen (2)", "frozen (3)", "frozen (4)"]);
     let twice = vec![run("frozen", 0.1, 0), run("frozen", 0.1, 0)];
     assert!(
         Experiment::of_runs(twice)

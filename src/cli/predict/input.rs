@@ -171,10 +171,15 @@ fn pictures(named: &[String]) -> std::result::Result<Option<Arc<dyn Table>>, Fai
             }
             all.push(path);
         } else if name.contains(['*', '?', '[']) {
-            let found = glob::glob(name)
+            // As a shell has it: hidden files are named or left alone.
+            let how = glob::MatchOptions {
+                require_literal_leading_dot: true,
+                ..glob::MatchOptions::default()
+            };
+            let found = glob::glob_with(name, how)
                 .map_err(|e| Failure::Wrong(format!("`{name}` is no pattern: {e}")))?;
             let mut found: Vec<PathBuf> = found.filter_map(|p| p.ok()).collect();
-            found.retain(|p| tlkit_data::is_picture(p));
+            found.retain(|p| p.is_file() && tlkit_data::is_picture(p));
             if found.is_empty() {
                 return Err(Failure::Wrong(format!("`{name}` matches no image")));
             }

@@ -94,3 +94,14 @@ fn means_of_an_epoch_lie_among_those_of_its_steps() {
     let most = 1.3 * steps.iter().copied().fold(0.0, f64::max);
     assert!(epochs.iter().all(|e| *e <= most), "{steps:?} {epochs:?}");
 }
+
+/// A batch norm has two statistics.
+#[test]
+fn batch_norms_are_counted_once() {
+    let world = World::new();
+    for method in ["adabn", "tent"] {
+        let checked = world.adapted(method, &["source.batch_norm=true"]);
+        let run = world.run(&checked, method, &[]);
+        assert_eq!(run.fits["batch_norms"], 1.0, "{method}");
+    }
+}

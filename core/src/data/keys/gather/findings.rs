@@ -33,7 +33,17 @@ impl Gather<'_> {
         *audit.dropped.entry("broken").or_default() += some;
         found.push(audit::broken(side.name, self.at(side.name), broken, all));
         let rows: Vec<u32> = broken.iter().map(|(row, _)| *row).collect();
-        Some(side.without(&rows))
+        let names = side.scanned.names.clone();
+        let side = side.without(&rows);
+        // The training rows say which classes there are.
+        let gone = names.iter().find(|n| !side.scanned.names.contains(n));
+        if let (Some(gone), "train") = (gone, side.name) {
+            let title = format!("no image of the class `{gone}` can be read");
+            let error = self.keys.error(self.at(side.name), title);
+            error.help("mend one of them, or take the class away");
+            return None;
+        }
+        Some(side)
     }
 
     /// What is to be said of one part as the run uses it.

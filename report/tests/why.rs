@@ -177,8 +177,7 @@ fn a_loss_that_stays_is_told_by_how_far_tensors_moved() {
     let mut f = sound();
     f.metrics = losses(|t| 0.693 - 0.01 * t);
     let moved = |f: &mut Fixture, share: f64| {
-        f.liveness =
-            json!({"tensors": [{"name": "model.w", "trains": true, "norm": 2.0, "change": 2.0 * share}]});
+        f.liveness = json!({"tensors": [{"name": "model.w", "trains": true, "norm": 2.0, "change": 2.0 * share}]});
     };
     moved(&mut f, 0.001);
     let text = words(&f, "learning-rate-low");

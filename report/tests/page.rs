@@ -316,6 +316,7 @@ fn intervals_are_called_by_their_level_and_folds_by_their_test() {
         assert!(text.contains(wanted), "{wanted}");
     }
     assert!(!text.contains("McNemar") && !text.contains("row by row"));
+    assert!(!text.contains(">level<"), "it is no score");
 }
 
 #[test]

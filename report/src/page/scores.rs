@@ -160,7 +160,9 @@ fn table(metrics: &Value, splits: &[&str]) -> Markup {
         .collect();
     for split in splits {
         for (key, value) in metrics[split].as_object().into_iter().flatten() {
-            if value.is_number() && !rows.iter().any(|(k, _)| k == key) {
+            // How sure the intervals are is no score.
+            let score = value.is_number() && key != "level";
+            if score && !rows.iter().any(|(k, _)| k == key) {
                 rows.push((key.clone(), key.replace('_', " ")));
             }
         }

@@ -1,12 +1,13 @@
 //! Plugins by the whole program: compiled from C, named by a recipe, run.
 //!
 //! - `loading.rs`: which file, and why one is not loaded
-//! - `hostile.rs`: plugins that break one rule each; `tasks.rs`: the same of source tasks, target tasks and metrics
+//! - `hostile.rs`: plugins that break one rule each; `broken.rs`: the same of source tasks, target tasks and metrics, `tasks.rs`: those that keep to the rules
 //! - `examples.rs`: those of the SDK in C, built from a clean folder; `rust.rs`: those in Rust, also as libraries of an older tlkit.h (`older.c`)
 
 #[path = "../cli/bench.rs"]
 #[allow(dead_code)]
 mod bench;
+mod broken;
 mod compile;
 mod examples;
 mod hostile;

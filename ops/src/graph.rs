@@ -1,7 +1,9 @@
 //! Putting a hand-written gradient into Candle's graph.
 //!
 //! The output is computed first, by the op's own kernels; [`record`] then hands it to Candle as the result of a custom
-//! operation on the inputs, whose backward is the op's own. No kernel runs twice and nothing is copied.
+//! operation on the inputs, whose backward is the op's own. No kernel runs twice. What is a vector is not copied; what is a
+//! tensor already, as on a GPU, is copied once, on its device: others may hold it, and Candle does not say whether. (The
+//! layers of BERT and the blocks of a ResNet do not come through here: they record what they did, and go back by hand.)
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;

@@ -14,9 +14,16 @@ pub(crate) fn device() -> Device {
 
 /// Runs a test on another device.
 pub(crate) fn on(device: Device, f: impl Fn()) {
+    /// Also where the test fails: the next one may come on the same thread.
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            DEVICE.set(Device::Cpu);
+        }
+    }
+    let _reset = Reset;
     DEVICE.set(device);
     f();
-    DEVICE.set(Device::Cpu);
 }
 
 /// Normal numbers drawn from a name.

@@ -164,9 +164,9 @@ fn sentences_without_a_token_give_nothing() {
     }
 }
 
-/// Which outputs are NaN where all of a query's scores are, on a GPU as on the CPU.
+/// Which outputs are NaN where all of a query's scores are, there as on the CPU.
 #[test]
-fn a_query_of_nan_is_not_hidden() {
+fn on_a_gpu_a_query_of_nan_is_not_hidden_either() {
     let (length, heads, dim) = (4, 2, 3);
     let shape = [2, length, heads * dim];
     let n = shape.iter().product::<usize>();
@@ -219,6 +219,8 @@ fn bits_do_not_depend_on_threads() {
 #[test]
 fn the_gpu_kernels_agree_with_the_reference() {
     crate::gpu::emulated::everywhere(|| {
+        // cuBLAS may sum in another order where the rows of a factor lie elsewhere.
+        let alike = if device().is_cpu() { 0.0 } else { 1e-6 };
         for (batch, length, heads, dim) in [
             (1, 1, 1, 1),
             (3, 7, 2, 5),
@@ -251,8 +253,8 @@ fn the_gpu_kernels_agree_with_the_reference() {
                     let part = |i: usize| qkv.narrow(2, i * heads * dim, heads * dim).unwrap();
                     let (z, parts) =
                         forward(&part(0), &part(1), &part(2), heads, &mask, d).unwrap();
-                    assert_close("parts", &z, &y, 0.0);
-                    assert_close("parts", &backward_packed(&parts, &g).unwrap(), &by, 0.0);
+                    assert_close("parts", &z, &y, alike);
+                    assert_close("parts", &backward_packed(&parts, &g).unwrap(), &by, alike);
 
                     let [q, k, v, g] = [&q, &k, &v, &g].map(half);
                     let (y64, by64) = exact(&wide(&q), &wide(&k), &wide(&v), &wide(&g));

@@ -71,11 +71,15 @@ impl Moments {
                 cuda::follow(&gpu, to, &from, 1.0 - momentum, momentum * factor)?;
                 continue;
             }
-            let from = from.to_dtype(DType::F64)?.to_vec1::<f64>()?;
-            if to.dims() != [from.len()] {
+            if to.dims() != from.dims() || to.rank() != 1 {
                 let text = format!("batch_norm: running statistics of shape {:?}", to.dims());
                 return Err(Error::Msg(text).bt());
             }
+            if !to.device().is_cpu() {
+                follow_anywhere(to, from, 1.0 - momentum, momentum * factor)?;
+                continue;
+            }
+            let from = from.to_dtype(DType::F64)?.to_vec1::<f64>()?;
             crate::with_mut(to, |to: &mut [T]| {
                 for (to, from) in to.iter_mut().zip(from) {
                     *to = T::of((1.0 - momentum) * to.wide() + momentum * factor * from);
@@ -84,6 +88,13 @@ impl Moments {
         }
         Ok(())
     }
+}
+
+/// to = keep to + take from, in place, by Candle: for what no kernel takes, f64 on a GPU.
+fn follow_anywhere(to: &Tensor, from: &Tensor, keep: f64, take: f64) -> Result<()> {
+    let from = from.to_device(to.device())?.to_dtype(to.dtype())?;
+    let new = (to.affine(keep, 0.0)? + from.affine(take, 0.0)?)?;
+    to.slice_set(&new, 0, 0)
 }
 
 /// What the backward pass needs.

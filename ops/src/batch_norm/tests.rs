@@ -124,6 +124,22 @@ fn running_statistics_are_pytorchs() {
     }
 }
 
+/// What f64 on a GPU goes through, here on the CPU: into the tensor itself, which others share.
+#[test]
+fn statistics_that_no_kernel_takes_follow_by_candle() {
+    for dtype in [DType::F64, DType::F32] {
+        let to = normal("to", &[5]).to_dtype(dtype).unwrap();
+        let from = normal("from", &[5]);
+        let (shared, before) = (to.detach(), values(&to));
+        follow_anywhere(&to, &from, 0.9, 0.25).unwrap();
+        let expected = before.iter().zip(values(&from));
+        for (got, (to, from)) in values(&shared).iter().zip(expected) {
+            assert!((got - (0.9 * to + 0.25 * from)).abs() < 1e-6, "{got}");
+        }
+        assert!(follow_anywhere(&to, &normal("from", &[4]), 0.9, 0.25).is_err());
+    }
+}
+
 #[test]
 fn a_norm_folds_into_factor_and_shift() {
     let x = normal("x", &[6, 5]);

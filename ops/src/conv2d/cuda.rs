@@ -47,18 +47,55 @@ impl Shape {
         .collect()
     }
 
-    /// The patches of x, (rows, width).
+    /// Elements from a row of patches to the next: zeros follow the row where cuBLAS's fast products of bf16 want rows of whole 16 bytes (of
+    /// a network's first convolution: three channels make rows of 147).
+    pub(super) fn pitch(&self, dtype: DType) -> usize {
+        match dtype == DType::BF16 && self.conv.groups == 1 && !self.plain() {
+            true => self.width().next_multiple_of(8),
+            false => self.width(),
+        }
+    }
+
+    /// Elements that a row of patches has for a group: what an output pixel is summed over, and the zeros behind it.
+    fn inner(&self, dtype: DType) -> usize {
+        self.pitch(dtype) / self.conv.groups
+    }
+
+    /// The kernel that makes patches of this image.
+    pub(super) fn patcher(&self, x: &Tensor) -> &'static str {
+        let bytes = |elements: usize| elements * x.dtype().size_in_bytes();
+        let whole = |elements: usize| bytes(elements).is_multiple_of(16);
+        match whole(self.depth()) && whole(x.layout().start_offset()) {
+            true => "conv_patches_by_16",
+            false => "conv_patches",
+        }
+    }
+
+    /// The patches of x, (rows, pitch).
     fn patches(&self, gpu: &Gpu, x: &Tensor) -> Result<Tensor> {
         let x = x.contiguous()?;
+        let pitch = self.pitch(x.dtype());
         if self.plain() {
-            return x.reshape((self.rows(), self.width()));
+            return x.reshape((self.rows(), pitch));
         }
-        let patches = gpu.empty((self.rows(), self.width()), x.dtype())?;
-        let n = patches.elem_count();
-        let mut args = vec![Arg::In(&x), Arg::Out(&patches), Arg::U64(n as u64)];
+        let patches = gpu.empty((self.rows(), pitch), x.dtype())?;
+        let mut args = vec![
+            Arg::In(&x),
+            Arg::Out(&patches),
+            Arg::U32(count(self.rows())?),
+            Arg::U32(count(pitch)?),
+        ];
         args.extend(self.sizes()?);
-        gpu.launch("conv_patches", x.dtype(), Grid::elements(n)?, &args)?;
+        let grid = Grid::warps(self.rows())?;
+        gpu.launch(self.patcher(&x), x.dtype(), grid, &args)?;
         Ok(patches)
+    }
+
+    /// The weight as (out, inner), in a type: the columns of patches.
+    fn columns_of(&self, weight: &Tensor, dtype: DType) -> Result<Tensor> {
+        let flat = self.weight(weight, None, dtype)?;
+        let k = flat.dim(1)?;
+        flat.pad_with_zeros(1, 0, self.inner(dtype) - k)
     }
 
     /// The weight as (out, taps * depth), an output channel's scale in it, in a type.
@@ -110,11 +147,11 @@ pub(super) fn forward(
 ) -> Result<Tensor> {
     let y = gpu.empty((s.n, s.oh, s.ow, s.o), x.dtype())?;
     let patches = s.patches(gpu, x)?;
-    let flat = s.weight(weight, None, x.dtype())?;
-    let k = s.taps() * s.depth();
+    let flat = s.columns_of(weight, x.dtype())?;
+    let k = s.inner(x.dtype());
     gpu.multiply(&s.gemm(
         (
-            Shape::part(&patches, s.width(), k, false),
+            Shape::part(&patches, s.pitch(x.dtype()), k, false),
             Shape::part(&flat, k, s.columns() * k, true),
             Shape::part(&y, s.o, s.columns(), false),
         ),
@@ -214,17 +251,18 @@ pub(super) fn backward_weight(
 ) -> Result<(Tensor, Option<Tensor>)> {
     let grad = grad.contiguous()?;
     let patches = s.patches(gpu, x)?;
-    let k = s.taps() * s.depth();
+    let k = s.inner(x.dtype());
     let flat = gpu.empty((s.o, k), DType::F32)?;
     gpu.multiply(&s.gemm(
         (
             Shape::part(&grad, s.o, s.columns(), true),
-            Shape::part(&patches, s.width(), k, false),
+            Shape::part(&patches, s.pitch(x.dtype()), k, false),
             Shape::part(&flat, k, s.columns() * k, false),
         ),
         (s.columns(), k, s.rows()),
     ))?;
     let dw = flat
+        .narrow(1, 0, s.taps() * s.depth())?
         .reshape((s.o, s.kh, s.kw, s.depth()))?
         .permute((0, 3, 1, 2))?
         .contiguous()?;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::*;
-use candle_core::Device;
+use candle_core::{DType, Device};
 
 /// Input, weight, and how.
 pub(super) type Case = ([usize; 4], [usize; 4], Conv2d);
@@ -32,6 +32,15 @@ pub(super) fn cases() -> Vec<Case> {
                 groups: 3,
                 dilation: (2, 1),
                 ..Conv2d::new(2, 2)
+            },
+        ),
+        // Groups of whole 16 bytes.
+        (
+            [2, 5, 6, 16],
+            [6, 8, 3, 3],
+            Conv2d {
+                groups: 2,
+                ..Conv2d::new(1, 1)
             },
         ),
         (
@@ -262,6 +271,44 @@ fn what_is_frozen_gets_no_gradient() {
     assert!(grads.get(&b).is_some() && grads.get(&x).is_none() && grads.get(&w).is_none());
 }
 
+/// Which kernel makes the patches, and how far apart their rows are.
+#[test]
+fn patches_are_copied_by_16_bytes_where_channels_are_whole_ones() {
+    let of = |x: [usize; 4], w: [usize; 4], conv: Conv2d, from: usize| {
+        let n: usize = x.iter().product();
+        let all = normal("x", &[from + n]).narrow(0, from, n).unwrap();
+        let s = Shape::new(&x, &w, &conv).unwrap();
+        let kinds = [all.clone(), half(&all)].map(|t| s.patcher(&t) == "conv_patches_by_16");
+        (kinds, [DType::F32, DType::BF16].map(|d| s.pitch(d)))
+    };
+    let same = Conv2d::new(1, 1);
+    assert_eq!(
+        of([1, 4, 4, 8], [2, 8, 3, 3], same, 0),
+        ([true, true], [72, 72])
+    );
+    // `half` makes a new tensor, which begins at its storage's first byte.
+    assert_eq!(
+        of([1, 4, 4, 8], [2, 8, 3, 3], same, 1).0,
+        [false, true],
+        "no part of 16 bytes before it"
+    );
+    assert_eq!(
+        of([1, 4, 4, 4], [2, 4, 3, 3], same, 4),
+        ([true, false], [36, 40])
+    );
+    assert_eq!(
+        of([1, 9, 9, 3], [2, 3, 7, 7], same, 0),
+        ([false, false], [147, 152])
+    );
+    // The image itself, and groups, have no room between rows.
+    assert_eq!(
+        of([1, 4, 4, 3], [2, 3, 1, 1], Conv2d::default(), 0).1,
+        [3, 3]
+    );
+    let groups = Conv2d { groups: 3, ..same };
+    assert_eq!(of([1, 4, 4, 6], [3, 2, 3, 3], groups, 0).1, [54, 54]);
+}
+
 #[test]
 fn the_gpu_kernels_agree_with_the_reference() {
     crate::gpu::emulated::everywhere(|| {
@@ -311,7 +358,7 @@ fn the_gpu_kernels_agree_with_the_reference() {
                 assert_close(&what, got, exact, 1e-5);
             }
             let exact = all(&|t| wide(&half(t)), &|t| wide(&half(t)));
-            let own = |t: &Tensor| half(t).to_dtype(candle_core::DType::F32).unwrap();
+            let own = |t: &Tensor| half(t).to_dtype(DType::F32).unwrap();
             for (got, exact) in all(&half, &own).iter().zip(&exact) {
                 assert_close(&format!("bf16 {what}"), got, exact, 0.02);
             }

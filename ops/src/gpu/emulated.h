@@ -25,6 +25,11 @@ struct dim3 {
     unsigned x, y, z;
 };
 
+// Four bytes are enough for it here.
+struct uint4 {
+    unsigned x, y, z, w;
+};
+
 struct __nv_bfloat16 {
     uint16_t bits;
 };

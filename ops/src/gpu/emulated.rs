@@ -10,7 +10,7 @@ use half::bf16;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_char, c_int, c_void};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 
@@ -30,14 +30,23 @@ pub(crate) fn current() -> Option<Emulator> {
 }
 
 /// Runs a test of kernels: with f32 and bf16 tensors of the CPU taken for a GPU's, and, in a build with the feature `cuda`, on the first CUDA
-/// device. Prints what it had to skip.
+/// device. Prints what it had to skip. With `TLKIT_SKIP_EMULATION=1`, as `benches/gpu.sh` sets it, the device alone.
+///
+/// The names of tests that call it have `gpu` in them, or `one_launch`: by these `benches/gpu.sh` finds them (`tests/one_call.rs`).
 pub(crate) fn everywhere(f: impl Fn()) {
+    /// Also where the test fails: the next one may come on the same thread.
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            CURRENT.set(None);
+        }
+    }
     match modules() {
-        None => println!("skipped: no C++ compiler"),
-        Some(modules) => {
+        Err(why) => println!("skipped: {why}"),
+        Ok(modules) => {
+            let _reset = Reset;
             CURRENT.set(Some(Emulator(modules)));
             f();
-            CURRENT.set(None);
         }
     }
     match super::available() {
@@ -46,15 +55,29 @@ pub(crate) fn everywhere(f: impl Fn()) {
     }
 }
 
-fn modules() -> Option<&'static Modules> {
-    static MODULES: OnceLock<Option<Modules>> = OnceLock::new();
-    MODULES.get_or_init(compile).as_ref()
+/// The kernels, or why there are none.
+fn modules() -> std::result::Result<&'static Modules, &'static str> {
+    static MODULES: OnceLock<std::result::Result<Modules, &'static str>> = OnceLock::new();
+    MODULES.get_or_init(compile).as_ref().map_err(|&why| why)
 }
 
-fn compile() -> Option<Modules> {
-    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/gpu/all.cu");
+/// The kernels' source: where the tests were compiled, or in a copy of the repository that they were carried to.
+fn source(compiled_at: &Path, here: &Path) -> std::result::Result<PathBuf, &'static str> {
+    [compiled_at, &here.join("ops"), here]
+        .into_iter()
+        .map(|folder| folder.join("src/gpu/all.cu"))
+        .find(|file| file.is_file())
+        .ok_or("the kernels' source is not here")
+}
+
+fn compile() -> std::result::Result<Modules, &'static str> {
+    if std::env::var_os("TLKIT_SKIP_EMULATION").is_some_and(|v| v == "1") {
+        return Err("no emulation, as TLKIT_SKIP_EMULATION asks");
+    }
+    let source = source(Path::new(env!("CARGO_MANIFEST_DIR")), Path::new(""))?;
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
-    Command::new(&compiler).arg("--version").output().ok()?;
+    let found = Command::new(&compiler).arg("--version").output();
+    found.map_err(|_| "no C++ compiler")?;
     let module = |name: &str, define: &[&str]| {
         let out = std::env::temp_dir().join(format!("tlkit-{name}-{}.so", std::process::id()));
         let made = Command::new(&compiler)
@@ -83,10 +106,26 @@ fn compile() -> Option<Modules> {
         let _ = std::fs::remove_file(&out);
         library
     };
-    Some(Modules([
+    Ok(Modules([
         module("f32", &[]),
         module("bf16", &["-DTLKIT_BF16"]),
     ]))
+}
+
+#[test]
+fn the_source_is_found_where_the_tests_were_made_and_where_they_were_carried() {
+    let name = format!("tlkit-source-{}", std::process::id());
+    let repository = std::env::temp_dir().join(name);
+    let made = repository.join("ops");
+    let file = made.join("src/gpu/all.cu");
+    std::fs::create_dir_all(made.join("src/gpu")).expect("a folder");
+    std::fs::write(&file, "").expect("a file");
+    let gone = Path::new("/nowhere/ops");
+    for (compiled_at, here) in [(&*made, gone), (gone, &*repository), (gone, &*made)] {
+        assert_eq!(source(compiled_at, here), Ok(file.clone()));
+    }
+    assert_eq!(source(gone, gone), Err("the kernels' source is not here"));
+    std::fs::remove_dir_all(&repository).expect("it goes");
 }
 
 /// A tensor full of NaN, or of the greatest number.

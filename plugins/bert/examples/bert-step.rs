@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use tlkit_bert::{BertConfig, BertEncoder, FirstToken};
 use tlkit_core::device::{Place, name_of};
 use tlkit_core::model::Model;
@@ -68,7 +68,7 @@ fn steps() -> Result<(), Box<dyn std::error::Error>> {
     };
     let config = BertConfig::parse("config", config)?;
     let width = config.hidden_size;
-    let store = Store::new(&device, candle_core::DType::F32, 0);
+    let store = Store::new(&device, DType::F32, 0);
     let scope = store.scope("model");
     let encoder = BertEncoder::new(&scope.sub("bert"), &config)?;
     let pooler = Linear::new(&scope.sub("pooler"), width, width, 0.02)?;
@@ -85,11 +85,15 @@ fn steps() -> Result<(), Box<dyn std::error::Error>> {
     let labels: Vec<u32> = (0..batch as u32).map(|i| i % 2).collect();
     let labels = Tensor::new(labels, &device)?;
     let ids = Tensor::from_vec(ids, shape, &device)?;
-    let batch = Arc::new(
-        Batch::new(batch, ids.clone())
-            .with("attention_mask", ids.ones_like()?)
-            .with("type_ids", ids.zeros_like()?),
-    );
+    let rows = Batch::new(batch, ids.clone())
+        .with("attention_mask", ids.ones_like()?)
+        .with("type_ids", ids.zeros_like()?);
+    // As a batch of training has it: where it is not there, each layer reads the mask back from the device.
+    let whole = Tensor::ones(shape, DType::U32, &Device::Cpu)?;
+    let batch = Arc::new(match device.is_cpu() {
+        true => rows,
+        false => rows.with("attention_mask_on_host", whole),
+    });
     let spec = OptimizerSpec::named("adamw");
     let update = Update {
         name: "step".into(),
@@ -117,6 +121,8 @@ fn steps() -> Result<(), Box<dyn std::error::Error>> {
         let mut into = Gradients::default();
         recording.pull(&grads, &mut into)?;
         optimizer.step(&mut into, step, 12)?;
+        // A GPU is only asked so far: the step ends when it is done.
+        device.synchronize()?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     let mut times = times.split_off(3);

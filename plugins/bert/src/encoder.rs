@@ -121,3 +121,12 @@ pub(crate) fn full(h: &Tensor) -> Result<Tensor> {
         _ => Ok(h.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_timed_step_has_its_mask_on_the_host_as_training_has() {
+        let step = include_str!("../examples/bert-step.rs");
+        assert!(step.contains(&format!("\"{}\"", super::MASK_ON_HOST)));
+    }
+}

@@ -38,12 +38,11 @@ pub fn result_table(run: &Run, colour: bool) -> String {
         row(if none { "selection" } else { "validation" }, text);
     }
     scores::parts(result, &mut row);
-    if let Some(fits) = result["fits"].as_object() {
-        let list: Vec<String> = fits
-            .iter()
-            .map(|(k, v)| format!("{k} {}", number(v)))
-            .collect();
-        row("fit", list.join(", "));
+    let fits: Vec<String> = fits(result)
+        .map(|(k, v)| format!("{k} {}", number(v)))
+        .collect();
+    if !fits.is_empty() {
+        row("fit", fits.join(", "));
     }
     if let Some(text) = cost(result) {
         row("cost", text);
@@ -52,7 +51,14 @@ pub fn result_table(run: &Run, colour: bool) -> String {
         row("model", "one a fold: folds/<n>/model".into());
     } else if !result["model"].is_null() {
         row("model", run.path.join("model").display().to_string());
-        row("", loadable(&result["model"]));
+        let model = run.path.join("model");
+        match result["labels"].as_array().is_some_and(Vec::is_empty) {
+            true => row(
+                "",
+                checkpoint(&result["model"], &model.display().to_string()),
+            ),
+            false => row("", loadable(&result["model"])),
+        }
     }
     row("run", run.path.display().to_string());
     format!("{title}  {word}\n{}\n", table.lines("  ").join("\n"))
@@ -74,6 +80,17 @@ pub fn scores_table(title: &str, metrics: &Value, colour: bool) -> String {
     )
 }
 
+/// What closed-form phases reported. That adapters were merged into the weights is no fit.
+pub(crate) fn fits(result: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    let all = result["fits"].as_object().into_iter().flatten();
+    all.filter(|(name, _)| name.as_str() != "merged")
+}
+
+/// Whether the weights are those of one training: a closed form takes no step, a cross-validation leaves a model a fold.
+pub(crate) fn trained_once(result: &Value) -> bool {
+    result["steps"] != 0 && result["folds"].is_null()
+}
+
 fn validation(result: &Value) -> Option<String> {
     let scores = &result["metrics"]["validation"];
     let selection = &result["selection"];
@@ -90,7 +107,7 @@ fn validation(result: &Value) -> Option<String> {
             };
             parts.push(format!("epoch {epoch}{of} kept, by {by}"));
         }
-        (Some("last"), None) => parts.push("the last epoch kept".into()),
+        (Some("last"), None) if trained_once(result) => parts.push("the last epoch kept".into()),
         _ => {}
     }
     if let Some(signs) = selection["without_labels"].as_str() {
@@ -111,7 +128,10 @@ fn cost(result: &Value) -> Option<String> {
         parts.push(format!("{seconds:.1} s"));
     }
     if let Some(steps) = result["steps"].as_u64() {
-        parts.push(format!("{steps} steps"));
+        parts.push(match steps {
+            1 => "1 step".into(),
+            n => format!("{n} steps"),
+        });
     }
     if let Some(mb) = result["peak_rss_mb"].as_u64().filter(|&mb| mb > 0) {
         parts.push(format!("{mb} MiB at most"));
@@ -124,6 +144,18 @@ fn cost(result: &Value) -> Option<String> {
         parts.push(format!("{device}, {threads}"));
     }
     Some(parts.join(", ")).filter(|t| !t.is_empty())
+}
+
+/// Who loads the model of a task without classes (vectors, hidden words): it is there to start from.
+fn checkpoint(model: &Value, path: &str) -> String {
+    let theirs = match (model["loadable_by"].as_str(), model["why"].as_str()) {
+        (Some(by), _) => format!("loads with {by}; "),
+        (None, Some(why)) => format!("{why}; "),
+        (None, None) => String::new(),
+    };
+    format!(
+        "a checkpoint to start from: `source.checkpoint = \"{path}\"`; {theirs}`predict` has no classes to answer with"
+    )
 }
 
 fn loadable(model: &Value) -> String {
@@ -191,6 +223,39 @@ sentiment  fine-tune (inductive)  seed 0  done
 ";
         assert_eq!(result_table(&run, false), expected);
         assert!(result_table(&run, true).contains("\x1b[1m0.8400\x1b[0m"));
+    }
+
+    #[test]
+    fn a_model_without_classes_is_a_checkpoint() {
+        let said = |model: Value| {
+            let run = Run {
+                path: "runs/vectors/1".into(),
+                status: Status::Done,
+                result: json!({"recipe": "vectors", "status": "done", "labels": [], "model": model}),
+                identity: Value::Null,
+                touched: None,
+            };
+            result_table(&run, false)
+        };
+        let none = json!({"loadable_by": null, "reloads": false, "reloads_why": "the run makes vectors, and not classes of rows",
+            "why": "transformers has no BERT with the head mean; the encoder loads with AutoModel.from_pretrained"});
+        let text = said(none);
+        assert!(!text.contains("nothing loads it"), "{text}");
+        for part in [
+            "a checkpoint to start from: `source.checkpoint = \"runs/vectors/1/model\"`; transformers has no BERT",
+            "the encoder loads with AutoModel.from_pretrained; `predict` has no classes to answer with",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        let text = said(
+            json!({"loadable_by": "transformers AutoModelForMaskedLM.from_pretrained", "reloads": false}),
+        );
+        assert!(
+            text.contains(
+                "/model\"`; loads with transformers AutoModelForMaskedLM.from_pretrained; `predict`"
+            ),
+            "{text}"
+        );
     }
 
     #[test]

@@ -7,6 +7,23 @@ use crate::style::Style;
 /// More classes than these are not listed one by one.
 const MOST_CLASSES: usize = 12;
 
+/// Numbers of tlkit's own: what else is one is a plugin's metric.
+const OWN: [&str; 13] = [
+    "n",
+    "accuracy",
+    "macro_f1",
+    "mcc",
+    "ece",
+    "loss",
+    "level",
+    "macro_precision",
+    "macro_recall",
+    "micro_f1",
+    "auroc",
+    "temperature",
+    "ece_calibrated",
+];
+
 /// Scores on the test rows, with their intervals.
 pub(crate) fn test(test: &Value, style: Style, row: &mut impl FnMut(&str, String)) {
     if test.is_null() {
@@ -41,6 +58,12 @@ pub(crate) fn test(test: &Value, style: Style, row: &mut impl FnMut(&str, String
     }
     if !test["loss"].is_null() {
         row("loss", with_interval(test, "loss"));
+    }
+    // Those of plugins.
+    for (key, value) in test.as_object().into_iter().flatten() {
+        if value.is_number() && !OWN.contains(&key.as_str()) {
+            row(key, score(value));
+        }
     }
     classes(&test["per_class"], row);
 }
@@ -99,6 +122,24 @@ pub(crate) fn beside(result: &Value, row: &mut impl FnMut(&str, String)) {
     }
 }
 
+/// Which scores of a cross-validation are no means of its folds, and why.
+pub(crate) fn pooled(result: &Value) -> Option<String> {
+    let names = result["folds"]["pooled"].as_array()?;
+    let names: Vec<String> = names
+        .iter()
+        .filter_map(Value::as_str)
+        .map(|name| match name {
+            "macro_f1" => "macro F1".into(),
+            "mcc" => "MCC".into(),
+            other => other.replace('_', " "),
+        })
+        .collect();
+    Some(format!(
+        "{}: of all rows together, since the test of a fold lacks a class",
+        names.join(", ")
+    ))
+}
+
 /// The folds and the grid behind a result.
 pub(crate) fn parts(result: &Value, row: &mut impl FnMut(&str, String)) {
     if let Some(k) = result["folds"]["k"].as_u64() {
@@ -117,6 +158,9 @@ pub(crate) fn parts(result: &Value, row: &mut impl FnMut(&str, String)) {
                 score(&accuracy["deviation"])
             ),
         );
+        if let Some(text) = pooled(result) {
+            row("", text);
+        }
     }
     let tuned = &result["tuned"];
     if let Some(points) = tuned["points"].as_array() {
@@ -211,7 +255,7 @@ mod tests {
             "baselines": [{"name": "majority", "words": "always says `a`", "test": {"accuracy": 0.5}},
                           {"name": "tf-idf", "words": "w", "test": {"accuracy": 0.8, "accuracy_interval": [0.7, 0.9]}}],
             "worth": {"words": "this model is better", "p": 0.00001},
-            "folds": {"k": 2, "metrics": {"accuracy": {"values": [0.7, 0.8], "deviation": 0.07}}},
+            "folds": {"k": 2, "pooled": ["macro_f1", "mcc"], "metrics": {"accuracy": {"values": [0.7, 0.8], "deviation": 0.07}}},
             "tuned": {"chosen": 2, "points": [
                 {"values": {"train.epochs": 1}, "validation": {"accuracy": 0.7}},
                 {"values": {"train.epochs": 2}, "validation": {"accuracy": 0.9}}]},
@@ -229,6 +273,7 @@ mod tests {
             [
                 "folds: 2: accuracy 0.7000 0.8000",
                 ": deviation 0.0700, corrected resampled t",
+                ": macro F1, MCC: of all rows together, since the test of a fold lacks a class",
                 "tuned: train.epochs = 1  validation accuracy 0.7000",
                 ": train.epochs = 2  validation accuracy 0.9000  chosen",
             ]

@@ -382,3 +382,44 @@ fn an_adaptation_has_a_picture_of_both_domains() {
     let text = page(&half.run());
     assert!(text.contains("its picture is not there") && !text.contains("embedding-after"));
 }
+
+/// What one may give to `predict` depends on what the model reads.
+#[test]
+fn the_command_to_predict_names_what_the_model_reads() {
+    let fixture = Fixture::full();
+    let model = fixture.path().join("model");
+    std::fs::create_dir(&model).expect("a folder");
+    for (form, given) in [
+        ("text", "texts.txt"),
+        ("images", "photographs/"),
+        ("features", "rows.csv"),
+    ] {
+        let card = json!({"rows": {"form": form}});
+        std::fs::write(model.join("tlkit.json"), card.to_string()).expect("a file");
+        let text = page(&fixture.run());
+        let command = format!("tlkit predict {} {given}", fixture.path().display());
+        assert!(text.contains(&command), "{form}");
+    }
+}
+
+/// Folds need not be of one size, and leave no weights of a last epoch.
+#[test]
+fn a_cross_validation_is_spoken_of_as_one() {
+    let mut fixture = Fixture::full();
+    fixture.result["folds"] = json!({ "k": 3, "pooled": ["macro_f1"], "metrics": {} });
+    fixture.result["selection"] = json!({ "by": "last", "epoch": null });
+    let text = page(&fixture.run());
+    assert!(text.contains(", the mean of 3 folds (300 rows)"), "{text}");
+    assert!(!text.contains("of the last epoch"));
+    assert!(text.contains("macro F1: of all rows together"));
+}
+
+#[test]
+fn a_model_that_answers_nothing_shows_no_command_that_does() {
+    let mut fixture = Fixture::full();
+    fixture.result["model"]["reloads"] = json!(false);
+    fixture.result["model"]["reloads_why"] = json!("the probe answers otherwise");
+    let text = page(&fixture.run());
+    assert!(!text.contains("tlkit predict "));
+    assert!(text.contains("the probe answers otherwise"));
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tlkit_core::Checked;
 use tlkit_core::experiment::{Cell, Plan};
 use tlkit_core::recipe::Written;
@@ -168,13 +169,19 @@ fn least(plan: &Plan, folder: &Path) -> String {
         };
         return format!("{some} nothing of a method: that takes {LEAST_SEEDS}");
     }
-    match Crossed::expected(plan.seeds, plan.rows, DISAGREE, BY_SEED) {
+    let (rows, questions) = (distinct(plan), questions(&plan.described));
+    // Of many questions at once each has its share of what may go wrong.
+    let level = 1.0 - (1.0 - plan.level) / questions.max(1) as f64;
+    let at_once = match questions {
+        0 | 1 => String::new(),
+        n => format!(", {n} rows compared at once"),
+    };
+    match Crossed::expected(plan.seeds, rows, DISAGREE, BY_SEED) {
         Some(c) => format!(
-            "{sees}: about {:.1} points ({} seeds, {} test rows; if two methods disagree on {:.0} % of the rows and a seed moves \
+            "{sees}: about {:.1} points ({} seeds, {rows} test rows{at_once}; if two methods disagree on {:.0} % of the rows and a seed moves \
              each by {:.1} points)",
-            100.0 * c.least(plan.level),
+            100.0 * c.least(level),
             plan.seeds,
-            plan.rows,
             100.0 * DISAGREE,
             100.0 * BY_SEED
         ),
@@ -182,19 +189,80 @@ fn least(plan: &Plan, folder: &Path) -> String {
     }
 }
 
+/// The test rows, those of a target once: `plan.rows` counts them in every pair that it stands in.
+fn distinct(plan: &Plan) -> usize {
+    let pairs = list(&plan.described["pairs"]);
+    let mut firsts: Vec<usize> = Vec::new();
+    for (i, pair) in pairs.iter().enumerate() {
+        if pairs.iter().position(|p| p[1] == pair[1]) == Some(i) {
+            firsts.push(i);
+        }
+    }
+    if firsts.len() == pairs.len() {
+        return plan.rows;
+    }
+    let of = |pair: &usize| {
+        let cell = plan.cells.iter().find(|c| c.pair == Some(*pair))?;
+        let rows = tlkit_core::run::test_rows(&checked(cell).ok()?).ok()??;
+        // The last is the hash of all.
+        Some(rows.len().saturating_sub(1))
+    };
+    let each: Option<Vec<usize>> = firsts.iter().map(of).collect();
+    // Where one cannot be read here, as many as if all targets stood in as many pairs.
+    each.map_or(plan.rows * firsts.len() / pairs.len(), |n| n.iter().sum())
+}
+
+/// How many rows of the table are compared with another one: Holm's family.
+fn questions(described: &Value) -> usize {
+    let points: usize = list(&described["axes"])
+        .iter()
+        .map(|a| list(&a["values"]).len())
+        .product();
+    let methods = list(&described["methods"]);
+    let asked = methods
+        .iter()
+        .filter(|m| !m["reference"].is_null() && m["name"] != "target-supervised");
+    match (asked.count(), methods.len()) {
+        // One method over several values is compared with itself at the first.
+        (0, 1) => points - 1,
+        (asked, _) => asked * points,
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A cell as it would be run.
+fn checked(cell: &Cell) -> Result<Checked, Failure> {
+    let written = Written::parse(&format!("{}.toml", cell.name), &cell.recipe, &[])
+        .map_err(|r| Failure::Recipe(Box::new(r)))?;
+    Checked::new(&written, &parts::registry()?, &parts::resolve(Fetch::Aloud))
+        .map_err(Failure::Recipe)
+}
+
 /// What a cell takes, from its first steps.
 fn measure(cell: &Cell) -> Result<Forecast, Failure> {
     let began = Instant::now();
-    let written = Written::parse(&format!("{}.toml", cell.name), &cell.recipe, &[])
-        .map_err(|r| Failure::Recipe(Box::new(r)))?;
-    let checked = Checked::new(&written, &parts::registry()?, &parts::resolve(Fetch::Aloud))
-        .map_err(Failure::Recipe)?;
-    plan::forecast(checked, began.elapsed())
+    plan::forecast(checked(cell)?, began.elapsed())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn questions_are_the_rows_that_are_compared() {
+        let method = |name: &str, reference: Option<&str>| serde_json::json!({"name": name, "reference": reference});
+        let mut plan = serde_json::json!({
+            "axes": [], "methods": [method("source-only", None), method("target-supervised", Some("source-only")), method("dann", Some("source-only"))],
+        });
+        assert_eq!(questions(&plan), 1);
+        plan["axes"] = serde_json::json!([{"key": "target.per_class", "values": [5, 20, 80]}]);
+        assert_eq!(questions(&plan), 3);
+        plan["methods"] = serde_json::json!([method("fine-tune", None)]);
+        assert_eq!(questions(&plan), 2);
+    }
 
     #[test]
     fn what_cells_have_in_common_is_counted_once_a_group() {

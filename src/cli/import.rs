@@ -78,6 +78,14 @@ pub fn import(arguments: &Import) -> Result<(), Failure> {
     };
     let name: String = parts.join("-").chars().map(safe).collect();
     let place = folder.join("imported").join(&name);
+    let cell = json!({
+        "name": format!("imported/{name}"),
+        "method": arguments.method,
+        "values": values,
+        "pair": pair.map(|p| [&experiment.pairs[p].0, &experiment.pairs[p].1]),
+        "seed": arguments.seed,
+    });
+    of_another(&place, &cell)?;
     if place.exists() && !arguments.force {
         return Err(Failure::Wrong(format!(
             "{} is there already; `--force` overwrites it",
@@ -85,8 +93,7 @@ pub fn import(arguments: &Import) -> Result<(), Failure> {
         )));
     }
     fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
-    let all: Vec<usize> = (0..rows.ids.len()).collect();
-    let accuracy = rows.score(Metric::Accuracy, &all).unwrap_or(0.0);
+    let accuracy = rows.score(Metric::Accuracy).unwrap_or(0.0);
     let result = json!({
         "format": 1,
         "recipe": arguments.method,
@@ -97,13 +104,6 @@ pub fn import(arguments: &Import) -> Result<(), Failure> {
         "selection": { "by": "whoever made it" },
         "labels": rows.classes,
         "metrics": { "test": { "accuracy": accuracy, "n": rows.ids.len() } },
-    });
-    let cell = json!({
-        "name": format!("imported/{name}"),
-        "method": arguments.method,
-        "values": values,
-        "pair": pair.map(|p| [&experiment.pairs[p].0, &experiment.pairs[p].1]),
-        "seed": arguments.seed,
     });
     write_whole(&place.join("predictions.jsonl"), lines(&rows).as_bytes())?;
     write_whole(
@@ -118,6 +118,27 @@ pub fn import(arguments: &Import) -> Result<(), Failure> {
         folder.display()
     ));
     Ok(())
+}
+
+/// Names that differ in what no folder's name holds have one folder (`a b` and `a_b`), and `--force` is no wish to lose another method's rows.
+fn of_another(place: &Path, cell: &Value) -> Result<(), Failure> {
+    let Ok(text) = fs::read_to_string(place.join("cell.json")) else {
+        return Ok(());
+    };
+    let there: Value = serde_json::from_str(&text).unwrap_or_default();
+    // Values are compared as words: 20 and "20" are one value.
+    let word = |v: &Value| v.to_string().replace('"', "");
+    let same = ["method", "values", "pair", "seed"]
+        .iter()
+        .all(|key| word(&there[*key]) == word(&cell[*key]));
+    match same {
+        true => Ok(()),
+        false => Err(Failure::Wrong(format!(
+            "{} holds the predictions of `{}`, whose name differs only in characters that a folder's name has not; choose another `--method`",
+            place.display(),
+            there["method"].as_str().unwrap_or("another method")
+        ))),
+    }
 }
 
 /// `--pair`, as a number of the experiment's pairs.
@@ -242,7 +263,8 @@ fn read(path: &Path, known: &Rows) -> Result<Rows, Failure> {
             let mut p = Vec::new();
             for &column in columns {
                 let cell = text(row, column)?;
-                let value: Option<f32> =
+                // Single precision would make ties of what lies near 0 and 1.
+                let value: Option<f64> =
                     cell.trim().parse().ok().filter(|v| (0.0..=1.0).contains(v));
                 p.push(value.ok_or_else(|| {
                     Failure::Wrong(format!(
@@ -250,6 +272,14 @@ fn read(path: &Path, known: &Rows) -> Result<Rows, Failure> {
                         table.place(row)
                     ))
                 })?);
+            }
+            let sum: f64 = p.iter().sum();
+            if (sum - 1.0).abs() > 1e-3 {
+                return Err(Failure::Wrong(format!(
+                    "{}: the probabilities of {} sum to {sum:.4}, not to 1",
+                    table.place(row),
+                    known.classes.join(", ")
+                )));
             }
             let best = (0..p.len()).fold(0, |best, i| if p[i] > p[best] { i } else { best });
             said = Some(best);

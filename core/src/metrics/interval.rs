@@ -1,7 +1,6 @@
 //! Intervals: percentiles of a bootstrap, and the corrected t of folds that share rows.
 
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, StudentsT};
 use tlkit_statistics::Interval;
 
 /// The percentile interval of bootstrap replicates (Efron 1979), ends interpolated between order statistics. `None` where there are
@@ -40,37 +39,18 @@ pub struct Spread {
     pub values: Vec<f64>,
 }
 
-/// Mean over folds with the corrected resampled t interval (Nadeau & Bengio 2003): folds share training rows, so the variance of their mean
-/// is not `s^2 / k` but `(1 / k + test / train) s^2`, with k - 1 degrees of freedom. `test_over_train` is the ratio of the rows of a fold to
-/// those it was trained on: `1 / (k - 1)`. No interval of fewer than two folds, or of folds that are all alike.
+/// Mean over folds with the corrected resampled t interval ([`tlkit_statistics::corrected_t`]) and p-value of being 0. No interval of fewer than two folds,
+/// or of folds that are all alike, which says nothing of how far others would be.
 pub fn corrected_t(values: Vec<f64>, test_over_train: f64, level: f64) -> Spread {
-    let k = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / k.max(1.0);
-    let square: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    let deviation = if values.len() > 1 {
-        (square / (k - 1.0)).sqrt()
-    } else {
-        0.0
-    };
-    let mut spread = Spread {
-        mean,
-        deviation,
-        interval: None,
-        p: None,
+    let folds = tlkit_statistics::corrected_t(&values, test_over_train);
+    let folds = folds.as_ref();
+    Spread {
+        mean: folds.map_or_else(|| values.iter().sum(), |f| f.mean),
+        deviation: folds.map_or(0.0, |f| f.deviation),
+        interval: folds.and_then(|f| f.interval(level)),
+        p: folds.and_then(|f| f.p(0.0)),
         values,
-    };
-    if let Ok(t) = StudentsT::new(0.0, 1.0, k - 1.0) {
-        let error = (1.0 / k + test_over_train).sqrt() * deviation;
-        let half = t.inverse_cdf(0.5 + level / 2.0) * error;
-        // Folds that are all alike say nothing of how far others would be.
-        spread.interval = (error > 0.0).then_some((mean - half, mean + half));
-        spread.p = match (error > 0.0, mean == 0.0) {
-            (true, _) => Some(2.0 * t.cdf(-(mean / error).abs())),
-            (false, true) => Some(1.0),
-            (false, false) => None,
-        };
     }
-    spread
 }
 
 #[cfg(test)]
@@ -102,7 +82,7 @@ mod tests {
         );
         assert_eq!(corrected_t(vec![0.5], 0.25, 0.95).interval, None);
         let alike = corrected_t(vec![0.0, 0.0], 1.0, 0.95);
-        assert_eq!((alike.interval, alike.p), (None, Some(1.0)));
+        assert_eq!((alike.interval, alike.p), (None, None));
         // How far apart other folds would be nobody has seen.
         let alike = corrected_t(vec![0.5, 0.5], 1.0, 0.95);
         assert_eq!((alike.mean, alike.interval, alike.p), (0.5, None, None));

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::difference::{CEILING, DRAWS, Difference, complete, twice};
+use super::baselines::baselines;
+use super::difference::{CEILING, DRAWS, Difference, twice};
+use super::families::adjust;
 use super::notes;
-use super::read::{Arm, Axis, Experiment};
+use super::read::{Arm, Axis, Experiment, Trial};
 use super::rows::{Metric, Rows};
-use crate::statistics::{
-    LEAST_SEEDS, Tally, bootstrap, gap_closed, holm, independent, normal_quantile, wilcoxon, wilson,
-};
+use super::seeds::complete;
+use crate::statistics::{LEAST_SEEDS, bootstrap, corrected_t, gap_closed, normal_quantile, wilson};
 
 /// A table, and the words beneath it. Scores and differences are shares of 1.
 #[derive(Clone, Debug, Serialize)]
@@ -49,7 +50,7 @@ pub struct Comparison {
 }
 
 /// A row of the table.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Row {
     /// The method.
     pub method: String,
@@ -70,7 +71,7 @@ pub struct Row {
     pub mean: Option<f64>,
     /// Its interval over seeds and rows.
     pub interval: Option<(f64, f64)>,
-    /// The score of each seed, mean over pairs.
+    /// The score of each seed that all pairs have, mean over pairs.
     pub by_seed: Vec<f64>,
     /// Whether every seed said the same.
     pub deterministic: bool,
@@ -80,6 +81,9 @@ pub struct Row {
     pub baseline: bool,
     /// To the reference.
     pub difference: Option<Difference>,
+    /// Why there is none, though all runs are there.
+    #[serde(skip)]
+    pub(super) unsaid: Option<&'static str>,
     /// By pair of domains; none where there is only one.
     pub pairs: Vec<PairCell>,
     /// Pairs won, tied and lost.
@@ -109,6 +113,12 @@ pub struct PairCell {
     pub source: String,
     /// The target domain.
     pub target: String,
+    /// Runs of this pair.
+    pub runs: usize,
+    /// Those that are finished.
+    pub done: usize,
+    /// Those that failed.
+    pub failed: usize,
     /// The mean score.
     pub mean: Option<f64>,
     /// To the reference on this pair.
@@ -123,14 +133,17 @@ impl Experiment {
             ..self.clone()
         });
         let e = whole.as_ref();
-        let all: Vec<usize> = (0..e.pairs.len().max(1)).collect();
-        let mut rows: Vec<Row> = e.arms.iter().map(|arm| e.row(arm)).collect();
+        let all = e.every_pair();
+        let mut rows: Vec<Row> = (0..e.arms.len()).map(|i| e.row(i)).collect();
         for (i, row) in rows.iter_mut().enumerate() {
             row.reference = e.arms.iter().any(|a| a.reference == Some(i));
             let Some(r) = e.arms[i].reference else {
                 continue;
             };
             row.difference = e.difference(i, r, &all);
+            if row.difference.is_none() {
+                row.unsaid = e.unsaid(i, r);
+            }
             if e.pairs.len() > 1 {
                 for (p, cell) in row.pairs.iter_mut().enumerate() {
                     cell.difference = e.difference(i, r, &[p]);
@@ -138,17 +151,8 @@ impl Experiment {
             }
         }
         adjust(e, &mut rows);
-        for i in 0..rows.len() {
-            let is_ceiling = |a: &Arm| a.method == CEILING;
-            let at = |a: &Arm| is_ceiling(a) && a.values == e.arms[i].values;
-            let ceiling = e.arms.iter().position(at);
-            let Some((r, t)) = e.arms[i].reference.zip(ceiling).filter(|(_, t)| *t != i) else {
-                continue;
-            };
-            let gap = e.difference(t, r, &all).and_then(|d| d.crossed);
-            if let (Some(gap), Some(a), Some(s)) = (gap, rows[i].mean, rows[r].mean) {
-                rows[i].gap_closed = gap_closed(a, s, &gap, e.level);
-            }
+        for (i, row) in rows.iter_mut().enumerate() {
+            row.gap_closed = e.gap(i);
         }
         if e.baselines {
             rows.extend(baselines(e));
@@ -174,49 +178,50 @@ impl Experiment {
         c
     }
 
-    fn row(&self, arm: &Arm) -> Row {
+    /// The share of the way to the ceiling at the same value, all three of the same seeds.
+    fn gap(&self, i: usize) -> Option<f64> {
+        let is_ceiling = |a: &Arm| a.method == CEILING && a.values == self.arms[i].values;
+        let r = self.arms[i].reference?;
+        let t = self.arms.iter().position(is_ceiling)?;
+        // Of other scores there is no crossed test to say that there is a gap.
+        if t == i || !self.metric.is_mean() {
+            return None;
+        }
+        let all = self.every_pair();
+        let seeds = self.shared(&[i, r, t], &all);
+        let of = |arm: usize| self.contrast(arm, r, &all, &seeds);
+        gap_closed(of(i)?.mean, &of(t)?.crossed?, self.level)
+    }
+
+    fn row(&self, at: usize) -> Row {
+        let arm = &self.arms[at];
         let trials = || arm.trials.iter().flatten();
         let done: Vec<_> = trials().filter(|t| t.done).collect();
         let seconds: Vec<f64> = done
             .iter()
             .filter_map(|t| t.run.result["seconds"].as_f64())
             .collect();
-        let whole: Option<Vec<Vec<&Rows>>> = arm.trials.iter().map(|t| complete(t)).collect();
+        let seeds = self.shared(&[at], &self.every_pair());
+        let whole: Option<Vec<Vec<&Trial>>> = match seeds.is_empty() {
+            true => None,
+            false => arm.trials.iter().map(|t| complete(t, &seeds)).collect(),
+        };
         let still = whole.as_ref().is_some_and(|pairs| {
-            pairs.iter().all(|seeds| {
-                seeds.len() > 1
-                    && seeds.windows(2).all(|w| {
-                        w[0].predictions == w[1].predictions
-                            && w[0].probabilities == w[1].probabilities
-                    })
-            })
+            pairs
+                .iter()
+                .all(|seeds| seeds.len() > 1 && seeds.windows(2).all(|w| self.alike(w[0], w[1])))
         });
         let scores: Option<Vec<Vec<f64>>> = whole
             .as_ref()
             .and_then(|pairs| pairs.iter().map(|seeds| self.scores(seeds)).collect());
-        let by_seed: Vec<f64> = scores
-            .as_ref()
-            .map(|s| {
-                let seeds = s.iter().map(Vec::len).min().unwrap_or(0);
-                (0..seeds)
-                    .map(|k| s.iter().map(|pair| pair[k]).sum::<f64>() / s.len() as f64)
-                    .collect()
-            })
-            .unwrap_or_default();
+        let by_seed: Vec<f64> = scores.map_or_else(Vec::new, |s| {
+            let of = |k: usize| s.iter().map(|pair| pair[k]).sum::<f64>() / s.len() as f64;
+            (0..seeds.len()).map(of).collect()
+        });
         let mean = mean(&by_seed);
         let pairs = match self.pairs.len() {
             0 | 1 => Vec::new(),
-            _ => (0..self.pairs.len())
-                .map(|p| PairCell {
-                    source: self.pairs[p].0.clone(),
-                    target: self.pairs[p].1.clone(),
-                    // A pair whose runs are all there has its score, whatever the others have.
-                    mean: complete(&arm.trials[p])
-                        .and_then(|seeds| self.scores(&seeds))
-                        .and_then(|s| self::mean(&s)),
-                    difference: None,
-                })
-                .collect(),
+            n => (0..n).map(|p| self.pair_cell(arm, p)).collect(),
         };
         let mut marks = Vec::new();
         let mut selectors: Vec<String> = Vec::new();
@@ -266,12 +271,7 @@ impl Experiment {
             interval: whole.as_ref().and_then(|pairs| self.interval(pairs, still)),
             by_seed,
             deterministic: still,
-            reference: false,
-            baseline: false,
-            difference: None,
             pairs,
-            tally: None,
-            gap_closed: None,
             seconds: self::mean(&seconds),
             memory_mb: done
                 .iter()
@@ -282,174 +282,111 @@ impl Experiment {
             given_up: chose("of"),
             diverged: chose("diverged"),
             marks,
+            ..Row::default()
         }
     }
 
-    fn scores(&self, seeds: &[&Rows]) -> Option<Vec<f64>> {
-        seeds
+    /// A pair whose runs are all there has its score, whatever the others have.
+    fn pair_cell(&self, arm: &Arm, p: usize) -> PairCell {
+        let trials = &arm.trials[p];
+        let seeds: Vec<u64> = trials.iter().map(|t| t.seed).collect();
+        let count = |of: fn(&Trial) -> bool| trials.iter().filter(|t| of(t)).count();
+        PairCell {
+            source: self.pairs[p].0.clone(),
+            target: self.pairs[p].1.clone(),
+            runs: trials.len(),
+            done: count(|t| t.done),
+            failed: count(Trial::failed),
+            mean: complete(trials, &seeds)
+                .and_then(|t| self.scores(&t))
+                .and_then(|s| self::mean(&s)),
+            difference: None,
+        }
+    }
+
+    /// Whether two runs say the same, as far as the score looks.
+    fn alike(&self, a: &Trial, b: &Trial) -> bool {
+        let (Some(a), Some(b)) = (&a.rows, &b.rows) else {
+            return false;
+        };
+        let looks = self.metric == Metric::Auroc;
+        a.predictions == b.predictions && (!looks || a.probabilities == b.probabilities)
+    }
+
+    fn scores(&self, seeds: &[&Trial]) -> Option<Vec<f64>> {
+        seeds.iter().map(|t| self.score(t)).collect()
+    }
+
+    /// Of one run; of a cross-validation the mean over its folds.
+    pub(super) fn score(&self, trial: &Trial) -> Option<f64> {
+        match trial.cross_validated() {
+            true => mean(&trial.by_fold(self.metric)?),
+            false => trial.rows.as_ref()?.score(self.metric),
+        }
+    }
+
+    /// The score in each fold, mean over seeds; `None` where not all were cross-validated over as many folds.
+    pub(super) fn by_fold(&self, trials: &[&Trial]) -> Option<Vec<f64>> {
+        let all: Vec<Vec<f64>> = trials
             .iter()
-            .map(|r| r.score(self.metric, &(0..r.ids.len()).collect::<Vec<_>>()))
-            .collect()
+            .map(|t| t.by_fold(self.metric))
+            .collect::<Option<_>>()?;
+        let folds = all.first()?.len();
+        let mean = |k: usize| all.iter().map(|f| f[k]).sum::<f64>() / all.len() as f64;
+        let same = all.iter().all(|f| f.len() == folds);
+        same.then(|| (0..folds).map(mean).collect())
     }
 
     /// Of a mean score: over seeds and rows; of one model, or one that no seed moves, over the rows alone (Wilson). Of any other: seeds and rows are drawn
-    /// again, on one pair.
-    fn interval(&self, pairs: &[Vec<&Rows>], still: bool) -> Option<(f64, f64)> {
-        if !self.metric.is_mean() {
+    /// again, on one pair. Of cross-validations: over the folds.
+    fn interval(&self, pairs: &[Vec<&Trial>], still: bool) -> Option<(f64, f64)> {
+        let clamp = |(low, high): (f64, f64)| match self.metric {
+            Metric::Mcc => (low.max(-1.0), high.min(1.0)),
+            _ => (low.max(0.0), high.min(1.0)),
+        };
+        if pairs.iter().flatten().any(|t| t.cross_validated()) {
             let [one] = pairs else { return None };
-            let score = |seeds: &[usize], rows: &[usize]| {
-                let of = |&s: &usize| one[s].score(self.metric, rows).unwrap_or(0.0);
-                seeds.iter().map(of).sum::<f64>() / seeds.len() as f64
-            };
+            let folds = self.by_fold(one)?;
+            let share = 1.0 / (folds.len() as f64 - 1.0).max(1.0);
+            let interval = corrected_t(&folds, share)?.interval(self.level);
+            return interval.map(clamp);
+        }
+        let rows: Vec<Vec<&Rows>> = pairs
+            .iter()
+            .map(|seeds| seeds.iter().filter_map(|t| t.rows.as_ref()).collect())
+            .collect();
+        if !self.metric.is_mean() {
+            let [one] = rows.as_slice() else { return None };
+            let scorers = self.scorers(one);
+            let score = |seed: usize, rows: &[usize]| scorers[seed].of(rows);
             let drawn = bootstrap(one.len(), one.first()?.ids.len(), DRAWS, self.level, score);
-            return drawn.map(|(interval, _)| interval);
+            return drawn?.interval().map(clamp);
         }
-        let clamp = |(low, high): (f64, f64)| (low.max(0.0), high.min(1.0));
-        let seeds = pairs.iter().map(Vec::len).min()?;
-        if let ([one], true) = (pairs, seeds == 1 || still) {
-            let n = one[0].ids.len();
-            let right = one[0].right().iter().sum::<f64>() as usize;
-            return Some(clamp(wilson(right, n, normal_quantile(self.level))));
-        }
+        let of_share = |share: f64, n: usize| {
+            let right = (share * n as f64).round() as usize;
+            clamp(wilson(right, n, normal_quantile(self.level)))
+        };
+        let seeds = rows.first()?.len();
         let alone = seeds == 1 || still;
+        if let ([one], true) = (rows.as_slice(), alone) {
+            return Some(of_share(self.score(pairs[0][0])?, one[0].ids.len()));
+        }
         if seeds < LEAST_SEEDS && !alone {
             return None;
         }
-        let tables = pairs.iter().enumerate().map(|(p, rows)| {
+        let tables = rows.iter().enumerate().map(|(p, rows)| {
             let table = match alone {
                 true => twice(rows[0].right()),
                 false => rows.iter().map(|r| r.right()).collect(),
             };
             (p, table)
         });
-        let crossed = self.stratified(tables);
-        crossed.map(|c| clamp(c.interval(self.level)))
-    }
-}
-
-/// Holm over the rows of the table; over the cells of pairs apart; then the words.
-fn adjust(e: &Experiment, rows: &mut [Row]) {
-    fn family(mut all: Vec<&mut Difference>) {
-        let with: Vec<usize> = (0..all.len())
-            .filter(|&i| all[i].p.is_some() && !all[i].ceiling)
-            .collect();
-        let of = |get: fn(&Difference) -> Option<f64>, all: &[&mut Difference]| {
-            let p: Vec<f64> = with.iter().map(|&i| get(all[i]).unwrap_or(1.0)).collect();
-            holm(&p)
-        };
-        let (zero, worth) = (of(|d| d.p, &all), of(|d| d.p_worth, &all));
-        for (k, &i) in with.iter().enumerate() {
-            all[i].p_adjusted = Some(zero[k]);
-            all[i].p_worth_adjusted = Some(worth[k]);
-        }
-    }
-    family(
-        rows.iter_mut()
-            .filter_map(|r| r.difference.as_mut())
-            .collect(),
-    );
-    family(
-        rows.iter_mut()
-            .flat_map(|r| r.pairs.iter_mut().filter_map(|c| c.difference.as_mut()))
-            .collect(),
-    );
-    for row in rows {
-        if let Some(d) = &mut row.difference {
-            d.settle_words(e, false);
-        }
-        let mut cells = Vec::new();
-        for cell in &mut row.pairs {
-            if let Some(d) = &mut cell.difference {
-                d.settle_words(e, true);
-                cells.extend(d.p_adjusted.map(|p| (d.mean, p)));
-            }
-        }
-        if row.difference.is_some() && !row.pairs.is_empty() && cells.len() == row.pairs.len() {
-            let t = Tally::of(&cells, 1.0 - e.level);
-            row.tally = Some([t.wins, t.ties, t.losses]);
-        }
-    }
-}
-
-/// The yardsticks that the runs computed: they depend on the data alone, so a value of an axis has one of each.
-fn baselines(e: &Experiment) -> Vec<Row> {
-    let mut rows: Vec<Row> = Vec::new();
-    for arm in &e.arms {
-        for trial in arm.trials.iter().flatten().filter(|t| t.done) {
-            for b in trial.run.result["baselines"]
-                .as_array()
-                .into_iter()
-                .flatten()
-            {
-                let (Some(name), Some(score)) =
-                    (b["name"].as_str(), b["test"][e.metric.name()].as_f64())
-                else {
-                    continue;
-                };
-                let values: Vec<String> = arm
-                    .values
-                    .iter()
-                    .zip(&e.axes)
-                    .map(|(&v, a)| a.values[v].clone())
-                    .collect();
-                let there = rows
-                    .iter_mut()
-                    .find(|r| r.method == name && r.values == values);
-                if let Some(row) = there {
-                    // The rows are the same for every seed, so the yardstick is; where they are not, it has no one interval.
-                    if row.by_seed.iter().any(|s| *s != score) {
-                        row.interval = None;
-                    }
-                    row.by_seed.push(score);
-                    row.mean = mean(&row.by_seed);
-                    continue;
-                }
-                let interval = &b["test"][format!("{}_interval", e.metric.name())];
-                rows.push(Row {
-                    method: name.to_string(),
-                    values,
-                    points: arm.values.clone(),
-                    keys: Vec::new(),
-                    done: 1,
-                    failed: 0,
-                    runs: 1,
-                    mean: Some(score),
-                    interval: interval[0].as_f64().zip(interval[1].as_f64()),
-                    by_seed: vec![score],
-                    deterministic: true,
-                    reference: false,
-                    baseline: true,
-                    difference: None,
-                    pairs: Vec::new(),
-                    tally: None,
-                    gap_closed: None,
-                    seconds: b["seconds"].as_f64(),
-                    memory_mb: None,
-                    selector: String::new(),
-                    selector_kind: String::new(),
-                    given_up: 0,
-                    diverged: 0,
-                    marks: vec!["baseline".into()],
-                });
-            }
-        }
-    }
-    rows
-}
-
-impl Comparison {
-    /// What can be said of new domains: a p-value of Wilcoxon's test, only where no two pairs share a domain and there are at least
-    /// six.
-    pub fn new_domains(&self, row: &Row) -> Option<f64> {
-        if !independent(&self.pairs) {
-            return None;
-        }
-        let means: Option<Vec<f64>> = row
-            .pairs
-            .iter()
-            .map(|c| c.difference.as_ref().map(|d| d.mean))
-            .collect();
-        wilcoxon(&means?)
+        let crossed = self.stratified(tables)?;
+        Some(match crossed.still() {
+            // All rows right in every seed is not right for certain.
+            true => of_share(crossed.mean, crossed.rows),
+            false => clamp(crossed.interval(self.level)),
+        })
     }
 }
 
@@ -464,6 +401,6 @@ fn kind(selection: &serde_json::Value) -> &'static str {
     }
 }
 
-fn mean(values: &[f64]) -> Option<f64> {
+pub(super) fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }

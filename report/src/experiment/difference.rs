@@ -3,9 +3,11 @@
 use serde::Serialize;
 
 use super::read::{Experiment, Trial};
-use super::rows::Rows;
+use super::rows::{Rows, Scorer};
+use super::seeds::complete;
 use crate::statistics::{
-    Crossed, LEAST_SEEDS, Tested, Verdict, bootstrap, mcnemar, paired_interval, verdict,
+    BOOTSTRAP_SEEDS, Crossed, LEAST_SEEDS, Tested, Verdict, bootstrap, corrected_t, mcnemar,
+    paired_interval, verdict,
 };
 
 /// The method that sees the target's labels.
@@ -14,7 +16,7 @@ pub(super) const CEILING: &str = "target-supervised";
 pub(super) const DRAWS: usize = 2000;
 
 /// A difference of two arms on the same rows, by seed. Shares of 1.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Difference {
     /// The mean over seeds and rows.
     pub mean: f64,
@@ -22,14 +24,14 @@ pub struct Difference {
     pub interval: Option<(f64, f64)>,
     /// Of the difference being 0.
     pub p: Option<f64>,
-    /// The same, adjusted for its family.
+    /// The same, adjusted for its family; none of a ceiling, which is in none.
     pub p_adjusted: Option<f64>,
     /// Of the difference being `worth`.
     #[serde(skip)]
     pub p_worth: Option<f64>,
     #[serde(skip)]
     pub(super) p_worth_adjusted: Option<f64>,
-    /// The least difference that this design tells from 0 in four of five cases.
+    /// The least difference that this design tells from 0 in four of five cases, at the level that is left to one question of its family.
     pub least: Option<f64>,
     /// Seeds that both arms have.
     pub seeds: usize,
@@ -41,6 +43,9 @@ pub struct Difference {
     pub settle: Option<String>,
     /// Whether it speaks of two models, not of methods.
     pub of_models: bool,
+    /// Whether either side is a cross-validation.
+    #[serde(skip)]
+    pub(super) folds: bool,
     /// Whether it is above 0, by interval and adjusted p.
     #[serde(skip)]
     pub(super) apart: bool,
@@ -49,12 +54,17 @@ pub struct Difference {
     /// Whether the arm sees the target's labels: it is asked nothing, it says what could be had.
     #[serde(skip)]
     pub(super) ceiling: bool,
+    /// How many questions are asked at once.
+    #[serde(skip)]
+    family: usize,
 }
 
 /// What the seeds of two arms said, by seed, of one pair of domains.
 struct Both<'a> {
+    pair: usize,
     arm: Vec<&'a Rows>,
     other: Vec<&'a Rows>,
+    trials: [Vec<&'a Trial>; 2],
 }
 
 impl Both<'_> {
@@ -77,219 +87,248 @@ impl Both<'_> {
         };
         self.arm.len() > 1 && same(&self.arm) && same(&self.other)
     }
-}
 
-/// The trials of one arm and pair, if all ended well.
-pub(super) fn complete(trials: &[Trial]) -> Option<Vec<&Rows>> {
-    let rows: Option<Vec<&Rows>> = trials.iter().map(|t| t.rows.as_ref()).collect();
-    rows.filter(|r| !r.is_empty())
+    /// Rows that both have right in the first seed, only the arm, only the other, none.
+    fn counts(&self) -> [usize; 4] {
+        let mut counts = [0; 4];
+        for (x, y) in self.arm[0].right().into_iter().zip(self.other[0].right()) {
+            counts[usize::from(x < 0.5) * 2 + usize::from(y < 0.5)] += 1;
+        }
+        counts
+    }
+
+    fn cross_validated(&self) -> bool {
+        self.trials.iter().flatten().any(|t| t.cross_validated())
+    }
 }
 
 impl Experiment {
-    /// The difference of arm `a` to arm `b` over these pairs; the p-values are not adjusted yet. `None` where a run of either is
-    /// missing or failed.
+    /// The difference of arm `a` to arm `b` over these pairs, of the seeds that both have of all of them; the p-values are not adjusted yet. `None`
+    /// where a run of either is missing or failed, or no seed is in common.
     pub fn difference(&self, a: usize, b: usize, pairs: &[usize]) -> Option<Difference> {
-        let mut both = Vec::new();
-        for &pair in pairs {
-            let (mut arm, mut other) = (
-                complete(&self.arms[a].trials[pair])?,
-                complete(&self.arms[b].trials[pair])?,
-            );
-            let seeds = |arm: usize| -> Vec<u64> {
-                self.arms[arm].trials[pair].iter().map(|t| t.seed).collect()
-            };
-            let (of_a, of_b) = (seeds(a), seeds(b));
-            let common: Vec<u64> = of_a.iter().copied().filter(|s| of_b.contains(s)).collect();
-            let keep = |rows: Vec<&'_ Rows>, of: &[u64]| -> Vec<usize> {
-                (0..rows.len())
-                    .filter(|&i| common.contains(&of[i]))
-                    .collect()
-            };
-            let (ka, kb) = (keep(arm.clone(), &of_a), keep(other.clone(), &of_b));
-            arm = ka.into_iter().map(|i| arm[i]).collect();
-            other = kb.into_iter().map(|i| other[i]).collect();
-            if arm.is_empty() {
-                return None;
-            }
-            both.push((pair, Both { arm, other }));
-        }
-        let seeds = both.iter().map(|(_, b)| b.arm.len()).min()?;
-        let still = both.iter().all(|(_, b)| b.still());
-        let mut d = if !self.metric.is_mean() {
-            self.by_bootstrap(&both, seeds)?
-        } else if (seeds == 1 || still) && both.len() == 1 {
-            self.of_models(&both, still)
-        } else if seeds == 1 || still {
-            self.of_models_over_pairs(&both, still)?
-        } else {
-            self.of_methods(&both, seeds)?
+        self.contrast(a, b, pairs, &self.shared(&[a, b], pairs))
+    }
+
+    /// The same of these seeds.
+    pub(super) fn contrast(
+        &self,
+        a: usize,
+        b: usize,
+        pairs: &[usize],
+        seeds: &[u64],
+    ) -> Option<Difference> {
+        let both = |&pair: &usize| {
+            let of = |arm: usize| complete(&self.arms[arm].trials[pair], seeds);
+            let trials = [of(a)?, of(b)?];
+            Some(Both {
+                pair,
+                arm: rows_of(&trials[0])?,
+                other: rows_of(&trials[1])?,
+                trials,
+            })
         };
+        let both: Vec<Both<'_>> = pairs.iter().map(both).collect::<Option<_>>()?;
+        if seeds.is_empty() || both.is_empty() {
+            return None;
+        }
+        let alone = seeds.len() == 1 || both.iter().all(Both::still);
+        let mut d = if both.iter().any(Both::cross_validated) {
+            self.over_folds(&both)?
+        } else if !self.metric.is_mean() {
+            self.by_bootstrap(&both)?
+        } else if alone && both.len() == 1 {
+            self.of_models(&both)?
+        } else if alone {
+            let tables = both
+                .iter()
+                .map(|b| (b.pair, twice(b.table().swap_remove(0))));
+            self.by_crossed(&both, self.stratified(tables)?)
+        } else {
+            let crossed = self.stratified(both.iter().map(|b| (b.pair, b.table())))?;
+            match seeds.len() >= LEAST_SEEDS {
+                true => self.by_crossed(&both, crossed),
+                false => Difference {
+                    mean: crossed.mean,
+                    ..Difference::default()
+                },
+            }
+        };
+        d.seeds = seeds.len();
+        d.of_models = alone && !d.folds && self.metric.is_mean() && !both.iter().all(Both::still);
         d.ceiling = self.arms[a].method == CEILING;
+        d.p_adjusted = d.p.filter(|_| !d.ceiling);
+        d.asked_of(1, self.level);
         d.settle_words(self, false);
         Some(d)
     }
 
-    /// One run each: which of two models.
-    fn of_models(&self, both: &[(usize, Both<'_>)], still: bool) -> Difference {
-        // Both right, only the arm, only the other, none.
-        let mut counts = [0usize; 4];
-        for (_, b) in both {
-            for (x, y) in b.arm[0].right().into_iter().zip(b.other[0].right()) {
-                counts[usize::from(x < 0.5) * 2 + usize::from(y < 0.5)] += 1;
-            }
-        }
-        let n = counts.iter().sum::<usize>() as f64;
-        let [all, first, second, none] = counts;
-        let mean = (first as f64 - second as f64) / n;
+    /// One run each on one pair: which of two models.
+    fn of_models(&self, both: &[Both<'_>]) -> Option<Difference> {
+        let [one] = both else { return None };
+        let [_, first, second, _] = one.counts();
         // How sure is what the rows alone leave open.
-        let rows: Vec<f64> = [(first, 1.0), (second, -1.0), (all + none, 0.0)]
-            .iter()
-            .flat_map(|&(k, v)| std::iter::repeat_n(v, k))
-            .collect();
-        let crossed = Crossed::of(&twice(rows));
-        let p = mcnemar(first, second);
-        Difference {
-            mean,
-            interval: Some(paired_interval(all, first, second, none, self.level)),
-            p: Some(p),
-            p_adjusted: Some(p),
-            p_worth: crossed.as_ref().map(|c| c.p(self.worth)),
-            p_worth_adjusted: None,
-            least: crossed.as_ref().map(|c| c.least(self.level)),
-            seeds: both.iter().map(|(_, b)| b.arm.len()).min().unwrap_or(1),
-            verdict: None,
-            words: String::new(),
-            settle: None,
-            of_models: !still,
-            crossed,
-            apart: false,
-            ceiling: false,
-        }
-    }
-
-    /// One run each on every pair: the rows alone, stratified by target. A target's rows stand in several pairs, so counting them pair by pair would take
-    /// them for more than they are.
-    fn of_models_over_pairs(&self, both: &[(usize, Both<'_>)], still: bool) -> Option<Difference> {
-        let tables = both.iter().map(|(pair, b)| {
-            let first = b.table().swap_remove(0);
-            (*pair, twice(first))
-        });
-        let crossed = self.stratified(tables)?;
-        let p = crossed.p(0.0);
+        let crossed = Crossed::of(&twice(one.table().swap_remove(0)));
         Some(Difference {
-            mean: crossed.mean,
-            interval: Some(crossed.interval(self.level)),
-            p: Some(p),
-            p_adjusted: Some(p),
-            p_worth: Some(crossed.p(self.worth)),
-            p_worth_adjusted: None,
-            least: Some(crossed.least(self.level)),
-            seeds: both.iter().map(|(_, b)| b.arm.len()).min().unwrap_or(1),
-            verdict: None,
-            words: String::new(),
-            settle: None,
-            of_models: !still,
-            crossed: Some(crossed),
-            apart: false,
-            ceiling: false,
+            mean: (first as f64 - second as f64) / one.arm[0].ids.len() as f64,
+            interval: Some(self.of_first_seed(both)),
+            p: Some(mcnemar(first, second)),
+            p_worth: crossed.as_ref().map(|c| c.p(self.worth)),
+            crossed: crossed.filter(|c| !c.still()),
+            ..Difference::default()
         })
     }
 
-    /// Tables of values by seed and row, one a pair: pairs that share a target are averaged row by row, targets are strata that count by their pairs.
+    /// By the crossed test: of seeds and rows, or of one run each over several pairs, of the rows alone, stratified by target. (A target's rows stand in several
+    /// pairs, so counting them pair by pair would take them for more than they are.)
+    fn by_crossed(&self, both: &[Both<'_>], crossed: Crossed) -> Difference {
+        Difference {
+            mean: crossed.mean,
+            // Where nothing moves, a variance of 0 would be an interval without width: as sure as the rows of one seed are.
+            interval: Some(match crossed.still() {
+                true => self.of_first_seed(both),
+                false => crossed.interval(self.level),
+            }),
+            p: Some(crossed.p(0.0)),
+            p_worth: Some(crossed.p(self.worth)),
+            crossed: Some(crossed).filter(|c| !c.still()),
+            ..Difference::default()
+        }
+    }
+
+    /// Newcombe's interval of the first seed, the rows of each test set once.
+    fn of_first_seed(&self, both: &[Both<'_>]) -> (f64, f64) {
+        let pairs: Vec<usize> = both.iter().map(|b| b.pair).collect();
+        let mut sum = [0; 4];
+        for set in self.test_sets(&pairs) {
+            for (total, n) in sum.iter_mut().zip(both[set[0]].counts()) {
+                *total += n;
+            }
+        }
+        let [all, first, second, none] = sum;
+        paired_interval(all, first, second, none, self.level)
+    }
+
+    /// Which of these pairs are tested on the same rows: the same target, and there the same rows in the same order.
+    pub(super) fn test_sets(&self, pairs: &[usize]) -> Vec<Vec<usize>> {
+        let rows = |pair: usize| {
+            let mut trials = self.arms.iter().flat_map(|a| &a.trials[pair]);
+            trials.find_map(|t| t.rows.as_ref())
+        };
+        let target = |pair: usize| self.pairs.get(pair).map(|p| p.1.as_str());
+        let mut sets: Vec<Vec<usize>> = Vec::new();
+        for (k, &pair) in pairs.iter().enumerate() {
+            let alike = |set: &&mut Vec<usize>| {
+                let first = pairs[set[0]];
+                let same = rows(first).zip(rows(pair)).is_some_and(|(a, b)| a.same(b));
+                target(first) == target(pair) && same
+            };
+            match sets.iter_mut().find(alike) {
+                Some(set) => set.push(k),
+                None => sets.push(vec![k]),
+            }
+        }
+        sets
+    }
+
+    /// Tables of values by seed and row, one a pair: pairs that are tested on the same rows are averaged row by row, test sets are strata that count by
+    /// their pairs.
     pub(super) fn stratified(
         &self,
         tables: impl Iterator<Item = (usize, Vec<Vec<f64>>)>,
     ) -> Option<Crossed> {
-        let mut strata: Vec<(&str, Vec<Vec<Vec<f64>>>)> = Vec::new();
-        for (pair, table) in tables {
-            let target = self.pairs.get(pair).map_or("", |p| p.1.as_str());
-            match strata.iter_mut().find(|(t, _)| *t == target) {
-                Some((_, tables)) => tables.push(table),
-                None => strata.push((target, vec![table])),
-            }
-        }
-        let averaged: Vec<(f64, Vec<Vec<f64>>)> = strata
+        let (pairs, tables): (Vec<usize>, Vec<Vec<Vec<f64>>>) = tables.unzip();
+        let averaged: Vec<(f64, Vec<Vec<f64>>)> = self
+            .test_sets(&pairs)
             .iter()
-            .map(|(_, tables)| (tables.len() as f64, mean_table(tables)))
+            .map(|set| {
+                let of: Vec<&Vec<Vec<f64>>> = set.iter().map(|&k| &tables[k]).collect();
+                (set.len() as f64, mean_table(&of))
+            })
             .collect();
         let refs: Vec<(f64, &[Vec<f64>])> =
             averaged.iter().map(|(w, t)| (*w, t.as_slice())).collect();
         Crossed::stratified(&refs)
     }
 
-    /// Several seeds: the crossed test.
-    fn of_methods(&self, both: &[(usize, Both<'_>)], seeds: usize) -> Option<Difference> {
-        let crossed = self.stratified(both.iter().map(|(pair, b)| (*pair, b.table())))?;
-        let enough = seeds >= LEAST_SEEDS;
+    /// Scores that are no mean over rows.
+    fn by_bootstrap(&self, both: &[Both<'_>]) -> Option<Difference> {
+        let mut means = Vec::new();
+        let mut drawn = None;
+        for b in both {
+            let (arm, other) = (self.scorers(&b.arm), self.scorers(&b.other));
+            let of = |s: usize, rows: &[usize]| Some(arm[s].of(rows)? - other[s].of(rows)?);
+            let (seeds, n) = (b.arm.len(), b.arm[0].ids.len());
+            let all: Vec<usize> = (0..n).collect();
+            let scores: Option<Vec<f64>> = (0..seeds).map(|s| of(s, &all)).collect();
+            means.push(scores?.iter().sum::<f64>() / seeds as f64);
+            // Over several pairs the rows would have to be drawn pair by pair; their mean stands without an interval.
+            if both.len() == 1 {
+                drawn = bootstrap(seeds, n, DRAWS, self.level, of);
+            }
+        }
         Some(Difference {
-            mean: crossed.mean,
-            interval: enough.then(|| crossed.interval(self.level)),
-            p: enough.then(|| crossed.p(0.0)),
-            p_adjusted: enough.then(|| crossed.p(0.0)),
-            p_worth: enough.then(|| crossed.p(self.worth)),
-            p_worth_adjusted: None,
-            least: enough.then(|| crossed.least(self.level)),
-            seeds,
-            verdict: None,
-            words: String::new(),
-            settle: None,
-            of_models: false,
-            crossed: enough.then_some(crossed),
-            apart: false,
-            ceiling: false,
+            mean: means.iter().sum::<f64>() / means.len() as f64,
+            interval: drawn.as_ref().and_then(|d| d.interval()),
+            p: drawn.as_ref().and_then(|d| d.p(0.0)),
+            p_worth: drawn.as_ref().and_then(|d| d.p(self.worth)),
+            ..Difference::default()
         })
     }
 
-    /// Scores that are no mean over rows.
-    fn by_bootstrap(&self, both: &[(usize, Both<'_>)], seeds: usize) -> Option<Difference> {
-        let of = |b: &Both<'_>, drawn: &[usize], rows: &[usize]| -> Option<f64> {
-            let mut sum = 0.0;
-            for &s in drawn {
-                sum += b.arm[s].score(self.metric, rows)? - b.other[s].score(self.metric, rows)?;
-            }
-            Some(sum / drawn.len() as f64)
+    pub(super) fn scorers<'a>(&self, rows: &[&'a Rows]) -> Vec<Scorer<'a>> {
+        rows.iter().map(|r| r.scorer(self.metric)).collect()
+    }
+
+    /// Cross-validations: the corrected resampled t over the folds, the mean of the seeds in each; nothing but the mean where both sides have not the same
+    /// folds, or over several pairs.
+    fn over_folds(&self, both: &[Both<'_>]) -> Option<Difference> {
+        let mean = |side: &[&Trial]| -> Option<f64> {
+            let scores: Option<Vec<f64>> = side.iter().map(|t| self.score(t)).collect();
+            Some(scores?.iter().sum::<f64>() / side.len() as f64)
         };
-        let every: Vec<usize> = (0..seeds).collect();
         let mut means = Vec::new();
-        for (_, b) in both {
-            let rows: Vec<usize> = (0..b.arm[0].ids.len()).collect();
-            means.push(of(b, &every, &rows)?);
+        for b in both {
+            means.push(mean(&b.trials[0])? - mean(&b.trials[1])?);
         }
-        let mean = means.iter().sum::<f64>() / means.len() as f64;
-        // Over several pairs the rows would have to be drawn pair by pair; their mean stands without an interval.
-        let drawn = match both {
-            [(_, b)] => {
-                let n = b.arm[0].ids.len();
-                let at = |less: f64| {
-                    bootstrap(seeds, n, DRAWS, self.level, |s, r| {
-                        of(b, s, r).unwrap_or(0.0) - less
-                    })
-                };
-                at(0.0).zip(at(self.worth))
+        let values = match both {
+            [one] => {
+                let [arm, other] = &one.trials;
+                self.by_fold(arm).zip(self.by_fold(other))
             }
             _ => None,
         };
+        let tested = values
+            .filter(|(a, b)| a.len() == b.len())
+            .and_then(|(a, b)| {
+                let apart: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
+                corrected_t(&apart, 1.0 / (apart.len() as f64 - 1.0).max(1.0))
+            });
+        let within = |(low, high): (f64, f64)| (low.max(-1.0), high.min(1.0));
+        let interval = tested.as_ref().and_then(|t| t.interval(self.level));
         Some(Difference {
-            mean,
-            interval: drawn.map(|((i, _), _)| i),
-            p: drawn.map(|((_, p), _)| p),
-            p_adjusted: drawn.map(|((_, p), _)| p),
-            p_worth: drawn.map(|(_, (_, p))| p),
-            p_worth_adjusted: None,
-            least: None,
-            seeds,
-            verdict: None,
-            words: String::new(),
-            settle: None,
-            of_models: false,
-            crossed: None,
-            apart: false,
-            ceiling: false,
+            mean: means.iter().sum::<f64>() / means.len() as f64,
+            interval: interval.map(|i| if self.metric.is_mean() { within(i) } else { i }),
+            p: tested.as_ref().and_then(|t| t.p(0.0)),
+            p_worth: tested.as_ref().and_then(|t| t.p(self.worth)),
+            folds: true,
+            ..Difference::default()
         })
     }
 }
 
 impl Difference {
+    /// That it is one of so many questions asked at once: what is left of `1 - level` to one of them decides what could be seen.
+    pub(super) fn asked_of(&mut self, family: usize, level: f64) {
+        self.family = family.max(1);
+        let seen = self.crossed.as_ref().map(|c| c.least(self.strict(level)));
+        self.least = seen.filter(|_| !self.ceiling);
+    }
+
+    /// The level at which the hardest question of the family is answered (Holm's first step).
+    fn strict(&self, level: f64) -> f64 {
+        1.0 - (1.0 - level) / self.family.max(1) as f64
+    }
+
     /// The verdict, from what is adjusted by now.
     pub(super) fn settle_words(&mut self, e: &Experiment, cell: bool) {
         if self.ceiling {
@@ -303,8 +342,10 @@ impl Difference {
             self.p_worth_adjusted.or(self.p_worth),
         ) else {
             self.words = match (self.seeds, e.metric.is_mean()) {
-                (n, true) => format!("{n} seeds say nothing"),
-                (n, false) if n < crate::statistics::BOOTSTRAP_SEEDS => "needs 5 seeds".to_string(),
+                (n, true) if !self.folds => format!("{n} seeds say nothing"),
+                (n, false) if !self.folds && n < BOOTSTRAP_SEEDS => {
+                    format!("needs {BOOTSTRAP_SEEDS} seeds")
+                }
                 _ => "no interval".to_string(),
             };
             return;
@@ -323,18 +364,19 @@ impl Difference {
             Verdict::Undecided if self.apart => "inconclusive",
             word => word.words(e.transductive),
         };
-        self.words = match self.of_models {
-            true => format!("this model: {words}"),
-            false => words.to_string(),
+        self.words = match (self.of_models, self.folds) {
+            (true, _) => format!("this model: {words}"),
+            (_, true) => format!("these folds: {words}"),
+            _ => words.to_string(),
         };
         self.settle = None;
         if cell || word != Verdict::Undecided || self.of_models {
             return;
         }
         let Some(crossed) = &self.crossed else { return };
-        let size = self.mean.abs().max(e.worth);
-        let rows = crossed.rows_to_see(size, e.level, 1_000_000);
-        self.settle = Some(match crossed.seeds_to_see(size, e.level, 30) {
+        let (size, level) = (self.mean.abs().max(e.worth), self.strict(e.level));
+        let rows = crossed.rows_to_see(size, level, 1_000_000);
+        self.settle = Some(match crossed.seeds_to_see(size, level, 30) {
             Some(seeds) => format!("about {seeds} seeds would settle it"),
             None => match rows {
                 Some(rows) => format!(
@@ -345,6 +387,11 @@ impl Difference {
             },
         });
     }
+}
+
+/// What each of these said; `None` where one said nothing.
+fn rows_of<'a>(trials: &[&'a Trial]) -> Option<Vec<&'a Rows>> {
+    trials.iter().map(|t| t.rows.as_ref()).collect()
 }
 
 /// Two digits that count.
@@ -358,16 +405,17 @@ pub(super) fn twice(rows: Vec<f64>) -> Vec<Vec<f64>> {
     vec![rows.clone(), rows]
 }
 
-/// The mean of tables of one shape, cell by cell.
-pub(super) fn mean_table(tables: &[Vec<Vec<f64>>]) -> Vec<Vec<f64>> {
+/// The mean of tables of the same seeds and rows, cell by cell.
+fn mean_table(tables: &[&Vec<Vec<f64>>]) -> Vec<Vec<f64>> {
+    let mut sum = tables.first().map_or_else(Vec::new, |t| (*t).clone());
+    for table in &tables[1..] {
+        for (row, own) in sum.iter_mut().zip(table.iter()) {
+            for (cell, v) in row.iter_mut().zip(own) {
+                *cell += v;
+            }
+        }
+    }
     let k = tables.len() as f64;
-    let seeds = tables.iter().map(Vec::len).min().unwrap_or(0);
-    (0..seeds)
-        .map(|s| {
-            let rows = tables.iter().map(|t| t[s].len()).min().unwrap_or(0);
-            (0..rows)
-                .map(|i| tables.iter().map(|t| t[s][i]).sum::<f64>() / k)
-                .collect()
-        })
-        .collect()
+    sum.iter_mut().flatten().for_each(|cell| *cell /= k);
+    sum
 }

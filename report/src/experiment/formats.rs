@@ -149,7 +149,7 @@ impl Comparison {
             rule.insert(0, "---");
         }
         let row = |cells: &[String]| {
-            let safe: Vec<String> = cells.iter().map(|c| c.replace('|', "\\|")).collect();
+            let safe: Vec<String> = cells.iter().map(|c| escape_markdown(c)).collect();
             format!("| {} |\n", safe.join(" | "))
         };
         text.push_str(&row(&head));
@@ -158,12 +158,7 @@ impl Comparison {
             for line in &group.lines {
                 let mut cells = line.cells.clone();
                 if grouped {
-                    let values: Vec<&str> = group
-                        .title
-                        .split(", ")
-                        .filter_map(|t| t.split(" = ").nth(1))
-                        .collect();
-                    cells.insert(0, values.join(", "));
+                    cells.insert(0, group.values.join(", "));
                 }
                 text.push_str(&row(&cells));
             }
@@ -197,6 +192,9 @@ impl Comparison {
                 "p_adjusted",
                 "least",
                 "verdict",
+                "wins",
+                "ties",
+                "losses",
                 "gap_closed",
                 "seconds",
                 "memory_mb",
@@ -216,13 +214,14 @@ impl Comparison {
             values.resize(self.axes.len(), String::new());
             start.extend(values);
             let mut write = |pair: [String; 2],
+                             counts: [usize; 3],
                              mean,
                              interval: Option<(f64, f64)>,
                              d: Option<&super::Difference>,
                              whole: bool| {
                 let mut cells = start.clone();
                 cells.extend(pair);
-                cells.extend([row.runs, row.done, row.failed].map(|n| n.to_string()));
+                cells.extend(counts.map(|n| n.to_string()));
                 cells.extend([
                     number(mean),
                     number(interval.map(|i| i.0)),
@@ -239,6 +238,8 @@ impl Comparison {
                     d.map_or_else(String::new, |d| d.words.clone()),
                 ]);
                 let only = |v: String| if whole { v } else { String::new() };
+                let tally = |k: usize| row.tally.map_or_else(String::new, |t| t[k].to_string());
+                cells.extend([0, 1, 2].map(|k| only(tally(k))));
                 cells.extend([
                     only(number(row.gap_closed)),
                     only(number(row.seconds)),
@@ -255,10 +256,20 @@ impl Comparison {
                 [(s, t)] => [s.clone(), t.clone()],
                 _ => Default::default(),
             };
-            write(pair, row.mean, row.interval, row.difference.as_ref(), true);
+            let counts = [row.runs, row.done, row.failed];
+            let d = row.difference.as_ref();
+            write(pair, counts, row.mean, row.interval, d, true);
             for cell in &row.pairs {
                 let pair = [cell.source.clone(), cell.target.clone()];
-                write(pair, cell.mean, None, cell.difference.as_ref(), false);
+                let counts = [cell.runs, cell.done, cell.failed];
+                write(
+                    pair,
+                    counts,
+                    cell.mean,
+                    None,
+                    cell.difference.as_ref(),
+                    false,
+                );
             }
         }
         text
@@ -373,6 +384,21 @@ fn line(cells: &[String]) -> String {
     cells.iter().map(quoted).collect::<Vec<_>>().join(",") + "\n"
 }
 
+/// A cell of a Markdown table. A `<` that begins what Markdown would take for a tag is written out; in `< .001` it is itself.
+fn escape_markdown(cell: &str) -> String {
+    let mut out = String::new();
+    let mut rest = cell.chars().peekable();
+    while let Some(c) = rest.next() {
+        let tag = |c: &char| c.is_alphabetic() || "/!?".contains(*c);
+        match c {
+            '|' => out.push_str("\\|"),
+            '<' if rest.peek().is_some_and(tag) => out.push_str("&lt;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 fn escape_latex(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
@@ -381,7 +407,11 @@ fn escape_latex(text: &str) -> String {
                 out.push('\\');
                 out.push(c);
             }
+            // In the old font encoding that LaTeX begins with, these four are other characters.
             '<' => out.push_str("$<$"),
+            '>' => out.push_str("$>$"),
+            '|' => out.push_str("$|$"),
+            '"' => out.push_str("''"),
             '\\' => out.push_str("\\textbackslash{}"),
             '~' => out.push_str("\\textasciitilde{}"),
             '^' => out.push_str("\\textasciicircum{}"),
@@ -409,5 +439,8 @@ mod tests {
             "\"a,b\",\"c\"\"d\",e\n"
         );
         assert_eq!(escape_latex("50 % [a_b]"), "50 \\% {[}a\\_b]");
+        assert_eq!(escape_latex("a>b|c\"d<e"), "a$>$b$|$c''d$<$e");
+        assert_eq!(escape_markdown("a|b<i>c</i>"), "a\\|b&lt;i>c&lt;/i>");
+        assert_eq!(escape_markdown("< .001"), "< .001");
     }
 }

@@ -1,6 +1,6 @@
 //! One question with an exit code: `accuracy >= source_only + 2pt`.
 
-use super::read::Experiment;
+use super::read::{Arm, Experiment};
 use super::rows::Metric;
 
 /// A bound that a method has to reach.
@@ -49,6 +49,7 @@ impl Gate {
         })?;
         let right = right.trim();
         if let Some(bound) = number(right) {
+            within(right, bound).map_err(&wrong)?;
             return Ok(Gate {
                 subject,
                 metric,
@@ -68,6 +69,7 @@ impl Gate {
                 let amount = number(amount).ok_or_else(|| {
                     wrong(format!("the gate's `{amount}` is no number of points"))
                 })?;
+                within(right[at + sign.len()..].trim(), amount).map_err(&wrong)?;
                 (
                     right[..at].trim(),
                     if sign == " - " { -amount } else { amount },
@@ -106,36 +108,42 @@ impl Gate {
                 ));
             }
         }
-        let all: Vec<usize> = (0..e.pairs.len().max(1)).collect();
+        let all = e.every_pair();
         let comparison = e.compare(None);
         let (mut met, mut not, mut open) = (Vec::new(), Vec::new(), Vec::new());
         for (i, arm) in e.arms.iter().enumerate() {
             let asked = match (&self.subject, &self.against) {
                 (Some(s), _) => same(&arm.method, s),
-                (None, Some(a)) => !same(&arm.method, a) && arm.method != "target-supervised",
+                (None, Some(a)) => !twin(arm, a) && !arm.added && arm.method != "target-supervised",
                 (None, None) => arm.method != "target-supervised",
             };
             if !asked {
                 continue;
             }
             let name = e.arm_words(i);
+            let mut other = None;
             let (what, found) = match &self.against {
                 None => {
                     let row = &comparison.rows[i];
                     (self.metric.words().to_string(), row.mean.zip(row.interval))
                 }
                 Some(against) => {
-                    let other = e
-                        .arms
-                        .iter()
-                        .position(|o| same(&o.method, against) && o.values == arm.values);
-                    let Some(other) = other else { continue };
-                    let d = e.difference(i, other, &all);
+                    // A method with keys of its own has a twin of its own, which it is compared with in the table too.
+                    let own = arm.reference.filter(|&r| twin(&e.arms[r], against));
+                    let named = || {
+                        let at = |o: &Arm| same(&o.method, against) && o.values == arm.values;
+                        e.arms.iter().position(at)
+                    };
+                    let Some(o) = own.or_else(named) else {
+                        continue;
+                    };
+                    other = Some(o);
+                    let d = e.difference(i, o, &all);
                     (
                         format!(
                             "{} less that of `{}`",
                             self.metric.words(),
-                            e.arms[other].method
+                            e.arms[o].method
                         ),
                         d.and_then(|d| Some((d.mean, d.interval?))),
                     )
@@ -145,10 +153,7 @@ impl Gate {
             match found {
                 None => open.push(format!(
                     "{name}: {what} has no interval{}",
-                    match self.metric.is_mean() {
-                        true => " yet",
-                        false => ", which takes five runs on one pair",
-                    }
+                    e.no_interval(i, other)
                 )),
                 Some((mean, (low, high))) => {
                     let line = format!(
@@ -178,6 +183,20 @@ impl Gate {
     }
 }
 
+/// Scores and their differences are shares of 1: a bound beyond that is a unit forgotten.
+fn within(text: &str, bound: f64) -> Result<(), String> {
+    if !bound.is_finite() {
+        return Err(format!("the gate's bound `{text}` is no number"));
+    }
+    if bound.abs() > 1.0 {
+        let points = (1e8 * bound).round() / 1e6;
+        return Err(format!(
+            "the gate's bound `{text}` is {points} points, which no score reaches: write `80%` or `0.8`, `2pt` or `0.02`"
+        ));
+    }
+    Ok(())
+}
+
 /// `2pt`, `2 pt`, `80%`, `0.02`: a share of 1.
 fn number(text: &str) -> Option<f64> {
     let text = text.trim();
@@ -187,6 +206,14 @@ fn number(text: &str) -> Option<f64> {
         }
     }
     text.parse().ok()
+}
+
+/// Whether an arm is the method of this name, or that method's twin of another: `source-only as wide`.
+fn twin(arm: &Arm, name: &str) -> bool {
+    let base = arm.method.split_once(" as ").map(|(base, _)| base);
+    same(&arm.method, name)
+        || same(&arm.strategy, name) && arm.added
+        || base.is_some_and(|b| same(b, name))
 }
 
 /// One name in two spellings: `source_only`, `source-only`.
@@ -216,6 +243,12 @@ mod tests {
             "speed >= 3",
             "accuracy >= frozen + much",
             "accuracy >= a b",
+            "accuracy >= 80",
+            "accuracy >= frozen + 2",
+            "accuracy >= nan",
+            "accuracy >= inf",
+            "accuracy >= frozen - nan",
+            "m: accuracy >= -5",
         ] {
             let said = Gate::parse(wrong).expect_err(wrong);
             assert!(said.contains("write a gate like"), "{said}");

@@ -29,6 +29,8 @@ pub(super) struct Grid {
 pub(super) struct Group {
     /// `target.per_class = 20`; empty where there is one group.
     pub title: String,
+    /// `20`, of each key that varies.
+    pub values: Vec<String>,
     pub lines: Vec<Line>,
 }
 
@@ -102,6 +104,7 @@ impl Comparison {
                         values,
                         Group {
                             title,
+                            values: row.values.iter().filter(|_| several).cloned().collect(),
                             lines: vec![line],
                         },
                     ));
@@ -119,7 +122,7 @@ impl Comparison {
     pub(super) fn columns(&self) -> Vec<Column> {
         let any = |has: fn(&Row) -> bool| self.rows.iter().any(has);
         let mut columns = vec![Column::Name, Column::Score];
-        if any(|r| r.difference.is_some() || r.failed > 0) {
+        if any(|r| r.difference.is_some() || r.unsaid.is_some() || r.failed > 0) {
             columns.extend([Column::Difference, Column::P, Column::Verdict]);
         }
         if any(|r| r.gap_closed.is_some()) {
@@ -170,10 +173,10 @@ impl Comparison {
                 let there = row.pairs.iter().filter(|c| c.mean.is_some()).count();
                 format!("{there} of {} pairs", row.pairs.len())
             }
-            Column::Verdict => row
-                .difference
-                .as_ref()
-                .map_or_else(String::new, |d| d.words.clone()),
+            Column::Verdict => match (&row.difference, row.unsaid) {
+                (Some(d), _) => d.words.clone(),
+                (None, why) => why.unwrap_or_default().to_string(),
+            },
             Column::Gap => row
                 .gap_closed
                 .map_or_else(String::new, |g| format!("{:.0} %", 100.0 * g)),
@@ -267,9 +270,10 @@ impl Comparison {
         vec![
             first,
             format!(
-                "differences in points to {}{at}; {:.0} % intervals; p by Holm over {}; worth having: {}",
+                "differences in points to {}{at}; {} % intervals; p by Holm over {}; worth having: {}",
                 names.join(" and "),
-                100.0 * self.level,
+                // Of 0.999 the digits, not those of its double.
+                (self.level * 1e8).round() / 1e6,
                 plural(
                     self.rows
                         .iter()

@@ -10,11 +10,13 @@
 //! # Ok::<(), String>(())
 //! ```
 
+mod baselines;
 mod changes;
 mod charts;
 mod compare;
 mod difference;
 mod domains;
+mod families;
 mod flips;
 mod formats;
 mod gate;
@@ -23,7 +25,9 @@ mod groups;
 mod html;
 mod notes;
 mod read;
+mod reasons;
 mod rows;
+mod seeds;
 mod training;
 
 pub use compare::{Comparison, PairCell, Row};

@@ -31,10 +31,14 @@ pub(super) fn notes(e: &Experiment, c: &Comparison) -> Vec<String> {
             "The least difference that this design sees in four of five cases: {range} points."
         ));
     }
+    let trials = || e.arms.iter().flat_map(|a| &a.trials).flatten();
+    let folds = trials().any(|t| t.cross_validated());
     if differences.iter().any(|d| d.of_models) {
         notes.push(
             "One run each says which of these models to keep, and nothing of the methods: that takes 3 seeds.".into(),
         );
+    } else if folds {
+        // The reasons say what decides there.
     } else if !e.metric.is_mean() && c.seeds < BOOTSTRAP_SEEDS {
         notes.push(format!(
             "{} is no mean over rows: its intervals come from drawing seeds and rows again, which takes {BOOTSTRAP_SEEDS} seeds.",
@@ -57,8 +61,17 @@ pub(super) fn notes(e: &Experiment, c: &Comparison) -> Vec<String> {
             names(still)
         ));
     }
+    notes.extend(e.seed_notes());
+    let blank = |(_, r): &&(usize, &Row)| r.mean.is_some() && r.interval.is_none();
+    let blank: Vec<usize> = arms
+        .iter()
+        .filter(blank)
+        .filter(|(_, r)| r.by_seed.len() >= BOOTSTRAP_SEEDS)
+        .map(|(i, _)| *i)
+        .collect();
+    notes.extend(e.reasons(&blank));
     let baselines = c.rows.iter().filter(|r| r.baseline);
-    let mixed = baselines.filter(|r| r.by_seed.windows(2).any(|w| w[0] != w[1]));
+    let mixed = baselines.filter(|r| !r.deterministic);
     let mixed: Vec<String> = mixed.map(|r| r.method.clone()).collect();
     if !mixed.is_empty() {
         notes.push(format!(
@@ -153,8 +166,22 @@ fn pairs(e: &Experiment, c: &Comparison, notes: &mut Vec<String>) {
         ));
     } else if count < WILCOXON_PAIRS {
         notes.push(format!(
-            "The differences speak of these pairs. Of new domains there is a test from {WILCOXON_PAIRS} pairs that share no domain; these are {count}."
+            "The differences speak of these pairs. Of new domains there is a test, and there are ranks, from {WILCOXON_PAIRS} pairs that share no domain; these are {count}."
         ));
+    } else {
+        for group in c.ranks() {
+            let at = match group[0].0.values.as_slice() {
+                [] => String::new(),
+                values => format!(" at {}", values.join(", ")),
+            };
+            let each = group
+                .iter()
+                .map(|(r, rank)| format!("`{}` {rank:.1}", r.method));
+            notes.push(format!(
+                "Mean ranks over the pairs{at}, 1 is best: {}.",
+                each.collect::<Vec<_>>().join(", ")
+            ));
+        }
     }
     if c.rows.iter().any(|r| r.tally.is_some()) {
         notes.push(
@@ -188,7 +215,10 @@ fn pairs(e: &Experiment, c: &Comparison, notes: &mut Vec<String>) {
             });
         }
         if let Some(p) = c.new_domains(row) {
-            text.push_str(&format!("; on new domains (Wilcoxon) p = {}", p_value(p)));
+            text.push_str(&format!(
+                "; on new domains (Wilcoxon, by Holm) p = {}",
+                p_value(p)
+            ));
         }
         notes.push(text + ".");
     }
@@ -276,7 +306,7 @@ fn kept(e: &Experiment, arms: &[(usize, &Row)], notes: &mut Vec<String>) {
     }
 }
 
-fn names(mut all: Vec<String>) -> String {
+pub(super) fn names(mut all: Vec<String>) -> String {
     let mut seen: Vec<String> = Vec::new();
     all.retain(|n| {
         let new = !seen.contains(n);

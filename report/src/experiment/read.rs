@@ -49,6 +49,10 @@ pub struct Axis {
 pub struct Arm {
     /// The method's name.
     pub method: String,
+    /// The strategy that it is: `source-only` of `source-only as wide`.
+    pub strategy: String,
+    /// Whether the experiment added it by itself, as the twin of others.
+    pub added: bool,
     /// By axis, the number of its value.
     pub values: Vec<usize>,
     /// The arm that it is compared with.
@@ -92,6 +96,17 @@ impl Trial {
             done,
             rows,
         })
+    }
+
+    /// Whether it is many runs, each tested on a part of the rows.
+    pub(super) fn cross_validated(&self) -> bool {
+        self.run.result["folds"].is_object()
+    }
+
+    /// The score of each fold.
+    pub(super) fn by_fold(&self, metric: Metric) -> Option<Vec<f64>> {
+        let values = &self.run.result["folds"]["metrics"][metric.name()]["values"];
+        values.as_array()?.iter().map(Value::as_f64).collect()
     }
 
     /// Whether it ended with an error.
@@ -173,11 +188,7 @@ impl Experiment {
             let named = methods.iter().find(|m| m["name"] == a.method.as_str());
             let reference = match named {
                 Some(m) => m["reference"].as_str().map(str::to_string),
-                // Imported: compared as the first method is, or with it.
-                None => methods.first().map(|m| match m["reference"].as_str() {
-                    Some(reference) => reference.to_string(),
-                    None => word(&m["name"]),
-                }),
+                None => of_imported(&methods),
             };
             experiment.arms[arm].reference =
                 experiment.reference(arm, reference.as_deref(), methods.len() == 1);
@@ -222,7 +233,9 @@ impl Experiment {
                 None => arms.push((
                     keys,
                     Arm {
+                        strategy: method.clone(),
                         method,
+                        added: false,
                         values: Vec::new(),
                         reference: (!arms.is_empty()).then_some(0),
                         trials: vec![vec![trial]],
@@ -292,6 +305,8 @@ impl Experiment {
             }
             self.arms.push(Arm {
                 method: method.to_string(),
+                strategy: m.map_or_else(|| method.to_string(), |m| word(&m["method"])),
+                added: m.is_some_and(|m| m["added"] == true),
                 values: values.to_vec(),
                 reference: None,
                 trials: vec![Vec::new(); self.pairs.len().max(1)],
@@ -390,6 +405,20 @@ impl Experiment {
             (false, true) => format!("`{}` at {}", a.method, values.join(", ")),
             (false, false) => format!("`{}`", values.join(", ")),
         }
+    }
+}
+
+/// With what an imported method is compared: as the first method is that is no other one's reference and was not added as a twin, or with it; where
+/// there is none, with `source-only`.
+fn of_imported(methods: &[Value]) -> Option<String> {
+    let refers = |m: &Value| methods.iter().any(|o| o["reference"] == m["name"]);
+    let first = methods.iter().find(|m| m["added"] != true && !refers(m));
+    let plain = || methods.iter().find(|m| m["name"] == "source-only");
+    match first {
+        Some(m) => m["reference"]
+            .as_str()
+            .map_or_else(|| Some(word(&m["name"])), |r| Some(r.to_string())),
+        None => plain().or(methods.first()).map(|m| word(&m["name"])),
     }
 }
 

@@ -70,7 +70,7 @@ pub struct Rows {
     /// The class that the run said.
     pub predictions: Vec<u32>,
     /// By class, where the run says them: `(rows, classes)`.
-    pub probabilities: Vec<Vec<f32>>,
+    pub probabilities: Vec<Vec<f64>>,
 }
 
 impl Rows {
@@ -102,11 +102,9 @@ impl Rows {
             rows.labels.push(label);
             rows.predictions.push(prediction);
             if let Some(list) = row["probabilities"].as_array() {
-                rows.probabilities.push(
-                    list.iter()
-                        .map(|p| p.as_f64().unwrap_or(0.0) as f32)
-                        .collect(),
-                );
+                // Near 0 and 1 single precision would take what differs for a tie.
+                rows.probabilities
+                    .push(list.iter().map(|p| p.as_f64().unwrap_or(0.0)).collect());
             }
         }
         if rows.probabilities.len() != rows.ids.len() {
@@ -147,19 +145,30 @@ impl Rows {
             .map(|i| format!("row {} is {} and {}", i + 1, row(self, i), row(other, i)))
     }
 
-    /// A score over these rows (numbers may repeat). `None` for an AUROC without probabilities.
-    pub fn score(&self, metric: Metric, rows: &[usize]) -> Option<f64> {
-        let n = rows.len().max(1) as f64;
-        match metric {
-            Metric::Accuracy => {
-                let right = rows
-                    .iter()
-                    .filter(|&&i| self.labels[i] == self.predictions[i]);
-                Some(right.count() as f64 / n)
-            }
-            Metric::MacroF1 => Some(macro_f1(&self.confusion(rows))),
-            Metric::Mcc => Some(mcc(&self.confusion(rows))),
-            Metric::Auroc => self.auroc(rows),
+    /// Whether these are the rows of `other`, with their labels, in their order.
+    pub(super) fn same(&self, other: &Rows) -> bool {
+        let label = |r: &'_ Rows, i: usize| r.classes[r.labels[i] as usize].clone();
+        self.ids == other.ids
+            && (self.labels == other.labels && self.classes == other.classes
+                || (0..self.ids.len()).all(|i| label(self, i) == label(other, i)))
+    }
+
+    /// The score over all rows. `None` for an AUROC without probabilities, or of one class alone.
+    pub fn score(&self, metric: Metric) -> Option<f64> {
+        self.scorer(metric)
+            .of(&(0..self.ids.len()).collect::<Vec<_>>())
+    }
+
+    /// What scores draws of the rows.
+    pub(super) fn scorer(&self, metric: Metric) -> Scorer<'_> {
+        let mut there = vec![false; self.classes.len()];
+        for &class in self.labels.iter().chain(&self.predictions) {
+            there[class as usize] = true;
+        }
+        Scorer {
+            rows: self,
+            metric,
+            there,
         }
     }
 
@@ -178,7 +187,7 @@ impl Rows {
             return None;
         }
         let of = |class: usize| {
-            let mut scored: Vec<(f32, bool)> = rows
+            let mut scored: Vec<(f64, bool)> = rows
                 .iter()
                 .map(|&i| {
                     let p = self.probabilities[i].get(class).copied().unwrap_or(0.0);
@@ -213,18 +222,44 @@ impl Rows {
     }
 }
 
-fn macro_f1(confusion: &[Vec<f64>]) -> f64 {
+/// A score of a run over some of its rows.
+pub(super) struct Scorer<'a> {
+    rows: &'a Rows,
+    metric: Metric,
+    /// By class, whether any row is of it or was said to be.
+    there: Vec<bool>,
+}
+
+impl Scorer<'_> {
+    /// Over these rows (numbers may repeat); `None` where they leave it undefined.
+    pub fn of(&self, rows: &[usize]) -> Option<f64> {
+        let all = self.rows;
+        match self.metric {
+            Metric::Accuracy => {
+                let right = |i: &&usize| all.labels[**i] == all.predictions[**i];
+                Some(rows.iter().filter(right).count() as f64 / rows.len().max(1) as f64)
+            }
+            Metric::MacroF1 => macro_f1(&all.confusion(rows), &self.there),
+            Metric::Mcc => Some(mcc(&all.confusion(rows))),
+            Metric::Auroc => all.auroc(rows),
+        }
+    }
+}
+
+/// A class that is neither there nor guessed in any row (`there` is false) counts as 0, as scikit-learn does. One that is missing from these rows alone has no
+/// score in them: a draw without a rare class says nothing of it.
+fn macro_f1(confusion: &[Vec<f64>], there: &[bool]) -> Option<f64> {
     let f1 = |c: usize| {
         let all: f64 =
             confusion[c].iter().sum::<f64>() + confusion.iter().map(|row| row[c]).sum::<f64>();
-        // A class that is neither there nor guessed counts as 0, as scikit-learn does.
-        if all == 0.0 {
-            0.0
-        } else {
-            2.0 * confusion[c][c] / all
+        match (all > 0.0, there[c]) {
+            (true, _) => Some(2.0 * confusion[c][c] / all),
+            (false, true) => None,
+            (false, false) => Some(0.0),
         }
     };
-    (0..confusion.len()).map(f1).sum::<f64>() / confusion.len().max(1) as f64
+    let scores: Vec<f64> = (0..confusion.len()).filter_map(f1).collect();
+    (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64)
 }
 
 fn mcc(confusion: &[Vec<f64>]) -> f64 {
@@ -248,7 +283,7 @@ fn mcc(confusion: &[Vec<f64>]) -> f64 {
 mod tests {
     use super::*;
 
-    fn rows(labels: &[u32], predictions: &[u32], positive: &[f32]) -> Rows {
+    fn rows(labels: &[u32], predictions: &[u32], positive: &[f64]) -> Rows {
         Rows {
             ids: (0..labels.len()).map(|i| i.to_string()).collect(),
             classes: vec!["no".into(), "yes".into()],
@@ -266,9 +301,8 @@ mod tests {
             &[0, 0, 1, 1, 1, 1, 0, 0],
             &[0.1, 0.4, 0.7, 0.8, 0.6, 0.9, 0.3, 0.4],
         );
-        let all: Vec<usize> = (0..8).collect();
         let near = |m: Metric, want: f64| {
-            let got = r.score(m, &all).expect("a score");
+            let got = r.score(m).expect("a score");
             assert!((got - want).abs() < 1e-4, "{}: {got}", m.name());
         };
         near(Metric::Accuracy, 0.625);
@@ -276,6 +310,29 @@ mod tests {
         near(Metric::Mcc, 0.2582);
         // Of 15 pairs of a yes and a no, 10 are in order and one is a tie.
         near(Metric::Auroc, 0.7);
+    }
+
+    #[test]
+    fn a_class_that_a_draw_lacks_has_no_f1_in_it_and_one_that_is_nowhere_counts_0() {
+        let mut r = rows(&[0, 0, 1, 2], &[0, 1, 1, 2], &[]);
+        r.classes = ["a", "b", "c", "d"].map(String::from).to_vec();
+        // F1 of a and b is 2/3, of c 1; d is nowhere.
+        let third = 2.0 / 3.0;
+        let near = |got: Option<f64>, want: f64| {
+            assert!((got.expect("a score") - want).abs() < 1e-12, "{got:?}")
+        };
+        near(r.score(Metric::MacroF1), (2.0 * third + 1.0) / 4.0);
+        near(r.scorer(Metric::MacroF1).of(&[0, 1, 2]), 2.0 * third / 3.0);
+    }
+
+    #[test]
+    fn areas_tell_probabilities_apart_that_single_precision_does_not() {
+        let p = [1.0 - 3e-10, 1.0 - 2e-10, 1.0 - 1e-10, 1.0 - 5e-11];
+        let r = rows(&[0, 1, 0, 1], &[1, 1, 1, 1], &p);
+        assert_eq!(r.score(Metric::Auroc), Some(0.75));
+        // Without one of the classes there is none.
+        assert_eq!(r.scorer(Metric::Auroc).of(&[0, 2]), None);
+        assert!(p.iter().all(|p| *p as f32 == 1.0));
     }
 
     #[test]

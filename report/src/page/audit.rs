@@ -28,7 +28,9 @@ fn rows(audit: &Value) -> Markup {
         .flatten()
         .filter_map(|(split, n)| Some((split, n.as_u64()?)))
         .collect();
-    let cut = audit["truncated"].is_object();
+    // Images and numbers have no length.
+    let cut = audit["truncated"].as_object();
+    let cut = cut.is_some_and(|of| !of.is_empty());
     html! {
         @if !splits.is_empty() {
             (scroll("Rows", html! {

@@ -68,8 +68,13 @@ fn sentence(s: &Source<'_>) -> Option<Markup> {
         test["accuracy_interval"][0].as_f64(),
         test["accuracy_interval"][1].as_f64(),
     );
+    let folds = s.result["folds"]["k"].as_u64();
     Some(html! {
-        span.figure { (percent(accuracy)) } " of " (count(n, row)) " are right"
+        @match folds {
+            // Folds need not be of one size, so a mean over them is no share of the rows.
+            Some(k) => { "Accuracy " span.figure { (percent(accuracy)) } ", the mean of " (count(k, "fold")) " (" (count(n, "row")) ")" }
+            None => { span.figure { (percent(accuracy)) } " of " (count(n, row)) " are right" }
+        }
         @if let (Some(low), Some(high)) = interval {
             span.faint { ", " (scores::percent(test)) " % interval " (percent(low)) " to " (percent(high)) }
         }

@@ -71,19 +71,40 @@ pub fn elsewhere(s: &Source<'_>) -> Option<Markup> {
     }
     let folder = s.run.path.join("model");
     // Written by versions that can predict from a run directory.
-    let predicts = folder.join("tlkit.json").exists();
+    let predicts = std::fs::read(folder.join("tlkit.json")).ok();
+    let example = predicts.map(|bytes| {
+        let said: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        match said["rows"]["form"].as_str() {
+            Some("images") => "photographs/",
+            Some("features") => "rows.csv",
+            _ => "texts.txt",
+        }
+    });
     let by = model["loadable_by"].as_str();
+    let why = model["reloads_why"].as_str();
+    let lost = (model["reloads"] == false).then(|| why.unwrap_or("it is not said why"));
+    // Vectors and hidden words: there is no class to answer with.
+    let classless = s.result["labels"].as_array().is_some_and(Vec::is_empty);
+    let start =
+        "it has no classes to answer with, and is there to start from, as `source.checkpoint`";
+    let refused = match classless {
+        true => Some(start),
+        false => lost,
+    };
     Some(html! {
-        @if predicts {
+        @if let Some(why) = refused {
+            p { "tlkit does not predict with it: " (why) "." }
+        }
+        @if let (Some(example), None) = (example, refused) {
             p { "With tlkit:" }
-            pre { code { "tlkit predict " (s.run.path.display()) " texts.txt" } }
+            pre { code { "tlkit predict " (s.run.path.display()) " " (example) } }
         }
         @if let Some(by) = by {
             p { "Others load it by " code { (by) } "." }
             @if let Some(lines) = python(by, &folder) { pre { code { (lines) } } }
         }
         @if let (None, Some(why)) = (by, model["why"].as_str()) {
-            p { "Only tlkit loads it: " (why) }
+            p { @if lost.is_some() { "Others do not load it either: " } @else { "Only tlkit loads it: " } (why) }
         }
     })
 }

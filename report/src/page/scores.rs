@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{Source, list, scroll};
 use crate::number::{percent, score};
 use crate::plot::round;
+use crate::result::{fits, trained_once};
 use crate::scores;
 
 pub fn draw(s: &Source<'_>) -> Option<Markup> {
@@ -21,6 +22,7 @@ pub fn draw(s: &Source<'_>) -> Option<Markup> {
         div.beside {
             div.wide { (bars(s)) (worth(s)) (selection(s)) }
             (table(metrics, &splits))
+            @if let Some(text) = scores::pooled(s.result) { p.faint { (text) "." } }
         }
     })
 }
@@ -211,16 +213,17 @@ fn selection(s: &Source<'_>) -> Markup {
                         @if let Some(of) = selection["of"].as_str() { " of " (of) ": the adaptation showed no better" }
                         ", chosen by " (by) "."
                     }
+                    None if !trained_once(s.result) => {}
                     None => { "The weights are those of the last epoch." }
                 }
                 @if let Some(words) = selection["diverged"].as_str() { " " strong { "The adaptation diverged: " (words) "." } }
                 @if selection["oracle"] == true { " " strong { "Oracle: chosen with target labels." } }
             }
         }
-        @if let Some(fits) = s.result["fits"].as_object() {
+        @if fits(s.result).next().is_some() {
             p.faint {
                 "Closed-form fit: "
-                @for (i, (name, value)) in fits.iter().enumerate() {
+                @for (i, (name, value)) in fits(s.result).enumerate() {
                     @if i > 0 { ", " }
                     (name) " " (value.as_f64().map_or_else(|| value.to_string(), crate::number::short))
                 }

@@ -1,41 +1,128 @@
 //! Scores that are no mean over rows (macro F1, MCC, AUROC): seeds and rows are drawn again, both.
 
+use super::crossed::{quantile, satterthwaite};
+use super::normal_quantile;
 use super::random::Random;
 
 /// Fewer seeds than this give no interval: drawing again from two or three seeds shows too little of how seeds differ.
 pub const BOOTSTRAP_SEEDS: usize = 5;
 
-/// The interval of a score by the crossed bootstrap (Owen 2007): each draw takes seeds and rows again, independently, and
-/// `score(seeds, rows)` is asked for the mean over these seeds of the score on these rows. Percentiles of `draws` draws, and a
-/// two-sided p-value of the score being 0. `None` with fewer than [`BOOTSTRAP_SEEDS`] seeds or no rows.
+/// What drawing again showed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drawn {
+    /// Its mean over the seeds, in each draw that has one, from the least; stretched.
+    values: Vec<f64>,
+    level: f64,
+}
+
+impl Drawn {
+    /// The percentile interval. `None` where all draws are alike: they see no errors that did not happen, and an interval without
+    /// width would say otherwise.
+    pub fn interval(&self) -> Option<(f64, f64)> {
+        let last = self.values.len() - 1;
+        let at = |share: f64| self.values[(last as f64 * share).round() as usize];
+        (self.values[0] < self.values[last])
+            .then(|| (at((1.0 - self.level) / 2.0), at((1.0 + self.level) / 2.0)))
+    }
+
+    /// The two-sided p-value of the score being `against`; `None` where there is no interval.
+    pub fn p(&self, against: f64) -> Option<f64> {
+        self.interval()?;
+        let below = self.values.iter().filter(|v| **v <= against).count();
+        let above = self.values.iter().filter(|v| **v >= against).count();
+        // One more than counted: no number of draws shows a chance of nothing.
+        let p = 2.0 * (below.min(above) + 1) as f64 / (self.values.len() + 1) as f64;
+        Some(p.min(1.0))
+    }
+}
+
+/// The crossed bootstrap (Owen 2007): each draw takes seeds and rows again, independently; `score(seed, rows)` is asked for the score of one seed on
+/// these rows, `None` where they leave it undefined (an AUROC without one of the classes), and such a draw is left out. `None` with fewer than
+/// [`BOOTSTRAP_SEEDS`] seeds, without rows, or where more than half of the draws are undefined.
+///
+/// The draws alone are too close together where seeds differ (of five, drawing again shows four fifths of the variance, and a normal distribution of it), and
+/// too far apart where they do not (what is neither the seed's nor the row's counts three times). So they are stretched about their mean to
+/// the variance and the degrees of freedom that [`Crossed`](super::Crossed) has: the seeds' part is that of the scores on all rows, the rows' part and the
+/// rest those of the drawn rows.
 pub fn bootstrap(
     seeds: usize,
     rows: usize,
     draws: usize,
     level: f64,
-    score: impl Fn(&[usize], &[usize]) -> f64,
-) -> Option<((f64, f64), f64)> {
+    score: impl Fn(usize, &[usize]) -> Option<f64>,
+) -> Option<Drawn> {
+    drawn_again(seeds, rows, draws, level, score, true)
+}
+
+fn drawn_again(
+    seeds: usize,
+    rows: usize,
+    draws: usize,
+    level: f64,
+    score: impl Fn(usize, &[usize]) -> Option<f64>,
+    stretched: bool,
+) -> Option<Drawn> {
     if seeds < BOOTSTRAP_SEEDS || rows == 0 || draws == 0 {
         return None;
     }
+    let of =
+        |taken: &[usize]| -> Option<Vec<f64>> { (0..seeds).map(|s| score(s, taken)).collect() };
+    let whole = of(&(0..rows).collect::<Vec<_>>())?;
     let mut random = Random::new(0);
-    let mut values: Vec<f64> = (0..draws)
-        .map(|_| {
-            let drawn: Vec<usize> = (0..seeds).map(|_| random.below(seeds)).collect();
-            let taken: Vec<usize> = (0..rows).map(|_| random.below(rows)).collect();
-            score(&drawn, &taken)
-        })
-        .collect();
+    let mut tables: Vec<Vec<f64>> = Vec::new();
+    let mut values: Vec<f64> = Vec::new();
+    for _ in 0..draws {
+        let drawn: Vec<usize> = (0..seeds).map(|_| random.below(seeds)).collect();
+        let taken: Vec<usize> = (0..rows).map(|_| random.below(rows)).collect();
+        if let Some(table) = of(&taken) {
+            values.push(drawn.iter().map(|&s| table[s]).sum::<f64>() / seeds as f64);
+            tables.push(table);
+        }
+    }
+    if 2 * values.len() < draws || values.len() < 2 {
+        return None;
+    }
+    let middle = mean(&values);
+    let by = match stretched {
+        true => stretch(&whole, &tables, variance(&values), rows, level),
+        false => 1.0,
+    };
+    for v in &mut values {
+        *v = middle + by * (*v - middle);
+    }
     values.sort_by(f64::total_cmp);
-    let at = |share: f64| values[((draws as f64 - 1.0) * share).round() as usize];
-    let below = values.iter().filter(|v| **v <= 0.0).count();
-    let above = values.iter().filter(|v| **v >= 0.0).count();
-    // One more than counted: no number of draws shows a chance of nothing.
-    let p = 2.0 * (below.min(above) + 1) as f64 / (draws + 1) as f64;
-    Some((
-        (at((1.0 - level) / 2.0), at((1.0 + level) / 2.0)),
-        p.min(1.0),
-    ))
+    Some(Drawn { values, level })
+}
+
+/// By how much draws of this variance are too close together.
+fn stretch(whole: &[f64], tables: &[Vec<f64>], drawn: f64, rows: usize, level: f64) -> f64 {
+    let s = whole.len() as f64;
+    let means: Vec<f64> = tables.iter().map(|t| mean(t)).collect();
+    let by_seed = variance(whole) / s;
+    let by_row = variance(&means);
+    let rest: f64 = (0..whole.len())
+        .map(|k| {
+            let apart: Vec<f64> = tables.iter().zip(&means).map(|(t, m)| t[k] - m).collect();
+            variance(&apart)
+        })
+        .sum::<f64>()
+        / (s - 1.0)
+        / s;
+    let (wanted, df) = satterthwaite(by_seed, by_row, rest, whole.len(), rows);
+    if drawn <= 0.0 || wanted <= 0.0 {
+        return 1.0;
+    }
+    let far = quantile(df, 0.5 + level / 2.0) / normal_quantile(level);
+    far * (wanted / drawn).sqrt()
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn variance(values: &[f64]) -> f64 {
+    let m = mean(values);
+    values.iter().map(|v| (v - m).powi(2)).sum::<f64>() / (values.len() as f64 - 1.0)
 }
 
 #[cfg(test)]
@@ -54,19 +141,96 @@ mod tests {
                     .collect()
             })
             .collect();
-        let mean = |seeds: &[usize], rows: &[usize]| {
-            let sum: f64 = seeds
-                .iter()
-                .map(|&s| rows.iter().map(|&i| table[s][i]).sum::<f64>())
-                .sum();
-            sum / (seeds.len() * rows.len()) as f64
+        let score = |seed: usize, rows: &[usize]| {
+            Some(rows.iter().map(|&i| table[seed][i]).sum::<f64>() / rows.len() as f64)
         };
-        let ((low, high), p) = bootstrap(8, 300, 2000, 0.95, mean).expect("eight seeds");
+        let drawn = bootstrap(8, 300, 2000, 0.95, score).expect("eight seeds");
+        let (low, high) = drawn.interval().expect("draws that differ");
         let exact = Crossed::of(&table).expect("seeds");
         let (l, h) = exact.interval(0.95);
         let ratio = (high - low) / (h - l);
-        assert!((0.7..1.5).contains(&ratio), "{ratio}");
-        assert!(low < exact.mean && exact.mean < high && p < 0.05);
-        assert_eq!(bootstrap(4, 300, 100, 0.95, mean), None);
+        assert!((0.9..1.1).contains(&ratio), "{ratio}");
+        assert!(low < exact.mean && exact.mean < high);
+        assert!(drawn.p(0.0).expect("a p") < 0.05);
+        assert_eq!(bootstrap(4, 300, 100, 0.95, score), None);
+    }
+
+    #[test]
+    fn undefined_draws_are_left_out_and_alike_ones_have_no_interval() {
+        // Defined where row 0 is drawn: in 63 of 100 draws of many rows, in a third or less where row 1 must be there too, and row 2.
+        let needs = |k: usize| {
+            move |_: usize, rows: &[usize]| {
+                let all = (0..k).all(|i| rows.contains(&i));
+                all.then(|| 1.0 + rows.iter().sum::<usize>() as f64)
+            }
+        };
+        let drawn = bootstrap(5, 50, 400, 0.95, needs(1)).expect("most draws");
+        assert!(
+            (200..300).contains(&drawn.values.len()),
+            "{}",
+            drawn.values.len()
+        );
+        // None counts as 0: all scores are above 1.
+        let (low, _) = drawn.interval().expect("an interval");
+        assert!(low > 1.0, "{low}");
+        assert!(drawn.p(0.0).expect("a p") < 0.01);
+        assert_eq!(bootstrap(5, 50, 400, 0.95, needs(3)), None);
+        let alike = bootstrap(5, 50, 100, 0.95, |_, _| Some(1.0)).expect("draws");
+        assert_eq!((alike.interval(), alike.p(0.0)), (None, None));
+    }
+
+    /// Macro F1 of two classes, from labels and whether each row is right.
+    fn macro_f1(labels: &[bool], right: &[bool], rows: &[usize]) -> f64 {
+        let mut counts = [[0.0; 2]; 2];
+        for &i in rows {
+            counts[usize::from(labels[i])][usize::from(labels[i] == right[i])] += 1.0;
+        }
+        let f1 = |hit: f64, a: f64, b: f64| 2.0 * hit / (2.0 * hit + a + b).max(1.0);
+        let [[no, no_yes], [yes_no, yes]] = counts;
+        (f1(no, no_yes, yes_no) + f1(yes, no_yes, yes_no)) / 2.0
+    }
+
+    /// The share of comparisons of two equal methods that are called different, by macro F1.
+    fn false_alarms(seeds: usize, rows: usize, by_seed: f64, stretched: bool) -> f64 {
+        let times = 400;
+        let alarms = (0..times).filter(|&k| {
+            let mut random = Random::new(500 + k);
+            let labels: Vec<bool> = (0..rows).map(|_| random.uniform() < 0.5).collect();
+            let hard: Vec<f64> = (0..rows).map(|_| 1.0 + random.normal()).collect();
+            let mut method = || -> Vec<Vec<bool>> {
+                let liked: Vec<f64> = hard.iter().map(|h| h + 0.5 * random.normal()).collect();
+                (0..seeds)
+                    .map(|_| {
+                        let luck = by_seed * random.normal();
+                        let mut right = |l: &f64| l + luck + random.normal() > 0.0;
+                        liked.iter().map(&mut right).collect()
+                    })
+                    .collect()
+            };
+            let (a, b) = (method(), method());
+            let score = |s: usize, taken: &[usize]| {
+                Some(macro_f1(&labels, &a[s], taken) - macro_f1(&labels, &b[s], taken))
+            };
+            let drawn = drawn_again(seeds, rows, 400, 0.95, score, stretched);
+            drawn.and_then(|d| d.p(0.0)).is_some_and(|p| p < 0.05)
+        });
+        alarms.count() as f64 / times as f64
+    }
+
+    #[test]
+    fn equal_methods_are_called_different_by_macro_f1_as_often_as_stated() {
+        for (seeds, by_seed) in [(5, 0.0), (5, 0.1), (5, 0.3), (8, 0.3)] {
+            let [share, plain] =
+                [true, false].map(|stretched| false_alarms(seeds, 200, by_seed, stretched));
+            println!(
+                "macro F1, {seeds} seeds that differ by {by_seed}: {:.1} %, not stretched {:.1} %",
+                100.0 * share,
+                100.0 * plain
+            );
+            assert!(
+                (0.01..=0.085).contains(&share),
+                "{seeds} {by_seed}: {share}"
+            );
+        }
     }
 }

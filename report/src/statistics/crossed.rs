@@ -126,19 +126,24 @@ impl Crossed {
 
     /// A mean of 0 whose variance has these parts.
     fn of_parts(by_seed: f64, by_row: f64, rest: f64, seeds: usize, rows: usize) -> Crossed {
-        let (s, n) = (seeds as f64 - 1.0, rows as f64 - 1.0);
-        let sum = by_seed + by_row - rest;
-        let spread = by_seed.powi(2) / s + by_row.powi(2) / n + rest.powi(2) / (s * n);
+        let (variance, df) = satterthwaite(by_seed, by_row, rest, seeds, rows);
         Crossed {
             mean: 0.0,
-            variance: sum.max(by_seed).max(by_row),
-            df: (sum * sum / spread).max(1.0),
+            variance,
+            df,
             seeds,
             rows,
             by_seed,
             by_row,
             rest,
         }
+    }
+
+    /// Whether no value differs from another, within each test set: then nothing is known of how far others would be, and what stands here is
+    /// no interval.
+    pub fn still(&self) -> bool {
+        // One value of five million that is another moves it by 1e-14; what sums leave over is below 1e-30.
+        self.variance < 1e-18
     }
 
     /// The interval at a level (0.95).
@@ -150,7 +155,7 @@ impl Crossed {
     /// The two-sided p-value of the mean being `against`.
     pub fn p(&self, against: f64) -> f64 {
         let far = (self.mean - against).abs();
-        if self.variance == 0.0 {
+        if self.still() {
             // Every seed and row says the same: as sure as a sign test over the rows.
             return if far < 1e-12 {
                 1.0
@@ -208,8 +213,26 @@ impl Crossed {
     }
 }
 
+/// The variance that these parts come to, and its degrees of freedom.
+pub(super) fn satterthwaite(
+    by_seed: f64,
+    by_row: f64,
+    rest: f64,
+    seeds: usize,
+    rows: usize,
+) -> (f64, f64) {
+    let (s, n) = (seeds as f64 - 1.0, (rows as f64 - 1.0).max(1.0));
+    let sum = by_seed + by_row - rest;
+    let spread = by_seed.powi(2) / s + by_row.powi(2) / n + rest.powi(2) / (s * n);
+    let df = match spread > 0.0 {
+        true => (sum * sum / spread).max(1.0),
+        false => 1.0,
+    };
+    (sum.max(by_seed).max(by_row), df)
+}
+
 /// Student's t with so many degrees of freedom.
-fn quantile(df: f64, at: f64) -> f64 {
+pub(super) fn quantile(df: f64, at: f64) -> f64 {
     // Both parameters are positive, so the distribution is there.
     StudentsT::new(0.0, 1.0, df.max(1.0)).map_or(f64::INFINITY, |d| d.inverse_cdf(at))
 }
@@ -245,6 +268,12 @@ mod tests {
     fn no_difference_and_nothing_but_a_difference() {
         let c = Crossed::of(&vec![vec![0.0; 10]; 3]).expect("seeds");
         assert_eq!((c.interval(0.95), c.p(0.0)), ((0.0, 0.0), 1.0));
+        assert!(
+            c.still()
+                && !Crossed::of(&[vec![1.0, 1.0], vec![1.0, 0.0]])
+                    .expect("seeds")
+                    .still()
+        );
         let c = Crossed::of(&vec![vec![1.0; 10]; 3]).expect("seeds");
         assert!(c.p(0.0) > 0.0 && c.p(0.0) < 0.01);
         assert_eq!(Crossed::of(&[vec![1.0, 0.0]]), None);

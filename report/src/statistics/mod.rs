@@ -9,7 +9,8 @@
 //! - [`holm`]: adjusted p-values of a family
 //! - [`Verdict`]: from interval and adjusted p to a word
 //! - [`bootstrap`]: scores that are no mean over rows
-//! - [`Tally`], [`wilcoxon`]: over pairs of domains
+//! - [`corrected_t`]: folds of a cross-validation, which share rows
+//! - [`Tally`], [`wilcoxon`], [`mean_ranks`]: over pairs of domains
 //! - [`gap_closed`]: the share of the way from source-only to a ceiling
 
 mod bootstrap;
@@ -20,12 +21,12 @@ mod over_pairs;
 mod random;
 mod verdict;
 
-pub use bootstrap::{BOOTSTRAP_SEEDS, bootstrap};
+pub use bootstrap::{BOOTSTRAP_SEEDS, Drawn, bootstrap};
 pub use crossed::Crossed;
 pub use gap::gap_closed;
 pub use holm::holm;
-pub use over_pairs::{Tally, WILCOXON_PAIRS, independent, wilcoxon};
-pub use tlkit_statistics::{mcnemar, normal_quantile, paired_interval, wilson};
+pub use over_pairs::{Tally, WILCOXON_PAIRS, independent, mean_ranks, wilcoxon};
+pub use tlkit_statistics::{corrected_t, mcnemar, normal_quantile, paired_interval, wilson};
 pub use verdict::{Tested, Verdict, verdict};
 
 /// Fewer seeds than this say nothing of a method.

@@ -29,10 +29,12 @@ pub fn ended(e: &Evidence<'_>) -> Look {
     let (kind, words) = match failure["kind"].as_str() {
         Some("non-finite") => {
             let text = |key: &str| failure[key].as_str().unwrap_or("?").to_string();
-            let step = failure["step"].as_u64().unwrap_or(0);
+            // Where nothing was being trained there is no step.
+            let step = failure["step"].as_u64().filter(|&n| n > 0);
+            let step = step.map_or_else(String::new, |n| format!(" at step {n}"));
             lines.extend(before(e));
             let words = format!(
-                "{} at step {step}; the first tensor that is not finite is {}",
+                "{}{step}; the first tensor that is not finite is {}",
                 text("what"),
                 text("first")
             );

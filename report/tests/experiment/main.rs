@@ -1,9 +1,14 @@
 //! Experiments of made-up runs: what is said of them, and what is refused.
 
+mod blanks;
 #[path = "../fixture/mod.rs"]
 mod fixture;
+mod folds;
+mod made;
 mod pairs;
+mod printed;
 mod rows;
+mod seeds;
 mod verdicts;
 
 use tlkit_report::Comparison;

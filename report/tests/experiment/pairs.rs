@@ -186,7 +186,7 @@ fn six_pairs_that_share_no_domain_speak_of_new_ones() {
     assert!(
         c.notes
             .iter()
-            .any(|n| n.contains("on new domains (Wilcoxon) p = 0.031")),
+            .any(|n| n.contains("on new domains (Wilcoxon, by Holm) p = 0.031")),
         "{:?}",
         c.notes
     );

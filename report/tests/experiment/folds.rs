@@ -1,0 +1,68 @@
+//! Cross-validations beside each other.
+
+use serde_json::{Value, json};
+use tlkit_report::{Format, Outcome};
+
+use crate::made::{At, Made, labels, note, right, row};
+
+fn folds(values: &[f64]) -> Value {
+    json!({"folds": {"k": values.len(), "metrics": {"accuracy": {"values": values}}}})
+}
+
+#[test]
+fn folds_are_compared_by_the_corrected_t_and_never_called_one_model() {
+    let mut e = Made::new(&[
+        ("plain", None),
+        ("better", Some("plain")),
+        ("other", Some("plain")),
+    ]);
+    let l = labels(80);
+    let runs = [
+        ("plain", vec![0.80, 0.82, 0.84, 0.81]),
+        ("better", vec![0.90, 0.93, 0.93, 0.92]),
+        ("other", vec![0.90, 0.93, 0.93]),
+    ];
+    for (m, (name, values)) in runs.iter().enumerate() {
+        e.cell(
+            &At(name, 0, None),
+            &l,
+            &right(&l, 0.8, [m, 0, 0]),
+            folds(values),
+        );
+    }
+    let c = e.compare();
+    let d = row(&c, "better").difference.as_ref().expect("a difference");
+    // By hand: 0.10, 0.11, 0.09, 0.11 have mean 0.1025 and s^2 = 9.1667e-5; (1/4 + 1/3) s^2 = 5.3472e-5, t(0.975, 3) = 3.18245: half = 0.023272.
+    let (low, high) = d.interval.expect("an interval");
+    assert!((d.mean - 0.1025).abs() < 1e-9, "{}", d.mean);
+    assert!(
+        (low - 0.079_228).abs() < 1e-5 && (high - 0.125_772).abs() < 1e-5,
+        "{low} {high}"
+    );
+    assert!(
+        !d.of_models && d.words == "these folds: adapt",
+        "{}",
+        d.words
+    );
+    assert!((row(&c, "better").mean.expect("a mean") - 0.92).abs() < 1e-9);
+    assert!(matches!(
+        e.gate("better: accuracy >= plain + 5pt"),
+        Outcome::Met(_)
+    ));
+    // Three folds beside four: the mean, and no more.
+    let other = row(&c, "other").difference.as_ref().expect("a mean");
+    assert_eq!(
+        (other.interval, other.p, other.words.as_str()),
+        (None, None, "no interval")
+    );
+    assert!(matches!(
+        e.gate("other: accuracy >= plain"),
+        Outcome::Undecided(lines) if lines[0].contains("the same folds on both sides")
+    ));
+    assert!(
+        note(&c, "corrected resampled t over the folds").is_some(),
+        "{:?}",
+        c.notes
+    );
+    assert!(!c.print(Format::Text, false).contains("this model"));
+}

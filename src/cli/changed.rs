@@ -7,6 +7,26 @@ use tlkit_report::flat;
 pub fn changed(was: &Identity, is: &Identity) -> Vec<String> {
     let (before, now) = (flat(&was.values), flat(&is.values));
     let mut lines = Vec::new();
+    // A run that depends on nothing of a plugin is the same with another build of it.
+    let anew: Vec<(&String, &String)> = match was.identity == is.identity {
+        true => Vec::new(),
+        false => {
+            let both = (was.plugins.iter()).filter_map(|(n, s)| Some((n, s, is.plugins.get(n)?)));
+            let anew = both.filter(|(_, was, is)| was != is);
+            lines.extend(
+                anew.clone()
+                    .map(|(n, ..)| format!("plugin {n} was built anew")),
+            );
+            anew.map(|(_, was, is)| (was, is)).collect()
+        }
+    };
+    // What a plugin makes of data and weights has its digest in theirs.
+    let same = |was: &str, is: &str| {
+        let was = anew
+            .iter()
+            .fold(was.to_string(), |t, (a, b)| t.replace(*a, b));
+        was == is
+    };
     for key in before
         .keys()
         .chain(now.keys().filter(|k| !before.contains_key(*k)))
@@ -19,10 +39,10 @@ pub fn changed(was: &Identity, is: &Identity) -> Vec<String> {
             (None, None) => {}
         }
     }
-    if was.data_sha256 != is.data_sha256 {
+    if !same(&was.data_sha256, &is.data_sha256) {
         lines.push("the data: its rows or labels are not those that the run began with".into());
     }
-    if was.source_digest != is.source_digest {
+    if !same(&was.source_digest, &is.source_digest) {
         lines.push("the weights of the source are not those that the run began with".into());
     }
     if was.version != is.version {
@@ -48,6 +68,7 @@ mod tests {
             data_sha256: data.into(),
             source_digest: "w".into(),
             version: "1".into(),
+            plugins: Default::default(),
         }
     }
 
@@ -71,5 +92,32 @@ mod tests {
                 "the data: its rows or labels are not those that the run began with",
             ]
         );
+    }
+
+    #[test]
+    fn a_plugin_that_was_built_anew_is_named_and_not_the_data() {
+        let built = |sum: &str, more: &str| Identity {
+            data_sha256: format!("x plugin {sum}"),
+            source_digest: format!("plugin {sum}{more}"),
+            identity: sum.into(),
+            plugins: [("tasks".to_string(), sum.to_string())].into(),
+            ..identity(json!({"train": {"epochs": 3}}), "x")
+        };
+        let (was, is) = (built("abc", ""), built("def", ""));
+        assert_eq!(changed(&was, &is), ["plugin tasks was built anew"]);
+        let also = changed(&was, &built("def", " depth 3"));
+        assert_eq!(
+            also,
+            [
+                "plugin tasks was built anew",
+                "the weights of the source are not those that the run began with"
+            ]
+        );
+        // Where the run does not depend on it, it goes on.
+        let unused = Identity {
+            plugins: [("tasks".to_string(), "def".to_string())].into(),
+            ..built("abc", "")
+        };
+        assert_eq!(changed(&was, &unused), [] as [String; 0]);
     }
 }

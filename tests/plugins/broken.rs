@@ -46,7 +46,10 @@ const CHECKED: &[(&str, &str)] = &[
         "the source task `net` describes itself wrongly",
     ),
     ("READS_NO_KIND", "unknown variant `smells`"),
-    ("READS_TEXT", "text"),
+    (
+        "READS_TEXT",
+        "this source reads text, and a row of the target is a feature vector",
+    ),
     ("NO_STAGE", "it has no stage"),
     ("WORD_OF_NO_VERSION", "unknown field `weather` in it"),
     (
@@ -103,6 +106,14 @@ const CHECKED_TARGET: &[(&str, &str)] = &[
     (
         "READER_OF_NOBODY",
         "names the reader `another`, which its library does not bring; it brings sixty",
+    ),
+    (
+        "METRIC_OF_A_RESULT",
+        "names the metric `macro-f1-interval`: results have a number `macro_f1_interval` already",
+    ),
+    (
+        "METRIC_TWICE",
+        "names the metric `share`: `share` is there twice",
     ),
     ("HEAD_WITHOUT_END", "a head ends in exactly one"),
     ("HEAD_OF_NO_LAYER", "not a layer"),

@@ -70,21 +70,29 @@ path = \"libhostile.so\"
 
 /// The binary in a bench, with nothing of the user's own: its cache and data folder are the bench's.
 pub fn tlkit(bench: &Bench, arguments: &[&str]) -> Ended {
-    bench.tlkit_with(arguments, &pairs(&own(bench)))
+    bench.tlkit_with(arguments, &pairs(&own(bench, PATIENT)))
 }
+
+/// The same where a probe may take so many seconds.
+pub fn tlkit_probing(bench: &Bench, arguments: &[&str], seconds: u64) -> Ended {
+    bench.tlkit_with(arguments, &pairs(&own(bench, seconds)))
+}
+
+/// As long as a probe may take on a machine that does much else.
+const PATIENT: u64 = 30;
 
 /// The same, started and not waited for.
 pub fn start(bench: &Bench, arguments: &[&str]) -> std::process::Child {
-    bench.start_with(arguments, &pairs(&own(bench)))
+    bench.start_with(arguments, &pairs(&own(bench, PATIENT)))
 }
 
-fn own(bench: &Bench) -> [(&'static str, String); 4] {
+fn own(bench: &Bench, seconds: u64) -> [(&'static str, String); 4] {
     let path = |name: &str| bench.path(name).display().to_string();
     [
         ("TLKIT_CACHE", path("cache")),
         ("XDG_DATA_HOME", path("data")),
         ("TLKIT_PLUGIN_PATH", String::new()),
-        ("TLKIT_PROBE_SECONDS", "3".into()),
+        ("TLKIT_PROBE_SECONDS", seconds.to_string()),
     ]
 }
 

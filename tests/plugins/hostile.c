@@ -97,6 +97,14 @@ static int32_t forward(void *self, const tlkit_call *call, const tlkit_moment *m
     call->fail(call->host, all);
     free(text);
     return TLKIT_FAILED;
+#elif defined(FAILS_EMPTY)
+    tlkit_text empty = {"", 0};
+    call->fail(call->host, empty);
+    return TLKIT_FAILED;
+#elif defined(LEAVES)
+    exit(0);
+#elif defined(LEAVES_WITH_1)
+    exit(1);
 #elif defined(FAILS_WITH_NULL)
     tlkit_text nothing = {NULL, 40};
     call->fail(call->host, nothing);
@@ -189,6 +197,14 @@ static int32_t phases(const tlkit_call *call) {
     return answer(call, "{\"phases\": [{\"name\": \"a\", \"feeds\": [\"target\"], \"until\": {\"epochs\": 0}}]}");
 #elif defined(PHASES_TRAIN_NOTHING)
     return answer(call, "{\"phases\": [{\"name\": \"a\", \"feeds\": [\"target\"], \"trains\": [\"attic.*\"]}]}");
+#elif defined(ADAPTS)
+    return answer(call, "{\"phases\": [{\"name\": \"a\", \"feeds\": [\"source\", \"target\"]}]}");
+#elif defined(ADAPTS_SLOWLY)
+    return answer(call, "{\"phases\": [{\"name\": \"a\", \"feeds\": [\"source\", \"target\"], \"rate\": 1e-6}]}");
+#elif defined(ADAPTS_THE_HEAD)
+    return answer(call, "{\"phases\": [{\"name\": \"a\", \"feeds\": [\"source\", \"target\"], \"trains\": \"head\"}]}");
+#elif defined(LEARNS_THE_SOURCE)
+    return answer(call, "{\"phases\": [{\"name\": \"a\", \"feeds\": [\"source\"]}]}");
 #elif defined(PHASES_OF_ANOTHER_KEY)
     return answer(call, "{\"phases\": [{\"name\": \"a\", \"feeds\": [\"target\"], \"terms\": [{\"term\": \"t\", \"keys\": {\"x\": 1}}]}]}");
 #else
@@ -216,7 +232,11 @@ static const tlkit_loss_term term_table = {TLKIT_HEAD(tlkit_loss_term), make, dr
 static const tlkit_loss_term term_table = {TLKIT_HEAD(tlkit_loss_term), make, drop, describe, forward, vjp, release};
 #endif
 
+#if defined(ADAPTS) || defined(ADAPTS_SLOWLY) || defined(ADAPTS_THE_HEAD) || defined(LEARNS_THE_SOURCE)
+static const tlkit_strategy strategy_table = {TLKIT_HEAD(tlkit_strategy), TLKIT_TRANSDUCTIVE, 0, phases};
+#else
 static const tlkit_strategy strategy_table = {TLKIT_HEAD(tlkit_strategy), TLKIT_INDUCTIVE, 0, phases};
+#endif
 #ifdef TRANSFER_OF_NO_KIND
 static const tlkit_strategy other_table = {TLKIT_HEAD(tlkit_strategy), 5, 0, phases};
 #endif
@@ -312,6 +332,10 @@ const tlkit_plugin *tlkit_plugin_v1(const tlkit_host *host) {
     (void)later;
 #ifdef HANG_IN_ENTRY
     for (;;) sleep(1);
+#endif
+#ifdef ASKED_ONCE
+    static int asked;
+    if (asked++) return NULL;
 #endif
 #ifdef TABLE_REFUSED
     return NULL;

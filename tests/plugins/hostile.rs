@@ -1,7 +1,7 @@
 //! What a plugin can do wrong, each with the words that the person gets. None takes tlkit with it.
 
 use crate::bench::Bench;
-use crate::compile::{RECIPE, compiler, hostile, tlkit};
+use crate::compile::{RECIPE, compiler, hostile, tlkit, tlkit_probing};
 
 /// What is broken, and what is said of it: when the plugin is probed.
 const PROBED: &[(&str, &str)] = &[
@@ -171,7 +171,16 @@ const TRAINED: &[(&str, &str)] = &[
         "wrote beyond the end of the gradient of `features:0`",
     ),
     ("TAP_OF_NO_STAGE", "attic"),
-    ("PHASES_TRAIN_NOTHING", "train"),
+    (
+        "PHASES_TRAIN_NOTHING",
+        "the strategy `hostile`: the phase `a` trains `attic.*`, and none of the",
+    ),
+    (
+        "FAILS_EMPTY",
+        "the loss term `t` failed, and did not say why",
+    ),
+    ("LEAVES", "a plugin ended the process"),
+    ("LEAVES_WITH_1", "a plugin ended the process"),
 ];
 
 fn each(cases: &[(&str, &str)], verb: &[&str], code: i32) {
@@ -180,7 +189,9 @@ fn each(cases: &[(&str, &str)], verb: &[&str], code: i32) {
     bench.write("hostile.toml", RECIPE);
     for (broken, words) in cases {
         hostile(&bench, &compiler, broken);
-        let ended = tlkit(&bench, verb);
+        // Whoever hangs is waited for.
+        let seconds = if broken.starts_with("HANG") { 3 } else { 30 };
+        let ended = tlkit_probing(&bench, verb, seconds);
         assert!(
             ended.err.contains(words),
             "{broken}: {:?}\n{}\n{}",
@@ -241,6 +252,8 @@ fn the_conformance_suite_finds_what_it_looks_for() {
         ("DESCRIBES_GARBAGE", "describes itself wrongly"),
         ("PHASES_NO_JSON", "gave phases that are no JSON"),
         ("LEAKS", "400 calls kept"),
+        ("LEAVES", "ended the process with exit code 0"),
+        ("LEAVES_WITH_1", "ended the process with exit code 1"),
     ] {
         // Memory is known there alone.
         if broken == "LEAKS" && !cfg!(target_os = "linux") {
@@ -252,8 +265,74 @@ fn the_conformance_suite_finds_what_it_looks_for() {
         let line = line.unwrap_or_else(|| panic!("{broken}: {}\n{}", ended.out, ended.err));
         assert!(line.starts_with("FAILED"), "{broken}: {line}");
     }
+    // The symbol is called once in a process, in this one too.
+    hostile(&bench, &compiler, "ASKED_ONCE");
+    tlkit(&bench, &["plugins", "check", "libhostile.so"]).code(0);
     hostile(&bench, &compiler, "NONE");
     let ended = tlkit(&bench, &["plugins", "check", "libhostile.so"]).code(0);
     assert!(!ended.out.contains("FAILED"), "{}", ended.out);
     assert!(ended.out.lines().count() > 8, "{}", ended.out);
+}
+
+const ADAPTS: &str = "\
+[source]
+task = \"features\"
+train = \"source.csv\"
+split = { validation = 0.2 }
+
+[target]
+task = \"classification\"
+unlabelled = \"rows.csv\"
+test = \"rows.csv\"
+
+[strategy]
+kind = \"transductive\"
+method = \"hostile\"
+
+[train]
+epochs = 3
+source_epochs = 2
+batch_size = 16
+learning_rate = 1e-1
+
+[[plugins]]
+path = \"libhostile.so\"
+";
+
+/// The source alone is learned beside an adaptation, as that is: so much of the model, so fast. Where the adaptation has no terms the two are one. And
+/// only beside an adaptation on both domains.
+#[test]
+fn the_twin_of_a_strangers_adaptation_trains_as_it_does() {
+    let Some(compiler) = compiler() else { return };
+    let bench = Bench::new();
+    bench.write("source.csv", &crate::bench::rows(100));
+    bench.write("adapts.toml", ADAPTS);
+    let epochs = |rule: &str, phase: &str| -> Vec<serde_json::Value> {
+        let curves = bench.read(&format!("{rule}/metrics.jsonl"));
+        let lines = curves
+            .lines()
+            .map(|l| serde_json::from_str(l).expect("JSON"));
+        let of = |l: &serde_json::Value| l["phase"] == phase && l["epoch"].is_u64();
+        let mut lines: Vec<serde_json::Value> = lines.filter(of).collect();
+        for line in &mut lines {
+            line["phase"].take();
+        }
+        lines
+    };
+    let run = |rule: &str| {
+        hostile(&bench, &compiler, rule);
+        tlkit(&bench, &["run", "adapts.toml", "-q", "--out", rule]).code(0);
+    };
+    for rule in ["ADAPTS", "ADAPTS_SLOWLY", "ADAPTS_THE_HEAD"] {
+        run(rule);
+        let twin = epochs(rule, "source-only");
+        assert_eq!(twin.len(), 4, "{rule}");
+        let same = |l: &serde_json::Value| (l["loss"].clone(), l["score_entropy"].clone());
+        let twin: Vec<_> = twin.iter().map(same).collect();
+        let adapted: Vec<_> = epochs(rule, "a").iter().map(same).collect();
+        assert_eq!(twin, adapted, "{rule}");
+    }
+    run("LEARNS_THE_SOURCE");
+    assert!(!epochs("LEARNS_THE_SOURCE", "a").is_empty());
+    assert!(epochs("LEARNS_THE_SOURCE", "source-only").is_empty());
 }

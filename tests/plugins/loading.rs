@@ -189,6 +189,19 @@ fn what_was_found_is_kept_until_the_file_changes() {
     tlkit(&bench, &["validate", "hostile.toml"]).code(0);
     fs::write(&kept[0], "{").expect("written");
     tlkit(&bench, &["validate", "hostile.toml"]).code(0);
+    // A table is taken for what it is: the term's place is not the strategy's.
+    let text = fs::read_to_string(&kept[0]).expect("text");
+    let swapped = text
+        .replace("\"index\":0", "\"index\":9")
+        .replace("\"index\":2", "\"index\":0")
+        .replace("\"index\":9", "\"index\":2");
+    assert_ne!(text, swapped);
+    fs::write(&kept[0], swapped).expect("written");
+    let said = tlkit(&bench, &["validate", "hostile.toml"]).code(2).err;
+    assert!(
+        said.contains("hands over other tables than when it was probed"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -198,6 +211,14 @@ fn a_run_is_another_where_its_plugin_is_another() {
     bench.write("hostile.toml", RECIPE);
     hostile(&bench, &compiler, "NONE");
     tlkit(&bench, &["run", "hostile.toml", "--out", "r", "-q"]).code(0);
+    // Another build of it is another run; the same once more is the same.
+    let identity = |run: &str| bench.json(&format!("{run}/result.json"))["identity"].to_string();
+    for (rule, out) in [("NONE", "same"), ("FROM_THE_FUTURE", "other")] {
+        hostile(&bench, &compiler, rule);
+        tlkit(&bench, &["run", "hostile.toml", "--out", out, "-q"]).code(0);
+    }
+    assert_eq!(identity("r"), identity("same"));
+    assert_ne!(identity("r"), identity("other"));
     // The model needs neither the recipe nor the plugin.
     let text = bench.read("r/recipe.toml");
     assert!(text.contains("hostile\""), "{text}");

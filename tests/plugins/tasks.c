@@ -419,6 +419,10 @@ static int32_t describe_task(const tlkit_call *call) {
         "{\"form\": \"features\", \"metrics\": [{\"metric\": \"another\"}]}"
 #elif defined(READER_OF_NOBODY)
         "{\"form\": \"features\", \"reader\": \"another\"}"
+#elif defined(METRIC_OF_A_RESULT)
+        "{\"form\": \"features\", \"metrics\": [{\"metric\": \"macro-f1-interval\"}]}"
+#elif defined(METRIC_TWICE)
+        "{\"form\": \"features\", \"metrics\": [{\"metric\": \"share\"}, {\"metric\": \"share\"}]}"
 #elif defined(READS_WHATEVER)
         "{\"form\": \"features\", \"reader\": \"sixty\"}"
 #elif defined(HEAD_WITHOUT_END)
@@ -489,6 +493,10 @@ static void release_nothing(void *self, void *handle) { (void)self, (void)handle
 /* The share of rows that are said right. */
 static int32_t score(void *self, const tlkit_call *call, const tlkit_tensor *probabilities, const uint32_t *labels, double *value) {
     (void)self, (void)call;
+#ifdef PRINTS
+    printf("hello from the plugin\n");
+    fflush(stdout);
+#endif
 #if defined(SCORE_FAILS)
     return fail(call, "it cannot be said");
 #elif defined(SCORE_LEFT_OUT)
@@ -512,6 +520,13 @@ static int32_t score(void *self, const tlkit_call *call, const tlkit_tensor *pro
     *value = rows ? right / (double)rows : 0;
     return TLKIT_OK;
 }
+
+#ifdef PRINTS
+__attribute__((constructor)) static void begin(void) {
+    printf("hello from its initialiser\n");
+    fflush(stdout);
+}
+#endif
 
 /* Sixty rows of three numbers, whatever is in the file. */
 static int32_t open_table(const tlkit_call *call, const tlkit_file *file, void **self) {
@@ -542,6 +557,9 @@ static int32_t cell(void *self, const tlkit_call *call, uint64_t row, uint64_t c
     (void)self;
     if (column) return answer(call, row % 2 ? "odd" : "even");
     float x[3] = {(float)(row % 2), (float)row / 60, 1 - (float)row / 60};
+#ifdef READER_NAN
+    if (row == 41) x[1] = NAN;
+#endif
     call->answer(call->host, TLKIT_ANSWER_FEATURES, x, sizeof x);
     return TLKIT_OK;
 }
@@ -622,7 +640,13 @@ static const tlkit_entry source = ENTRY(TLKIT_SOURCE_TASK,
 #endif
                                         &source_table);
 static const tlkit_entry task = ENTRY(TLKIT_TARGET_TASK, "task", {0}, &task_table);
-static const tlkit_entry metric = ENTRY(TLKIT_METRIC, "share", {0}, &metric_table);
+static const tlkit_entry metric = ENTRY(TLKIT_METRIC,
+#ifdef METRIC_OF_A_RESULT
+                                        "macro-f1-interval",
+#else
+                                        "share",
+#endif
+                                        {0}, &metric_table);
 static const tlkit_entry reader = ENTRY(TLKIT_READER, "sixty", {0}, &reader_table);
 static const tlkit_entry brier = ENTRY(TLKIT_LOSS_TERM, "brier", {0}, &loss_table);
 static const tlkit_entry other = ENTRY(TLKIT_LOSS_TERM, "of-features", {0}, &other_table);

@@ -18,7 +18,9 @@ use crate::record::{KeyRecord, Path, Presence, Record, Segment, TableKind};
 ///
 /// let schema = Schema::new("recipe").with(&blank.record()).variant("strategy", "method", "dann", &dann.record());
 /// let json = schema.to_json();
-/// assert_eq!(json["properties"]["strategy"]["allOf"][0]["then"]["properties"]["lambda"]["default"], 1.0);
+/// let lambda = &json["properties"]["strategy"]["allOf"][0]["then"]["properties"]["lambda"];
+/// assert_eq!(lambda["default"], 1.0);
+/// assert_eq!(lambda["x-origin"], "Ganin et al. 2016");
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Schema {
@@ -250,7 +252,7 @@ impl Prop {
             ) => {
                 *required &= also;
                 others.into_iter().for_each(|form| {
-                    if !forms.contains(&form) {
+                    if !forms.iter().any(|f| alike(f, &form)) {
                         forms.push(form);
                     }
                 });
@@ -293,6 +295,21 @@ impl Prop {
             Prop::Tables(_) => false,
         }
     }
+}
+
+/// Where a default comes from: no word of JSON Schema, which passes over what it does not know.
+const ORIGIN: &str = "x-origin";
+
+/// Whether two forms allow the same, wherever their default comes from.
+fn alike(one: &Json, other: &Json) -> bool {
+    let plain = |form: &Json| {
+        let mut form = form.clone();
+        if let Some(form) = form.as_object_mut() {
+            form.remove(ORIGIN);
+        }
+        form
+    };
+    plain(one) == plain(other)
 }
 
 /// What only one of two readings requires is not required.
@@ -393,10 +410,14 @@ fn form_of(key: &KeyRecord) -> Json {
         form["description"] = key.help.as_str().into();
     }
     if let Presence::Default {
-        value: Some(value), ..
+        value: Some(value),
+        origin,
     } = &key.presence
     {
         form["default"] = value.clone();
+        if !origin.is_empty() {
+            form[ORIGIN] = origin.as_str().into();
+        }
     }
     form
 }

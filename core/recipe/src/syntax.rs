@@ -118,6 +118,16 @@ pub(crate) fn parse(source: &Arc<Source>) -> Result<Tree, Vec<Diagnostic>> {
         errors.iter().map(|error| explain(source, error)).collect();
     diagnostics.sort_by_key(|d| d.at.sort_key());
     diagnostics.dedup_by_key(|d| d.at.line());
+    // No table anywhere, and hardly a line that is TOML: a file of rows, or of prose. One error says it.
+    let table = |line: &str| line.trim_start().starts_with('[');
+    if diagnostics.len() > 3 && !text.lines().any(table) {
+        diagnostics.truncate(1);
+        let first = diagnostics.pop();
+        let first = first.map(|d| {
+            d.help("a recipe begins with a table, `[source]`; if this is a file of rows, `tlkit init FILE` writes a recipe for it")
+        });
+        return Err(first.into_iter().collect());
+    }
     Err(diagnostics)
 }
 

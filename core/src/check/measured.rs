@@ -1,17 +1,19 @@
 //! A target task with the metrics that `[evaluate]` asks for besides its own.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 
 use crate::Result;
 use crate::audit::Audit;
-use crate::data::{Domain, Labels, Reading, RowForm, View};
+use crate::data::{Domain, Labels, Reader, Reading, RowForm, View};
 use crate::metrics::Measure;
 use crate::nn::{Batch, Scope};
 use crate::recipe::Keys;
 use crate::task::{Head, Scoring, SourceTask, TargetTask};
 
 /// The task, and what it is measured by.
-pub(super) struct Measured {
+pub(crate) struct Measured {
     pub task: Box<dyn TargetTask>,
     pub metrics: Vec<Measure>,
 }
@@ -23,6 +25,10 @@ impl TargetTask for Measured {
 
     fn row_form(&self) -> Result<Option<RowForm>> {
         self.task.row_form()
+    }
+
+    fn reader(&self) -> Option<Arc<dyn Reader>> {
+        self.task.reader()
     }
 
     fn fits(&self, keys: &Keys, source: &dyn SourceTask) {
@@ -41,6 +47,10 @@ impl TargetTask for Measured {
         frozen: bool,
     ) -> Result<Head> {
         self.task.head(scope, source, width, frozen)
+    }
+
+    fn plain_head(&self) -> bool {
+        self.task.plain_head()
     }
 
     fn loss(&self, logits: &Tensor, labels: Option<&Tensor>, batch: &Batch) -> Result<Tensor> {
@@ -75,5 +85,29 @@ impl TargetTask for Measured {
 
     fn view(&self) -> View {
         self.task.view()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// A method with a body of its own in the trait is easily forgotten: the compiler does not ask for it.
+    #[test]
+    fn every_method_of_a_target_task_is_asked_of_the_task_itself() {
+        let trait_of = include_str!("../task.rs");
+        let from = trait_of.find("pub trait TargetTask").expect("the trait");
+        let body = &trait_of[from..];
+        let body = &body[..body.find("\n}\n").expect("its end")];
+        let methods: Vec<&str> = body
+            .lines()
+            .filter_map(|l| l.strip_prefix("    fn ")?.split('(').next())
+            .collect();
+        assert!(methods.len() >= 14, "{methods:?}");
+        let this = include_str!("measured.rs");
+        for method in methods {
+            assert!(
+                this.contains(&format!("self.task.{method}(")),
+                "`{method}` is not forwarded"
+            );
+        }
     }
 }

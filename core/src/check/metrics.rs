@@ -1,27 +1,16 @@
 //! `evaluate.metrics`: what plugins measure besides.
 
-use crate::metrics::Measure;
+use crate::metrics::{Measure, name_taken};
 use crate::recipe::{Keys, Value, Written, nearest};
 use crate::registry::Registry;
 
-/// Names that results have already, and those of [`crate::metrics::Detail`].
-const TAKEN: [&str; 12] = [
-    "n",
-    "accuracy",
-    "macro_f1",
-    "mcc",
-    "ece",
-    "loss",
-    "level",
-    "macro_precision",
-    "macro_recall",
-    "micro_f1",
-    "auroc",
-    "temperature",
-];
-
-/// Reads the list: names, or tables with a name and the metric's own keys.
-pub(super) fn read(evaluate: &Keys, registry: &Registry, classes: bool) -> Vec<Measure> {
+/// Reads the list: names, or tables with a name and the metric's own keys. `own` are those that the target task brings.
+pub(crate) fn read(
+    evaluate: &Keys,
+    registry: &Registry,
+    classes: bool,
+    own: &[Measure],
+) -> Vec<Measure> {
     let list = evaluate
         .values("metrics")
         .help("further metrics, which plugins bring: names, or `{ name = \"...\", key = 2 }` where one has keys")
@@ -39,11 +28,20 @@ pub(super) fn read(evaluate: &Keys, registry: &Registry, classes: bool) -> Vec<M
     }
     let mut all: Vec<Measure> = Vec::new();
     for item in &list {
-        if let Some(measure) = one(item, registry) {
-            match all.iter().any(|m| m.name == measure.name) {
-                true => drop(item.error(format!("`{}` is there twice", measure.name))),
-                false => all.push(measure),
-            }
+        let Some(measure) = one(item, registry) else {
+            continue;
+        };
+        if own.iter().any(|m| m.name == measure.name) {
+            item.error(format!(
+                "the target task has a metric `{}` already",
+                measure.name
+            ))
+            .help("leave it out here: results have the task's own");
+            continue;
+        }
+        match name_taken(&measure.name, &all) {
+            Some(why) => drop(item.error(why)),
+            None => all.push(measure),
         }
     }
     all
@@ -79,9 +77,11 @@ fn one(item: &Value, registry: &Registry) -> Option<Measure> {
         };
         return None;
     };
-    let result = name.replace('-', "_");
-    if TAKEN.contains(&result.as_str()) {
-        item.error(format!("results have a number `{result}` already"));
+    if let Some(why) = name_taken(&name, &[]) {
+        if let Some(keys) = &keys {
+            keys.excuse_unread();
+        }
+        item.error(why);
         return None;
     }
     let metric = match &keys {

@@ -140,7 +140,8 @@ unsafe extern "C" fn fail(host: *mut c_void, message: abi::Text) {
         }
         None => "an error whose text is not there".into(),
     };
-    ctx.failure = Some(words);
+    // Without words it has not said why.
+    ctx.failure = Some(words).filter(|w| !w.is_empty());
 }
 
 /// What a terminal can show.

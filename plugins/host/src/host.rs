@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tlkit_core::recipe::Keys;
-use tlkit_core::registry::{Plugins, Registry};
+use tlkit_core::registry::{Library, Plugins, Registry, Wanted};
 
 use crate::error::{Cause, LoadError};
 use crate::file::Stamp;
@@ -14,7 +14,7 @@ use crate::find::{find, lying_in};
 use crate::library::Plugin;
 use crate::manifest::Manifest;
 use crate::probe::Prober;
-use crate::register::{Brought, register};
+use crate::register::{self, Brought, register};
 
 /// Where plugins come from, and how they are probed.
 #[derive(Clone, Debug)]
@@ -89,9 +89,11 @@ impl Host {
         let mut brought = Brought::new();
         let mut failed = Vec::new();
         for path in self.settings.own.iter().flat_map(|folder| lying_in(folder)) {
-            let added = self
-                .known(&path, None, false)
-                .and_then(|plugin| register(&plugin, registry, &mut brought));
+            let added = self.known(&path, None, false).and_then(|plugin| {
+                register(&plugin, registry, &mut brought)?;
+                registry.library(register::library(&plugin, false));
+                Ok(())
+            });
             failed.extend(added.err());
         }
         registry.plugins(Arc::new(Loader {
@@ -177,6 +179,16 @@ struct Loader {
 }
 
 impl Plugins for Loader {
+    fn restore(&self, wanted: &Wanted, registry: &mut Registry) -> tlkit_core::Result<Library> {
+        let file = self.host.find(&wanted.path)?;
+        let sha256 = wanted.sha256.as_deref();
+        let plugin = self.host.known(&file, sha256, wanted.allow_writable)?;
+        register::restore(&plugin, registry)?;
+        let library = register::library(&plugin, true);
+        registry.library(library.clone());
+        Ok(library)
+    }
+
     fn add(&self, root: &Keys, _: &Path, registry: &mut Registry) {
         let mut brought = self.brought.clone();
         for p in root.tables("plugins") {
@@ -209,7 +221,11 @@ impl Plugins for Loader {
                 .host
                 .find(&path)
                 .and_then(|file| self.host.known(&file, sha256.as_deref(), allow_writable))
-                .and_then(|plugin| register(&plugin, registry, &mut brought));
+                .and_then(|plugin| {
+                    register(&plugin, registry, &mut brought)?;
+                    registry.library(register::library(&plugin, true));
+                    Ok(())
+                });
             if let Err(e) = added {
                 let at = match e.cause {
                     Cause::Digest => p.at("sha256"),

@@ -1,12 +1,14 @@
 //! A stranger's keys: a JSON Schema, read as the keys of a built-in are, so that diagnostics, `explain` and `schema` serve both alike.
 
-use std::ops::Bound;
-
 use serde_json::{Map, Value};
 use tlkit_core::recipe::{Keys, Written};
 use tlkit_core::{Error, Result};
 
 use crate::manifest::EntryKind;
+
+mod schema;
+
+use schema::{items, kind, range};
 
 /// Keys of the table that an entry's own stand in, which are not its own.
 fn reserved(kind: EntryKind) -> &'static [&'static str] {
@@ -71,6 +73,16 @@ pub(crate) fn understood(schema: &Value, of: EntryKind) -> std::result::Result<(
         ],
         "the schema",
     )?;
+    if top.get("type").is_some_and(|t| t != "object") {
+        return Err("the schema's `type` is `object`".into());
+    }
+    // Keys that are not among the properties are refused whatever it says.
+    if top
+        .get("additionalProperties")
+        .is_some_and(|more| *more != false)
+    {
+        return Err("`additionalProperties` is false: no other keys are read".into());
+    }
     let no_map = Map::new();
     let properties = match top.get("properties") {
         None => &no_map,
@@ -85,43 +97,12 @@ pub(crate) fn understood(schema: &Value, of: EntryKind) -> std::result::Result<(
         let Value::Object(p) = property else {
             return Err(format!("{what} is an object"));
         };
-        known(
-            p,
-            &[
-                "type",
-                "description",
-                "default",
-                "enum",
-                "minimum",
-                "maximum",
-                "exclusiveMinimum",
-                "exclusiveMaximum",
-                "items",
-                "x-origin",
-                "title",
-            ],
-            &what,
-        )?;
-        let right = |value: &Value, kind: &str| match kind {
-            "number" => value.is_number(),
-            "integer" => value.as_i64().is_some(),
-            "boolean" => value.is_boolean(),
-            "string" => value.is_string(),
-            _ => false,
-        };
-        let default = p.get("default");
-        let fits = match kind(p).ok_or_else(|| {
-            format!("{what} is of a type that tlkit does not read: number, integer, boolean, string, and array of number or string")
-        })? {
-            ("array", of) => default.is_none_or(|d| {
-                d.as_array()
-                    .is_some_and(|all| all.iter().all(|v| right(v, of)))
-            }),
-            (kind, _) => default.is_none_or(|d| right(d, kind)),
-        };
-        if !fits {
-            return Err(format!("the default of {what} is not of its type"));
-        }
+        schema::property(p, &what)?;
+    }
+    let all_names =
+        |list: &Value| (list.as_array()).is_some_and(|all| all.iter().all(Value::is_string));
+    if top.get("required").is_some_and(|list| !all_names(list)) {
+        return Err("`required` is a list of names".into());
     }
     for name in required(top) {
         if !properties.contains_key(name) {
@@ -131,7 +112,11 @@ pub(crate) fn understood(schema: &Value, of: EntryKind) -> std::result::Result<(
     Ok(())
 }
 
-fn known(of: &Map<String, Value>, words: &[&str], what: &str) -> std::result::Result<(), String> {
+pub(super) fn known(
+    of: &Map<String, Value>,
+    words: &[&str],
+    what: &str,
+) -> std::result::Result<(), String> {
     match of.keys().find(|k| !words.contains(&k.as_str())) {
         Some(k) => Err(format!("{what} says `{k}`, which tlkit does not read")),
         None => Ok(()),
@@ -144,18 +129,6 @@ fn required(schema: &Map<String, Value>) -> Vec<&str> {
         .flatten()
         .filter_map(Value::as_str)
         .collect()
-}
-
-/// The type, and that of the items of a list.
-fn kind(property: &Map<String, Value>) -> Option<(&str, &str)> {
-    match property.get("type")?.as_str()? {
-        "array" => match property.get("items")?.get("type")?.as_str()? {
-            of @ ("number" | "string") => Some(("array", of)),
-            _ => None,
-        },
-        plain @ ("number" | "integer" | "boolean" | "string") => Some((plain, "")),
-        _ => None,
-    }
 }
 
 /// Reads every key of a schema that is [`understood`]. Errors are noted at their places; `origin` is where a default comes from.
@@ -243,9 +216,19 @@ fn one(
             .map(Value::from)
         }
         ("array", "number") => {
-            ended!(keys.numbers(name), p, needed, origin, numbers).map(Value::from)
+            let mut key = keys.numbers(name);
+            if let Some(range) = range(items(p), Value::as_f64) {
+                key = key.range(range);
+            }
+            ended!(key, p, needed, origin, numbers).map(Value::from)
         }
-        ("array", _) => ended!(keys.strings(name), p, needed, origin, strings).map(Value::from),
+        ("array", _) => {
+            let mut key = keys.strings(name);
+            if let Some(choices) = items(p).get("enum") {
+                key = key.one_of(strings(choices));
+            }
+            ended!(key, p, needed, origin, strings).map(Value::from)
+        }
         _ => None,
     }
 }
@@ -255,25 +238,6 @@ fn words(p: &Map<String, Value>, name: &str) -> String {
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_string()
-}
-
-fn range<T: Copy>(
-    p: &Map<String, Value>,
-    read: impl Fn(&Value) -> Option<T>,
-) -> Option<(Bound<T>, Bound<T>)> {
-    let end = |open: &str, closed: &str| match (p.get(open), p.get(closed)) {
-        (Some(v), _) => read(v).map_or(Bound::Unbounded, Bound::Excluded),
-        (None, Some(v)) => read(v).map_or(Bound::Unbounded, Bound::Included),
-        (None, None) => Bound::Unbounded,
-    };
-    let ends = (
-        end("exclusiveMinimum", "minimum"),
-        end("exclusiveMaximum", "maximum"),
-    );
-    match ends {
-        (Bound::Unbounded, Bound::Unbounded) => None,
-        ends => Some(ends),
-    }
 }
 
 /// Keys that a plugin itself gives (a phase's to a term), by the same rules. `what` names them in errors.
@@ -320,7 +284,8 @@ mod tests {
                 "count": {"type": "integer", "minimum": 1, "maximum": 3},
                 "how": {"type": "string", "enum": ["mean", "sum"], "default": "mean", "x-origin": "Huber 1964"},
                 "sure": {"type": "boolean", "default": false},
-                "taps": {"type": "array", "items": {"type": "string"}, "default": []}
+                "taps": {"type": "array", "items": {"type": "string"}, "default": []},
+                "rates": {"type": "array", "items": {"type": "number", "minimum": 0}, "default": []}
             },
             "required": ["count"]
         })
@@ -339,16 +304,18 @@ mod tests {
         let (values, explained) = recipe("[strategy]\ncount = 2\ndelta = 3\n");
         assert_eq!(
             Value::Object(values),
-            json!({"delta": 3.0, "count": 2, "how": "mean", "sure": false, "taps": []})
+            json!({"delta": 3.0, "count": 2, "how": "mean", "sure": false, "taps": [], "rates": []})
         );
         assert!(explained.contains("Huber 1964"), "{explained}");
         assert!(explained.contains("plugin p"), "{explained}");
 
-        let (_, said) =
-            recipe("[strategy]\ncount = 4\ndelta = 0\nhow = \"meen\"\nsure = 1\ndelat = 2\n");
+        let (_, said) = recipe(
+            "[strategy]\ncount = 4\ndelta = 0\nhow = \"meen\"\nsure = 1\ndelat = 2\nrates = [-1]\n",
+        );
         for words in [
             "r.toml:2:9",
             "`count` is out of range",
+            "`rates` is out of range",
             "between 1 and 3",
             "greater than 0",
             "did you mean `\"mean\"`",
@@ -380,6 +347,9 @@ mod tests {
             (json!({"required": ["a"]}), "`a`"),
             (json!({"oneOf": []}), "`oneOf`"),
             (json!([]), "object"),
+            (json!({"required": "a"}), "a list of names"),
+            (json!({"additionalProperties": 7}), "no other keys"),
+            (json!({"additionalProperties": true}), "no other keys"),
         ] {
             let said = understood(&schema, EntryKind::Strategy).unwrap_err();
             assert!(said.contains(words), "{words}: {said}");

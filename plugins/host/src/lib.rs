@@ -49,5 +49,6 @@ mod term;
 pub use driver::cuda_devices;
 pub use error::{Cause, LoadError};
 pub use host::{Host, Named, Settings};
+pub use library::before_loading;
 pub use manifest::{EntryKind, Manifest, ManifestEntry};
 pub use probe::answer as answer_probe;

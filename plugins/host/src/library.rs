@@ -3,18 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 
 use tlkit_abi::{self as abi, Head};
 
 use crate::error::{Cause, LoadError};
 use crate::file::Stamp;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, ManifestEntry};
 use crate::tables;
 
 /// The plugin's own table, for the life of the process.
 #[derive(Clone, Copy)]
-pub(crate) struct Loaded(&'static abi::Plugin);
+pub(crate) struct Loaded(pub &'static abi::Plugin);
 
 // SAFETY: tables are constants of a library that is never unloaded, and tlkit.h allows calls from any thread.
 unsafe impl Send for Loaded {}
@@ -42,8 +42,20 @@ pub(crate) fn load(path: &Path, sha256: &str) -> Result<Loaded, LoadError> {
     Ok(loaded)
 }
 
+static BEFORE: OnceLock<fn()> = OnceLock::new();
+
+/// Says what is to be done before the first library comes into this process.
+pub fn before_loading(f: fn()) {
+    // The first to say so is who is asked.
+    let _ = BEFORE.set(f);
+}
+
 /// Opens the file and asks it for its table.
 pub(crate) fn open(path: &Path) -> Result<&'static abi::Plugin, LoadError> {
+    static ONCE: Once = Once::new();
+    if let Some(before) = BEFORE.get() {
+        ONCE.call_once(before);
+    }
     let name = path.display();
     // SAFETY: loading runs the library's initialisers. That is why it was named by a person and probed in another process first.
     let library = unsafe { libloading::Library::new(path) }.map_err(|e| {
@@ -119,7 +131,7 @@ impl Plugin {
     }
 
     /// The table of an entry.
-    pub fn table<T: tables::Grown>(&self, index: usize) -> Result<&'static T, LoadError> {
+    pub fn table<T: tables::Grown>(&self, of: &ManifestEntry) -> Result<&'static T, LoadError> {
         let loaded = load(&self.stamp.path, &self.stamp.sha256)?;
         let wrong = || {
             LoadError::new(
@@ -130,8 +142,12 @@ impl Plugin {
                 ),
             )
         };
-        let at = *tables::entries(loaded.0)?.get(index).ok_or_else(wrong)?;
+        let at = *tables::entries(loaded.0)?.get(of.index).ok_or_else(wrong)?;
         let entry = tables::table(at, "an entry")?;
+        // A table of another kind would be read as what it is not.
+        if entry.kind != of.kind.number() || tables::text(entry.name, "a name")? != of.name {
+            return Err(wrong());
+        }
         tables::table(entry.table.cast::<T>(), "an entry's table")
     }
 }

@@ -1,6 +1,7 @@
 //! What a library brings, as data: what the probe writes down, the cache keeps and the registry is filled from.
 
 use serde::{Deserialize, Serialize};
+use tlkit_abi as abi;
 
 /// What a library brings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,6 +59,18 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
+    /// As tlkit.h has it.
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            EntryKind::Reader => abi::READER,
+            EntryKind::LossTerm => abi::LOSS_TERM,
+            EntryKind::Strategy => abi::STRATEGY,
+            EntryKind::SourceTask => abi::SOURCE_TASK,
+            EntryKind::TargetTask => abi::TARGET_TASK,
+            EntryKind::Metric => abi::METRIC,
+        }
+    }
+
     /// In words.
     pub fn words(self) -> &'static str {
         match self {

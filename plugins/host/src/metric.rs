@@ -7,24 +7,37 @@ use tlkit_core::metrics::Metric;
 use tlkit_core::{Error, Result};
 
 use crate::lend::lend;
+use crate::library::Plugin;
 use crate::made::{Made, function};
+use crate::manifest::ManifestEntry;
 
 /// One made with its keys.
 pub(crate) struct CMetric {
     table: &'static abi::Metric,
     made: Made,
+    sha256: String,
 }
 
 impl CMetric {
-    /// Makes one. `who` begins its errors.
-    pub fn make(table: &'static abi::Metric, who: &str, keys: &Map<String, Value>) -> Result<Self> {
+    /// Makes one.
+    pub fn make(plugin: &Plugin, entry: &ManifestEntry, keys: &Map<String, Value>) -> Result<Self> {
+        let table: &'static abi::Metric = plugin.table(entry)?;
+        let who = format!("{}: the metric `{}`", plugin.name(), entry.name);
         let make = function!(table, make, "metric");
-        let made = Made::with_keys(who, keys, make, table.drop)?;
-        Ok(CMetric { table, made })
+        let made = Made::with_keys(&who, keys, make, table.drop)?;
+        Ok(CMetric {
+            table,
+            made,
+            sha256: plugin.stamp.sha256.clone(),
+        })
     }
 }
 
 impl Metric for CMetric {
+    fn digest(&self) -> String {
+        format!("plugin {}", self.sha256)
+    }
+
     fn score(&self, probabilities: &[Vec<f32>], truth: &[u32]) -> Result<f64> {
         let score = function!(self.table, score, "metric");
         let (rows, classes) = (

@@ -7,6 +7,7 @@ use tlkit_core::strategy::Until;
 use tlkit_core::{Error, Result};
 
 use crate::keys::{self, leave};
+use crate::tables::is_entry_name;
 
 /// One phase.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +100,16 @@ fn phase(p: &Keys, transductive: bool, later: bool) -> PhaseSpec {
         .one_or_more("trains")
         .default(vec!["all".to_string()], "tlkit.h")
         .read();
+    if let Some(word) = trains
+        .iter()
+        .find(|t| trains.len() > 1 && matches!(t.as_str(), "all" | "head" | "encoder"))
+    {
+        p.error(
+            p.at("trains"),
+            format!("`{word}` stands alone: beside it there are only names of parameters"),
+        )
+        .help("`model.head.*` is the head by name, and `model.*` all of the model");
+    }
     let trains = match trains.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["all"] => Trains::All,
         ["head"] => Trains::Head,
@@ -119,13 +130,36 @@ fn phase(p: &Keys, transductive: bool, later: bool) -> PhaseSpec {
         }
     });
     PhaseSpec {
-        name: p.string("name").required(),
+        name: name(p),
         feeds: feeds.iter().map(feed).collect(),
         terms,
         trains,
         until,
         rate: p.f64("rate").above(0.0).default(1.0, "tlkit.h").read(),
     }
+}
+
+/// What a phase is called in logs and curves, by the rule of entries' names.
+fn name(p: &Keys) -> String {
+    let name = p.string("name").required();
+    // A missing one has its own error.
+    if !p.has("name") || p.is_blank() {
+        return name;
+    }
+    if !is_entry_name(&name) {
+        let shown = name.escape_debug();
+        p.error(
+            p.at("name"),
+            format!("the phase `{shown}`: lower case, digits and `-`"),
+        );
+    } else if matches!(name.as_str(), "source" | "source-only") {
+        p.error(
+            p.at("name"),
+            format!("`{name}` is a phase of tlkit's own, which comes before those of a strategy"),
+        )
+        .help("choose another name");
+    }
+    name
 }
 
 #[cfg(test)]
@@ -191,7 +225,31 @@ mod tests {
             ),
             (
                 r#"{"phases": [{"name": "a", "feeds": ["target"], "terms": [{"weight": 1}]}]}"#,
-                "term",
+                "`term`",
+            ),
+            (
+                r#"{"phases": [{"name": "a", "feeds": ["target"], "trains": ["all", "head"]}]}"#,
+                "`all` stands alone",
+            ),
+            (
+                r#"{"phases": [{"name": "a", "feeds": ["target"], "trains": ["model.*", "encoder"]}]}"#,
+                "`encoder` stands alone",
+            ),
+            (
+                r#"{"phases": [{"name": "source", "feeds": ["target"]}]}"#,
+                "`source` is a phase of tlkit's own",
+            ),
+            (
+                r#"{"phases": [{"name": "source-only", "feeds": ["target"]}]}"#,
+                "`source-only` is a phase of tlkit's own",
+            ),
+            (
+                r#"{"phases": [{"name": "", "feeds": ["target"]}]}"#,
+                "the phase ``: lower case",
+            ),
+            (
+                r#"{"phases": [{"name": "\u001b[31m", "feeds": ["target"]}]}"#,
+                "lower case, digits and `-`",
             ),
         ] {
             let said = parse(json, false, false, "p").unwrap_err().to_string();

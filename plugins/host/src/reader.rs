@@ -15,8 +15,7 @@ use crate::manifest::ManifestEntry;
 /// Opens files with a plugin, which is loaded when the first is opened.
 pub(crate) struct CReader {
     plugin: Plugin,
-    index: usize,
-    name: String,
+    entry: ManifestEntry,
     extensions: Vec<&'static str>,
     folders: bool,
 }
@@ -27,8 +26,7 @@ impl CReader {
         let leak = |e: &String| -> &'static str { Box::leak(e.clone().into_boxed_str()) };
         CReader {
             plugin: plugin.clone(),
-            index: entry.index,
-            name: entry.name.clone(),
+            entry: entry.clone(),
             extensions: entry.extensions.iter().map(leak).collect(),
             folders: entry.folders,
         }
@@ -58,8 +56,8 @@ impl Reader for CReader {
     }
 
     fn open(&self, name: &str, blob: &Blob, options: &ReadOptions) -> Result<Arc<dyn Table>> {
-        let table: &'static abi::Reader = self.plugin.table(self.index)?;
-        let who = format!("{}: the reader `{}`", self.plugin.name(), self.name);
+        let table: &'static abi::Reader = self.plugin.table(&self.entry)?;
+        let who = format!("{}: the reader `{}`", self.plugin.name(), self.entry.name);
         Ok(Arc::new(CTable::open(
             table,
             &who,
@@ -165,7 +163,14 @@ impl Table for CTable {
                 Ok(Input::Pair(a.into(), b.into()))
             }
             (Some(Answer::Image(bytes)), None, None) => Ok(Input::Image(bytes.into())),
-            (Some(Answer::Features(v)), None, None) => Ok(Input::Features(v.into())),
+            (Some(Answer::Features(v)), None, None) => match v.iter().find(|x| !x.is_finite()) {
+                None => Ok(Input::Features(v.into())),
+                Some(x) => Err(Error::msg(format!(
+                    "{}: {} gave a vector that holds {x}",
+                    self.place(row),
+                    self.made.who()
+                ))),
+            },
             (None, ..) => Err(Error::msg(format!(
                 "{}: {} gave no answer for row {row}, column {column}",
                 self.name,

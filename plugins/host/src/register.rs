@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tlkit_core::metrics::Metric;
 use tlkit_core::recipe::Keys;
-use tlkit_core::registry::{Context, Kind, Registry};
+use tlkit_core::registry::{Context, Kind, Library, Registry};
 use tlkit_core::strategy::Strategy;
 use tlkit_core::task::{SourceTask, TargetTask};
 
@@ -56,49 +56,96 @@ pub(crate) fn register(
         }
     }
     for entry in entries {
-        match entry.kind {
-            EntryKind::Reader => registry.reader(Arc::new(CReader::new(plugin, entry))),
-            // Named by the strategies of its library.
-            EntryKind::LossTerm => {}
-            EntryKind::Strategy => {
-                let kind = match entry.transductive {
-                    true => Kind::Transductive,
-                    false => Kind::Inductive,
-                };
-                // As long as the process, as the library itself.
-                let about: &'static str = Box::leak(entry.about.clone().into_boxed_str());
-                let (plugin, entry) = (plugin.clone(), entry.clone());
-                let name = entry.name.clone();
-                registry
-                    .strategy(
-                        &name,
-                        kind,
-                        about,
-                        Arc::new(move |keys: &Keys, _: &Context| make(&plugin, &entry, keys)),
-                    )
-                    .map_err(taken)?;
-            }
-            EntryKind::SourceTask => {
-                let (plugin, of) = (plugin.clone(), entry.clone());
-                let make =
-                    Arc::new(move |keys: &Keys, cx: &Context| source(&plugin, &of, keys, cx));
-                registry.source(&entry.name, &[], make).map_err(taken)?;
-            }
-            EntryKind::TargetTask => {
-                let (plugin, of) = (plugin.clone(), entry.clone());
-                let make =
-                    Arc::new(move |keys: &Keys, cx: &Context| target(&plugin, &of, keys, cx));
-                registry.target(&entry.name, make).map_err(taken)?;
-            }
-            EntryKind::Metric => {
-                let (plugin, of) = (plugin.clone(), entry.clone());
-                let make = Arc::new(move |keys: &Keys| metric(&plugin, &of, keys));
-                registry.metric(&entry.name, make).map_err(taken)?;
-            }
-        }
+        enter(plugin, entry, registry).map_err(taken)?;
     }
     for name in names {
         brought.insert(name, plugin.clone());
+    }
+    Ok(())
+}
+
+/// Adds what predictions need of a library that a trained model was made with, in the place of what other libraries bring under the
+/// same names: the model is that library's, and not another's of the same name.
+pub(crate) fn restore(plugin: &Plugin, registry: &mut Registry) -> Result<(), LoadError> {
+    let there = registry.libraries().to_vec();
+    if there.iter().any(|l| l.sha256 == plugin.stamp.sha256) {
+        return Ok(());
+    }
+    let needed = || {
+        let all = plugin.manifest.entries.iter();
+        all.filter(|e| e.kind != EntryKind::Strategy)
+    };
+    for (name, taken) in needed().flat_map(|e| wanted(e, registry)) {
+        if taken && !there.iter().any(|l| l.brings.contains(&name)) {
+            return Err(LoadError::new(
+                Cause::Taken,
+                format!(
+                    "{} brings a {name}, and tlkit brings one itself",
+                    plugin.name()
+                ),
+            ));
+        }
+    }
+    for entry in needed() {
+        match entry.kind {
+            EntryKind::Reader => registry.first_reader(Arc::new(CReader::new(plugin, entry))),
+            // That one was there under the name is no error here, and the last one stays.
+            _ => drop(enter(plugin, entry, registry)),
+        }
+    }
+    Ok(())
+}
+
+/// What is noted of a library: `named` by the recipe.
+pub(crate) fn library(plugin: &Plugin, named: bool) -> Library {
+    let entries = plugin.manifest.entries.iter();
+    let brings = entries.flat_map(|e| wanted(e, &Registry::new()));
+    Library {
+        name: plugin.manifest.name.clone(),
+        path: plugin.stamp.path.clone(),
+        sha256: plugin.stamp.sha256.clone(),
+        brings: brings.map(|(name, _)| name).collect(),
+        named,
+    }
+}
+
+/// Adds one entry.
+fn enter(
+    plugin: &Plugin,
+    entry: &ManifestEntry,
+    registry: &mut Registry,
+) -> tlkit_core::Result<()> {
+    match entry.kind {
+        EntryKind::Reader => registry.reader(Arc::new(CReader::new(plugin, entry))),
+        // Named by the strategies of its library.
+        EntryKind::LossTerm => {}
+        EntryKind::Strategy => {
+            let kind = match entry.transductive {
+                true => Kind::Transductive,
+                false => Kind::Inductive,
+            };
+            // As long as the process, as the library itself.
+            let about: &'static str = Box::leak(entry.about.clone().into_boxed_str());
+            let (plugin, entry) = (plugin.clone(), entry.clone());
+            let name = entry.name.clone();
+            let make = Arc::new(move |keys: &Keys, _: &Context| make(&plugin, &entry, keys));
+            registry.strategy(&name, kind, about, make)?;
+        }
+        EntryKind::SourceTask => {
+            let (plugin, of) = (plugin.clone(), entry.clone());
+            let make = Arc::new(move |keys: &Keys, cx: &Context| source(&plugin, &of, keys, cx));
+            registry.source(&entry.name, &[], make)?;
+        }
+        EntryKind::TargetTask => {
+            let (plugin, of) = (plugin.clone(), entry.clone());
+            let make = Arc::new(move |keys: &Keys, cx: &Context| target(&plugin, &of, keys, cx));
+            registry.target(&entry.name, make)?;
+        }
+        EntryKind::Metric => {
+            let (plugin, of) = (plugin.clone(), entry.clone());
+            let make = Arc::new(move |keys: &Keys| metric(&plugin, &of, keys));
+            registry.metric(&entry.name, make)?;
+        }
     }
     Ok(())
 }
@@ -182,8 +229,6 @@ fn target(
 
 fn metric(plugin: &Plugin, entry: &ManifestEntry, keys: &Keys) -> Option<Arc<dyn Metric>> {
     let values = values(plugin, entry, keys)?;
-    let who = format!("{}: the metric `{}`", plugin.name(), entry.name);
-    let table = plugin.table(entry.index).map_err(tlkit_core::Error::from);
-    let made = table.and_then(|table| CMetric::make(table, &who, &values));
+    let made = CMetric::make(plugin, entry, &values);
     Some(Arc::new(noted(keys, "name", made)?))
 }

@@ -53,7 +53,7 @@ impl CSource {
         checkpoint: Option<Found>,
     ) -> Result<Self> {
         let who = format!("{}: the source task `{}`", plugin.name(), entry.name);
-        let table: &'static abi::SourceTask = plugin.table(entry.index)?;
+        let table: &'static abi::SourceTask = plugin.table(entry)?;
         let network = Network::make(table, &who, keys)?;
         let wrong = |e: String| Error::msg(format!("{who} describes itself wrongly: {e}"));
         let training = &network.about.defaults;

@@ -22,6 +22,7 @@ use crate::term::CTerm;
 
 /// A strategy made with its keys.
 pub(crate) struct CStrategy {
+    who: String,
     sha256: String,
     transductive: bool,
     phases: Vec<(PhaseSpec, Vec<Weighted>)>,
@@ -37,7 +38,7 @@ impl CStrategy {
         values: &Map<String, Value>,
     ) -> Result<Self> {
         let who = format!("{}: the strategy `{}`", plugin.name(), entry.name);
-        let table: &'static abi::Strategy = plugin.table(entry.index)?;
+        let table: &'static abi::Strategy = plugin.table(entry)?;
         let phases = table
             .phases
             .ok_or_else(|| Error::msg(format!("{who} has no function `phases`")))?;
@@ -98,6 +99,7 @@ impl CStrategy {
             term,
         });
         Ok(CStrategy {
+            who,
             sha256: plugin.stamp.sha256.clone(),
             transductive: entry.transductive,
             terms: terms.collect(),
@@ -129,7 +131,39 @@ fn term(plugin: &Plugin, name: &str, given: &Value, who: &str) -> Result<CTerm> 
         &format!("the keys that {who} gives to `{name}`"),
     )?;
     let who = format!("{}: the loss term `{name}`", plugin.name());
-    CTerm::make(plugin.table(entry.index)?, &who, &values)
+    CTerm::make(plugin.table(entry)?, &who, &values)
+}
+
+impl CStrategy {
+    /// Patterns are of names that the plugin cannot look up: one that is misspelt would train nothing.
+    fn trains_something(
+        &self,
+        phase: &PhaseSpec,
+        terms: &[Weighted],
+        transfer: &Transfer<'_>,
+    ) -> Result<()> {
+        let Trains::Names(names) = &phase.trains else {
+            return Ok(());
+        };
+        let which = Select::Any(vec![
+            Select::Names(names.clone()),
+            Select::Any(terms.iter().map(Weighted::select).collect()),
+        ]);
+        if transfer.store.all().iter().any(|p| which.holds(p)) {
+            return Ok(());
+        }
+        let quoted: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
+        let all = transfer.store.all();
+        let some: Vec<&str> = all.iter().take(4).map(|p| p.name()).collect();
+        Err(Error::msg(format!(
+            "{}: the phase `{}` trains {}, and none of the {} parameters is called so; they are {}, ...",
+            self.who,
+            phase.name,
+            quoted.join(", "),
+            all.len(),
+            some.join(", ")
+        )))
+    }
 }
 
 impl Strategy for CStrategy {
@@ -156,11 +190,14 @@ impl Strategy for CStrategy {
         };
         // One phase on both domains is an adaptation as those of tlkit are; what several phases come to is the plugin's to say.
         let twin = match &self.phases[..] {
-            [(p, _)] if self.transductive && p.feeds.contains(&From::Source) => twin(p, transfer),
+            [(p, _)] if self.transductive => twin(p, transfer),
             _ => None,
         };
+        for (phase, terms) in &self.phases {
+            self.trains_something(phase, terms, transfer)?;
+        }
         let own = self.phases.iter();
-        let own = own.map(|(p, terms)| train(p, terms, transfer, self.transductive));
+        let own = own.map(|(p, terms)| train(p, terms, transfer, self.transductive, true));
         let source = source.into_iter().map(Phase::Train);
         Ok(source
             .chain(twin.map(Phase::Twin))
@@ -192,25 +229,30 @@ fn source_phase(transfer: &Transfer<'_>) -> Option<Train> {
     Some(Train {
         select: Selection::Validation,
         patience: None,
-        ..train(&spec, &[], transfer, false)
+        ..train(&spec, &[], transfer, false, false)
     })
 }
 
-/// What stands beside the one phase of an adaptation (`select.twin`): the source's loss alone, on the same batches, for as long.
+/// What stands beside the one phase of an adaptation (`select.twin`): the source's loss alone, on the same batches, for as long, of what that
+/// phase trains and as fast.
 fn twin(beside: &PhaseSpec, transfer: &Transfer<'_>) -> Option<Train> {
     if transfer.settings.twin.is_none() || transfer.source.finished().is_some() {
         return None;
     }
+    if !beside.feeds.contains(&From::Source) {
+        return None;
+    }
+    let other = *beside.feeds.iter().find(|f| **f != From::Source)?;
     let spec = PhaseSpec {
         name: "source-only".into(),
-        // The target's feed is drawn for its length alone: it may be what sets the epoch of the adaptation.
-        feeds: vec![From::Source, From::Target],
+        // The other feed is drawn for its length alone: it may be what sets the epoch of the adaptation.
+        feeds: vec![From::Source, other],
         terms: Vec::new(),
-        trains: Trains::All,
+        trains: beside.trains.clone(),
         until: beside.until,
-        rate: 1.0,
+        rate: beside.rate,
     };
-    let mut train = train(&spec, &[], transfer, true);
+    let mut train = train(&spec, &[], transfer, true, true);
     train.micro_batch = transfer.settings.batch_size;
     for update in &mut train.updates {
         update.name = "source".into();
@@ -222,7 +264,14 @@ fn twin(beside: &PhaseSpec, transfer: &Transfer<'_>) -> Option<Train> {
     Some(train)
 }
 
-fn train(p: &PhaseSpec, terms: &[Weighted], transfer: &Transfer<'_>, transductive: bool) -> Train {
+/// `adapts`: it is no part of what every method begins with.
+fn train(
+    p: &PhaseSpec,
+    terms: &[Weighted],
+    transfer: &Transfer<'_>,
+    transductive: bool,
+    adapts: bool,
+) -> Train {
     let s = &transfer.settings;
     let view = |from: From| match from {
         From::Source | From::Target => transfer.target.view(),
@@ -276,7 +325,7 @@ fn train(p: &PhaseSpec, terms: &[Weighted], transfer: &Transfer<'_>, transductiv
             false => s.batch_size,
         },
         norm: None,
-        adapts: transductive && p.name != "source",
+        adapts: transductive && adapts,
         shared: false,
     }
 }

@@ -141,8 +141,7 @@ pub(crate) fn manifest(plugin: &abi::Plugin) -> Result<Manifest, LoadError> {
     for (index, &at) in entries(plugin)?.iter().enumerate() {
         let e = table(at, &format!("entry {index}"))?;
         let name = text(e.name, &format!("the name of entry {index}"))?;
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if name.is_empty() || !name.chars().all(plain) {
+        if !is_entry_name(&name) {
             return Err(wrong(format!(
                 "the name of entry {index} is `{}`: lower case, digits and `-`",
                 name.escape_debug()
@@ -263,6 +262,12 @@ pub(crate) fn manifest(plugin: &abi::Plugin) -> Result<Manifest, LoadError> {
         speaks: (plugin.head.major, plugin.head.minor),
         entries: all,
     })
+}
+
+/// Lower case, digits and `-`.
+pub(crate) fn is_entry_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !name.is_empty() && name.chars().all(plain)
 }
 
 fn needed(there: bool, function: &str, of: &str) -> Result<(), LoadError> {

@@ -10,7 +10,7 @@ use tlkit_core::data::{
     Blob, DataKeys, Domain, Form, Labels, ReadOptions, Reader, Reading, RowForm, Table,
 };
 use tlkit_core::head::{self, HeadLayers, Layer};
-use tlkit_core::metrics::Measure;
+use tlkit_core::metrics::{Measure, name_taken};
 use tlkit_core::nn::{Batch, Scope, with_gradients};
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
@@ -47,7 +47,7 @@ impl Said {
         values: &Map<String, Value>,
     ) -> Result<Self> {
         let who = format!("{}: the target task `{}`", plugin.name(), entry.name);
-        let table: &'static abi::TargetTask = plugin.table(entry.index)?;
+        let table: &'static abi::TargetTask = plugin.table(entry)?;
         let describe = table
             .describe
             .ok_or_else(|| Error::msg(format!("{who} has no function `describe`")))?;
@@ -80,7 +80,7 @@ impl Said {
             Some((name, keys)) => {
                 let entry = part(EntryKind::LossTerm, name)?;
                 let of = format!("{}: the loss term `{name}`", plugin.name());
-                let term = CTerm::make(plugin.table(entry.index)?, &of, &given(entry, keys)?)?;
+                let term = CTerm::make(plugin.table(entry)?, &of, &given(entry, keys)?)?;
                 if term.taps() != TAPS || !term.params().is_empty() {
                     return Err(Error::msg(format!(
                         "{who}: the loss of a task takes {} and no parameters, and `{name}` takes {}",
@@ -92,18 +92,23 @@ impl Said {
             }
             None => None,
         };
-        let metrics = read.metrics.iter().map(|(name, keys)| {
+        let mut metrics: Vec<Measure> = Vec::new();
+        for (name, keys) in &read.metrics {
             let entry = part(EntryKind::Metric, name)?;
-            let of = format!("{}: the metric `{name}`", plugin.name());
-            let made = CMetric::make(plugin.table(entry.index)?, &of, &given(entry, keys)?)?;
-            Ok(Measure::new(name, Arc::new(made)))
-        });
+            if let Some(why) = name_taken(name, &metrics) {
+                return Err(Error::msg(format!(
+                    "{who} names the metric `{name}`: {why}"
+                )));
+            }
+            let made = CMetric::make(plugin, entry, &given(entry, keys)?)?;
+            metrics.push(Measure::new(name, Arc::new(made)));
+        }
         Ok(Said {
             form: read.form,
             reader,
             layers: read.layers,
             term,
-            metrics: metrics.collect::<Result<_>>()?,
+            metrics,
         })
     }
 }

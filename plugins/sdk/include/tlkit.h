@@ -150,7 +150,7 @@ typedef struct tlkit_reader {
     int32_t (*rows)(void *self, const tlkit_call *call, uint64_t *rows);
     /* The columns' names: one answer of text each, in order. Numbers from 1 where the file names none. */
     int32_t (*columns)(void *self, const tlkit_call *call);
-    /* One cell: one answer of any kind; two answers of text are a pair. Rows and columns from 0. */
+    /* One cell: one answer of any kind; two answers of text are a pair. Numbers are finite. Rows and columns from 0. */
     int32_t (*cell)(void *self, const tlkit_call *call, uint64_t row, uint64_t column);
     /* Where a row stands, for messages: one answer of text, `films.tsv:13`. */
     int32_t (*place)(void *self, const tlkit_call *call, uint64_t row);
@@ -228,7 +228,9 @@ typedef struct tlkit_strategy {
      * without labels). All feeds run in one forward pass, and on each that has labels the task's own loss is taken. In a
      * transductive recipe the source is learned first, in a phase that is the same for every method; these come after it.
      * `terms`: loss terms of this library by name, with their keys.
-     * `trains`: "all", "head", "encoder", or names of parameters where `*` stands for anything. Parameters of the terms always do.
+     * `name`: lower case, digits and `-`; not "source" or "source-only", which are phases of the host's own.
+     *
+     * `trains`: "all", "head", "encoder", each alone, or names of parameters where `*` stands for anything. Parameters of the terms always do.
      * `until`: {"epochs": n}, {"steps": n}; left out, what the recipe says.  `rate`: times the recipe's learning rates. */
     int32_t (*phases)(const tlkit_call *call);
 } tlkit_strategy;
@@ -386,7 +388,8 @@ typedef struct tlkit_entry {
      *    "required": []}
      *
      * Types: "number", "integer", "boolean", "string", and "array" of numbers or strings. Read besides: `description`, `default`,
-     * `enum`, `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum`, and `x-origin`, where a default comes from. */
+     * `x-origin`, where a default comes from, and of numbers `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum`, of strings
+     * `enum`, of arrays `items` with these. Other words, and a default that does not keep to them, are refused: nothing would hold to them. */
     tlkit_text keys;
 
     const void *table; /* tlkit_reader, tlkit_loss_term, ..., as `kind` says */
@@ -413,7 +416,9 @@ typedef struct tlkit_host {
 #define TLKIT_EXPORT __attribute__((visibility("default")))
 #endif
 
-/* The one symbol. Called once in a process, before anything else; null: this host will not do. */
+/* The one symbol. Called once in a process, before anything else; null: this host will not do.
+ *
+ * Standard output is the host's: programs read it. On Unix what a library prints there goes to standard error. */
 TLKIT_EXPORT const tlkit_plugin *tlkit_plugin_v1(const tlkit_host *host);
 
 #ifdef __cplusplus

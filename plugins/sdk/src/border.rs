@@ -147,10 +147,14 @@ pub(crate) unsafe fn give_back<T>(this: *mut c_void) {
     if this.is_null() {
         return;
     }
-    let _ = catch_unwind(AssertUnwindSafe(|| {
+    let dropped = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: the caller's.
         drop(unsafe { Box::from_raw(this.cast::<T>()) });
     }));
+    // What the panic holds may panic again when it is dropped, and nothing would stop that one.
+    if let Err(panic) = dropped {
+        std::mem::forget(panic);
+    }
 }
 
 /// # Safety
@@ -317,7 +321,7 @@ pub(crate) unsafe fn floats(lent: abi::Text) -> Vec<f32> {
 }
 
 /// The words of a JSON Schema that tlkit.h knows.
-const WORDS: [&str; 9] = [
+const WORDS: [&str; 10] = [
     "type",
     "description",
     "default",
@@ -327,6 +331,7 @@ const WORDS: [&str; 9] = [
     "exclusiveMinimum",
     "exclusiveMaximum",
     "items",
+    "x-origin",
 ];
 
 /// The keys that `make` asks for, as a JSON Schema: it is run on an empty recipe. Empty where it asks for none.
@@ -345,5 +350,43 @@ pub(crate) fn schema<T>(make: impl FnOnce(&Keys) -> Option<T>) -> String {
     match properties.as_object().is_none_or(serde_json::Map::is_empty) {
         true => String::new(),
         false => serde_json::json!({ "properties": properties, "required": table.get("required").cloned().unwrap_or_else(|| serde_json::json!([])) }).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Bad;
+
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            std::panic::panic_any(Worse);
+        }
+    }
+
+    struct Worse;
+
+    impl Drop for Worse {
+        fn drop(&mut self) {
+            panic!("once more");
+        }
+    }
+
+    #[test]
+    fn a_panic_that_holds_another_ends_at_the_border() {
+        let this = Box::into_raw(Box::new(Bad)).cast::<c_void>();
+        // SAFETY: from `Box::into_raw`, given back once.
+        unsafe { give_back::<Bad>(this) };
+    }
+
+    #[test]
+    fn a_default_says_where_it_comes_from() {
+        let schema = schema(|keys| {
+            keys.f64("delta").default(1.5, "Huber 1964").read();
+            Some(())
+        });
+        let schema: Value = serde_json::from_str(&schema).unwrap();
+        assert_eq!(schema["properties"]["delta"]["x-origin"], "Huber 1964");
     }
 }

@@ -41,7 +41,14 @@ Examples:
     },
     /// The process that `check` starts.
     #[command(hide = true, name = "check-inside")]
-    Inside(CheckPlugin),
+    Inside {
+        /// What to try.
+        #[command(flatten)]
+        check: CheckPlugin,
+        /// The file that says that it came to its end.
+        #[arg(long)]
+        ended: PathBuf,
+    },
 }
 
 /// `tlkit plugins new`.

@@ -1,5 +1,6 @@
 //! `tlkit plugins check`: the conformance suite on a library, in a process of its own, so that a crash is a line of the table.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ pub fn check(host: &Host, arguments: &CheckPlugin) -> Result<(), Failure> {
     for set in &arguments.keys {
         command.arg("--key").arg(set);
     }
+    let ended = Ended::new();
+    command.arg("--ended").arg(&ended.0);
     let started = |e: std::io::Error| Failure::Failed(format!("the check did not start: {e}"));
     let mut child = command.stdin(Stdio::null()).spawn().map_err(started)?;
     let until = Instant::now() + Duration::from_secs(arguments.limit);
@@ -47,9 +50,16 @@ pub fn check(host: &Host, arguments: &CheckPlugin) -> Result<(), Failure> {
         }
         std::thread::sleep(Duration::from_millis(10));
     };
-    match status.code() {
-        Some(0) => Ok(()),
-        Some(1) => Err(Failure::Said(FAILED)),
+    match (status.code(), ended.0.is_file()) {
+        (Some(0), true) => Ok(()),
+        // It has said so itself.
+        (Some(1), true) => Err(Failure::Said(FAILED)),
+        (Some(code), false) => {
+            output::out(&format!(
+                "FAILED  what comes next ended the process with exit code {code}. In a run it would take tlkit with it\n"
+            ));
+            Err(Failure::Said(FAILED))
+        }
         _ => {
             output::out(&format!(
                 "FAILED  what comes next crashed: {status}. In a run it would take tlkit with it\n"
@@ -59,8 +69,33 @@ pub fn check(host: &Host, arguments: &CheckPlugin) -> Result<(), Failure> {
     }
 }
 
+/// A file that is there once the process of its own came to its end: what a plugin ends has any exit code.
+struct Ended(PathBuf);
+
+impl Ended {
+    fn new() -> Self {
+        let name = format!("tlkit-check-{}", std::process::id());
+        let file = Ended(std::env::temp_dir().join(name));
+        // Of a process long gone that had the same number.
+        let _ = std::fs::remove_file(&file.0);
+        file
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// The process of its own.
-pub fn inside(arguments: &CheckPlugin) -> Result<(), Failure> {
+pub fn inside(arguments: &CheckPlugin, ended: &Path) -> Result<(), Failure> {
+    let tried = all(arguments);
+    std::fs::write(ended, "").map_err(|e| Failure::Failed(format!("{}: {e}", ended.display())))?;
+    tried
+}
+
+fn all(arguments: &CheckPlugin) -> Result<(), Failure> {
     let mut keys = serde_json::Map::new();
     for set in &arguments.keys {
         let Some((name, value)) = set.split_once('=') else {

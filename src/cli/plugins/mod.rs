@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+mod ended;
 mod new;
 #[cfg(test)]
 mod origin;
@@ -17,10 +18,15 @@ use super::exit::Failure;
 use super::output;
 
 pub use arguments::Plugins;
+pub use ended::ours;
 
 /// Adds what lies in the user's folder; recipes name the others. What cannot be loaded is a remark here, and an error where a
 /// recipe needs it.
 pub fn register(registry: &mut Registry) {
+    tlkit_host::before_loading(|| {
+        output::keep();
+        ended::watch();
+    });
     for failed in host().register(registry) {
         output::err(&format!("warning: not loaded: {failed}\n"));
     }
@@ -50,7 +56,7 @@ pub fn plugins(verb: &Plugins) -> Result<(), Failure> {
             // A thread that it left running does not keep the probe.
             std::process::exit(0);
         }
-        Plugins::Inside(arguments) => check::inside(arguments),
+        Plugins::Inside { check, ended } => check::inside(check, ended),
     }
 }
 

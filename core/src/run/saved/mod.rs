@@ -10,6 +10,7 @@
 //! [`Saved::open`] reads the header of the weights and then each tensor straight into its place; it opens no data and hashes nothing.
 
 mod open;
+mod plugins;
 mod source;
 mod write;
 
@@ -79,9 +80,12 @@ pub(crate) struct Card {
     /// Whether the head was made for an encoder that does not train.
     #[serde(default)]
     frozen: bool,
-    /// `[[plugins]]` of the recipe, for a task that one of them brings.
+    /// The libraries of plugins that the recipe named, or had something of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    plugins: Vec<Value>,
+    plugins: Vec<plugins::Plugin>,
+    /// `evaluate.metrics`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    metrics: Vec<Value>,
     /// What the preparation found in the domain that it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     prepare: Option<Value>,

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device};
 
+use super::plugins::{Plugged, restore};
 use super::write::blob;
 use super::{Card, FILE, MORE};
+use crate::check::{Measured, read_metrics};
 use crate::data::{
     Domain, Found, FoundRows, Labels, Loaded, Prepare, Reader, Resolve, RowForm, Samples,
 };
@@ -14,7 +16,7 @@ use crate::evaluate::{self, Scores, probabilities};
 use crate::metrics::{Judge, softmax};
 use crate::model::{MapKinds, Model};
 use crate::nn::{Select, Stage, Store, Weights};
-use crate::recipe::Written;
+use crate::recipe::{Report, Written};
 use crate::registry::{Context, Registry, SavedData};
 use crate::strategy::State;
 use crate::task::{SourceTask, TargetTask};
@@ -31,7 +33,8 @@ pub struct Saved {
     pub recipe: String,
     /// Encoder, head and maps.
     pub model: Model,
-    registry: Registry,
+    plugged: Plugged,
+    metrics: Vec<serde_json::Value>,
     prepare: Arc<dyn Prepare>,
     target: Box<dyn TargetTask>,
     store: Store,
@@ -73,8 +76,8 @@ impl Saved {
             .clone()
             .ok_or_else(|| Error::msg(format!("{}: no `rows`", path.display())))?;
         let classes = Arc::new(card.classes.clone());
-        let registry = with_plugins(folder, registry, &card)?;
-        let (source, target) = tasks(folder, &registry, &card, &classes, &rows)?;
+        let plugged = restore(registry, &card);
+        let (source, target) = tasks(folder, &plugged, &card, &classes, &rows)?;
         let weights = weights(source.as_ref(), folder)?;
         let store = Store::saved_in(&Device::Cpu, DType::F32, weights);
         let model = build(
@@ -82,7 +85,7 @@ impl Saved {
             target.as_ref(),
             &store,
             &card,
-            registry.maps(),
+            plugged.registry.maps(),
         )?;
         // Nothing trains, so a table may stay in its file.
         store.train_only(&Select::Nothing);
@@ -92,7 +95,8 @@ impl Saved {
             rows,
             recipe: card.recipe,
             model,
-            registry,
+            plugged,
+            metrics: card.metrics,
             prepare,
             target,
             store,
@@ -107,7 +111,48 @@ impl Saved {
 
     /// What opens its rows: the registry that it was opened with, and what the plugins that it needs bring.
     pub fn registry(&self) -> &Registry {
-        &self.registry
+        &self.plugged.registry
+    }
+
+    /// What is not as it was when the model was made: a plugin that was built anew since.
+    pub fn notes(&self) -> &[String] {
+        &self.plugged.notes
+    }
+
+    /// Why plugins of the run were not loaded. The model does not need them; its files may.
+    pub fn not_loaded(&self) -> &[String] {
+        &self.plugged.failed
+    }
+
+    /// The same, scored also by the metrics that the run's recipe named; and a note for each that is not there any more.
+    pub fn measured(self) -> (Saved, Vec<String>) {
+        let (mut metrics, mut notes) = (Vec::new(), Vec::new());
+        for metric in &self.metrics {
+            let values = serde_json::json!({ "evaluate": { "metrics": [metric] } });
+            let Ok(written) = Written::of_values("metrics", &values) else {
+                continue;
+            };
+            let evaluate = written.keys().table("evaluate");
+            let registry = &self.plugged.registry;
+            metrics.extend(read_metrics(
+                &evaluate,
+                registry,
+                true,
+                &self.target.metrics(),
+            ));
+            if let Some(why) = written.noted().diagnostics().first() {
+                let why = std::iter::once(why.title());
+                let why = why.chain(self.not_loaded().iter().map(String::as_str));
+                let why: Vec<&str> = why.collect();
+                notes.push(format!("not measured: {}", why.join("; ")));
+            }
+        }
+        let task = self.target;
+        let target: Box<dyn TargetTask> = match metrics.is_empty() {
+            true => task,
+            false => Box::new(Measured { task, metrics }),
+        };
+        (Saved { target, ..self }, notes)
     }
 
     /// What opens files of rows, where the task says so.
@@ -246,38 +291,25 @@ fn task(table: &serde_json::Map<String, serde_json::Value>) -> String {
     name.unwrap_or_default().to_string()
 }
 
-/// The registry, and what the plugins of the run bring where a task of the card is theirs. What tlkit has itself needs no plugin: one that
-/// only brought the strategy may be gone by now.
-pub(super) fn with_plugins(folder: &Path, registry: &Registry, card: &Card) -> Result<Registry> {
-    let known = registry.sources().contains_key(&task(&card.source))
-        && registry.targets().contains_key(&task(&card.target));
-    if card.plugins.is_empty() || known {
-        return Ok(registry.clone());
-    }
-    let name = folder.join(FILE).display().to_string();
-    let recipe = |report| Error::Recipe(Box::new(report));
-    let values = serde_json::json!({ "plugins": card.plugins });
-    let written = Written::of_values(&name, &values).map_err(recipe)?;
-    let all = registry.with_plugins(&written.keys(), folder);
-    let report = written.noted();
-    match report.errors() {
-        0 => Ok(all),
-        _ => Err(recipe(report)),
-    }
+/// What is wrong with a card, by its file alone: its values were never lines of a recipe.
+fn wrong(file: &str, report: &Report) -> Error {
+    let all = report.diagnostics().iter();
+    let titles: Vec<&str> = all.map(|d| d.title()).collect();
+    Error::msg(format!("{file}: {}", titles.join("; ")))
 }
 
 /// Source and target task by the keys of the card.
 pub(super) fn tasks(
     folder: &Path,
-    registry: &Registry,
+    plugged: &Plugged,
     card: &Card,
     classes: &Arc<Vec<String>>,
     rows: &RowForm,
 ) -> Result<(Box<dyn SourceTask>, Box<dyn TargetTask>)> {
     let name = folder.join(FILE).display().to_string();
     let values = serde_json::json!({ "source": card.source, "target": card.target });
-    let recipe = |report| Error::Recipe(Box::new(report));
-    let written = Written::of_values(&name, &values).map_err(recipe)?;
+    let written = Written::of_values(&name, &values).map_err(|r| wrong(&name, &r))?;
+    let registry = &plugged.registry;
     let root = written.keys();
     let here: Arc<dyn Resolve> = Arc::new(Here(folder.to_path_buf()));
     let cx = Context {
@@ -291,25 +323,29 @@ pub(super) fn tasks(
         })),
         ..Context::new(registry, &here, folder)
     };
-    let unknown = |what: &str| {
-        Error::msg(format!(
-            "{name}: this tlkit does not have the {what} task that the model was made with"
-        ))
+    let unknown = |what: &str, task: &str| {
+        let mut words = format!(
+            "{name}: this tlkit does not have the {what} task `{task}` that the model was made with"
+        );
+        if !plugged.failed.is_empty() {
+            words.push_str(&format!(": {}", plugged.failed.join("; ")));
+        }
+        Error::msg(words)
     };
     let (source_keys, target_keys) = (root.table("source"), root.table("target"));
     let source = registry
         .sources()
         .get(&task(&card.source))
-        .ok_or_else(|| unknown("source"))?;
+        .ok_or_else(|| unknown("source", &task(&card.source)))?;
     let target = registry
         .targets()
         .get(&task(&card.target))
-        .ok_or_else(|| unknown("target"))?;
+        .ok_or_else(|| unknown("target", &task(&card.target)))?;
     let (source, target) = (source(&source_keys, &cx), target(&target_keys, &cx));
     // Keys that a part does not read any more do no harm to a finished model: they are no errors here.
     let report = written.noted();
     if report.errors() > 0 {
-        return Err(recipe(report));
+        return Err(wrong(&name, &report));
     }
     let (Some(mut source), Some(target)) = (source, target) else {
         return Err(Error::msg(format!(

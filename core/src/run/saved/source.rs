@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::Card;
-use super::open::{card, tasks, weights, with_plugins};
+use super::open::{card, tasks, weights};
+use super::plugins::restore;
 use crate::data::{Prepare, View};
 use crate::model::Model;
 use crate::nn::{NormMode, Scope, Stage, Store, Weights};
@@ -51,8 +52,8 @@ impl FinishedRun {
             .clone()
             .ok_or_else(|| Error::msg(format!("{}: no `rows`", folder.display())))?;
         let classes = Arc::new(card.classes.clone());
-        let registry = with_plugins(&folder, registry, &card)?;
-        let (inner, _) = tasks(&folder, &registry, &card, &classes, &rows)?;
+        let plugged = restore(registry, &card);
+        let (inner, _) = tasks(&folder, &plugged, &card, &classes, &rows)?;
         let digest = digest(&folder)?;
         Ok(FinishedRun {
             inner,
@@ -240,5 +241,9 @@ impl SourceTask for FinishedRun {
 
     fn digest(&self) -> String {
         self.digest.clone()
+    }
+
+    fn ancestor(&self) -> Option<String> {
+        Some(self.digest.clone())
     }
 }

@@ -64,7 +64,11 @@ pub(in crate::run) fn write(
             Some(finished) => finished.frozen,
             None => c.strategy.needs().frozen,
         },
-        plugins: c.located["plugins"].as_array().cloned().unwrap_or_default(),
+        plugins: super::plugins::of(c),
+        metrics: c.values["evaluate"]["metrics"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default(),
         prepare: prepare.state(),
         stages: Vec::new(),
         batch_norm: NormMode::Frozen,

@@ -65,12 +65,7 @@ pub fn check(
     say: &mut dyn FnMut(&Line),
 ) -> std::result::Result<usize, crate::LoadError> {
     crate::network::thorough();
-    let stamp = Stamp::of(library, true)?;
-    let loaded = library::open(library)?;
-    let plugin = Plugin {
-        manifest: Arc::new(tables::manifest(loaded)?),
-        stamp: Arc::new(stamp),
-    };
+    let plugin = loaded(library)?;
     let mut wrong = 0;
     for entry in &plugin.manifest.entries {
         let mut tell = |tried: &str, outcome: Result<String>| {
@@ -87,6 +82,16 @@ pub fn check(
     Ok(wrong)
 }
 
+/// The library, asked once for its tables, as in a run.
+fn loaded(library: &Path) -> std::result::Result<Plugin, crate::LoadError> {
+    let stamp = Stamp::of(library, true)?;
+    let tables = library::load(&stamp.path, &stamp.sha256)?;
+    Ok(Plugin {
+        manifest: Arc::new(tables::manifest(tables.0)?),
+        stamp: Arc::new(stamp),
+    })
+}
+
 fn one(plugin: &Plugin, entry: &ManifestEntry, material: &Material, tell: Tell<'_>) {
     let who = format!(
         "{}: the {} `{}`",
@@ -97,7 +102,7 @@ fn one(plugin: &Plugin, entry: &ManifestEntry, material: &Material, tell: Tell<'
     let values = || values(entry, material);
     match entry.kind {
         EntryKind::LossTerm => {
-            let make = || CTerm::make(plugin.table(entry.index)?, &who, &values()?);
+            let make = || CTerm::make(plugin.table(entry)?, &who, &values()?);
             let one_width = entry.keys["properties"].get("width").is_some();
             let turned = make().map_or(Vec::new(), |made| made.turned);
             term(&make, one_width, &turned, tell);
@@ -138,7 +143,7 @@ fn one(plugin: &Plugin, entry: &ManifestEntry, material: &Material, tell: Tell<'
             tell(tried, hundred(&make));
         }
         EntryKind::Metric => {
-            let make = || CMetric::make(plugin.table(entry.index)?, &who, &values()?);
+            let make = || CMetric::make(plugin, entry, &values()?);
             metric(&make, tell);
         }
     }
@@ -153,10 +158,7 @@ fn hundred(make: &dyn Fn() -> Result<()>) -> Result<String> {
 /// # Errors
 /// The library brings none of this name, or it will not be made.
 pub fn source_of(library: &Path, name: &str) -> Result<Box<dyn SourceTask>> {
-    let plugin = Plugin {
-        manifest: Arc::new(tables::manifest(library::open(library)?)?),
-        stamp: Arc::new(Stamp::of(library, true)?),
-    };
+    let plugin = loaded(library)?;
     let mut all = plugin.manifest.entries.iter();
     let entry = all.find(|e| e.kind == EntryKind::SourceTask && e.name == name);
     let entry = entry.ok_or_else(|| Error::msg(format!("there is no source task `{name}`")))?;

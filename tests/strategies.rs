@@ -174,7 +174,15 @@ fn a_run_that_has_not_finished_is_no_teacher_and_classes_must_agree() {
     for method in ["lora", "bitfit", "gradual-unfreeze"] {
         let strategy = format!("method = \"{method}\"");
         let said = refused(&strategy, &["train.layer_decay=0.9"]);
-        assert!(said.contains("train.layer_decay: "), "{method}: {said}");
+        for part in [
+            "train.layer_decay=0.9",
+            "layer_decay` out",
+            "strategy.decay",
+        ] {
+            let meant = part == "train.layer_decay=0.9"
+                || (part == "strategy.decay") == (method == "gradual-unfreeze");
+            assert_eq!(said.contains(part), meant, "{method}: {said}");
+        }
     }
     let said = refused("method = \"distill\"\nteacher = \"builtin:bert-mini\"", &[]);
     assert!(

@@ -114,7 +114,14 @@ impl ClassLoss {
     }
 }
 
-/// One weight a class. `balanced` is rows / (classes x rows of the class), as scikit-learn has it.
+/// rows / (classes x rows of the class), as scikit-learn has it.
+fn balanced(counts: &[usize]) -> Vec<f32> {
+    let rows: usize = counts.iter().sum();
+    let weight = |&n: &usize| rows as f32 / (counts.len() * n.max(1)) as f32;
+    counts.iter().map(weight).collect()
+}
+
+/// One weight a class.
 fn class_weights(keys: &Keys, value: &Value, data: &DataKeys) -> Option<Vec<f32>> {
     let classes = data.classes();
     if value.as_str() == Some("balanced") {
@@ -124,9 +131,7 @@ fn class_weights(keys: &Keys, value: &Value, data: &DataKeys) -> Option<Vec<f32>
                 .help("write a number for each class");
             return None;
         };
-        let (rows, counts) = (train.labels.classes.len(), train.labels.counts());
-        let weight = |&n: &usize| rows as f32 / (classes.len() * n.max(1)) as f32;
-        return Some(counts.iter().map(weight).collect());
+        return Some(balanced(&train.labels.counts()));
     }
     let list = value.as_list();
     let numbers: Option<Vec<f64>> = list.and_then(|list| list.iter().map(Value::as_f64).collect());
@@ -155,6 +160,12 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
+
+    /// scikit-learn: `compute_class_weight("balanced", ..)` of 30 rows of one class and 10 of the other.
+    #[test]
+    fn the_rarer_class_weighs_more() {
+        assert_eq!(balanced(&[30, 10]), [2.0 / 3.0, 2.0]);
+    }
 
     #[test]
     fn mixed_rows_lose_by_their_shares() -> Result<()> {

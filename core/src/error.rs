@@ -59,9 +59,9 @@ pub enum Error {
 
 /// Where numbers ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} at step {step}; {rest}")]
+#[error("{what}{}; {rest}", at_step(*.step))]
 pub struct NonFinite {
-    /// Optimizer steps of all phases, this one included.
+    /// Optimizer steps of all phases, this one included; 0 where nothing was being trained.
     pub step: u64,
     /// `the loss is NaN`, `a gradient is not finite`.
     pub what: String,
@@ -71,7 +71,25 @@ pub struct NonFinite {
     pub rest: String,
 }
 
+fn at_step(step: u64) -> String {
+    match step {
+        0 => String::new(),
+        step => format!(" at step {step}"),
+    }
+}
+
 impl Error {
+    /// The same, where numbers ended in a pass that does not know after how many steps it is made.
+    pub(crate) fn after(self, steps: u64) -> Self {
+        match self {
+            Error::NonFinite(mut n) if n.step == 0 => {
+                n.step = steps;
+                Error::NonFinite(n)
+            }
+            other => other,
+        }
+    }
+
     /// What a failed run's `result.json` keeps of it besides the words, as `failure`.
     pub fn evidence(&self) -> Option<serde_json::Value> {
         match self {

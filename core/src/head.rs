@@ -159,6 +159,7 @@ pub fn build<'a>(
     width: usize,
     classes: usize,
 ) -> Result<Head> {
+    let fresh = scope.fresh().apart(source.ancestor());
     let mut stages = pooling;
     let pool = stages.len();
     let mut width = width;
@@ -172,13 +173,13 @@ pub fn build<'a>(
                 activation,
             } => {
                 let name = format!("head.dense.{i}");
-                let scope = scope.fresh().sub(&name);
+                let scope = fresh.sub(&name);
                 let linear = Linear::new(&scope, width, *out, (1.0 / width as f64).sqrt())?;
                 width = *out;
                 Arc::new(Dense::new(&name, linear, *activation))
             }
             Layer::Classifier => {
-                let scope = scope.fresh().sub("classifier");
+                let scope = fresh.sub("classifier");
                 let linear = Linear::new(&scope, width, classes, source.head_init())?;
                 Arc::new(Dense::new("classifier", linear, Activation::None))
             }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::audit::Overlap;
 use crate::baseline::Baseline;
 use crate::data::{Fold, Found, Pictures, Reader, Resolve, RowForm, Shared};
@@ -42,6 +44,8 @@ pub struct Context {
     pub saved: Option<Arc<SavedData>>,
     /// Which fold of the training rows is the test, in a cross-validation.
     pub fold: Option<Fold>,
+    /// How many folds there are, where every one of them is to be run.
+    pub folds: Option<usize>,
 }
 
 /// What is known of a model's rows when they are not there.
@@ -69,6 +73,7 @@ impl Context {
             registry: registry.clone(),
             saved: None,
             fold: None,
+            folds: None,
         }
     }
 
@@ -200,10 +205,74 @@ pub struct StrategyEntry {
     pub make: Make<dyn Strategy>,
 }
 
+/// A library of a plugin that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Library {
+    /// What the plugin is called.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+    /// Of the file.
+    pub sha256: String,
+    /// What of it recipes can name: ``source task `net` ``, `reader of .zz`.
+    pub brings: Vec<String>,
+    /// Whether the recipe names it. The others lie in the user's own folder.
+    pub named: bool,
+}
+
+impl Library {
+    /// Whether a recipe of these values has something of it.
+    pub(crate) fn serves(&self, values: &Value) -> bool {
+        let named = |kind: &str, name: &Value| {
+            let name = name.as_str().unwrap_or_default();
+            self.brings.contains(&format!("{kind} `{name}`"))
+        };
+        let metrics = values["evaluate"]["metrics"].as_array();
+        named("source task", &values["source"]["task"])
+            || named("target task", &values["target"]["task"])
+            || named("strategy", &values["strategy"]["method"])
+            || (metrics.into_iter().flatten()).any(|m| {
+                let name = if m.is_string() { m } else { &m["name"] };
+                named("metric", name)
+            })
+            || ["source", "target"].iter().any(|t| self.reads(&values[*t]))
+    }
+
+    /// Whether a file that is named there has an ending of its readers.
+    fn reads(&self, values: &Value) -> bool {
+        match values {
+            Value::String(name) => {
+                let endings = self.brings.iter();
+                let mut endings = endings.filter_map(|b| b.strip_prefix("reader of "));
+                endings.any(|e| name.ends_with(e))
+            }
+            Value::Array(all) => all.iter().any(|v| self.reads(v)),
+            Value::Object(all) => all.values().any(|v| self.reads(v)),
+            _ => false,
+        }
+    }
+}
+
+/// A library that a trained model was made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where it was.
+    pub path: PathBuf,
+    /// The file that it must be, where the recipe pinned it.
+    pub sha256: Option<String>,
+    /// Whether everybody may write it.
+    pub allow_writable: bool,
+}
+
 /// Knows how to load what a recipe's `[[plugins]]` name.
 pub trait Plugins: Send + Sync {
     /// Reads `[[plugins]]` and adds what they bring. Errors are noted at their places.
     fn add(&self, root: &Keys, folder: &Path, registry: &mut Registry);
+    /// Adds what the library of a trained model brings, in the place of what other libraries bring under the same names.
+    ///
+    /// # Errors
+    /// It is not there, or cannot be loaded.
+    fn restore(&self, wanted: &Wanted, registry: &mut Registry) -> Result<Library>;
 }
 
 /// Everything that recipes can name.
@@ -219,6 +288,7 @@ pub struct Registry {
     model_types: BTreeMap<String, String>,
     maps: MapKinds,
     plugins: Option<Arc<dyn Plugins>>,
+    libraries: Vec<Library>,
     shared: Option<Arc<Shared>>,
 }
 
@@ -301,6 +371,11 @@ impl Registry {
         self.readers.push(reader);
     }
 
+    /// Adds a reader that is asked before the others.
+    pub fn first_reader(&mut self, reader: Arc<dyn Reader>) {
+        self.readers.insert(0, reader);
+    }
+
     /// Says who opens images.
     pub fn set_pictures(&mut self, pictures: Arc<dyn Pictures>) {
         self.pictures = Some(pictures);
@@ -319,11 +394,34 @@ impl Registry {
     /// This one, and what the recipe's own plugins bring.
     pub(crate) fn with_plugins(&self, root: &Keys, folder: &Path) -> Registry {
         let mut all = self.clone();
+        // Those of another recipe, whose registry this was.
+        all.libraries.retain(|l| !l.named);
         match &self.plugins {
             Some(plugins) => plugins.add(root, folder, &mut all),
             None => root.reserved("plugins", "this program loads no plugins"),
         }
         all
+    }
+
+    /// Adds what the library of a trained model brings.
+    ///
+    /// # Errors
+    /// Those of whoever loads it.
+    pub(crate) fn restore(&mut self, wanted: &Wanted) -> Result<Library> {
+        match self.plugins.clone() {
+            Some(plugins) => plugins.restore(wanted, self),
+            None => Err(Error::msg("this program loads no plugins")),
+        }
+    }
+
+    /// Notes a library that something here is of; of one recipe in the order in which it names them.
+    pub fn library(&mut self, library: Library) {
+        self.libraries.push(library);
+    }
+
+    /// The libraries that something here is of.
+    pub fn libraries(&self) -> &[Library] {
+        &self.libraries
     }
 
     /// Adds a baseline. Where a recipe names none, those that suit its inputs stand beside a result in the order they were added.

@@ -205,7 +205,19 @@ pub struct Needs {
     pub views: Vec<View>,
     /// Every row as it is: it looks at each once, or asks somebody about it once. A recipe that augments is refused.
     pub plain: bool,
+    /// Why no class and no row may have a weight of its own, nor labels be smoothed, where that is so.
+    pub plain_loss: Option<Why>,
+    /// Why the head may have no dense layers, where that is so.
+    pub plain_head: Option<Why>,
+    /// Why `train.layer_decay` has nothing to say, where that is so.
+    pub own_rates: Option<Why>,
+    /// Its keys name parts of the network, or the network may lack what it trains: it is arranged once while the recipe is checked, and what
+    /// [`Strategy::arrange`] or [`Strategy::phases`] refuse of a key, in words that begin with its name (`strategy.freeze: ..`), stands at that key.
+    pub arranged: bool,
 }
+
+/// Why a method has no place for something in a recipe: what follows its name in a sentence, and what to do instead.
+pub type Why = (&'static str, &'static str);
 
 /// How knowledge is carried over.
 pub trait Strategy: Send + Sync {

@@ -141,6 +141,12 @@ pub trait SourceTask: Send + Sync {
     }
     /// What identifies the weights it starts from: a digest, part of a run's identity.
     fn digest(&self) -> String;
+
+    /// What tells its weights from others, where a run of tlkit trained them. A head over them is drawn by another stream than that run's was: a
+    /// head's draw is a function of seed and name, and by the same ones it would be the very head that the encoder was fitted to.
+    fn ancestor(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A further task of a source's family.

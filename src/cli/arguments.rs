@@ -155,7 +155,9 @@ pub struct Init {
 Examples:
   tlkit run recipes/sentiment.toml
   tlkit run my.toml --set train.epochs=3 --seed 1
-  tlkit run my.toml --resume            go on with the newest unfinished run")]
+  tlkit run my.toml --resume            go on with the newest unfinished run
+
+Threads: one a physical core, or as many as RAYON_NUM_THREADS says. The bits are the same.")]
 pub struct Run {
     /// The recipe.
     pub recipe: PathBuf,
@@ -230,7 +232,7 @@ pub struct Compare {
     pub what: Vec<PathBuf>,
     /// Overrides one key of the experiment; may be repeated.
     ///
-    /// `experiment.seeds=3`, `experiment.set.'\"train.epochs\"'=2`. It is checked as if it stood in the file.
+    /// `experiment.seeds=3`, `experiment.set.'"train.epochs"'=2`. It is checked as if it stood in the file.
     #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     pub sets: Vec<String>,
     /// The folder of the experiment, instead of experiments/<name>.
@@ -432,9 +434,10 @@ pub struct Explain {
 #[command(after_help = "\
 Examples:
   tlkit diagnose recipes/day-night.toml
-  tlkit diagnose my.toml --format json")]
+  tlkit diagnose my.toml --set source.checkpoint=builtin:bert-mini
+  tlkit diagnose my.toml --format json  for scripts")]
 pub struct Diagnose {
-    /// The recipe; `kind = \"transductive\"`, with labelled source rows. No label of the target is read.
+    /// The recipe; `kind = "transductive"`, with labelled source rows. No label of the target is read.
     pub recipe: PathBuf,
     #[command(flatten)]
     pub overrides: Overrides,
@@ -457,7 +460,8 @@ pub enum Spoken {
 #[command(after_help = "\
 Examples:
   tlkit plan my.toml
-  tlkit plan my.toml --set train.batch_size=64")]
+  tlkit plan my.toml --set train.batch_size=64
+  tlkit plan my.toml --json             for scripts")]
 pub struct Plan {
     /// The recipe.
     ///

@@ -264,7 +264,7 @@ fn show(
         arguments::TableFormat::Latex => Format::Latex,
         arguments::TableFormat::Html => Format::Html,
     };
-    let colour = output::colour(&std::io::stdout());
+    let colour = output::colour_of_out();
     output::out(&experiment.compare(metric).print(format, colour));
     let Some(gate) = gate else {
         return Ok(());

@@ -14,15 +14,30 @@ pub fn handed_over() -> bool {
 /// Becomes `tlkit-cuda` where `device` asks for a GPU; `auto` does where that can be, and goes on here where not.
 #[cfg(not(feature = "cuda"))]
 pub fn hand_over(device: &str) -> Result<(), Failure> {
+    match other(device)? {
+        Some(binary) => become_it(&binary),
+        None => Ok(()),
+    }
+}
+
+/// Whether a run could compute there: what [`hand_over`] says, for a dry run, which stays here.
+#[cfg(not(feature = "cuda"))]
+pub fn look(device: &str) -> Result<(), Failure> {
+    other(device).map(drop)
+}
+
+/// The binary that a run on this device is handed over to; none where this one computes.
+#[cfg(not(feature = "cuda"))]
+fn other(device: &str) -> Result<Option<std::path::PathBuf>, Failure> {
     if device == "cpu" {
-        return Ok(());
+        return Ok(None);
     }
     match becoming() {
-        Err(_) if device == "auto" => Ok(()),
+        Err(_) if device == "auto" => Ok(None),
         Err(missing) => Err(Failure::Failed(format!(
             "device `{device}`: {missing}\n  `--device cpu` runs without a GPU, `--device auto` where there is none"
         ))),
-        Ok(binary) => become_it(&binary),
+        Ok(binary) => Ok(Some(binary)),
     }
 }
 
@@ -30,6 +45,15 @@ pub fn hand_over(device: &str) -> Result<(), Failure> {
 #[cfg(feature = "cuda")]
 pub fn hand_over(_: &str) -> Result<(), Failure> {
     Ok(())
+}
+
+/// Whether the device is there: it is opened.
+#[cfg(feature = "cuda")]
+pub fn look(device: &str) -> Result<(), Failure> {
+    match tlkit_core::device::Place::named(device) {
+        Some(place) => Ok(place.open().map(drop)?),
+        None => Ok(()),
+    }
 }
 
 /// The other binary, or what is missing.
@@ -78,6 +102,8 @@ fn starts(binary: &std::path::Path) -> Result<(), String> {
 fn become_it(binary: &std::path::Path) -> Result<(), Failure> {
     let mut command = std::process::Command::new(binary);
     command.args(std::env::args_os().skip(1)).env(HANDED, "1");
+    #[cfg(unix)]
+    super::output::give_back();
     #[cfg(unix)]
     let error = std::os::unix::process::CommandExt::exec(&mut command);
     #[cfg(not(unix))]

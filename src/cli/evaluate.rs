@@ -8,25 +8,33 @@ use tlkit_report::scores_table;
 
 use super::arguments::Evaluate;
 use super::exit::Failure;
-use super::predict::{column, open};
-use super::{output, parts, which};
+use super::predict::{column, explained, noted, open, skips};
+use super::{output, parts, predict, which};
 
 /// Scores, and says which rows the run has learned from.
 pub fn evaluate(arguments: &Evaluate) -> Result<(), Failure> {
     let place = which::model(&arguments.run)?;
     let registry = parts::registry()?;
     let saved = Saved::open(&place.model, &registry).map_err(Failure::wrong)?;
+    noted(saved.notes());
+    let (saved, notes) = saved.measured();
+    noted(&notes);
     let named = Named {
         text: arguments.column.as_deref().map(column),
         pair: arguments.pair.as_deref().map(column),
         image: arguments.column.as_deref().map(column),
         label: arguments.label.as_deref().map(column),
     };
-    let found = open(&arguments.data, &saved, &named)?;
+    let mut found = open(&arguments.data, &saved, &named)?;
+    if skips(place.run.as_deref()) {
+        found = predict::found(found, &saved).map_err(Failure::wrong)?;
+    }
     let rows = saved
         .labelled(&arguments.data, &found)
         .map_err(Failure::wrong)?;
-    let scores = saved.scores(&rows, &Silent)?;
+    let scores = saved
+        .scores(&rows, &Silent)
+        .map_err(|e| explained(e, found.inputs.as_ref(), &saved))?;
     let scores = serde_json::to_value(&scores).map_err(|e| Failure::Failed(e.to_string()))?;
     let n = rows.len();
     let seen = match &place.run {
@@ -60,7 +68,7 @@ pub fn evaluate(arguments: &Evaluate) -> Result<(), Failure> {
         output::out(&format!("{result:#}\n"));
         return Ok(());
     }
-    let colour = output::colour(&std::io::stdout());
+    let colour = output::colour_of_out();
     let title = format!("{} on {}", saved.recipe, arguments.data);
     output::out(&scores_table(&title, &scores, colour));
     Ok(())

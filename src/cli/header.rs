@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use tlkit_core::Checked;
 use tlkit_core::audit::{Audit, Finding, Level};
+use tlkit_core::data::DEALT;
 use tlkit_core::run::{Layer, Overview};
 use tlkit_report::{Align, Table};
 
@@ -40,7 +41,10 @@ pub fn overview(recipe: &Path, checked: &Checked, overview: &Overview) -> Vec<St
     let rows: Vec<String> = overview
         .rows
         .iter()
-        .map(|(split, _, n)| format!("{n} {split}"))
+        .map(|(split, _, n)| match *split {
+            DEALT => format!("{n}, each tested once"),
+            split => format!("{n} {split}"),
+        })
         .collect();
     table.row(["rows".to_string(), rows.join(", ")]);
     if let Some(folds) = checked.folds {
@@ -69,12 +73,24 @@ pub fn overview(recipe: &Path, checked: &Checked, overview: &Overview) -> Vec<St
         let name = if i == 0 { "audit" } else { "" };
         table.row([name.to_string(), line]);
     }
+    // A frozen encoder's classifier is fitted in closed form: there are neither epochs nor rates.
+    let needs = checked.strategy.needs();
+    let steps = !(needs.closed_form || needs.frozen);
     table.row([
         "training".to_string(),
         list(vec![
-            text("train", "epochs").map(|n| format!("{n} epochs")),
-            text("train", "batch_size").map(|n| format!("batches of {n}")),
-            text("train", "learning_rate").map(|r| format!("learning rate {r}")),
+            text("train", "epochs")
+                .filter(|_| steps)
+                .map(|n| match n.as_str() {
+                    "1" => "1 epoch".into(),
+                    n => format!("{n} epochs"),
+                }),
+            text("train", "batch_size")
+                .filter(|_| steps)
+                .map(|n| format!("batches of {n}")),
+            text("train", "learning_rate")
+                .filter(|_| steps)
+                .map(|r| format!("learning rate {r}")),
             Some(format!("seed {}", checked.seed)),
         ]),
     ]);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tlkit_core::Error;
-use tlkit_core::data::{ReadOptions, Table, open_tables};
+use tlkit_core::data::{Input, ReadOptions, Table, open_tables};
 use tlkit_core::recipe::quote;
 use tlkit_core::registry::{Context, Registry};
 use tlkit_data::guess::{self, Guess, Guessed};
@@ -19,6 +19,10 @@ use super::{output, recipe};
 const TEXT: &str = "builtin:bert-mini";
 /// The same for photographs; `builtin:` has none that has seen any.
 const IMAGES: &str = "hf:timm/resnet18.a1_in1k";
+
+/// How images are learned where nobody says.
+const IMAGE_METHOD: &str =
+    "method = \"feature-extraction\"    # \"fine-tune\" takes longer, and pays with many images\n";
 
 /// Guesses, writes, checks, and says what was guessed and why.
 pub fn init(arguments: &Init) -> Result<(), Failure> {
@@ -38,9 +42,13 @@ pub fn init(arguments: &Init) -> Result<(), Failure> {
         return images(arguments, &out, &registry);
     }
     let (table, header, why) = open(data, &registry)?;
-    let facts = guess::facts(table.as_ref())?;
+    let facts = guess::facts(table.as_ref()).map_err(Failure::wrong)?;
+    let like = match facts.iter().any(|f| f.pictures) {
+        true => "scenes",
+        false => "sentiment",
+    };
     let guessed = guess::guess(facts, table.rows())
-        .map_err(|e| Failure::Wrong(format!("{data}: {e}\n  write the recipe by hand: `tlkit recipes copy sentiment` is one to start from")))?;
+        .map_err(|e| Failure::Wrong(format!("{data}: {e}\n  write the recipe by hand: `tlkit recipes copy {like}` is one to start from")))?;
     let text = rows(arguments, &out, &guessed, table.rows(), header)?;
     write(&out, &text)?;
     let mut said = format!("{}: {} rows\n", data, table.rows());
@@ -70,19 +78,50 @@ fn open(
     };
     let named = match read(true) {
         Ok(table) => table,
-        // Two columns of one name, or one line alone: then the first line may be data.
+        // Two columns of one name: then the first line may be data.
         Err(e) => match read(false) {
-            Ok(table) => {
+            Ok(table) if is_data(table.as_ref()).map_err(Failure::wrong)? => {
                 let why = "its first line cannot name the columns".to_string();
                 return Ok((table, false, Some(why)));
             }
-            Err(_) => return Err(Failure::wrong(e)),
+            _ => return Err(Failure::wrong(e)),
         },
     };
-    match guess::headless(&guess::facts(named.as_ref())?) {
+    let facts = guess::facts(named.as_ref()).map_err(Failure::wrong)?;
+    match guess::headless(&facts) {
         None => Ok((named, true, None)),
         Some(why) => Ok((read(false).map_err(Failure::wrong)?, false, Some(why))),
     }
+}
+
+/// Whether a first line that does not do as names is a row like the others: it is not the only one, and every word that stands in it twice is a number or
+/// stands in another row too.
+fn is_data(table: &dyn Table) -> tlkit_core::Result<bool> {
+    let columns = table.columns().len();
+    if table.rows() < 2 || columns < 2 {
+        return Ok(false);
+    }
+    let cell = |row: usize, column: usize| -> tlkit_core::Result<String> {
+        Ok(match table.cell(row, column)? {
+            Input::Text(text) => text.trim().to_string(),
+            _ => String::new(),
+        })
+    };
+    let first: Vec<String> = (0..columns).map(|c| cell(0, c)).collect::<Result<_, _>>()?;
+    for (c, word) in first.iter().enumerate() {
+        let repeated = first.iter().filter(|w| *w == word).count() > 1;
+        if !repeated || word.is_empty() || word.parse::<f64>().is_ok() {
+            continue;
+        }
+        let mut again = false;
+        for row in 1..table.rows() {
+            again = again || cell(row, c)? == *word;
+        }
+        if !again {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn reasons(guessed: &Guessed) -> Vec<String> {
@@ -118,10 +157,16 @@ fn rows(
         Guess::Text { label, .. } => {
             let source = arguments.source.as_deref().unwrap_or(TEXT);
             let source = quote(&seen_from(out, source));
-            text.push_str(&format!(
-                "checkpoint = {source}    # what is known already: an encoder for English\n"
-            ));
+            let known = match arguments.source.as_deref().unwrap_or(TEXT) == TEXT {
+                true => "what is known already: an encoder for English",
+                false => "what is known already",
+            };
+            text.push_str(&format!("checkpoint = {source}    # {known}\n"));
             ("text-classification", label)
+        }
+        Guess::Image { label, .. } => {
+            text.push_str(&photographs(arguments, out));
+            ("image-classification", label)
         }
         Guess::Vector { label } => {
             if arguments.source.is_some() {
@@ -149,14 +194,31 @@ fn rows(
             text.push_str(&format!("pair = {}\n", column(pair)));
         }
     }
+    if let Guess::Image { image, .. } = guessed.guess {
+        text.push_str(&format!("image = {}\n", column(image)));
+    }
     text.push_str(&format!("label = {}\n", column(label)));
     text.push_str("split = { validation = 0.1, test = 0.2 }    # shares of the rows; a test file of its own is better: test = \"...\"\n");
     text.push_str("\n[strategy]\nkind = \"inductive\"\n");
     text.push_str(match task {
         "classification" => "method = \"from-scratch\"\n",
+        "image-classification" => IMAGE_METHOD,
         _ => "method = \"fine-tune\"    # \"feature-extraction\" takes seconds, and is hard to beat with few rows\n",
     });
     Ok(text)
+}
+
+/// The encoder of images, in a line.
+fn photographs(arguments: &Init, out: &Path) -> String {
+    let named = arguments.source.as_deref();
+    let source = quote(&seen_from(out, named.unwrap_or(IMAGES)));
+    let why = match named {
+        Some(_) => "what is known already",
+        None => {
+            "what is known already: a million photographs; the built-in resnet-mini knows drawings only"
+        }
+    };
+    format!("checkpoint = {source}    # {why}\n")
 }
 
 /// A folder with a folder of images a class.
@@ -174,7 +236,7 @@ fn images(arguments: &Init, out: &Path, registry: &Registry) -> Result<(), Failu
     };
     let mut classes: BTreeMap<String, usize> = BTreeMap::new();
     for row in 0..table.rows() {
-        if let tlkit_core::data::Input::Text(name) = table.cell(row, label)? {
+        if let Input::Text(name) = table.cell(row, label).map_err(Failure::wrong)? {
             *classes.entry(name.into_owned()).or_default() += 1;
         }
     }
@@ -193,21 +255,14 @@ fn images(arguments: &Init, out: &Path, registry: &Registry) -> Result<(), Failu
         listed.push(format!("and {} more", classes.len() - 30));
     }
     let listed = one_line(&listed.join(", "));
-    let named = arguments.source.as_deref();
-    let source = quote(&seen_from(out, named.unwrap_or(IMAGES)));
-    let why = match named {
-        Some(_) => "what is known already",
-        None => {
-            "what is known already: a million photographs; the built-in resnet-mini knows drawings only"
-        }
-    };
+    let source = photographs(arguments, out);
     let train = quote(&seen_from(out, data));
     let text = format!(
         "# Made by `tlkit init` from {} ({n} images).\n#\n# {} classes, a folder each: {listed}\n#\n# `tlkit explain` prints it with every default.\n\n\
-         [source]\ncheckpoint = {source}    # {why}\n\n\
+         [source]\n{source}\n\
          [target]\ntask = \"image-classification\"\ntrain = {train}\n\
          split = {{ validation = 0.1, test = 0.2 }}    # shares of the images; a test folder of its own is better: test = \"...\"\n\n\
-         [strategy]\nkind = \"inductive\"\nmethod = \"feature-extraction\"    # \"fine-tune\" takes longer, and pays with many images\n",
+         [strategy]\nkind = \"inductive\"\n{IMAGE_METHOD}",
         one_line(data),
         classes.len(),
     );
@@ -233,10 +288,9 @@ fn said_written(out: &Path) -> Result<(), Failure> {
             return Err(Failure::Said(WRONG));
         }
     }
-    output::out(&format!(
-        "{}: written; `tlkit run {0}` runs it\n",
-        out.display()
-    ));
+    let name = out.display().to_string();
+    let typed = super::run::quoted(&name);
+    output::out(&format!("{name}: written; `tlkit run {typed}` runs it\n"));
     Ok(())
 }
 

@@ -48,7 +48,10 @@ pub fn main() -> ExitCode {
     // Clap prints help, and what is wrong with the arguments, and leaves with 0 or 2.
     let arguments = Arguments::parse();
     exit::report_panics();
-    match threads::on_a_large_stack(move || dispatch(arguments.verb)) {
+    let ended = threads::on_a_large_stack(move || dispatch(arguments.verb));
+    // A plugin that leaves does not come here.
+    plugins::ours();
+    match ended {
         Ok(Ok(())) if output::lost() => ExitCode::from(exit::FAILED),
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => {

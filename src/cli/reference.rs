@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 /// The page.
 pub fn markdown(schema: &Value) -> String {
     let mut page = String::from(
-        "# Recipe reference\n\nEvery key that this version reads. This page is what `tlkit schema --markdown` prints; \
-         `tlkit explain RECIPE` prints a recipe with every default filled in and where each comes from.\n",
+        "# Recipe reference\n\nEvery key of a recipe that this version reads. This page is what `tlkit schema --markdown` prints; \
+         `tlkit explain RECIPE` prints a recipe with every default filled in and where each comes from. The tables of an experiment, \
+         `[experiment]` and `[domains]`, are in [Comparing experiments](comparing.md).\n",
     );
     for (name, table) in fields(schema) {
         section(&mut page, name, table);
@@ -18,7 +19,12 @@ pub fn markdown(schema: &Value) -> String {
 
 /// One table of a recipe: what all its variants share, then each variant's own keys.
 fn section(page: &mut String, name: &str, table: &Value) {
-    let _ = write!(page, "\n## `[{name}]`\n");
+    // A list of tables: the keys of each.
+    let (table, header) = match table.get("items") {
+        Some(each) => (each, format!("[[{name}]]")),
+        None => (table, format!("[{name}]")),
+    };
+    let _ = write!(page, "\n## `{header}`\n");
     if let Some(words) = table["description"].as_str() {
         let _ = write!(page, "\n{}.\n", capital(words));
     }
@@ -86,12 +92,14 @@ fn rows<'v>(page: &mut String, keys: impl Iterator<Item = (&'v str, &'v Value)>,
 }
 
 fn row(lines: &mut String, name: &str, key: &Value, prefix: &str) {
-    let inner: Vec<_> = fields(key).collect();
-    if !inner.is_empty() {
-        for (below, value) in inner {
-            row(lines, below, value, &format!("{prefix}{name}."));
+    for (inside, joint) in [(key, "."), (&key["items"], "[].")] {
+        let inner: Vec<_> = fields(inside).collect();
+        if !inner.is_empty() {
+            for (below, value) in inner {
+                row(lines, below, value, &format!("{prefix}{name}{joint}"));
+            }
+            return;
         }
-        return;
     }
     // Where a choice elsewhere changes the default, each has a schema of its own.
     let several = key["anyOf"].as_array().map_or(&[][..], Vec::as_slice);

@@ -27,8 +27,9 @@ pub fn run(arguments: &Run) -> Result<(), Failure> {
         true => recipe::read(&arguments.recipe, &sets(arguments), fetch)?,
         false => recipe::read_aloud(&arguments.recipe, &sets(arguments), fetch)?,
     };
-    if !arguments.dry_run {
-        device::hand_over(&checked.device)?;
+    match arguments.dry_run {
+        true => device::look(&checked.device)?,
+        false => device::hand_over(&checked.device)?,
     }
     let overview = run::overview(&checked)?;
     // Built once to see that it can be; a dry run ends here, with everything checked.
@@ -149,7 +150,7 @@ fn show(arguments: &Run, path: &Path, progress: &Progress) {
     if arguments.json {
         output::out(&format!("{:#}\n", run.result));
     } else {
-        let colour = output::colour(&std::io::stdout());
+        let colour = output::colour_of_out();
         output::out(&result_table(&run, colour));
     }
 }
@@ -200,7 +201,7 @@ fn again(arguments: &Run) -> String {
 }
 
 /// As a shell reads it back.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_string()

@@ -12,7 +12,7 @@ use super::which::find;
 
 /// Lists, or shows one.
 pub fn runs(verb: &Runs) -> Result<(), Failure> {
-    let colour = output::colour(&std::io::stdout());
+    let colour = output::colour_of_out();
     match verb {
         Runs::List => {
             let all = Run::all(Path::new(ROOT));

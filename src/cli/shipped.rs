@@ -7,7 +7,8 @@ use tlkit_report::{Align, Table};
 
 use super::arguments::Recipes;
 use super::exit::Failure;
-use super::output;
+use super::parts::Fetch;
+use super::{output, recipe};
 
 /// Name (the path under recipes/ without `.toml`) and text, by name.
 const RECIPES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/recipes.rs"));
@@ -18,7 +19,7 @@ pub fn recipes(verb: &Recipes) -> Result<(), Failure> {
         Recipes::List => {
             let mut table = Table::new(&[Align::Left, Align::Left]);
             for (name, text) in RECIPES {
-                table.row([*name, about(text)]);
+                table.row([name.to_string(), about(text)]);
             }
             output::out(&(table.lines("").join("\n") + "\n"));
         }
@@ -49,11 +50,7 @@ fn copy(name: &str, to: Option<&Path>, force: bool) -> Result<(), Failure> {
         |to: &Path, text: &str| std::fs::write(to, text).with_context(|| to.display().to_string());
     let Some(base) = base_of(text) else {
         write(&to, text)?;
-        output::out(&format!(
-            "{}: written; `tlkit run {0}` runs it\n",
-            to.display()
-        ));
-        return Ok(());
+        return said_copied(&to);
     };
     // An experiment runs over a recipe, which stands beside it here.
     let beside = to.with_file_name(format!("{base}.toml"));
@@ -81,6 +78,28 @@ fn copy(name: &str, to: Option<&Path>, force: bool) -> Result<(), Failure> {
             false => "is written too",
         }
     ));
+    Ok(())
+}
+
+/// Says that a recipe is written, and what it still needs before it runs: rows that only the user has. What has to be downloaded first is not
+/// looked into.
+fn said_copied(to: &Path) -> Result<(), Failure> {
+    let needs = match recipe::read(to, &[], Fetch::Never) {
+        Err(Failure::Recipe(report)) if report.errors() > 0 => Some(report),
+        Ok(_) | Err(Failure::Recipe(_)) => None,
+        Err(other) => return Err(other),
+    };
+    let said = match needs {
+        None => format!("{}: written; `tlkit run {0}` runs it\n", to.display()),
+        Some(report) => {
+            output::err(&report.to_text(output::colour(&std::io::stderr())));
+            format!(
+                "{}: written; it runs once it has what is missing above; its first lines say how to give it\n",
+                to.display()
+            )
+        }
+    };
+    output::out(&said);
     Ok(())
 }
 
@@ -113,10 +132,31 @@ pub fn like(path: &Path) -> Option<&'static str> {
     RECIPES.iter().find(|(n, _)| same(n)).map(|(n, _)| *n)
 }
 
-/// The first line of the comment that opens a recipe.
-fn about(text: &str) -> &str {
-    text.lines()
-        .next()
-        .and_then(|l| l.strip_prefix('#'))
-        .map_or("", str::trim)
+/// The first sentence of the comment that opens a recipe.
+fn about(text: &str) -> String {
+    let lines = text.lines().map_while(|l| l.strip_prefix('#'));
+    let lines = lines.map(str::trim).take_while(|l| !l.is_empty());
+    let whole = lines.collect::<Vec<_>>().join(" ");
+    let ends = |(i, c): (usize, char)| {
+        matches!(c, '.' | '?') && whole[i + 1..].chars().next().is_none_or(|next| next == ' ')
+    };
+    match whole.char_indices().find(|&at| ends(at)) {
+        Some((i, _)) => whole[..=i].to_string(),
+        None => whole,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::about;
+
+    #[test]
+    fn what_is_said_of_a_recipe_is_a_whole_sentence() {
+        let text =
+            "# The task of scenes.toml, once\n# more. Then:\n#\n# Needs no network.\n\n[source]\n";
+        assert_eq!(about(text), "The task of scenes.toml, once more.");
+        assert_eq!(about("# Is it?\n[source]\n# No."), "Is it?");
+        assert_eq!(about("# No end\n#\n# here."), "No end");
+        assert_eq!(about("[source]"), "");
+    }
 }

@@ -14,7 +14,7 @@ pub fn why(arguments: &Why) -> Result<(), Failure> {
     if arguments.json {
         output::out(&format!("{:#}\n", found.to_json()));
     } else {
-        let colour = output::colour(&std::io::stdout());
+        let colour = output::colour_of_out();
         output::out(&found.text(&run, colour));
     }
     Ok(())

@@ -126,6 +126,41 @@ fn a_gpu_that_was_asked_for_and_cannot_be_used_is_an_error_that_says_what_is_mis
     assert!(!beside.bench.path("handed").exists());
 }
 
+/// A dry run says it too, and stays in this binary.
+#[test]
+fn a_dry_run_looks_for_the_device() {
+    let beside = Beside::new();
+    let dry = |device: &str, driver: &Path| {
+        let out = Command::new(&beside.binary)
+            .args(["run", "small.toml", "--dry-run", "--device", device])
+            .current_dir(beside.bench.path("."))
+            .env("LD_LIBRARY_PATH", driver)
+            .output()
+            .expect("it starts");
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        (out.status.code(), said)
+    };
+    let (code, said) = dry("cuda", nowhere());
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("tlkit-cuda is not there"), "{said}");
+    for device in ["cpu", "auto"] {
+        let (code, said) = dry(device, nowhere());
+        assert_eq!(code, Some(0), "{said}");
+    }
+    let beside = Beside::new().with_another();
+    let Some(driver) = beside.driver(13_000, 1) else {
+        return;
+    };
+    let out = Command::new(&beside.binary)
+        .args(["run", "small.toml", "--dry-run", "--device", "cuda"])
+        .current_dir(beside.bench.path("."))
+        .env("LD_LIBRARY_PATH", driver)
+        .output()
+        .expect("it starts");
+    assert_eq!(out.status.code(), Some(0));
+    assert!(!beside.bench.path("handed").exists());
+}
+
 #[test]
 fn auto_runs_on_the_cpu_where_there_is_no_gpu() {
     let beside = Beside::new().with_another();

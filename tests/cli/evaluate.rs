@@ -115,3 +115,30 @@ fn labels_must_be_classes_of_the_run() {
         .tlkit(&["evaluate", "small", "named.csv", "--label", "4"])
         .code(0);
 }
+
+/// As a recipe has it: text and label are two columns.
+#[test]
+fn the_label_is_no_text() {
+    let bench = Bench::new();
+    let words = ["a fine pan it is", "the handle broke off"];
+    let text: String = (0..40).fold("text,label\n".into(), |all, i| {
+        all + &format!("{} {i},{}\n", words[i % 2], ["good", "bad"][i % 2])
+    });
+    bench.write("texts.csv", &text);
+    bench.write(
+        "texts.toml",
+        "[source]\ncheckpoint = \"builtin:bert-mini\"\n\n[target]\ntask = \"text-classification\"\ntrain = \"texts.csv\"\n\
+         split = { validation = 0.1, test = 0.2 }\n\n[strategy]\nkind = \"inductive\"\nmethod = \"feature-extraction\"\n",
+    );
+    let done = bench.tlkit(&["run", "texts.toml", "--out", "t"]).code(0);
+    // A closed form has neither epochs nor a last one.
+    assert!(!done.err.contains("epoch"), "{}", done.err);
+    assert!(!done.out.contains("epoch"), "{}", done.out);
+    for verb in ["evaluate", "predict"] {
+        let said = bench
+            .tlkit(&[verb, "t", "texts.csv", "--column", "label"])
+            .code(2);
+        let wanted = "text and label are the same column, `label`";
+        assert!(said.err.contains(wanted), "{}", said.err);
+    }
+}

@@ -205,10 +205,86 @@ fn a_table_of_image_paths_is_not_taken_for_texts() {
         .map(|i| format!("pics/{i}.png,{}\n", ["cat", "dog"][i % 2]))
         .collect();
     bench.write("labels.csv", &format!("image,label\n{rows}"));
+    // The images are not there: what does not run is said.
     let said = bench.tlkit(&["init", "labels.csv"]).code(2).err;
+    let broken = "30 of 30 images of `train` cannot be read";
+    assert!(said.contains(broken), "{said}");
+    let recipe = bench.read("labels.toml");
     assert!(
-        said.contains("the column `image` has paths of images")
-            && said.contains("image-classification"),
-        "{said}"
+        recipe.contains("task = \"image-classification\""),
+        "{recipe}"
+    );
+}
+
+#[test]
+fn a_name_that_stands_twice_is_said_and_columns_without_names_are_let_be() {
+    let bench = Bench::new();
+    bench.write("twice.csv", &reviews(20, "id,text,text\n"));
+    let said = bench.tlkit(&["init", "twice.csv"]).code(2);
+    let wanted = "two columns are named `text`";
+    assert!(said.err.contains(wanted), "{}", said.err);
+    // A spreadsheet leaves commas behind.
+    let text: String = reviews(20, "id,text,mark\n")
+        .lines()
+        .map(|l| format!("{l},,\n"))
+        .collect();
+    bench.write("commas.csv", &text);
+    bench.tlkit(&["init", "commas.csv"]).code(0);
+    let recipe = bench.read("commas.toml");
+    assert!(!recipe.contains("header = false"), "{recipe}");
+    assert!(recipe.contains("label = \"mark\""), "{recipe}");
+}
+
+#[test]
+fn what_is_no_table_to_guess_from_is_named() {
+    let bench = Bench::new();
+    bench.write("names.csv", "id,text,label\n");
+    bench.write("semi.csv", "text;label\nall is well;a\nnothing is;b\n");
+    bench.write(
+        "list.jsonl",
+        "{\"text\": \"a b\", \"label\": [1]}\n{\"text\": \"c\", \"label\": [2]}\n",
+    );
+    for (file, wanted) in [
+        ("names.csv", "no rows follow the names"),
+        ("semi.csv", "holds `;`"),
+        ("list.jsonl", "is a list"),
+    ] {
+        let said = bench.tlkit(&["init", file]).code(2);
+        assert!(said.err.contains(wanted), "{file}: {}", said.err);
+    }
+    // Rows are no recipe; one line says so.
+    let prose = "all is well here\n".repeat(30);
+    bench.write("a.txt", &prose);
+    let said = bench.tlkit(&["run", "a.txt"]).code(2);
+    assert!(said.err.contains("tlkit init"), "{}", said.err);
+    assert_eq!(said.err.matches("this is not TOML").count(), 1);
+}
+
+#[test]
+fn a_table_of_images_is_a_recipe_of_images() {
+    let bench = Bench::new();
+    let text: String = (0..12).fold("picture,kind\n".into(), |text, i| {
+        text + &format!("p/{i}.png,{}\n", ["cat", "dog"][i % 2])
+    });
+    bench.write("pets.csv", &text);
+    // The images are not there, which is said; the recipe is written all the same.
+    let said = bench.tlkit(&["init", "pets.csv", "--source", "builtin:resnet-mini"]);
+    let recipe = bench.read("pets.toml");
+    assert!(
+        recipe.contains("task = \"image-classification\""),
+        "{recipe}"
+    );
+    assert!(
+        recipe.contains("image = \"picture\"\nlabel = \"kind\"\n"),
+        "{recipe}"
+    );
+    assert!(
+        recipe.contains("checkpoint = \"builtin:resnet-mini\""),
+        "{recipe}"
+    );
+    assert!(
+        said.err.contains("it holds paths of images"),
+        "{}",
+        said.err
     );
 }

@@ -10,7 +10,10 @@
 //! - `place.rs`: run directories, and what is refused
 //! - `predict.rs`, `evaluate.rs`: a finished run's model on other rows
 //! - `images.rs`: photographs, from a folder to a report
+//! - `import.rs`: predictions that were made elsewhere
 //! - `init.rs`: a recipe from a file
+//! - `parts.rs`: what only the network can say of a recipe, before anything runs
+//! - `rank.rs`: sources in the order of their features
 //! - `report.rs`: the page of a run, and what stands out in it
 //! - `verbs.rs`: validate, explain, schema, recipes, runs, completions, help
 
@@ -21,10 +24,13 @@ mod device;
 mod evaluate;
 mod folds;
 mod images;
+mod import;
 mod init;
+mod parts;
 mod place;
 mod plan;
 mod predict;
+mod rank;
 mod report;
 mod resume;
 mod run;

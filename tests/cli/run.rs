@@ -219,3 +219,61 @@ fn a_file_that_is_not_there_exits_2() {
         .code(2);
     assert!(ended.err.contains("none.csv"), "{}", ended.err);
 }
+
+/// A yardstick that moved with the run's seed would be another one for each row of a table.
+#[test]
+fn baselines_are_the_same_whatever_the_seed() {
+    let bench = Bench::new();
+    bench
+        .tlkit(&["recipes", "copy", "sentiment-frozen"])
+        .code(0);
+    let beside = |seed: &str| {
+        let run = ["run", "sentiment-frozen.toml", "--seed", seed, "--json"];
+        let said = bench.tlkit(&run).code(0).out;
+        let result: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+        let baselines = result["baselines"].as_array().expect("a list").clone();
+        let timeless = baselines.into_iter().map(|mut b| {
+            b.as_object_mut().expect("an object").remove("seconds");
+            b
+        });
+        timeless.collect::<Vec<_>>()
+    };
+    let first = beside("0");
+    assert_eq!(first[1]["name"], "tf-idf");
+    for seed in ["1", "2"] {
+        assert_eq!(first, beside(seed), "seed {seed}");
+    }
+}
+
+/// A maximum over what is no number would be the first class, and the run would look like one that has ended well.
+#[test]
+fn a_run_whose_outputs_are_not_finite_fails() {
+    let bench = Bench::new();
+    let huge = [
+        "--set",
+        "train.max_steps=1",
+        "--set",
+        "train.learning_rate=1e30",
+    ];
+    let end = bench
+        .tlkit(&[&["run", "small.toml", "--out", "r"], &huge[..]].concat())
+        .code(1);
+    assert!(end.err.contains("not finite at step 1"), "{}", end.err);
+    let result = bench.json("r/result.json");
+    assert_eq!(result["status"], "failed");
+    assert_eq!(result["failure"]["kind"], "non-finite");
+    assert_eq!(result["failure"]["step"], 1);
+}
+
+/// A tenth of one step, rounded up, is that step: its rate would be 0.
+#[test]
+fn a_single_step_learns() {
+    let bench = Bench::new();
+    let one = ["--set", "train.max_steps=1"];
+    bench
+        .tlkit(&[&["run", "small.toml", "--out", "r"], &one[..]].concat())
+        .code(0);
+    let moved = bench.json("r/liveness.json");
+    let moved = moved["tensors"].as_array().expect("tensors");
+    assert!(moved.iter().any(|t| t["change"].as_f64() > Some(0.0)));
+}

@@ -126,8 +126,23 @@ fn recipes_are_listed_shown_and_copied() {
             "{list}"
         );
     }
+    for line in list.lines() {
+        assert!(line.ends_with(['.', '?']), "no sentence: {line}");
+    }
+    // What it still needs is said, and nothing that fails is promised.
+    let bare = bench
+        .tlkit(&["recipes", "copy", "pretrain-bert-mini"])
+        .code(0);
+    assert!(
+        bare.err.contains("`passages.txt` is not there"),
+        "{}",
+        bare.err
+    );
+    assert!(!bare.out.contains("tlkit run"), "{}", bare.out);
     let text = bench.tlkit(&["recipes", "show", "sentiment"]).code(0).out;
-    bench.tlkit(&["recipes", "copy", "sentiment"]).code(0);
+    let copied = bench.tlkit(&["recipes", "copy", "sentiment"]).code(0);
+    let said = "sentiment.toml: written; `tlkit run sentiment.toml` runs it\n";
+    assert_eq!((copied.out.as_str(), copied.err.as_str()), (said, ""));
     assert_eq!(bench.read("sentiment.toml"), text);
     bench.tlkit(&["recipes", "copy", "sentiment"]).code(2);
     bench
@@ -211,24 +226,22 @@ fn runs_are_listed_and_found_by_name_id_and_path() {
 #[test]
 fn every_verb_has_three_examples() {
     let bench = Bench::new();
-    for verb in [
-        "init",
-        "run",
-        "predict",
-        "evaluate",
-        "validate",
-        "explain",
-        "compare",
-        "import",
-        "schema",
-        "recipes",
-        "runs",
-        "plugins",
-        "report",
-        "why",
-        "completions",
-    ] {
+    let all = bench.tlkit(&["--help"]).code(0).out;
+    let verbs = all.split("Commands:\n").nth(1).expect("a list of verbs");
+    let verbs: Vec<&str> = verbs
+        .lines()
+        .take_while(|l| !l.trim().is_empty())
+        .filter(|l| l.starts_with("  ") && !l.starts_with("   "))
+        .filter_map(|l| l.split_whitespace().next())
+        .filter(|verb| *verb != "help")
+        .collect();
+    for verb in ["plan", "diagnose", "rank", "run", "completions"] {
+        assert!(verbs.contains(&verb), "{verbs:?}");
+    }
+    for verb in verbs {
         let help = bench.tlkit(&[verb, "--help"]).code(0).out;
+        // What escapes a quote in the source is nothing to be read.
+        assert!(!help.contains('\\'), "{verb}: {help}");
         let examples = help
             .split("Examples:")
             .nth(1)
@@ -257,7 +270,16 @@ fn what_clap_does_not_know_exits_2() {
 #[test]
 fn the_reference_in_the_guide_is_what_the_schema_says() {
     let page = Bench::new().tlkit(&["schema", "--markdown"]).code(0).out;
-    assert!(page.contains("| `learning_rate` |"), "{page}");
+    for part in [
+        "| `learning_rate` |",
+        "## `[[plugins]]`",
+        "| `allow_writable` |",
+        "| `phases[].train_from` |",
+        "| `phases[].warmup` |",
+        "(comparing.md)",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/src/reference.md");
     let guide = std::fs::read_to_string(path).expect("docs/src/reference.md");
     assert!(

@@ -19,7 +19,8 @@ use crate::recipe::At;
 pub(crate) use images::{Others, broken, looks, near_copies, single};
 pub(crate) use length::truncated;
 pub(crate) use rows::{
-    Side, alike_labels, balance, conflicts, dropped_empty, duplicates, empty, overlap, shared,
+    Side, alike_labels, alone, balance, conflicts, dropped_empty, duplicates, empty,
+    none_set_aside, overlap, shared,
 };
 
 /// Of what a row says: rows with equal keys are taken for the same.
@@ -95,7 +96,7 @@ impl std::fmt::Display for Example {
 /// One thing that was found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
-    /// `duplicates`, `conflicts`, `overlap`, `empty`, `near-empty`, `labels`, `balance`, `truncated`; of images
+    /// `duplicates`, `conflicts`, `overlap`, `empty`, `near-empty`, `labels`, `balance`, `alone`, `split`, `truncated`; of images
     /// `broken`, `copies`, `single`, `size`.
     pub kind: &'static str,
     /// The split it is about.

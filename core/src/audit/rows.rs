@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Example, Fill, Finding, Key, Level, Overlap, rows_in_words};
+use super::{Example, Fill, Finding, Key, Level, Overlap, percent, rows_in_words};
 use crate::Result;
 use crate::data::{Input, Labels, Samples};
 use crate::recipe::At;
@@ -286,6 +286,50 @@ pub(crate) fn balance(side: &Side<'_>) -> Result<Option<Finding>> {
         labels.names[common]
     );
     side.find("balance", Level::Warning, &rows, words).map(Some)
+}
+
+/// A share of the rows that came to none: a class with fewer than three rows gives none, so that it is learned from at all.
+pub(crate) fn none_set_aside(
+    of: &'static str,
+    at: At,
+    wanted: &str,
+    share: f64,
+    rows: usize,
+) -> Finding {
+    Finding {
+        kind: "split",
+        split: of,
+        level: Level::Warning,
+        count: 0,
+        of: rows,
+        words: format!(
+            "{} of {of} was to be set aside for {wanted}, and no row is: a class with fewer than three rows gives none",
+            percent(share)
+        ),
+        examples: Vec::new(),
+        at: Some(at),
+    }
+}
+
+/// Classes of a single row, where most are.
+pub(crate) fn alone(side: &Side<'_>) -> Result<Option<Finding>> {
+    let Some(labels) = side.labels else {
+        return Ok(None);
+    };
+    let counts = labels.counts();
+    let one = counts.iter().filter(|&&n| n == 1).count();
+    if one * 2 <= counts.len() {
+        return Ok(None);
+    }
+    let is_alone = |r: &u32| counts[labels.classes[*r as usize] as usize] == 1;
+    let all = 0..labels.classes.len() as u32;
+    let rows: Vec<u32> = all.filter(is_alone).collect();
+    let words = format!(
+        "{one} of {} classes have a single row in {}; is `label` the right column?",
+        counts.len(),
+        side.name
+    );
+    side.find("alone", Level::Warning, &rows, words).map(Some)
 }
 
 /// The word for one, or for several.

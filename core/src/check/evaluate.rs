@@ -125,6 +125,8 @@ pub(super) struct Rows<'a> {
     pub none: Option<&'static str>,
     /// Whether classes are predicted.
     pub classes: bool,
+    /// Metrics that the target task brings.
+    pub own: Vec<Measure>,
 }
 
 /// Reads the rest.
@@ -157,7 +159,7 @@ pub(super) fn read(root: &Keys, registry: &Registry, rows: &Rows<'_>) -> Evaluat
             .help("leave `crops` out");
     }
     let baselines = baselines(&evaluate, registry, rows);
-    let metrics = super::metrics::read(&evaluate, registry, rows.classes);
+    let metrics = super::metrics::read(&evaluate, registry, rows.classes, &rows.own);
     evaluate.reserved("worth", "verdicts come with `tlkit compare`");
     Evaluate {
         judge: Judge {

@@ -1,9 +1,11 @@
 //! From a recipe as written to one that is checked. Only a checked one can run.
 
+mod arranged;
 mod evaluate;
 mod measured;
 mod metrics;
 mod optimizer;
+mod plain;
 mod probe;
 mod read;
 mod select;
@@ -12,6 +14,7 @@ mod transductive;
 mod tune;
 mod views;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -23,12 +26,14 @@ use crate::metrics::Judge;
 use crate::model::MapKinds;
 use crate::nn::NormMode;
 use crate::recipe::{Report, Written};
-use crate::registry::{Kind, Registry};
+use crate::registry::{Kind, Library, Registry};
 use crate::run::{Given, Picks};
 use crate::strategy::{Settings, Strategy};
 use crate::task::{SourceTask, TargetTask};
 
 pub use evaluate::Folds;
+pub(crate) use measured::Measured;
+pub(crate) use metrics::read as read_metrics;
 pub use tune::{MOST as MOST_POINTS, Point};
 
 /// A recipe without errors, and what it builds.
@@ -69,6 +74,8 @@ pub struct Checked {
     pub seed: u64,
     /// Where the run computes: `auto`, `cpu`, `cuda`, `cuda:1` ([`crate::device::Place`]).
     pub device: String,
+    /// The libraries of plugins that the recipe names, or has something of.
+    pub libraries: Vec<Library>,
     /// The complete recipe: every key, defaults and where they come from.
     pub explained: String,
     /// The same with absolute paths: it runs from any folder.
@@ -118,6 +125,8 @@ impl Checked {
                 c.values = pin(record.to_json(), &pinned);
                 let located = |name: &str| pinned(&absolute(name, written.folder()));
                 c.located = pin(record.to_json_with(&located), &pinned);
+                let values = &c.values;
+                c.libraries.retain(|l| l.named || l.serves(values));
                 Ok(c)
             }
             // A maker that gave nothing and noted nothing.
@@ -174,7 +183,7 @@ impl Checked {
 
     fn identity_with(&self, values: &serde_json::Value) -> String {
         use sha2::Digest;
-        let text = format!(
+        let mut text = format!(
             "{}\n{}\n{}\n{}{}",
             values,
             self.data_sha256(),
@@ -182,6 +191,13 @@ impl Checked {
             self.strategy.digest(),
             env!("CARGO_PKG_VERSION")
         );
+        // A metric that is built anew gives other numbers. Runs without a plugin's have nothing here.
+        let metrics = self.target.metrics();
+        let digests: BTreeSet<String> = metrics.iter().map(|m| m.metric.digest()).collect();
+        for digest in digests.iter().filter(|d| !d.is_empty()) {
+            text.push('\n');
+            text.push_str(digest);
+        }
         crate::hex(&sha2::Sha256::digest(text.as_bytes()))
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::measured::Measured;
 use super::train::Trainable;
-use super::{Checked, evaluate, probe, select, transductive, views};
+use super::{Checked, arranged, evaluate, plain, probe, select, transductive, views};
 use crate::Error;
-use crate::data::{Found, Reading, Resolve, View, note_unresolved};
+use crate::data::{DEALT, Found, Reading, Resolve, View, note_unresolved};
 use crate::nn::NormMode;
 use crate::recipe::Keys;
 use crate::registry::{Context, Registry};
@@ -94,6 +94,7 @@ pub(super) fn read(
     root.table("select");
     let folds = evaluate::folds(root, transductive);
     cx.fold = folds.and_then(evaluate::Folds::fold);
+    cx.folds = folds.filter(|f| f.only.is_none()).map(|f| f.of);
     cx.overlap = evaluate::overlap(root);
     let run = transductive::run(&source, &mut cx);
     match transductive || root.is_blank() {
@@ -263,6 +264,10 @@ pub(super) fn read(
     }
     if let (Some(_), Some(t)) = (&made_strategy, &made_target) {
         views::check(&target, transductive, &method, &needs, t.as_ref());
+        plain::check((&strategy, &target), &method, &needs, t.as_ref());
+    }
+    if made_strategy.is_some() {
+        plain::rates(&root.table("train"), &method, &needs, &train.settings);
     }
     let first = made_target.as_ref().and_then(|t| {
         let classes = matches!(t.scoring(), Scoring::Classes(_));
@@ -297,17 +302,14 @@ pub(super) fn read(
         first: input.as_ref(),
         none,
         classes,
+        own: made_target.as_ref().map_or_else(Vec::new, |t| t.metrics()),
     };
     let judged = evaluate::read(root, registry, &rows_beside);
     if let (Some(f), Some(t), Some(d)) = (folds, &made_target, &first)
         && f.only.is_none()
     {
-        // What is set aside for validation is set aside anew in each fold.
-        let aside = match target.has("validation") {
-            true => None,
-            false => t.domain("validation", &Reading::new()).ok().flatten(),
-        };
-        let n = d.inputs.len() + aside.map_or(0, |v| v.inputs.len());
+        let dealt = t.domain(DEALT, &Reading::new()).ok().flatten();
+        let n = dealt.as_ref().unwrap_or(d).inputs.len();
         if n < f.of {
             let evaluate = root.table("evaluate");
             evaluate
@@ -323,7 +325,7 @@ pub(super) fn read(
         twin,
         ..train.settings
     };
-    Some(Checked {
+    let checked = Checked {
         source: made_source?,
         target: match judged.metrics.is_empty() {
             true => made_target?,
@@ -348,13 +350,18 @@ pub(super) fn read(
         points: Vec::new(),
         seed: train.seed,
         device: train.device,
+        libraries: registry.libraries().to_vec(),
         explained: String::new(),
         replayable: String::new(),
         values: serde_json::Value::Null,
         located: serde_json::Value::Null,
         audited: Default::default(),
         small: None,
-    })
+    };
+    if needs.arranged && !root.has_errors() {
+        arranged::check(root, &checked);
+    }
+    Some(checked)
 }
 
 /// `strategy.batch_norm`, where the network has any.

@@ -12,7 +12,7 @@ pub(super) fn run(source: &Keys, cx: &mut Context) -> Option<FinishedRun> {
     let (name, at) = source
         .data("run")
         .help("a finished run instead of a checkpoint: its folder")
-        .example("runs/films/1a2b3c4d")
+        .example("runs/films/20261129-183615-s0")
         .check(|names| match names.len() {
             1 => Ok(()),
             _ => Err("one run".into()),

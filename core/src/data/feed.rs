@@ -39,6 +39,8 @@ pub enum Sampler {
     Shuffled,
     /// Shuffled, and rows of like length put together: batches pad to their longest.
     ByLength,
+    /// As if all were of one length: every batch is a draw from the domain.
+    Mixed,
 }
 
 /// One stream of batches.
@@ -240,21 +242,34 @@ impl Loaded {
                 .chunks(size)
                 .map(<[u32]>::to_vec)
                 .collect(),
-            Sampler::ByLength => {
-                self.warm()?;
+            Sampler::ByLength | Sampler::Mixed => {
+                let by_length = matches!(feed.sampler, Sampler::ByLength);
+                if by_length {
+                    self.warm()?;
+                }
                 let order = random.permutation(n);
                 let mut batches = Vec::with_capacity(n.div_ceil(size));
+                // What is dropped is drawn before lengths are looked at: it would be the longest rows in every epoch.
+                let kept = if feed.drop_last { n / size * size } else { n };
+                let (order, dropped) = order.split_at(kept);
                 // Sorted within pools of 50 batches: like lengths meet, yet the pool's rows are a fresh draw each epoch.
                 for pool in order.chunks(size * 50) {
+                    let length = |r: u32| match by_length {
+                        true => self.length(r),
+                        false => Ok(0),
+                    };
                     let mut pool = pool
                         .iter()
-                        .map(|&r| Ok((self.length(r)?, r)))
+                        .map(|&r| Ok((length(r)?, r)))
                         .collect::<Result<Vec<_>>>()?;
                     pool.sort_by_key(|&(length, _)| length);
                     batches.extend(
                         pool.chunks(size)
                             .map(|b| b.iter().map(|&(_, r)| r).collect::<Vec<_>>()),
                     );
+                }
+                if !dropped.is_empty() {
+                    batches.push(dropped.to_vec());
                 }
                 let mixed = random.purpose("batches").permutation(batches.len());
                 mixed

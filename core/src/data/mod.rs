@@ -18,7 +18,7 @@ pub use columns::{Features, Rows, Texts};
 pub use example::{CUTS, Example, Field, Prepare, View};
 pub use feed::{Cursor, Feed, From, Loaded, Sampler};
 pub(crate) use feed::{OTHER, SHARE};
-pub use keys::{DataKeys, Form, open_rows, open_tables};
+pub use keys::{DEALT, DataKeys, Form, open_rows, open_tables};
 pub use labels::{Domain, Labels, Reading, Sealed};
 pub(crate) use picked::Pick;
 pub use pictures::{Images, Likeness, Look, Pictures};

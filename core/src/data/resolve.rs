@@ -95,6 +95,15 @@ impl Found {
             .or(json["architecture"].as_str());
         said.map(str::to_string)
     }
+
+    /// Whether a run of tlkit trained it: its config.json has a key `tlkit`.
+    pub fn is_ours(&self) -> bool {
+        let text = self
+            .file("config.json")
+            .and_then(|f| f.text("config.json").ok());
+        let json = text.and_then(|t| serde_json::from_str::<serde_json::Value>(&t).ok());
+        json.is_some_and(|json| json.get("tlkit").is_some())
+    }
 }
 
 /// Finds files by name: `builtin:bert-mini`, `hf:owner/name@revision`, a path. The hub implements it; `src` wires it in.

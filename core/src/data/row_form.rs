@@ -171,11 +171,26 @@ impl RowForm {
                 .ok_or_else(|| {
                     let was = self.text.as_deref().unwrap_or("text");
                     Error::msg(format!(
-                        "which column is the text? The run's was `{was}`, and {}",
+                        "which column is the text? The run's was `{was}`, and {}; `--column` names it",
                         listed()
                     ))
                 })?,
         };
+        // As in a recipe. What a person names wins nothing by being the answer, or the other text.
+        let named_one = named.text.is_some() || named.pair.is_some() || named.label.is_some();
+        let same = [
+            ("text", Some(text), "label", label),
+            ("text", Some(text), "pair", pair),
+            ("pair", pair, "label", label),
+        ];
+        let same = same.into_iter().find(|(_, a, _, b)| a.is_some() && a == b);
+        if let (Some((one, at, other, _)), true) = (same, named_one) {
+            let column = at.and_then(|c| there.get(c)).cloned().unwrap_or_default();
+            return Err(Error::msg(format!(
+                "{one} and {other} are the same column, `{column}`; {}",
+                listed()
+            )));
+        }
         Ok(Found {
             inputs: Arc::new(Texts {
                 rows: rows.clone(),
@@ -213,7 +228,7 @@ impl RowForm {
         own.or_else(usual).or(only).ok_or_else(|| {
             let was = self.image.as_deref().unwrap_or("image");
             Error::msg(format!(
-                "which column is the image? The run's was `{was}`, and {}",
+                "which column is the image? The run's was `{was}`, and {}; `--column` names it",
                 listed(there)
             ))
         })

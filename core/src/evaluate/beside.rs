@@ -155,6 +155,12 @@ pub fn words(
     let percent = (level * 1e8).round() / 1e6;
     let (low, high) = (100.0 * interval.0, 100.0 * interval.1);
     let points = 100.0 * difference;
+    // The interval is Newcombe's and the test McNemar's, which is exact and says less: near the edge they need not agree.
+    if !differs && (low > 0.0 || high < 0.0) {
+        return format!(
+            "this model against {against} is inconclusive {on}: {points:+.1} points, {percent} %: {low:.1} to {high:.1}, which leaves 0 out, while the test does not reject equality at that level"
+        );
+    }
     if !differs {
         return format!(
             "this model and {against} are not distinguishable {on} ({points:+.1} points, {percent} %: {low:.1} to {high:.1})"
@@ -191,6 +197,17 @@ mod tests {
             say(0.012, (-0.021, 0.045), false),
             "this model and tf-idf are not distinguishable on these 300 rows (+1.2 points, 95 %: -2.1 to 4.5)"
         );
+    }
+
+    #[test]
+    fn an_interval_and_a_test_that_disagree_are_inconclusive() {
+        // 5 rows against none of 60: the exact test says 0.0625, the interval begins above 0.
+        let ours: Vec<bool> = (0..60).map(|i| i < 50).collect();
+        let theirs: Vec<bool> = (0..60).map(|i| i < 45).collect();
+        let found = worth("majority", &ours, &theirs, 0.95);
+        assert!(found.p > 0.05 && found.interval.0 > 0.0, "{found:?}");
+        assert!(found.words.contains("is inconclusive"), "{}", found.words);
+        assert!(found.words.contains("leaves 0 out"), "{}", found.words);
     }
 
     #[test]

@@ -263,6 +263,12 @@ fn tokens(model: &Model, rows: &Loaded, target: &dyn TargetTask, store: &Store) 
         right += hits;
     }
     let total = n.max(1) as f64;
+    if !loss.is_finite() {
+        return Err(Error::msg(format!(
+            "the loss over {} is {loss}: what the model says there is not finite; a smaller learning_rate helps most often",
+            rows.name
+        )));
+    }
     Ok(Scores::Tokens {
         n,
         loss: loss / total,

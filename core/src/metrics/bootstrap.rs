@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::argmax;
 use super::auroc::Ranked;
 use super::calibration::{BINS, bin_of};
+use super::classification::floored;
 use super::counts::Counts;
 use crate::random::Stream;
 
@@ -79,7 +80,7 @@ pub(super) fn draw(
                 said,
                 sure: f64::from(sure),
                 bin: bin_of(sure),
-                loss: -f64::from(p[t as usize]).max(1e-12).ln(),
+                loss: -floored(p[t as usize]).ln(),
             }
         })
         .collect();

@@ -39,6 +39,14 @@ pub struct Classification {
     pub own: BTreeMap<String, f64>,
 }
 
+/// The probability of the true class, as a loss has it: at least [`LEAST`]. What is not a number stays none: `max` would make it the least.
+pub(super) fn floored(probability: f32) -> f64 {
+    f64::from(probability).clamp(LEAST, f64::INFINITY)
+}
+
+/// The least probability that a loss tells from none: one row costs 27.6 nats at most.
+const LEAST: f64 = 1e-12;
+
 impl Classification {
     /// From probabilities and true classes.
     pub fn of(probabilities: &[Vec<f32>], truth: &[u32], classes: usize) -> Self {
@@ -47,7 +55,7 @@ impl Classification {
         let mut loss = 0.0;
         for (p, &t) in probabilities.iter().zip(truth) {
             confusion[t as usize][argmax(p).0] += 1;
-            loss -= f64::from(p[t as usize]).max(1e-12).ln();
+            loss -= floored(p[t as usize]).ln();
         }
         let counts = Counts::of(&confusion);
         let right = (0..classes).map(|c| confusion[c][c]).sum();
@@ -116,6 +124,14 @@ mod tests {
         assert!((m.macro_f1 - 0.619_047_6).abs() < 1e-6, "{}", m.macro_f1);
         assert!((m.mcc - 0.258_198_9).abs() < 1e-6, "{}", m.mcc);
         assert!((m.ece - 0.175).abs() < 1e-6, "{}", m.ece);
+    }
+
+    #[test]
+    fn a_loss_has_a_ceiling_and_no_number_is_no_loss() {
+        let of = |p: f32| Classification::of(&[vec![1.0 - p, p]], &[1], 2).loss;
+        assert_eq!(of(0.5), 2f64.ln());
+        assert!((of(0.0) - 27.631).abs() < 1e-3, "{}", of(0.0));
+        assert!(of(f32::NAN).is_nan());
     }
 
     #[test]

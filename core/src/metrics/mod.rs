@@ -24,7 +24,7 @@ pub use classification::Classification;
 pub use counts::Counts;
 pub use detail::{ClassScores, Detail, Judge};
 pub use interval::{Spread, corrected_t, percentile};
-pub use own::{Measure, Metric};
+pub use own::{Measure, Metric, name_taken};
 pub use tlkit_statistics::{Interval, Paired, normal_quantile, paired, wilson};
 
 /// Index and value of the largest; the first among equals.

@@ -72,6 +72,8 @@ pub(super) struct Value {
     var: OnceLock<Var>,
     /// Where it lies until all of it is asked for.
     table: Option<Table>,
+    /// It came out of a file.
+    loaded: bool,
 }
 
 impl Value {
@@ -80,7 +82,14 @@ impl Value {
         Ok(Value {
             var: OnceLock::from(Var::from_tensor(&tensor)?),
             table: None,
+            loaded: false,
         })
+    }
+
+    /// Numbers that a checkpoint gave, or not.
+    pub(super) fn loaded(mut self, loaded: bool) -> Self {
+        self.loaded = loaded;
+        self
     }
 
     /// Numbers that stay in a file until all of them are asked for.
@@ -88,6 +97,7 @@ impl Value {
         Value {
             var: OnceLock::new(),
             table: Some(table),
+            loaded: true,
         }
     }
 
@@ -146,6 +156,11 @@ impl Param {
     /// How it starts where nothing is loaded; `None` of a copy.
     pub fn init(&self) -> Option<Init> {
         self.0.init
+    }
+
+    /// Whether it started with what a checkpoint has, and not with a draw.
+    pub fn loaded(&self) -> bool {
+        self.0.value.loaded
     }
 
     /// Whether gradients are wanted for it now.

@@ -136,6 +136,9 @@ impl NormMode {
     }
 }
 
+/// How PyTorch's running statistics follow.
+const MOMENTUM: f64 = 0.1;
+
 /// How a pass is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass {
@@ -151,6 +154,8 @@ pub struct Pass {
     pub graph: bool,
     /// Batch norm.
     pub norm: NormMode,
+    /// By how much batch norm's running statistics follow those of a batch.
+    pub momentum: f64,
     /// What the operands of a stage's large products are rounded to, forward and on the way back. Everything else stays f32.
     pub precision: Precision,
 }
@@ -165,6 +170,7 @@ impl Pass {
             input_gradient: false,
             graph: true,
             norm: NormMode::Frozen,
+            momentum: MOMENTUM,
             precision: Precision::F32,
         }
     }
@@ -178,6 +184,7 @@ impl Pass {
             input_gradient: true,
             graph: true,
             norm: NormMode::Frozen,
+            momentum: MOMENTUM,
             precision: Precision::F32,
         }
     }

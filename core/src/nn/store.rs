@@ -67,6 +67,7 @@ impl Store {
             store: self,
             prefix: prefix.to_string(),
             weights: None,
+            apart: None,
         }
     }
 
@@ -173,6 +174,7 @@ pub struct Scope<'a> {
     store: &'a Store,
     prefix: String,
     weights: Option<Arc<Weights>>,
+    apart: Option<Arc<str>>,
 }
 
 impl<'a> Scope<'a> {
@@ -186,6 +188,14 @@ impl<'a> Scope<'a> {
     pub fn fresh(&self) -> Self {
         Scope {
             weights: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same place, where what is drawn is drawn by a stream of its own: see [`crate::task::SourceTask::ancestor`].
+    pub fn apart(&self, from: Option<String>) -> Self {
+        Scope {
+            apart: from.map(Arc::from),
             ..self.clone()
         }
     }
@@ -230,17 +240,23 @@ impl<'a> Scope<'a> {
             (None, Some(w)) => w.take(&full, shape, dtype, device)?,
             (None, None) => None,
         };
+        let loaded = value.is_some();
         let value = match value {
             Some(v) => v,
             None => self.initial(&full, shape, init)?,
         };
-        self.store.insert(full, role, Some(init), value)
+        let value = Value::here(value)?.loaded(loaded);
+        self.store.add(full, role, Some(init), value)
     }
 
     fn initial(&self, full: &str, shape: &[usize], init: Init) -> Result<Tensor> {
         let (dtype, device) = (self.store.dtype, &self.store.device);
         let n = shape.iter().product();
         let stream = self.store.seed.purpose(full);
+        let stream = match &self.apart {
+            Some(ancestor) => stream.purpose("after").purpose(ancestor),
+            None => stream,
+        };
         Ok(match init {
             Init::Zeros => Tensor::zeros(shape, dtype, device)?,
             Init::Ones => Tensor::ones(shape, dtype, device)?,

@@ -14,6 +14,14 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         Some(e) => format!("{}.part", e.to_string_lossy()),
         None => "part".to_string(),
     });
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|f| !f.exists()) {
+        return Err(Error::msg(format!(
+            "{}: the folder {} is not there",
+            path.display(),
+            folder.display()
+        )));
+    }
     let mut file = std::fs::File::create(&beside).map_err(Error::io(&beside))?;
     file.write_all(bytes).map_err(Error::io(&beside))?;
     file.sync_all().map_err(Error::io(&beside))?;

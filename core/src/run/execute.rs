@@ -176,7 +176,8 @@ pub(super) fn execute_as(
             }),
         };
         let outcome = train::run(transfer, phases, &job)?;
-        if outcome.resumed_at.is_some() {
+        // What a chosen point of a grid left is no sitting that was cut short.
+        if outcome.resumed_at.is_some() && part.tuned.is_none() {
             around
                 .observer
                 .event(&Event::Note("went on from a checkpoint"));
@@ -203,7 +204,8 @@ pub(super) fn execute_as(
                 &heeding,
                 &c.judge,
                 evaluate::Temperature::Fitted,
-            )?;
+            )
+            .map_err(|e| e.after(outcome.steps))?;
             metrics.insert("validation", scores);
         }
         let mut predictions = Vec::new();
@@ -219,7 +221,8 @@ pub(super) fn execute_as(
                 &heeding,
                 &c.judge,
                 temperature,
-            )?;
+            )
+            .map_err(|e| e.after(outcome.steps))?;
             metrics.insert("test", scores);
             predictions = rows;
             if let Some(logits) = &outcome.before {
@@ -234,7 +237,8 @@ pub(super) fn execute_as(
                     test,
                     &predictions,
                     &c.judge,
-                    Stream::new(c.seed).purpose("baselines"),
+                    // A yardstick is the same for all seeds of the run.
+                    Stream::new(0).purpose("baselines"),
                     &heeding,
                 )?;
             }

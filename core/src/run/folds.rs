@@ -1,5 +1,7 @@
 //! Cross-validation: the training rows in k parts, each tested once by a run on the others.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::directory::write_whole;
@@ -44,11 +46,38 @@ pub(super) fn run(
         "data_sha256": c.data_sha256(),
         "identity": c.identity(),
         "peak_rss_mb": peak_rss_mb(),
+        "audit": audit(c, &results)?,
     });
     if let (Some(all), Value::Object(own)) = (result.as_object_mut(), own) {
         all.extend(own);
     }
     write_whole(&dir.result(), &pretty(&result)?)
+}
+
+/// What was found in the rows before they were dealt; what was left out of them once, and what each fold left out besides.
+fn audit(c: &Checked, results: &[Value]) -> Result<Value> {
+    let all = c.audit()?;
+    let mut audit = serde_json::to_value(all).map_err(|e| Error::msg(e.to_string()))?;
+    audit["dropped"] = json!(dropped(&audit["dropped"], results));
+    Ok(audit)
+}
+
+/// By reason: what was left out of all rows, and in the folds what each left out besides, added up.
+fn dropped(once: &Value, results: &[Value]) -> BTreeMap<String, u64> {
+    let counts = |v: &Value| -> BTreeMap<String, u64> {
+        let all = v.as_object().into_iter().flatten();
+        all.filter_map(|(why, n)| Some((why.clone(), n.as_u64()?)))
+            .collect()
+    };
+    let once = counts(once);
+    let mut sum = once.clone();
+    for fold in results {
+        for (why, n) in counts(&fold["audit"]["dropped"]) {
+            let before = once.get(&why).copied().unwrap_or(0);
+            *sum.entry(why).or_default() += n.saturating_sub(before);
+        }
+    }
+    sum
 }
 
 /// The result of a cross-validation from those of its folds: means with the corrected resampled t interval (Nadeau & Bengio 2003), confusions
@@ -58,7 +87,11 @@ pub fn summarised(results: &[Value], level: f64) -> Value {
     let ratio = 1.0 / (k as f64 - 1.0).max(1.0);
     let spread = |values: Vec<f64>| corrected_t(values, ratio, level);
     let tests: Vec<&Value> = results.iter().map(|r| &r["metrics"]["test"]).collect();
-    let (test, metrics) = scores(&tests, &spread, level);
+    let Scores {
+        test,
+        metrics,
+        pooled,
+    } = scores(&tests, &spread, level);
     let first = results.first().cloned().unwrap_or(Value::Null);
     let total = |key: &str| results.iter().filter_map(|r| r[key].as_f64()).sum::<f64>();
     let mut out = Map::new();
@@ -91,15 +124,16 @@ pub fn summarised(results: &[Value], level: f64) -> Value {
         out.insert("worth".into(), worth);
     }
     let runs: Vec<String> = (1..=k).map(|k| format!("folds/{k}")).collect();
-    out.insert(
-        "folds".into(),
-        json!({
-            "k": k,
-            "runs": runs,
-            "interval": "corrected resampled t (Nadeau & Bengio 2003)",
-            "metrics": metrics,
-        }),
-    );
+    let mut folds = json!({
+        "k": k,
+        "runs": runs,
+        "interval": "corrected resampled t (Nadeau & Bengio 2003)",
+        "metrics": metrics,
+    });
+    if !pooled.is_empty() {
+        folds["pooled"] = json!(pooled);
+    }
+    out.insert("folds".into(), folds);
     out.insert("labels".into(), first["labels"].clone());
     out.insert(
         "model".into(),
@@ -109,12 +143,43 @@ pub fn summarised(results: &[Value], level: f64) -> Value {
     Value::Object(out)
 }
 
-/// Scores that every fold has, as one table of scores and as spreads by name.
-fn scores(
-    tests: &[&Value],
-    spread: &dyn Fn(Vec<f64>) -> Spread,
-    level: f64,
-) -> (Value, Map<String, Value>) {
+/// Scores over folds.
+struct Scores {
+    /// As one table.
+    test: Value,
+    /// As spreads, by name.
+    metrics: Map<String, Value>,
+    /// Those that are of all rows together, since a fold without a class has none that means the same.
+    pooled: Vec<&'static str>,
+}
+
+/// Scores that weigh classes, of all rows together.
+const BY_CLASS: [(&str, fn(&Counts) -> f64); 4] = [
+    ("macro_f1", |c| c.macro_mean(Counts::f1)),
+    ("macro_precision", |c| c.macro_mean(Counts::precision)),
+    ("macro_recall", |c| c.macro_mean(Counts::recall)),
+    ("mcc", Counts::mcc),
+];
+
+/// Confusions added up, and whether a fold's test lacks a class that another's has.
+fn confusion(tests: &[&Value]) -> (Vec<Vec<usize>>, bool) {
+    let read = |t: &&Value| serde_json::from_value(t["confusion"].clone()).unwrap_or_default();
+    let all: Vec<Vec<Vec<usize>>> = tests.iter().map(read).collect();
+    let sum = all.iter().cloned().reduce(|mut a, b| {
+        for (a, b) in a.iter_mut().flatten().zip(b.iter().flatten()) {
+            *a += b;
+        }
+        a
+    });
+    let sum = sum.unwrap_or_default();
+    let has = |of: &[Vec<usize>], class: usize| of[class].iter().any(|&n| n > 0);
+    let lacks = |of: &Vec<Vec<usize>>| (0..of.len()).any(|c| has(&sum, c) && !has(of, c));
+    let lacking = all.iter().any(lacks);
+    (sum, lacking)
+}
+
+/// Scores that every fold has. What weighs classes is of all rows together where a fold lacks one: it would count 0 there.
+fn scores(tests: &[&Value], spread: &dyn Fn(Vec<f64>) -> Spread, level: f64) -> Scores {
     const NAMES: [&str; 10] = [
         "accuracy",
         "macro_f1",
@@ -130,8 +195,19 @@ fn scores(
     let n: u64 = tests.iter().filter_map(|t| t["n"].as_u64()).sum();
     let mut test = Map::new();
     let mut metrics = Map::new();
+    let mut pooled = Vec::new();
     test.insert("n".into(), json!(n));
+    let (sum, lacking) = confusion(tests);
+    let counts = Counts::of(&sum);
     for name in NAMES {
+        let by_class = BY_CLASS.iter().find(|(n, _)| *n == name);
+        if let Some((name, of_all)) = by_class.filter(|_| lacking)
+            && tests.iter().all(|t| t[*name].is_number())
+        {
+            test.insert(name.to_string(), json!(of_all(&counts)));
+            pooled.push(*name);
+            continue;
+        }
         let values: Option<Vec<f64>> = tests.iter().map(|t| t[name].as_f64()).collect();
         let Some(values) = values else { continue };
         let s = spread(values);
@@ -144,17 +220,7 @@ fn scores(
         metrics.insert(name.into(), json!(s));
     }
     test.insert("level".into(), json!(level));
-    let confusions = tests.iter().map(|t| {
-        serde_json::from_value::<Vec<Vec<usize>>>(t["confusion"].clone()).unwrap_or_default()
-    });
-    let sum = confusions.reduce(|mut a, b| {
-        for (a, b) in a.iter_mut().flatten().zip(b.iter().flatten()) {
-            *a += b;
-        }
-        a
-    });
-    if let Some(sum) = sum.filter(|s| !s.is_empty()) {
-        let counts = Counts::of(&sum);
+    if !sum.is_empty() {
         let label = |c: usize| tests[0]["per_class"][c]["label"].clone();
         let class = |c: usize| {
             json!({
@@ -166,7 +232,11 @@ fn scores(
         test.insert("per_class".into(), Value::Array(classes));
         test.insert("confusion".into(), json!(sum));
     }
-    (Value::Object(test), metrics)
+    Scores {
+        test: Value::Object(test),
+        metrics,
+        pooled,
+    }
 }
 
 /// Baselines by their means, and the differences to the best of them, fold by fold.
@@ -182,13 +252,13 @@ fn beside(
     let mut best: Option<(String, f64, Vec<f64>)> = None;
     for (i, b) in first.unwrap_or(&none).iter().enumerate() {
         let tests: Vec<&Value> = results.iter().map(|r| &r["baselines"][i]["test"]).collect();
-        let (test, metrics) = scores(&tests, spread, level);
+        let Scores { test, metrics, .. } = scores(&tests, spread, level);
         let seconds = results
             .iter()
             .filter_map(|r| r["baselines"][i]["seconds"].as_f64())
             .sum::<f64>();
         all.push(
-            json!({ "name": b["name"], "words": b["words"], "test": test, "seconds": seconds }),
+            json!({ "name": b["name"], "words": said(results, i), "test": test, "seconds": seconds }),
         );
         let accuracy = &metrics["accuracy"];
         let mean = accuracy["mean"].as_f64().unwrap_or(0.0);
@@ -220,6 +290,19 @@ fn beside(
         }))
     });
     (all, worth)
+}
+
+/// What a baseline is. It is fitted in each fold, so what it says of one is not true of all.
+fn said(results: &[Value], baseline: usize) -> Value {
+    let b = |r: &Value| r["baselines"][baseline].clone();
+    let first = results.first().map(b).unwrap_or(Value::Null);
+    if results.iter().all(|r| b(r)["words"] == first["words"]) {
+        return first["words"].clone();
+    }
+    match first["name"].as_str() {
+        Some("majority") => "always says the largest class of its fold's training rows".into(),
+        _ => "fitted anew in each fold".into(),
+    }
 }
 
 fn numbers(values: &Value) -> Vec<f64> {
@@ -271,6 +354,65 @@ mod tests {
             words.starts_with("this model is 32.0 points better than majority"),
             "{words}"
         );
+    }
+
+    #[test]
+    fn what_weighs_classes_is_of_all_rows_where_a_fold_lacks_one() {
+        let of = |confusion: Value, macro_f1: f64| {
+            json!({ "metrics": { "test": { "n": 2, "accuracy": 1.0, "macro_f1": macro_f1, "confusion": confusion,
+                "per_class": [{ "label": "a" }, { "label": "b" }] } } })
+        };
+        let lacking = [
+            of(json!([[2, 0], [0, 0]]), 0.5),
+            of(json!([[0, 0], [0, 2]]), 0.5),
+        ];
+        let all = summarised(&lacking, 0.95);
+        // Each class is found in full: the mean of the folds would say a half.
+        assert_eq!(all["metrics"]["test"]["macro_f1"], 1.0);
+        assert!(all["metrics"]["test"]["macro_f1_interval"].is_null());
+        assert_eq!(all["folds"]["pooled"], json!(["macro_f1"]));
+        assert!(all["folds"]["metrics"]["macro_f1"].is_null());
+        let whole = [
+            of(json!([[1, 0], [0, 1]]), 1.0),
+            of(json!([[1, 0], [1, 0]]), 0.4),
+        ];
+        let all = summarised(&whole, 0.95);
+        assert_eq!(all["metrics"]["test"]["macro_f1"], 0.7);
+        assert!(all["folds"]["pooled"].is_null());
+    }
+
+    #[test]
+    fn what_a_baseline_says_of_one_fold_is_not_said_of_all() {
+        let named =
+            |name: &str, words: &str| json!({ "baselines": [{ "name": name, "words": words }] });
+        let of = |name, a, b| said(&[named(name, a), named(name, b)], 0);
+        assert_eq!(of("majority", "always `a`", "always `a`"), "always `a`");
+        assert_eq!(
+            of("majority", "always `a`", "always `b`"),
+            "always says the largest class of its fold's training rows"
+        );
+        assert_eq!(
+            of("tf-idf", "80 words", "90 words"),
+            "fitted anew in each fold"
+        );
+    }
+
+    #[test]
+    fn what_is_left_out_once_is_counted_once() {
+        let fold = |n: u64| json!({ "audit": { "dropped": { "empty": 2, "overlap": n } } });
+        let sum = dropped(&json!({ "empty": 2 }), &[fold(1), fold(3)]);
+        assert_eq!(json!(sum), json!({ "empty": 2, "overlap": 4 }));
+    }
+
+    #[test]
+    fn two_models_without_an_error_are_not_compared_by_an_interval() {
+        let all = summarised(&[fold(1.0, 1.0), fold(1.0, 1.0)], 0.95);
+        let words = all["worth"]["words"].as_str().unwrap();
+        assert!(
+            words.starts_with("+0.0 points") && !words.contains("95 %"),
+            "{words}"
+        );
+        assert!(all["worth"]["p"].is_null(), "{words}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::Result;
 use crate::audit::Audit;
 use crate::check::Checked;
-use crate::data::{Domain, Input, Labels, Pick, Prepare, Reading, Samples, Sealed};
+use crate::data::{DEALT, Domain, Input, Labels, Pick, Prepare, Reading, Samples, Sealed};
 use crate::random::Stream;
 use crate::registry::Kind;
 use crate::run::Picks;
@@ -29,6 +29,13 @@ pub struct Overview {
 pub fn overview(c: &Checked) -> Result<Overview> {
     let given = Given::read(c)?;
     let mut rows = Vec::new();
+    if let Some(d) = &given.dealt {
+        return Ok(Overview {
+            rows: vec![(DEALT, d.name.clone(), d.inputs.len())],
+            classes: d.labels.names.to_vec(),
+            audit: c.audit()?.clone(),
+        });
+    }
     if let Some(d) = &given.source {
         rows.push(("source", d.name.clone(), d.inputs.len()));
     }
@@ -98,6 +105,8 @@ pub(crate) struct Given {
     pub watched: Option<Domain<()>>,
     pub validation: Option<Domain<Labels>>,
     pub test: Option<Domain<Sealed<Labels>>>,
+    /// Of a cross-validation that runs every fold: the rows that these deal among them.
+    pub dealt: Option<Domain<Labels>>,
 }
 
 impl Given {
@@ -182,6 +191,11 @@ impl Given {
             watched,
             validation: c.target.domain("validation", &reading)?,
             test: c.target.domain("test", &reading)?.map(Domain::seal),
+            dealt: match c.folds {
+                // A task that reads its own rows may know of no such part.
+                Some(f) if f.only.is_none() => c.target.domain(DEALT, &reading).ok().flatten(),
+                _ => None,
+            },
         };
         Ok(match &c.small {
             Some(picks) => all.small(picks),
@@ -225,12 +239,17 @@ impl Given {
             source_validation: (self.source_validation).map(|d| few(&picks.source_validation, d)),
             watched: self.watched.map(|d| few(&picks.watched, d)),
             validation: self.validation.map(|d| few(&picks.validation, d)),
+            dealt: None,
             test: self.test.map(|d| few(&picks.test, d)),
         }
     }
 
     /// The target's inputs by split.
     pub fn inputs(&self) -> Vec<(&'static str, Arc<dyn Samples>)> {
+        // Of a split that no fold has nobody wants to know.
+        if let Some(d) = &self.dealt {
+            return vec![("train", d.inputs.clone())];
+        }
         let mut all = Vec::new();
         all.extend(self.source.iter().map(|d| ("source", d.inputs.clone())));
         match &self.target {

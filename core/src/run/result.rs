@@ -100,6 +100,10 @@ pub struct Identity {
     pub source_digest: String,
     /// tlkit's version.
     pub version: String,
+    /// The plugins that the recipe names or has something of, and the sha256 of each library. What of them the run depends on is in the
+    /// identity already: this says by name what changed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub plugins: BTreeMap<String, String>,
 }
 
 impl Identity {
@@ -113,6 +117,9 @@ impl Identity {
             data_sha256: c.data_sha256(),
             source_digest: c.source.digest(),
             version: env!("CARGO_PKG_VERSION").into(),
+            plugins: (c.libraries.iter())
+                .map(|l| (l.name.clone(), l.sha256.clone()))
+                .collect(),
         }
     }
 }

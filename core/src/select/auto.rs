@@ -43,6 +43,17 @@ impl Reference {
         }
     }
 
+    /// Of a model that was given the target's statistics, where `before` is of the source model before that. Those make it say fewer classes, if it goes wrong;
+    /// that they make it worse on the source is only what they are for.
+    pub fn after(before: Option<Self>, seen: &Seen) -> Self {
+        let now = Reference::of(seen);
+        let was = before.map_or(0.0, |b| b.effective_classes);
+        Reference {
+            effective_classes: now.effective_classes.max(was),
+            ..now
+        }
+    }
+
     /// What can be said of an adaptation without labels of the target: of its last epoch, and of the candidate that was kept.
     pub fn signs(&self, last_collapsed: bool, kept: Option<(u64, f64)>) -> &'static str {
         match kept {
@@ -166,6 +177,24 @@ mod tests {
         assert!(choice.collapsed && choice.rank == f64::MIN);
     }
 
+    /// The target's statistics made three of four classes disappear: that is what a collapse is, although the adaptation had not begun.
+    #[test]
+    fn classes_that_the_statistics_took_away_are_missed() {
+        let even = [[0.9, 0.1], [0.1, 0.9], [0.8, 0.2], [0.2, 0.8]];
+        let one = [[0.99, 0.01]; 4];
+        let before = Reference {
+            effective_classes: 4.0,
+            source_accuracy: Some(0.9),
+            rank: 0.3,
+        };
+        let reference = Reference::after(Some(before), &seen(&one, 5));
+        assert_eq!(reference.effective_classes, 4.0);
+        assert_eq!(reference.source_accuracy, seen(&one, 5).source_accuracy());
+        assert!(reference.collapsed(&seen(&one, 5)));
+        let alone = Reference::after(None, &seen(&even, 9));
+        assert_eq!(alone, Reference::of(&seen(&even, 9)));
+    }
+
     #[test]
     fn words_without_labels() {
         let even = [[0.9, 0.1], [0.1, 0.9]];
@@ -176,6 +205,7 @@ mod tests {
         assert_eq!(reference.signs(true, Some((3, 0.9))), "signs of collapse");
         assert_eq!(reference.signs(false, Some((3, 0.9))), "no sign of harm");
         assert_eq!(reference.signs(false, Some((0, 0.5))), "cannot tell");
+        assert_eq!(reference.signs(false, Some((3, 0.4))), "cannot tell");
         assert_eq!(reference.signs(false, None), "cannot tell");
     }
 

@@ -8,7 +8,7 @@ use crate::metrics::argmax;
 use crate::model::Model;
 use crate::nn::Store;
 use crate::random::Stream;
-use crate::train::{Observer, predict};
+use crate::train::{Observer, predict_as_is};
 
 /// The rows that a selector looks at.
 pub struct Look {
@@ -55,7 +55,7 @@ impl Look {
             Ok(crate::metrics::softmax(&rows))
         };
         if let Some(rows) = &self.source {
-            let (features, logits) = predict(model, rows, store, "selection", observer)?;
+            let (features, logits) = predict_as_is(model, rows, store, "selection", observer)?;
             let labels = rows.labels.as_ref().map(|l| l.classes.as_slice());
             let said = probabilities(&logits)?;
             let right = said.iter().zip(labels.unwrap_or_default());
@@ -64,7 +64,7 @@ impl Look {
                 .collect();
             seen.source_features = flat(&features)?;
         }
-        let (features, logits) = predict(model, &self.target, store, "selection", observer)?;
+        let (features, logits) = predict_as_is(model, &self.target, store, "selection", observer)?;
         seen.width = features.dim(1)?;
         seen.classes = logits.dim(1)?;
         seen.target_features = flat(&features)?;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use candle_core::{DType, Tensor};
 
+use super::check::{self, Outputs};
 use super::event::Observer;
 use super::pass;
 use super::run::Job;
@@ -178,7 +179,10 @@ pub fn frozen_features(
     let prefix = Prefix::new(chain, first, &transfer.source.digest(), cache)?;
     let rows: Vec<u32> = (0..loaded.len() as u32).collect();
     let all = prefix.rows(chain, loaded, transfer.store, observer)?;
-    all.gather(&rows, transfer.store.device())
+    let features = all.gather(&rows, transfer.store.device())?;
+    let of = Outputs::Features(&features);
+    check::outputs(loaded.inputs.as_ref(), transfer.store, of)?;
+    Ok(features)
 }
 
 /// The number of stages up to the pooled features, without maps; none where nothing in them has weights.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 
+use super::check::{self, Outputs};
 use super::event::{Event, Observer};
 use super::frozen;
+use super::moments::{Moments, batches};
 use crate::cache::{Cache, Rows};
 use crate::data::{From, Labels, Loaded, View};
 use crate::model::Model;
@@ -52,7 +54,28 @@ impl Domains {
 }
 
 /// Features and logits of every row, in row order; batches are made by length, so padding is small.
+///
+/// # Errors
+/// There are no rows; a row's features or logits are not finite.
 pub fn predict(
+    model: &Model,
+    loaded: &Loaded,
+    store: &Store,
+    what: &str,
+    observer: &dyn Observer,
+) -> Result<(Tensor, Tensor)> {
+    let (features, logits) = predict_as_is(model, loaded, store, what, observer)?;
+    finite(loaded, store, Outputs::Features(&features))?;
+    finite(loaded, store, Outputs::Logits(&logits))?;
+    Ok((features, logits))
+}
+
+fn finite(loaded: &Loaded, store: &Store, of: Outputs<'_>) -> Result<()> {
+    check::outputs(loaded.inputs.as_ref(), store, of)
+}
+
+/// The same, whatever numbers come out: for who judges a candidate that may have collapsed.
+pub(crate) fn predict_as_is(
     model: &Model,
     loaded: &Loaded,
     store: &Store,
@@ -86,6 +109,7 @@ pub fn predict_cuts(
     let mut sum: Option<Tensor> = None;
     for cut in 0..cuts {
         let (_, logits) = pass(model, loaded, store, what, observer, View::Cut(cut as u8))?;
+        finite(loaded, store, Outputs::Logits(&logits))?;
         let logits = logits.to_dtype(DType::F64)?;
         let shifted = logits.broadcast_sub(&logits.max_keepdim(1)?)?.exp()?;
         let share = shifted.broadcast_div(&shifted.sum_keepdim(1)?)?;
@@ -156,19 +180,26 @@ impl Passes<'_> {
             return Ok((f.clone(), l.clone()));
         }
         let loaded = self.domains.get(from)?;
-        let (f, l) = predict(self.model, loaded, self.store, "features", self.observer)?;
+        let (f, l) = predict_as_is(self.model, loaded, self.store, "features", self.observer)?;
         self.kept.insert(from, (version, f.clone(), l.clone()));
         Ok((f, l))
     }
 }
 
 impl Infer for Passes<'_> {
+    // Each is looked at by itself: a head that is yet to be fitted may say anything.
     fn features(&mut self, from: From) -> Result<Tensor> {
-        Ok(self.run(from)?.0)
+        let features = self.run(from)?.0;
+        let of = Outputs::Features(&features);
+        finite(self.domains.get(from)?, self.store, of)?;
+        Ok(features)
     }
 
     fn logits(&mut self, from: From) -> Result<Tensor> {
-        Ok(self.run(from)?.1.to_dtype(DType::F32)?)
+        let logits = self.run(from)?.1;
+        let of = Outputs::Logits(&logits);
+        finite(self.domains.get(from)?, self.store, of)?;
+        Ok(logits.to_dtype(DType::F32)?)
     }
 
     fn labels(&self, from: From) -> Result<Labels> {
@@ -193,41 +224,25 @@ impl Infer for Passes<'_> {
             return Err(Error::msg("the model has no batch norm with statistics"));
         }
         let chain = self.model.chain();
+        // What stands after a batch is that batch's own: nothing of the source's is left, however few rows there are.
         let pass = Pass {
             norm: NormMode::Adapt,
+            momentum: 1.0,
             ..Pass::evaluation()
         };
-        let mut sums: Vec<Tensor> = Vec::new();
-        let mut batches = 0.0;
-        for round in 0..2 {
-            let order = self.random.purpose("statistics").at(round);
-            let order = order.permutation(loaded.len());
-            // A last batch of one row has no variance; its row comes with the others in the other round.
-            let whole = order.chunks(batch.max(2)).filter(|rows| rows.len() > 1);
-            for rows in whole {
-                if self.observer.stopping() {
-                    return Err(Error::Stopped { step: 0 });
-                }
-                let examples = loaded.examples(rows, View::Plain, Stream::new(0))?;
-                let batch = Arc::new(loaded.collate(&examples, self.store.device())?);
-                chain.run(0, chain.stages().len(), Flow::start(&batch), &pass)?;
-                if round == 0 {
-                    continue;
-                }
-                batches += 1.0;
-                for (i, p) in statistics.iter().enumerate() {
-                    let now = p.detached().to_dtype(DType::F64)?;
-                    match sums.get_mut(i) {
-                        Some(sum) => *sum = (&*sum + now)?,
-                        None => sums.push(now.copy()?),
-                    }
-                }
+        let mut moments = Moments::of(&statistics);
+        let order = self.random.purpose("statistics").at(0);
+        let order = order.permutation(loaded.len());
+        for rows in batches(&order, batch.max(2)) {
+            if self.observer.stopping() {
+                return Err(Error::Stopped { step: 0 });
             }
+            let examples = loaded.examples(rows, View::Plain, Stream::new(0))?;
+            let batch = Arc::new(loaded.collate(&examples, self.store.device())?);
+            chain.run(0, chain.stages().len(), Flow::start(&batch), &pass)?;
+            moments.add(rows.len())?;
         }
-        for (p, sum) in statistics.iter().zip(&sums) {
-            let mean = (sum * (1.0 / batches))?.to_dtype(p.var().dtype())?;
-            p.var().set(&mean)?;
-        }
+        moments.put()?;
         self.store.touch();
         self.kept.clear();
         Ok(statistics.len())

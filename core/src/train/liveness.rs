@@ -103,8 +103,8 @@ pub(crate) fn fingerprints(params: &[Param]) -> Result<BTreeMap<String, u64>> {
         .collect()
 }
 
-/// After the warm-up: which trainable parameters still have the bits they started with.
-pub(crate) fn moved(before: &BTreeMap<String, u64>, trainable: &[Param]) -> Result<()> {
+/// The trainable parameters that still have the bits they started with, but for those that cannot move.
+fn still<'p>(before: &BTreeMap<String, u64>, trainable: &'p [Param]) -> Result<Vec<&'p str>> {
     let mut still = Vec::new();
     for p in trainable {
         if p.role() != Role::InvariantBias
@@ -113,6 +113,42 @@ pub(crate) fn moved(before: &BTreeMap<String, u64>, trainable: &[Param]) -> Resu
             still.push(p.name());
         }
     }
+    Ok(still)
+}
+
+/// At the end of a training of so few steps that nothing need have settled: what has not moved, in words.
+///
+/// # Errors
+/// Nothing has.
+pub(crate) fn ended(
+    before: &BTreeMap<String, u64>,
+    trainable: &[Param],
+    steps: u64,
+) -> Result<Option<String>> {
+    let still = still(before, trainable)?;
+    let (some, all) = (still.len(), trainable.len());
+    if still.is_empty() {
+        return Ok(None);
+    }
+    let of = match steps {
+        1 => "1 step".to_string(),
+        n => format!("{n} steps"),
+    };
+    if some == all {
+        let text = format!(
+            "{of} changed nothing: every trainable tensor is what it was. Train longer, with a larger learning_rate or a smaller warmup"
+        );
+        return Err(found(text, &still));
+    }
+    let names = self::some(&still);
+    Ok(Some(format!(
+        "after its {of} {some} of {all} trainable tensors are what they were: {names}"
+    )))
+}
+
+/// After the warm-up: which trainable parameters still have the bits they started with.
+pub(crate) fn moved(before: &BTreeMap<String, u64>, trainable: &[Param]) -> Result<()> {
+    let still = still(before, trainable)?;
     if still.is_empty() {
         return Ok(());
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
 
+use super::check;
 use super::checkpoint::{self, Best, Place as MapPlace, Position, SavedMap, Twin};
 use super::event::{Event, Observer, Stop, Stoppable};
 use super::frozen;
@@ -17,7 +18,7 @@ use crate::data::{From, Loaded};
 use crate::model::MapKinds;
 use crate::nn::{Param, Select, Store};
 use crate::random::Stream;
-use crate::select::{LabelFree, Look};
+use crate::select::{LabelFree, Look, Reference};
 use crate::strategy::{Phase, State, Train, Transfer};
 use crate::{Error, Result};
 
@@ -168,6 +169,10 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
     let mut knows = job.trained;
     // A twin has the random numbers of the phase that it stands beside.
     let mut twins = 0;
+    let adapts = |phase: &Phase| matches!(phase, Phase::Train(train) if train.adapts);
+    let adapts_later: Vec<bool> = (1..=of)
+        .map(|next| phases[next..].iter().any(adapts))
+        .collect();
     for (index, phase) in phases.into_iter().enumerate() {
         let at = index - twins;
         twins += usize::from(matches!(phase, Phase::Twin(_)));
@@ -191,6 +196,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
             continue;
         }
         let norm = transfer.model.norm;
+        let mut reference = None;
         if let Phase::Train(Train {
             norm: Some(own), ..
         }) = &phase
@@ -255,6 +261,10 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                 if job.before.is_some() && known && !classifier.is_empty() {
                     state.ask_source(transfer, job)?;
                 }
+                if known && adapts_later[index] {
+                    state.refer(transfer, job)?;
+                }
+                reference = state.position.reference;
                 let model = &mut transfer.model;
                 let snapshot = model.clone();
                 let observer = Stoppable {
@@ -296,6 +306,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
             collapsed: std::mem::take(&mut state.position.collapsed),
             diverged: state.position.diverged.take(),
             signs: state.position.signs.take(),
+            reference,
             ..Position::default()
         };
         state.best.clear();
@@ -321,6 +332,8 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
             }
         }
     }
+    // The last step may have been the one that ended the numbers, and nobody may look at what the model says.
+    check::weights(transfer.store).map_err(|e| e.after(state.position.total_steps))?;
     Ok(Outcome {
         chosen: state.position.chosen,
         steps: state.position.total_steps + state.position.beside,
@@ -369,6 +382,15 @@ impl Runner {
         let crops = job.before.unwrap_or(1);
         let logits = predict_cuts(model, rows, store, "before", job.observer, crops)?;
         self.source_says = Some(logits.to_dtype(candle_core::DType::F32)?);
+        Ok(())
+    }
+
+    /// What a collapse is measured by, before a fit that is part of an adaptation.
+    fn refer(&mut self, transfer: &Transfer<'_>, job: &Job<'_>) -> Result<()> {
+        if let Some(Deciding::LabelFree { look, .. }) = &job.deciding {
+            let seen = look.see(&transfer.model, transfer.store, job.observer)?;
+            self.position.reference = Some(Reference::of(&seen));
+        }
         Ok(())
     }
 

@@ -72,9 +72,10 @@ impl Schedule {
         Some(Schedule { shape, warmup })
     }
 
-    /// How many of `total` steps warm up.
+    /// How many of `total` steps warm up. A single step does not: its rate would be 0.
     pub fn warmup_steps(&self, total: u64) -> u64 {
         match self.shape {
+            _ if total <= 1 => 0,
             Shape::OneCycle => (0.3 * total as f64).round() as u64,
             _ => (self.warmup * total as f64).ceil() as u64,
         }
@@ -134,7 +135,23 @@ mod tests {
         assert!((at("one-cycle", 0.0, 0) - 0.04).abs() < 1e-12);
         assert!((at("step", 0.0, 40) - 0.1).abs() < 1e-12);
         assert!((at("inverse-sqrt", 0.1, 39) - 0.5).abs() < 1e-12);
+        assert!((at("one-cycle", 0.0, 100) - 4e-6).abs() < 1e-12);
         assert!((at("dann", 0.0, 0) - 1.0).abs() < 1e-12);
+        assert!((at("dann", 0.0, 50) - 6f64.powf(-0.75)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_single_step_is_made_at_the_peak() {
+        for name in Schedule::NAMES.iter().filter(|n| **n != "one-cycle") {
+            let schedule = Schedule::parse(name, 0.1).unwrap();
+            assert_eq!(schedule.factor(0, 1), 1.0, "{name}");
+            // Two steps are as they were.
+            assert_eq!(
+                (schedule.factor(0, 2), schedule.warmup_steps(2)),
+                (0.0, 1),
+                "{name}"
+            );
+        }
     }
 
     #[test]

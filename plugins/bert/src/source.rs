@@ -33,6 +33,8 @@ pub struct BertSource {
     tokens: Tokens,
     frozen_pooling: &'static str,
     digest: String,
+    /// A run of tlkit trained it.
+    ours: bool,
 }
 
 impl BertSource {
@@ -130,6 +132,7 @@ impl BertSource {
             checkpoint: Some(checkpoint),
             tokens,
             digest,
+            ours: found.is_ours(),
         })
     }
 
@@ -186,6 +189,7 @@ impl BertSource {
             tokens,
             frozen_pooling: "mean",
             digest,
+            ours: false,
         })
     }
 
@@ -359,7 +363,8 @@ impl SourceTask for BertSource {
         }
         let words = crate::mlm::words(&scope.store().scope("model"))?;
         let (width, std) = (self.config.hidden_size, self.config.initializer_range);
-        let head = crate::mlm::head(&scope.fresh(), words, width, std)?;
+        let scope = scope.fresh().apart(self.ancestor());
+        let head = crate::mlm::head(&scope, words, width, std)?;
         Ok(Some(Pretext { head }))
     }
 
@@ -393,6 +398,10 @@ impl SourceTask for BertSource {
 
     fn digest(&self) -> String {
         self.digest.clone()
+    }
+
+    fn ancestor(&self) -> Option<String> {
+        self.ours.then(|| self.digest.clone())
     }
 }
 

@@ -118,6 +118,21 @@ fn record(row: &[u8], least: usize) -> (Vec<u8>, Vec<usize>) {
     (bytes, ends)
 }
 
+/// A first line of one field that holds what separates fields elsewhere.
+fn other_separator(only: &str) -> Result<(), Wrong> {
+    let (what, help) = match only {
+        text if text.contains('\t') => ("a tab", "a file with tabs is named `.tsv`"),
+        text if text.contains(';') => (
+            "`;`",
+            "save the file with commas, or with tabs and the name `.tsv`",
+        ),
+        _ => return Ok(()),
+    };
+    Err(Wrong::row(format!(
+        "this line is one field and holds {what}, and what separates fields in `.csv` is the comma; {help}"
+    )))
+}
+
 impl Format for Csv {
     fn blank(&self) -> Blank {
         Blank::SkipEmpty
@@ -185,7 +200,10 @@ impl Format for Csv {
             names.push(text(&bytes[from..end])?.trim().to_string());
             from = end;
         }
-        Ok(names)
+        match names.as_slice() {
+            [only] => other_separator(only).map(|()| names),
+            _ => Ok(names),
+        }
     }
 
     fn unnamed(&self, row: &str) -> Result<Vec<String>, Wrong> {
@@ -199,5 +217,20 @@ impl Format for Csv {
             true => Ok(()),
             false => Err(fields(found, columns.len(), first, ADVICE)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_separator_is_named() {
+        for (line, what) in [("id;text;label", "`;`"), ("id\ttext\tlabel", "a tab")] {
+            let wrong = Csv.names(line).unwrap_err();
+            assert!(wrong.words.contains(what), "{}", wrong.words);
+        }
+        assert_eq!(Csv.names("text"), Ok(vec!["text".to_string()]));
+        assert!(Csv.names("a;b,c").is_ok());
     }
 }

@@ -14,7 +14,9 @@ pub struct Folder;
 /// Endings of images that are read.
 pub const READ: [&str; 8] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif"];
 /// Endings of images that are not read: they are rows all the same, so that nobody trains without them unawares.
-const NOT_READ: [&str; 7] = ["tif", "tiff", "heic", "heif", "avif", "jp2", "jxl"];
+const NOT_READ: [&str; 9] = [
+    "tif", "tiff", "heic", "heif", "avif", "jp2", "jxl", "svg", "svgz",
+];
 /// What folders of splits are called.
 const SPLITS: [&str; 7] = [
     "train",
@@ -67,8 +69,11 @@ impl Reader for Folder {
         }
         if !loose.is_empty() {
             return Err(Error::msg(format!(
-                "{name}: {} images lie beside the folders of the classes, {} among them; move them into one of {}",
-                loose.len(),
+                "{name}: {} beside the folders of the classes, {} among them; move what lies there into one of {}",
+                match loose.len() {
+                    1 => "1 image lies".to_string(),
+                    n => format!("{n} images lie"),
+                },
                 shown(loose[0].file_name()),
                 listed(&classes)
             )));

@@ -1,23 +1,15 @@
 //! What the columns of an unknown file are for: for `tlkit init`. Every guess comes with its reason, for a person to judge.
 //!
 //! The label is a column of few different, short values; the text is the one with the most words; names that people use for
-//! either count first. Columns that are numbers throughout, with no text among them, are a feature vector.
+//! either count first. A column of images, or of paths of them, is the image. Columns that are numbers throughout, with no text among them, are a feature vector.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeSet;
 
-use tlkit_core::data::{Input, Table};
 use tlkit_core::{Error, Result};
 
-use crate::folder::is_picture;
-
+use crate::column::CLASSES;
+pub use crate::column::{ColumnFacts, facts};
 pub use crate::header::headless;
-
-/// Rows that are looked at, spread evenly over the file.
-const SAMPLE: usize = 5000;
-
-/// More classes than this are taken for no classes.
-pub(crate) const CLASSES: usize = 100;
 
 const LABELS: [&str; 20] = [
     "label",
@@ -78,27 +70,6 @@ const PAIRS: [(&str, &str); 10] = [
     ("text", "text_pair"),
 ];
 
-/// What a column holds.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ColumnFacts {
-    /// Its name, or its number where the file has no header.
-    pub name: String,
-    /// Different values among the rows looked at.
-    pub distinct: usize,
-    /// Mean number of words of a value.
-    pub words: f64,
-    /// Share of the values that are numbers.
-    pub numbers: f64,
-    /// Values that are empty.
-    pub empty: usize,
-    /// The commonest values, and how often each is there; all of them where there are at most [`CLASSES`].
-    pub values: Vec<(String, usize)>,
-    /// A vector, as svmlight has it.
-    pub vector: bool,
-    /// Nothing but paths of images.
-    pub pictures: bool,
-}
-
 /// What rows are.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Guess {
@@ -108,6 +79,13 @@ pub enum Guess {
         text: usize,
         /// The second text.
         pair: Option<usize>,
+        /// The label.
+        label: usize,
+    },
+    /// Images, or paths of them.
+    Image {
+        /// The image.
+        image: usize,
         /// The label.
         label: usize,
     },
@@ -129,66 +107,22 @@ pub struct Guessed {
     pub reasons: Vec<[String; 3]>,
 }
 
-/// Facts of every column of a table.
-pub fn facts(table: &dyn Table) -> Result<Vec<ColumnFacts>> {
-    let rows = table.rows();
-    let taken = rows.min(SAMPLE);
-    // Evenly, so that a file sorted by label shows all of them.
-    let sample: Vec<usize> = (0..taken).map(|i| i * rows / taken.max(1)).collect();
-    let names = table.columns().iter().enumerate();
-    names
-        .map(|(c, name)| {
-            let mut fact = ColumnFacts {
-                name: name.clone(),
-                ..ColumnFacts::default()
-            };
-            let mut values: BTreeMap<String, usize> = BTreeMap::new();
-            let (mut words, mut numbers) = (0usize, 0usize);
-            for &row in &sample {
-                match table.cell(row, c)? {
-                    Input::Text(t) => {
-                        let t = t.trim();
-                        fact.empty += usize::from(t.is_empty());
-                        words += t.split_whitespace().count();
-                        numbers += usize::from(t.parse::<f64>().is_ok());
-                        *values.entry(t.to_string()).or_default() += 1;
-                    }
-                    _ => fact.vector = true,
-                }
-            }
-            let n = taken.max(1) as f64;
-            (fact.words, fact.numbers) = (words as f64 / n, numbers as f64 / n);
-            fact.distinct = values.keys().filter(|v| !v.is_empty()).count();
-            let mut paths = values.keys().filter(|v| !v.is_empty());
-            fact.pictures = fact.distinct > 0 && paths.all(|v| is_picture(Path::new(v)));
-            let mut values: Vec<(String, usize)> =
-                values.into_iter().filter(|(v, _)| !v.is_empty()).collect();
-            values.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-            values.truncate(CLASSES);
-            fact.values = values;
-            Ok(fact)
-        })
-        .collect()
-}
-
 /// Guesses what the columns are for.
 ///
 /// # Errors
 /// No column can be the label, or none the text: the error lists what there is.
 pub fn guess(columns: Vec<ColumnFacts>, rows: usize) -> Result<Guessed> {
-    if let Some(images) = columns.iter().find(|f| f.pictures) {
-        return Err(Error::msg(format!(
-            "the column `{}` has paths of images, and what is guessed from a table is of texts or numbers: a folder of photographs, a folder a class, can be \
-             guessed; of this table write `task = \"image-classification\"` and `image = \"{}\"`",
-            images.name, images.name
-        )));
-    }
+    // Bytes before paths: in a file of the hub the paths lead nowhere.
+    let image = (0..columns.len())
+        .filter(|&c| columns[c].pictures)
+        .min_by_key(|&c| !columns[c].bytes);
     let named = |list: &[&str], fact: &ColumnFacts| {
         let name = fact.name.trim().to_lowercase();
         list.iter().position(|n| *n == name)
     };
     let could_be_label = |f: &ColumnFacts| {
         !f.vector
+            && !f.pictures
             && f.distinct >= 2
             && f.distinct <= CLASSES
             && f.words <= 4.0
@@ -223,6 +157,18 @@ pub fn guess(columns: Vec<ColumnFacts>, rows: usize) -> Result<Guessed> {
         columns[label].name.clone(),
         format!("{why}{}", shares(&columns[label])),
     ]];
+    if let Some(image) = image {
+        let what = match columns[image].bytes {
+            true => "it holds images",
+            false => "it holds paths of images",
+        };
+        reasons.push(["image".into(), columns[image].name.clone(), what.into()]);
+        return Ok(Guessed {
+            guess: Guess::Image { image, label },
+            columns,
+            reasons,
+        });
+    }
     let rest: Vec<usize> = (0..columns.len()).filter(|&c| c != label).collect();
     let at = |name: &str| {
         rest.iter()
@@ -326,12 +272,14 @@ fn no_label(columns: &[ColumnFacts]) -> String {
 
 /// Every column in a line.
 fn listed(columns: &[ColumnFacts]) -> String {
-    let line = |f: &ColumnFacts| match f.vector {
-        true => format!("\n  `{}`  vectors", f.name),
-        false => format!(
-            "\n  `{}`  {} different values, {:.1} words on average, {:.0} % numbers",
+    let line = |f: &ColumnFacts| match (f.vector, f.bytes) {
+        (true, _) => format!("\n  `{}`  vectors", f.name),
+        (_, true) => format!("\n  `{}`  images", f.name),
+        _ => format!(
+            "\n  `{}`  {} different {}, {:.1} words on average, {:.0} % numbers",
             f.name,
             f.distinct,
+            if f.distinct == 1 { "value" } else { "values" },
             f.words,
             100.0 * f.numbers
         ),

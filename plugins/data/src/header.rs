@@ -1,6 +1,6 @@
 //! Whether the first line of an unknown file names its columns.
 
-use crate::guess::{CLASSES, ColumnFacts};
+use crate::column::{CLASSES, ColumnFacts};
 
 /// How people write that there is no value.
 const MISSING: [&str; 7] = ["?", "-", "na", "n/a", "nan", "null", "none"];
@@ -60,7 +60,7 @@ pub fn headless(facts: &[ColumnFacts]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guess::facts;
+    use crate::column::facts;
     use tlkit_core::Result;
     use tlkit_core::data::{Blob, ReadOptions, Reader};
 

@@ -61,6 +61,37 @@ fn object(row: &str) -> Result<Map<String, Value>, Wrong> {
     }
 }
 
+/// The keys of the object of a row, as they are written, and where each begins. The row is known to be one.
+fn keys(row: &str) -> impl Iterator<Item = (usize, &str)> {
+    let (mut depth, mut quoted, mut escaped) = (0usize, false, false);
+    let mut last = 0..0;
+    row.bytes().enumerate().filter_map(move |(i, b)| {
+        if quoted {
+            match b {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => (quoted, last.end) = (false, i),
+                _ => {}
+            }
+            return None;
+        }
+        match b {
+            b'"' => (quoted, last.start) = (true, i + 1),
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b':' if depth == 1 => return Some((last.start, &row[last.clone()])),
+            _ => {}
+        }
+        None
+    })
+}
+
+/// The second of two keys that are written alike.
+fn twice(row: &str) -> Option<(usize, &str)> {
+    let mut seen = std::collections::BTreeSet::new();
+    keys(row).find(|(_, key)| !seen.insert(*key))
+}
+
 impl Cells for JsonLines {
     fn key(&self) -> &'static str {
         "json lines 1"
@@ -130,7 +161,12 @@ impl Format for JsonLines {
     }
 
     fn check(&self, row: &str, columns: &mut Vec<String>, _: u64) -> Result<(), Wrong> {
-        for (name, _) in object(row)? {
+        let map = object(row)?;
+        if let Some((byte, name)) = twice(row) {
+            let words = format!("the key `{name}` stands twice in this object; leave one out");
+            return Err(Wrong::at(byte, words));
+        }
+        for (name, _) in map {
             if !columns.contains(&name) {
                 columns.push(name);
             }
@@ -141,5 +177,25 @@ impl Format for JsonLines {
             ))),
             false => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_stands_twice_is_no_row() {
+        let check = |row: &str| JsonLines.check(row, &mut Vec::new(), 1);
+        let plain = r#"{"a": "x: \"a\": 1", "b": {"a": 1, "b": 2}, "c": [{"a": 1}]}"#;
+        assert_eq!(check(plain), Ok(()));
+        let wrong = check(r#"{"a": 1, "b": 2, "a": 3}"#).unwrap_err();
+        assert_eq!(
+            (wrong.byte, wrong.words.as_str()),
+            (
+                Some(18),
+                "the key `a` stands twice in this object; leave one out"
+            )
+        );
     }
 }

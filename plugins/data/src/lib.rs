@@ -52,6 +52,7 @@ use tlkit_core::Result;
 use tlkit_core::registry::Registry;
 
 mod cache;
+mod column;
 mod csv;
 mod drawn;
 mod folder;

@@ -235,6 +235,8 @@ enum Logical {
     Unsigned,
     /// An integer and its power of ten, 10^-n.
     Decimal(usize),
+    /// A number of two bytes.
+    Half,
 }
 
 impl Logical {
@@ -248,6 +250,7 @@ impl Logical {
             Some(LogicalType::Decimal(decimal)) => {
                 return Logical::Decimal(decimal.scale.max(0) as usize);
             }
+            Some(LogicalType::Float16) => return Logical::Half,
             _ => {}
         }
         match column.converted_type() {
@@ -348,7 +351,13 @@ fn column(
         ColumnReader::DoubleColumnReader(r) => next(r, most, n, |_, v| Ok(float(*v, v))),
         ColumnReader::ByteArrayColumnReader(r) => next(r, most, n, |i, v| bytes(i, v.data())),
         ColumnReader::FixedLenByteArrayColumnReader(r) => {
-            next(r, most, n, |i, v| bytes(i, v.data()))
+            next(r, most, n, |i, v| match (logical, v.data()) {
+                (Logical::Half, &[low, high]) => {
+                    let v = half::f16::from_le_bytes([low, high]);
+                    Ok(float(v.to_f64(), &v))
+                }
+                (_, data) => bytes(i, data),
+            })
         }
         ColumnReader::Int96ColumnReader(_) => Ok(vec![packed(NONE, &[]); n]),
     }

@@ -30,6 +30,18 @@ pub enum Failure {
     Sink(io::Error),
 }
 
+/// A spreadsheet leaves columns without names, and mostly without values. One may stay so; of several each gets a name.
+fn name_the_unnamed(columns: &mut [String]) {
+    if columns.iter().filter(|c| c.is_empty()).count() < 2 {
+        return;
+    }
+    for (i, name) in columns.iter_mut().enumerate() {
+        if name.is_empty() {
+            *name = format!("unnamed {}", i + 1);
+        }
+    }
+}
+
 struct Pass<'a, F, S> {
     name: &'a str,
     format: &'a F,
@@ -150,6 +162,7 @@ impl<F: Format, S: Sink> Pass<'_, F, S> {
                 self.first = Some(line);
                 if self.header && self.format.has_header() {
                     self.columns = self.format.names(row).map_err(|w| wrong(self, w))?;
+                    name_the_unnamed(&mut self.columns);
                     let mut seen = BTreeSet::new();
                     let twice = self.columns.iter().find(|c| !seen.insert(*c));
                     return match twice {

@@ -192,7 +192,7 @@ fn folders_that_are_no_classes() {
         .put("loose/x.jpg", b"");
     says(
         "loose",
-        "1 images lie beside the folders of the classes, x.jpg among them",
+        "1 image lies beside the folders of the classes, x.jpg among them",
     );
     world
         .photos("split/train", &["cat", "dog"], 1, 0)

@@ -209,6 +209,17 @@ fn numbers_are_what_their_logical_type_says() {
     assert_eq!(read(), ["18446744073709551615"]);
     one::<Int64Type>(&path, "int64 a", &[-1]);
     assert_eq!(read(), ["-1"]);
+    // 1.5, -0.25 and the number nearest to 0.1.
+    one::<FixedLenByteArrayType>(
+        &path,
+        "fixed_len_byte_array(2) a (float16)",
+        &[
+            fixed([0x00, 0x3e]),
+            fixed([0x00, 0xb4]),
+            fixed([0x66, 0x2e]),
+        ],
+    );
+    assert_eq!(read(), ["1.5", "-0.25", "0.099975586"]);
 }
 
 /// pandas writes a value that is not there as NaN.

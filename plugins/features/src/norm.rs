@@ -4,8 +4,6 @@ use tlkit_core::Result;
 use tlkit_core::nn::{Activation, Flow, Init, Linear, NormMode, Param, Pass, Role, Scope, Stage};
 use tlkit_ops::batch_norm::{Statistics, batch_norm};
 
-/// How PyTorch's running statistics follow.
-const MOMENTUM: f64 = 0.1;
 /// Inside the root.
 const EPS: f64 = 1e-5;
 
@@ -72,7 +70,7 @@ impl Stage for Normed {
         let (weight, bias) = (self.weight.tensor(), self.bias.tensor());
         let (y, moments) = batch_norm(&y, &weight, &bias, statistics, EPS)?;
         if let Some(moments) = moments {
-            moments.follow(self.mean.var(), self.var.var(), MOMENTUM)?;
+            moments.follow(self.mean.var(), self.var.var(), pass.momentum)?;
         }
         Ok(x.with(self.activation.apply(&y)?))
     }

@@ -9,7 +9,7 @@ use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Group, Needs, Phase, Strategy, Transfer};
 use tlkit_core::{Error, Result};
 
-use crate::fine_tune::{one_rate, phase_with};
+use crate::fine_tune::{ONE_RATE, one_rate, phase_with};
 
 /// One phase.
 pub struct BitFit {
@@ -31,7 +31,11 @@ impl BitFit {
 
 impl Strategy for BitFit {
     fn needs(&self) -> Needs {
-        Needs::default()
+        Needs {
+            own_rates: Some(ONE_RATE),
+            arranged: true,
+            ..Needs::default()
+        }
     }
 
     fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {

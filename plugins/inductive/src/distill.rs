@@ -68,7 +68,7 @@ impl Distill {
         let teacher = keys
             .data("teacher")
             .help("who is learned from: a checkpoint, or the folder of a finished run")
-            .example("runs/large/1")
+            .example("runs/large/20261129-183615-s0")
             .check(|names| match names.len() {
                 1 => Ok(()),
                 _ => Err("one teacher".into()),
@@ -226,6 +226,7 @@ impl Strategy for Distill {
     fn needs(&self) -> Needs {
         Needs {
             plain: true,
+            arranged: true,
             ..Needs::default()
         }
     }
@@ -452,6 +453,16 @@ mod tests {
 
     fn value(t: Result<Tensor>) -> f64 {
         t.unwrap().to_scalar().unwrap()
+    }
+
+    /// Hinton et al. 2015: the temperature's square keeps the gradients as large as at 1.
+    #[test]
+    fn soft_labels_are_weighted_by_the_temperatures_square() {
+        let (p, q) = ([0.7f64, 0.2, 0.1], [0.5f64, 0.3, 0.2]);
+        let kl: f64 = p.iter().zip(&q).map(|(p, q)| p * (p / q).ln()).sum();
+        let at = |p: [f64; 3]| Tensor::new(&[p.map(|p| 2.0 * p.ln())], &Device::Cpu).unwrap();
+        let ours = value(soft_labels(&at(p), &at(q), 2.0));
+        assert!((ours - 4.0 * kl).abs() < 1e-12, "{ours} and {}", 4.0 * kl);
     }
 
     /// Central differences of a function of the student, element by element.

@@ -30,6 +30,14 @@ impl Strategy for FeatureExtraction {
         Needs {
             frozen: true,
             plain: true,
+            plain_loss: Some((
+                "fits plain cross-entropy",
+                "class_weights and label_smoothing need `method = \"fine-tune\"` and `train_from = \"head\"`",
+            )),
+            plain_head: Some((
+                "fits a plain classifier",
+                "a head with dense layers needs `method = \"fine-tune\"` and `train_from = \"head\"`",
+            )),
             ..Needs::default()
         }
     }

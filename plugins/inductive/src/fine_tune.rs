@@ -4,7 +4,7 @@ use tlkit_core::data::{Feed, From};
 use tlkit_core::nn::{NormMode, Select};
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
-use tlkit_core::strategy::{Group, Needs, Phase, Settings, Strategy, Train, Transfer, Update};
+use tlkit_core::strategy::{Group, Needs, Phase, Settings, Strategy, Train, Transfer, Update, Why};
 use tlkit_core::train::rate_groups;
 use tlkit_core::{Error, Result};
 
@@ -60,6 +60,7 @@ impl Strategy for FineTune {
         Needs {
             scratch: self.scratch,
             head_only: self.frozen.train_from.as_deref() == Some("head"),
+            arranged: self.frozen.names_stages(),
             ..Needs::default()
         }
     }
@@ -69,7 +70,7 @@ impl Strategy for FineTune {
         Ok(vec![supervised(
             name,
             transfer,
-            self.frozen.trains(transfer)?,
+            self.frozen.trains("strategy", transfer)?,
             &transfer.settings,
         )])
     }
@@ -127,6 +128,12 @@ pub(crate) fn supervised(
         shared: false,
     })
 }
+
+/// Why `train.layer_decay` means nothing to a method that trains the encoder at one rate.
+pub(crate) const ONE_RATE: Why = (
+    "has one rate for all that it trains of the encoder",
+    "leave `layer_decay` out",
+);
 
 /// An error where the recipe asks for rates by stage of a method that trains the encoder at one.
 pub(crate) fn one_rate(method: &str, s: &Settings) -> Result<()> {

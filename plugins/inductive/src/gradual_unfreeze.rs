@@ -55,7 +55,10 @@ impl GradualUnfreeze {
 
 impl Strategy for GradualUnfreeze {
     fn needs(&self) -> Needs {
-        Needs::default()
+        Needs {
+            own_rates: Some(("has a decay of its own", "write `strategy.decay`")),
+            ..Needs::default()
+        }
     }
 
     fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {

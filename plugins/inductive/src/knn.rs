@@ -59,6 +59,14 @@ impl Strategy for Nearest {
         Needs {
             frozen: true,
             plain: true,
+            plain_loss: Some((
+                "counts the votes of all rows alike",
+                "take out class_weights and label_smoothing",
+            )),
+            plain_head: Some((
+                "finds neighbours by the encoder's features",
+                "take the dense layers out of target.head",
+            )),
             ..Needs::default()
         }
     }

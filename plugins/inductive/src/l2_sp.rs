@@ -4,7 +4,7 @@
 //! task loss + alpha / 2 * |w - w0|^2 + beta / 2 * |v|^2
 //! ```
 //!
-//! with `w` the encoder's weights, `w0` the checkpoint's, and `v` those of the head, which the checkpoint does not have. `beta` is 0.01 as in the paper;
+//! with `w` the encoder's weights and those of a pooler that the checkpoint has, `w0` the checkpoint's, and `v` those of the head, which it does not have. `beta` is 0.01 as in the paper;
 //! `alpha` is 0.01 as in the transfer learning library that reproduced it (the paper chose it by cross-validation for each data set). Weight decay, which pulls to zero,
 //! is off in this method.
 
@@ -57,16 +57,24 @@ impl Strategy for L2Sp {
     }
 
     fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
-        let names = |stages: &[std::sync::Arc<dyn tlkit_core::nn::Stage>]| {
-            let params = stages.iter().flat_map(|s| s.params());
+        let (encoder, head) = (&transfer.model.encoder, &transfer.model.head);
+        let (pooling, behind) = head.stages.split_at(head.pool);
+        // A pooler that the checkpoint has is as pretrained as what lies under it.
+        let (started, drawn): (Vec<Param>, Vec<Param>) = pooling
+            .iter()
+            .flat_map(|s| s.params())
+            .partition(Param::loaded);
+        let names = |params: &mut dyn Iterator<Item = Param>| {
             params.map(|p| p.name().to_string()).collect::<Vec<_>>()
         };
+        let below = encoder.stages().iter().flat_map(|s| s.params());
+        let above = behind.iter().flat_map(|s| s.params());
         let objective = Pulled {
             view: transfer.target.view(),
             alpha: self.alpha,
             beta: self.beta,
-            encoder: names(transfer.model.encoder.stages()),
-            head: names(&transfer.model.head.stages),
+            encoder: names(&mut below.chain(started)),
+            head: names(&mut drawn.into_iter().chain(above)),
         };
         let mut s = transfer.settings.clone();
         s.optimizer = s.optimizer.with_decay(0.0);

@@ -20,7 +20,7 @@ use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Fit, Group, Infer, Needs, Phase, Strategy, Transfer};
 use tlkit_core::{Error, Result};
 
-use crate::fine_tune::{one_rate, phase_with};
+use crate::fine_tune::{ONE_RATE, one_rate, phase_with};
 
 /// Where adapters live in the store: no part of the model's own names.
 const SCOPE: &str = "lora";
@@ -100,7 +100,11 @@ impl Lora {
 
 impl Strategy for Lora {
     fn needs(&self) -> Needs {
-        Needs::default()
+        Needs {
+            own_rates: Some(ONE_RATE),
+            arranged: true,
+            ..Needs::default()
+        }
     }
 
     fn arrange(&self, transfer: &mut Transfer<'_>) -> Result<()> {

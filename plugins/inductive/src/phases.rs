@@ -98,7 +98,10 @@ impl Hand {
 
 impl Strategy for Phases {
     fn needs(&self) -> Needs {
-        Needs::default()
+        Needs {
+            arranged: self.phases.iter().any(|p| p.frozen.names_stages()),
+            ..Needs::default()
+        }
     }
 
     fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
@@ -115,6 +118,7 @@ impl Strategy for Phases {
                     ..s.schedule
                 },
             };
+            let table = format!("strategy.phases[{}]", i + 1);
             let name = hand
                 .name
                 .clone()
@@ -122,7 +126,7 @@ impl Strategy for Phases {
             Ok(supervised(
                 &name,
                 transfer,
-                hand.frozen.trains(transfer)?,
+                hand.frozen.trains(&table, transfer)?,
                 &s,
             ))
         };

@@ -14,8 +14,14 @@ pub struct Frozen {
 }
 
 impl Frozen {
-    /// The parameters that train. A name that matches no stage is an error.
-    pub fn trains(&self, transfer: &Transfer<'_>) -> Result<Select> {
+    /// Whether it names stages, which a network may not have.
+    pub fn names_stages(&self) -> bool {
+        let from = self.train_from.as_deref();
+        !self.freeze.is_empty() || from.is_some_and(|name| name != "head")
+    }
+
+    /// The parameters that train. A name that matches no stage is an error, of the recipe's table of that name.
+    pub fn trains(&self, table: &str, transfer: &Transfer<'_>) -> Result<Select> {
         let chain = transfer.model.chain();
         let encoder: Vec<&str> = transfer
             .model
@@ -26,7 +32,7 @@ impl Frozen {
             .collect();
         let unknown = |name: &str, key: &str| {
             Error::msg(format!(
-                "strategy.{key}: no stage is called `{name}`; there are {}, and `head`",
+                "{table}.{key}: no stage is called `{name}`; there are {}, and `head`",
                 encoder.join(", ")
             ))
         };
@@ -61,9 +67,9 @@ impl Frozen {
             }
         }
         if names.is_empty() {
-            return Err(Error::msg(
-                "strategy: every stage is frozen, so nothing would train",
-            ));
+            return Err(Error::msg(format!(
+                "{table}.freeze: every stage is frozen, so nothing would train"
+            )));
         }
         Ok(Select::Names(names))
     }

@@ -11,8 +11,6 @@ use tlkit_ops::batch_norm::{self, After, Statistics};
 use tlkit_ops::conv2d::{self, Conv2d, Fused};
 use tlkit_ops::{Precision, relu};
 
-/// How PyTorch's running statistics follow.
-const MOMENTUM: f64 = 0.1;
 /// Statistics over so few values divide by deviations that may be small beside the mean, and each norm magnifies the roundings
 /// below it: ResNet-50 makes 1e-4 of 1e-7. Convolutions before them sum in f64.
 const FEW: usize = 2048;
@@ -24,6 +22,8 @@ pub(crate) struct Norms {
     pub(crate) precision: Precision,
     /// The batch's statistics are used, and the running ones follow.
     pub(crate) batch: bool,
+    /// By how much.
+    pub(crate) momentum: f64,
 }
 
 impl Norms {
@@ -38,6 +38,7 @@ impl Norms {
         Norms {
             precision: pass.precision,
             batch,
+            momentum: pass.momentum,
         }
     }
 }
@@ -65,9 +66,9 @@ impl Norm {
     }
 
     /// The running statistics follow a batch's.
-    fn follow(&self, moments: Option<batch_norm::Moments>) -> Result<()> {
+    fn follow(&self, moments: Option<batch_norm::Moments>, momentum: f64) -> Result<()> {
         if let Some(m) = moments {
-            m.follow(self.mean.var(), self.var.var(), MOMENTUM)?;
+            m.follow(self.mean.var(), self.var.var(), momentum)?;
         }
         Ok(())
     }
@@ -165,7 +166,7 @@ impl Conv {
             };
             let (weight, bias) = (like(&n.weight)?, like(&n.bias)?);
             let (normed, moments) = batch_norm::batch_norm(&y, &weight, &bias, statistics, n.eps)?;
-            n.follow(moments)?;
+            n.follow(moments, norms.momentum)?;
             y = normed;
         }
         if let Some(residual) = residual {
@@ -214,7 +215,7 @@ impl Conv {
                 let (w, b) = (n.weight.detached(), n.bias.detached());
                 let (y, saved, moments) =
                     batch_norm::forward(&z, &w, &b, Statistics::Batch, n.eps, after)?;
-                n.follow(moments)?;
+                n.follow(moments, norms.momentum)?;
                 (y, Kept::Batch(saved))
             }
             norm => {

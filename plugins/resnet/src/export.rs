@@ -94,6 +94,7 @@ pub(crate) fn write(
     if timm.is_none() {
         config["model_type"] = crate::MODEL_TYPE.into();
     }
+    config["tlkit"] = json!({ "version": env!("CARGO_PKG_VERSION") });
     write_json(to, "config.json", &config)?;
     write_tensors(to, &tensors)?;
     Ok(export)

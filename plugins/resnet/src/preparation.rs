@@ -18,7 +18,7 @@ pub struct Preparation {
     pub size: usize,
     /// What part of a resized image's shorter side is cut out; `None` where nobody says: ImageNet's 0.875, or all of a small image.
     pub crop: Option<f64>,
-    /// Whether images are brought to `size` x `size` whatever their shape, and nothing is cut off.
+    /// Whether images are brought to a square whatever their shape; cut is then what `crop` says of it.
     pub squash: bool,
     /// How images are resized.
     pub interpolation: Interpolation,
@@ -148,10 +148,10 @@ impl Preparation {
             let square = ["ViT", "DeiT", "Beit"]
                 .iter()
                 .any(|kind| number && processor.is_some_and(|p| p.starts_with(kind)));
-            self.squash = cut.is_none() && (square || json["size"].get("height").is_some());
+            self.squash = square || json["size"].get("height").is_some();
             // ConvNeXt's processor resizes to more than the number, by 0.875 where it says nothing else.
             let more = processor.is_some_and(|p| p.starts_with("ConvNext"));
-            if cut.is_none() && number && !more {
+            if cut.is_none() && ((number && !more) || self.squash) {
                 self.crop = Some(1.0);
             }
         }
@@ -181,31 +181,27 @@ impl Preparation {
         let squash = keys
             .bool("squash")
             .default(self.squash, self.origin.clone())
-            .help("bring images to image_size x image_size whatever their shape, instead of cutting out their middle")
+            .help("bring images to a square whatever their shape, instead of keeping their proportions")
             .read();
-        let part = self.crop.unwrap_or(if size <= SMALL { 1.0 } else { 0.875 });
-        let resize = match squash {
-            true => {
-                keys.refuse(
-                    "resize",
-                    "`squash` brings images to `image_size`, and to nothing else",
-                )
-                .help("leave one of `resize` and `squash` out");
-                size
-            }
-            false => keys
-                .usize("resize")
-                .range(8..=2048)
-                .default(
-                    ((size as f64 / part) as usize).max(size),
-                    match part {
-                        1.0 => "the whole image".to_string(),
-                        _ => format!("image_size / {part}, {}", self.origin),
-                    },
-                )
-                .help("length of an image's shorter side before its middle is cut out")
-                .read(),
+        // Who squashes against the checkpoint's custom wants all of the image.
+        let part = match (squash && !self.squash, self.crop) {
+            (true, _) => 1.0,
+            (false, Some(part)) => part,
+            (false, None) if size <= SMALL => 1.0,
+            (false, None) => 0.875,
         };
+        let resize = keys
+            .usize("resize")
+            .range(8..=2048)
+            .default(
+                ((size as f64 / part) as usize).max(size),
+                match part {
+                    1.0 => "the whole image".to_string(),
+                    _ => format!("image_size / {part}, {}", self.origin),
+                },
+            )
+            .help("length of an image's shorter side before its middle is cut out; with squash, of both sides")
+            .read();
         if resize < size {
             keys.error(
                 keys.at(if keys.has("resize") {
@@ -240,7 +236,7 @@ impl Preparation {
         };
         Transform {
             resize: match squash {
-                true => Resize::Exact(size, size),
+                true => Resize::Exact(resize, resize),
                 false => Resize::Shorter(resize),
             },
             interpolation: Interpolation::named(&interpolation).unwrap_or(Interpolation::Bilinear),
@@ -309,10 +305,12 @@ mod tests {
             let whole = format!(r#"{{"size": 224, {named}}}"#);
             assert_eq!(read(&whole), (224, Some(1.0), true), "{named}");
         }
-        // One that cuts is cut; the number is a shorter side to others.
+        // One that cuts does so after; the number is a shorter side to others.
         let cut =
             r#"{"size": 256, "crop_size": 224, "image_processor_type": "DeiTImageProcessor"}"#;
-        assert_eq!(read(cut), (224, Some(0.875), false));
+        assert_eq!(read(cut), (224, Some(0.875), true));
+        let square = r#"{"size": {"height": 256, "width": 256}, "crop_size": 224}"#;
+        assert_eq!(read(square), (224, Some(0.875), true));
         let bit = r#"{"size": 224, "image_processor_type": "BitImageProcessor"}"#;
         assert_eq!(read(bit), (224, Some(1.0), false));
         let part = r#"{"size": 224, "crop_pct": 0.95, "feature_extractor_type": "ConvNextFeatureExtractor"}"#;

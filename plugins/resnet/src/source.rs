@@ -26,6 +26,8 @@ pub struct ImageSource {
     checkpoint: Option<Checkpoint>,
     transform: Transform,
     digest: String,
+    /// A run of tlkit trained it.
+    ours: bool,
 }
 
 impl ImageSource {
@@ -140,6 +142,7 @@ impl ImageSource {
             checkpoint,
             transform,
             digest,
+            ours: cx.checkpoint.as_ref().is_some_and(Found::is_ours),
         }))
     }
 
@@ -404,6 +407,10 @@ impl SourceTask for ImageSource {
 
     fn digest(&self) -> String {
         self.digest.clone()
+    }
+
+    fn ancestor(&self) -> Option<String> {
+        self.ours.then(|| self.digest.clone())
     }
 }
 

@@ -235,6 +235,18 @@ fn defaults_are_the_familys_and_say_where_they_come_from() {
     ] {
         assert!(fresh.contains(line), "{line}\n{fresh}");
     }
+    // Squashed is all of the image, and what is cut out of it must be asked for.
+    for (keys, expected) in [
+        ("squash = true", "resize = 224"),
+        ("squash = true\nresize = 256", "resize = 256"),
+    ] {
+        let squashed = explained(&scratch(
+            &format!("architecture = \"resnet18\"\n{keys}"),
+            "",
+            "method = \"fine-tune\"",
+        ));
+        assert!(squashed.contains(expected), "{squashed}");
+    }
     let frozen = explained(&common::recipe("", "method = \"feature-extraction\"", ""));
     assert!(frozen.contains("the encoder is frozen"), "{frozen}");
     let scratch = explained(&common::recipe("", SCRATCH, ""));

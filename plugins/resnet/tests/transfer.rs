@@ -104,3 +104,50 @@ fn folds_of_images() {
     // Of three classes: guessing has a third.
     assert!(ran.accuracy() >= 0.5, "{}", ran.accuracy());
 }
+
+/// A head's draw is a function of seed and name. The classifier that a checkpoint's encoder was fitted to was drawn by them too, and must not be drawn again.
+#[test]
+fn a_head_over_what_a_run_trained_is_not_that_runs_head_again() {
+    let dir = folder();
+    source(dir.path());
+    let first = |name: &str, source: &str| -> Vec<f32> {
+        let recipe = format!(
+            "[source]\n{source}\n[target]\ntask = \"image-classification\"\ntrain = \"slants.drawn\"\ntest = \"slants-test.drawn\"\n\
+             [strategy]\nkind = \"inductive\"\nmethod = \"fine-tune\"\n[train]\nepochs = 1\nmax_steps = 2\nhead_learning_rate = 0.001\n\
+             [evaluate]\nbaselines = []\n"
+        );
+        let ran = run(dir.path(), name, &recipe);
+        let file = ran.directory.join("model/model.safetensors");
+        let tensors = candle_core::safetensors::load(file, &candle_core::Device::Cpu).unwrap();
+        let mut found = tensors.iter().filter(|(n, _)| n.ends_with("linear.weight"));
+        let (_, weight) = found.next().expect("a classifier");
+        weight.flatten_all().unwrap().to_vec1().unwrap()
+    };
+    let apart = |a: &[f32], b: &[f32]| -> f32 {
+        let far = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+        far.fold(0.0, f32::max)
+    };
+    let drawn = first(
+        "fresh",
+        "task = \"image-network\"\narchitecture = \"cifar_resnet20\"\nimage_size = 12",
+    );
+    let ours = "checkpoint = \"stripes/model\"";
+    let (one, again) = (first("one", ours), first("again", ours));
+    assert_eq!(one, again);
+    assert!(apart(&one, &drawn) > 0.02, "{}", apart(&one, &drawn));
+    // Somebody else's encoder knows nothing of our draws.
+    let config = dir.path().join("stripes/model/config.json");
+    let said = std::fs::read_to_string(&config).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&said).unwrap();
+    json.as_object_mut()
+        .unwrap()
+        .remove("tlkit")
+        .expect("whose it is");
+    std::fs::write(&config, json.to_string()).unwrap();
+    let foreign = first("foreign", ours);
+    assert!(
+        apart(&foreign, &drawn) < 0.05,
+        "{}",
+        apart(&foreign, &drawn)
+    );
+}

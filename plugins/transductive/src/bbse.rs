@@ -11,7 +11,7 @@ use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Needs, Phase, Strategy, Transfer};
 
-use crate::prior::{Predictions, Shift, phases, solve};
+use crate::prior::{PLAIN, Predictions, Shift, phases, shares, solve};
 
 /// Class frequencies by the confusion matrix.
 #[derive(Clone)]
@@ -28,6 +28,7 @@ impl Strategy for Bbse {
     fn needs(&self) -> Needs {
         Needs {
             source_data: true,
+            plain_loss: Some(PLAIN),
             ..Needs::default()
         }
     }
@@ -38,7 +39,7 @@ impl Strategy for Bbse {
 }
 
 impl Shift for Bbse {
-    fn ratios(&self, seen: &Predictions) -> Result<Vec<f64>> {
+    fn frequencies(&self, seen: &Predictions) -> Result<Vec<f64>> {
         let classes = seen.labels.names.len();
         let n = seen.source.len().max(1) as f64;
         let mut joint = vec![vec![0.0; classes]; classes];
@@ -51,6 +52,55 @@ impl Shift for Bbse {
             said[argmax(p).0] += 1.0 / m;
         }
         let ratios = solve(joint, said)?;
-        Ok(ratios.into_iter().map(|w| w.max(0.0)).collect())
+        let there = shares(&seen.labels);
+        Ok(ratios
+            .into_iter()
+            .zip(there)
+            .map(|(w, p)| w.max(0.0) * p)
+            .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tlkit_core::data::Labels;
+
+    /// One row of class `said` out of three.
+    fn sure(said: usize) -> Vec<f32> {
+        let mut p = vec![0.1; 3];
+        p[said] = 0.8;
+        p
+    }
+
+    /// Of ten source rows, four of the first class, one is taken for the second; of the target's, half are said to be the first, a fifth the second.
+    #[test]
+    fn frequencies_are_those_that_make_the_predictions_what_they_are() -> Result<()> {
+        let rows = [
+            (0, 0),
+            (0, 0),
+            (0, 0),
+            (0, 1),
+            (1, 1),
+            (1, 1),
+            (1, 0),
+            (2, 2),
+            (2, 2),
+            (2, 0),
+        ];
+        let seen = Predictions {
+            source: rows.iter().map(|&(_, said)| sure(said)).collect(),
+            labels: Labels {
+                classes: rows.iter().map(|&(class, _)| class).collect(),
+                names: std::sync::Arc::new(["a", "b", "c"].map(String::from).to_vec()),
+            },
+            target: [0, 0, 0, 0, 0, 1, 1, 2, 2, 2].map(sure).to_vec(),
+            learned: vec![1.0 / 3.0; 3],
+        };
+        // The ratios are 1, 0.5 and 1.5: the transpose of the confusion matrix has others.
+        for (f, expected) in Bbse.frequencies(&seen)?.iter().zip([0.4, 0.15, 0.45]) {
+            assert!((f - expected).abs() < 1e-9, "{f} {expected}");
+        }
+        Ok(())
     }
 }

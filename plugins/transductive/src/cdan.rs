@@ -135,6 +135,13 @@ pub fn multilinear(
     }
 }
 
+/// The domains' log loss, rows weighted by `1 + exp(-entropy)` of what the classifier says of them: sure ones count most. `said` `(rows, 2)`, `domains` `(rows,)`,
+/// `logits` `(rows, classes)`.
+pub fn surely_weighted(said: &Tensor, domains: &Tensor, logits: &Tensor) -> Result<Tensor> {
+    let weights = (entropy(logits)?.neg()?.exp()? + 1.0)?;
+    weighted_mean(&log_loss(said, domains)?, &weights)
+}
+
 impl Objective for Conditional {
     fn terms(&mut self, step: &mut dyn Step) -> Result<Vec<Term>> {
         let views = [step.view(0), step.view(1)];
@@ -147,10 +154,9 @@ impl Objective for Conditional {
         let (said, domains) = self
             .watched
             .discriminate(step, &self.adversary, &seen, source)?;
-        let wrong = log_loss(&said, &domains)?;
         let wrong = match self.entropy {
-            true => weighted_mean(&wrong, &(entropy(&logits)?.neg()?.exp()? + 1.0)?)?,
-            false => wrong.mean_all()?,
+            true => surely_weighted(&said, &domains, &logits)?,
+            false => log_loss(&said, &domains)?.mean_all()?,
         };
         let domain = Term {
             reaches_model: self.adversary.lambda > 0.0,

@@ -44,6 +44,10 @@ impl Strategy for DiscriminatorWeights {
     fn needs(&self) -> Needs {
         Needs {
             source_data: true,
+            plain_loss: Some((
+                "weighs the plain log loss by rows",
+                "take out class_weights and label_smoothing",
+            )),
             minimises: vec![LabelFree::ImportanceWeighted],
             ..Needs::default()
         }

@@ -1,6 +1,6 @@
 //! `em-prior`: the target's class frequencies by expectation maximisation (Saerens, Latinne & Decaestecker 2002), and predictions moved to them.
 //!
-//! Beginning with the source's frequencies, each round reweights the probabilities on the target by the ratio of the frequencies to the source's, and takes
+//! Beginning with the frequencies of the source's training rows, each round reweights the probabilities on the target by the ratio of the frequencies to the source's, and takes
 //! their mean as the new frequencies, until they stand still: the likelihood of the target's rows grows each time. It trusts the probabilities; a model
 //! that is surer than it is right finds too large a shift.
 
@@ -9,7 +9,7 @@ use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Needs, Phase, Strategy, Transfer};
 
-use crate::prior::{Predictions, Shift, phases};
+use crate::prior::{PLAIN, Predictions, Shift, phases};
 
 /// Most rounds.
 const ROUNDS: usize = 1000;
@@ -31,6 +31,7 @@ impl Strategy for EmPrior {
     fn needs(&self) -> Needs {
         Needs {
             source_data: true,
+            plain_loss: Some(PLAIN),
             ..Needs::default()
         }
     }
@@ -41,13 +42,13 @@ impl Strategy for EmPrior {
 }
 
 impl Shift for EmPrior {
-    fn ratios(&self, seen: &Predictions) -> Result<Vec<f64>> {
-        let prior = seen.source_prior();
+    fn frequencies(&self, seen: &Predictions) -> Result<Vec<f64>> {
+        let prior = &seen.learned;
         let mut now = prior.clone();
         for _ in 0..ROUNDS {
             let ratios: Vec<f64> = now
                 .iter()
-                .zip(&prior)
+                .zip(prior)
                 .map(|(q, p)| q / p.max(1e-12))
                 .collect();
             let mut next = vec![0.0; now.len()];
@@ -73,10 +74,6 @@ impl Shift for EmPrior {
                 break;
             }
         }
-        Ok(now
-            .iter()
-            .zip(&prior)
-            .map(|(q, p)| q / p.max(1e-12))
-            .collect())
+        Ok(now)
     }
 }

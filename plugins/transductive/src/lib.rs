@@ -46,7 +46,7 @@ mod tent;
 
 pub use adabn::AdaBn;
 pub use bbse::Bbse;
-pub use cdan::{Cdan, multilinear};
+pub use cdan::{Cdan, multilinear, surely_weighted};
 pub use dan::Dan;
 pub use dann::Dann;
 pub use deep_coral::DeepCoral;

@@ -9,7 +9,7 @@ use tlkit_core::data::{From, Labels};
 use tlkit_core::metrics::softmax;
 use tlkit_core::model::{Affine, Model};
 use tlkit_core::nn::Store;
-use tlkit_core::strategy::{Fit, Infer, Phase, Transfer};
+use tlkit_core::strategy::{Fit, Infer, Phase, Transfer, Why};
 use tlkit_core::{Error, Result};
 
 use crate::phases::{after_source, source_only};
@@ -17,30 +17,37 @@ use crate::phases::{after_source, source_only};
 /// A class that seems absent keeps a little, so that no prediction is ruled out.
 const LEAST: f64 = 1e-4;
 
-/// How often each class occurs on the target, over how often on the source, from what the model says of both.
+/// How often each class occurs on the target, from what the model says of it.
 pub(crate) trait Shift: Send + Clone + 'static {
-    /// The ratio of each class.
-    fn ratios(&self, seen: &Predictions) -> Result<Vec<f64>>;
+    /// The share of each class.
+    fn frequencies(&self, seen: &Predictions) -> Result<Vec<f64>>;
 }
 
 /// What the model says of labelled source rows and of the target's.
 pub(crate) struct Predictions {
     /// Probabilities of each source row.
     pub source: Vec<Vec<f32>>,
-    /// The source's labels.
+    /// Their labels.
     pub labels: Labels,
+    /// How often each class occurs among the rows that the model has learned from: what its probabilities go by. (The labelled rows above
+    /// may be a validation file of another balance.)
+    pub learned: Vec<f64>,
     /// Probabilities of each target row.
     pub target: Vec<Vec<f32>>,
 }
 
-impl Predictions {
-    /// How often each class occurs on the source.
-    pub fn source_prior(&self) -> Vec<f64> {
-        let n = self.labels.classes.len().max(1) as f64;
-        let counts = self.labels.counts();
-        counts.into_iter().map(|c| c as f64 / n).collect()
-    }
+/// How often each class occurs.
+pub(crate) fn shares(labels: &Labels) -> Vec<f64> {
+    let n = labels.classes.len().max(1) as f64;
+    let counts = labels.counts();
+    counts.into_iter().map(|c| c as f64 / n).collect()
 }
+
+/// Why what was learned under weights of classes or smoothed labels is no use.
+pub(crate) const PLAIN: Why = (
+    "takes what the model says for the source's frequencies",
+    "take out class_weights and label_smoothing",
+);
 
 /// The source is learned as `source-only` learns it, and then the predictions are moved to the target's frequencies.
 ///
@@ -87,16 +94,16 @@ impl<S: Shift> Fit for Moved<S> {
             source: said(infer.logits(from)?)?,
             labels: infer.labels(from)?,
             target: said(infer.logits(From::Target)?)?,
+            learned: shares(&infer.labels(From::Source)?),
         };
-        let ratios = self.0.ratios(&seen)?;
-        let prior = seen.source_prior();
-        let mut wanted: Vec<f64> = ratios.iter().zip(&prior).map(|(r, p)| r * p).collect();
+        let prior = &seen.learned;
+        let mut wanted = self.0.frequencies(&seen)?;
         wanted.iter_mut().for_each(|q| *q = q.max(LEAST));
         let total: f64 = wanted.iter().sum();
         wanted.iter_mut().for_each(|q| *q /= total);
         let shift: Vec<f64> = wanted
             .iter()
-            .zip(&prior)
+            .zip(prior)
             .map(|(q, p)| (q / p.max(LEAST)).ln())
             .collect();
         let (classes, device) = (shift.len(), store.device());
@@ -121,7 +128,7 @@ pub(crate) fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Result<Vec<f64>> {
             .unwrap_or(k);
         if a[pivot][k].abs() < 1e-12 {
             return Err(Error::msg(
-                "the source model does not tell the classes apart well enough to count them on the target: some class is never predicted on the source",
+                "the source model does not tell the classes apart well enough to count them on the target: some class is never predicted on the labelled source rows, or is not among them",
             ));
         }
         a.swap(k, pivot);

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Pseudo-labels are the nearest of the classes' centroids (by cosine, of features weighted by the predictions, refined once), found anew before each
-//! epoch in evaluation mode. Both weights of 1 and `pseudo = 0.3` are the paper's, on Office-31 and digits. The paper trains its source model with label
+//! epoch in evaluation mode; a class that no row is predicted as gets none. (The authors' code appends a 1 to the features before the cosine, which is left
+//! out here.) Both weights of 1 and `pseudo = 0.3` are the paper's, on Office-31 and digits. The paper trains its source model with label
 //! smoothing and a weight-normalised classifier; here it is the model of `source-only`.
 
 use candle_core::{D, Tensor};
@@ -86,7 +87,13 @@ pub fn pseudo_labels(features: &Tensor, logits: &Tensor) -> Result<Tensor> {
     let features = unit(features)?;
     let mut weights = softmax(logits)?;
     let classes = weights.dim(1)?;
+    let all = Tensor::arange(0, classes as u32, weights.device())?;
+    let chosen = |labels: &Tensor| -> Result<Tensor> {
+        let each = labels.unsqueeze(1)?.broadcast_eq(&all.unsqueeze(0)?)?;
+        Ok(each.to_dtype(features.dtype())?)
+    };
     let mut labels = weights.argmax(D::Minus1)?;
+    let mut counts = chosen(&labels)?.sum(0)?;
     for _ in 0..2 {
         let total = (weights.sum(0)?.unsqueeze(1)? + 1e-8)?;
         let centroids = weights
@@ -94,14 +101,14 @@ pub fn pseudo_labels(features: &Tensor, logits: &Tensor) -> Result<Tensor> {
             .contiguous()?
             .matmul(&features)?
             .broadcast_div(&total)?;
+        // A class that no row was of has no centroid: it is out of reach of every cosine.
+        let absent = (counts.eq(0.0)?.to_dtype(features.dtype())? * -4.0)?;
         labels = features
             .matmul(&unit(&centroids)?.t()?)?
+            .broadcast_add(&absent.unsqueeze(0)?)?
             .argmax(D::Minus1)?;
-        let all = Tensor::arange(0, classes as u32, labels.device())?;
-        weights = labels
-            .unsqueeze(1)?
-            .broadcast_eq(&all.unsqueeze(0)?)?
-            .to_dtype(features.dtype())?;
+        weights = chosen(&labels)?;
+        counts = weights.sum(0)?;
     }
     Ok(labels)
 }

@@ -5,9 +5,9 @@ use serde_json::Value;
 use tlkit_core::Result;
 use tlkit_transductive::losses::{
     class_confusion, coral, covariance, discrepancy, diversity, entropy, log_loss, log_of_rest,
-    multi_kernel_mmd, softmax, squared_distances, weighted_mean,
+    multi_kernel_mmd, softmax, squared_distances,
 };
-use tlkit_transductive::{disparity, multilinear, pseudo_labels, transport};
+use tlkit_transductive::{disparity, multilinear, pseudo_labels, surely_weighted, transport};
 
 const GOLDEN: &str = include_str!("golden/losses.json");
 
@@ -103,8 +103,7 @@ fn the_conditional_loss_is_as_pytorch_has_it() -> Result<()> {
         let still = x[1].detach();
         let seen = multilinear(x[0], &softmax(&still)?, None)?;
         let said = seen.matmul(&x[2].t()?)?.broadcast_add(x[3])?;
-        let weights = (entropy(&still)?.neg()?.exp()? + 1.0)?;
-        weighted_mean(&log_loss(&said, &domains)?, &weights)
+        surely_weighted(&said, &domains, &still)
     })
 }
 
@@ -202,5 +201,29 @@ fn pseudo_labels_follow_the_centroids() -> Result<()> {
     )?;
     let labels = pseudo_labels(&features, &logits)?;
     assert_eq!(labels.to_dtype(DType::U32)?.to_vec1::<u32>()?, [0, 1, 1, 0]);
+    Ok(())
+}
+
+/// The last row lies where the third class would have its centroid, and no row is predicted to be of it.
+#[test]
+fn a_class_that_no_row_is_of_has_no_centroid() -> Result<()> {
+    let features = Tensor::new(
+        &[[1f32, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [1.0, 1.0]],
+        &Device::Cpu,
+    )?;
+    let last = [0.3f32, 0.2, 0.0];
+    let logits = Tensor::new(
+        &[
+            [2f32, 0.0, 0.0],
+            [2.0, 0.0, 0.0],
+            [0.0, 2.0, 0.0],
+            [0.0, 2.0, 0.0],
+            last,
+        ],
+        &Device::Cpu,
+    )?;
+    let labels = pseudo_labels(&features, &logits)?.to_vec1::<u32>()?;
+    assert_eq!(labels[..4], [0, 0, 1, 1]);
+    assert!(labels[4] < 2, "{labels:?}");
     Ok(())
 }

@@ -12,6 +12,7 @@ use tlkit_core::registry::Context;
 use tlkit_core::run::Saved;
 use tlkit_core::{Error, Result};
 
+use super::broken;
 use crate::cli::arguments::Predict;
 use crate::cli::exit::Failure;
 use crate::cli::parts::{self, Fetch};
@@ -112,6 +113,27 @@ impl Input {
         }
     }
 
+    /// The same without images that cannot be read, where the rows are known.
+    pub fn readable(self, saved: &Saved) -> Result<Self> {
+        let Input::Table { name, inputs, from } = self else {
+            return Ok(self);
+        };
+        let kept = broken::readable(inputs.as_ref(), saved)?;
+        let inputs = match kept {
+            Some(kept) => broken::some(inputs, kept),
+            None => inputs,
+        };
+        Ok(Input::Table { name, inputs, from })
+    }
+
+    /// All rows, where they are known.
+    pub fn all(&self) -> Option<&dyn Samples> {
+        match self {
+            Input::Table { inputs, .. } => Some(inputs.as_ref()),
+            Input::Lines { .. } | Input::Given(_) => None,
+        }
+    }
+
     /// What errors call it.
     pub fn name(&self) -> &str {
         match self {
@@ -184,6 +206,8 @@ fn pictures(named: &[String]) -> std::result::Result<Option<Arc<dyn Table>>, Fai
                 return Err(Failure::Wrong(format!("`{name}` matches no image")));
             }
             all.extend(found);
+        } else if named.len() > 1 || tlkit_data::is_picture(&path) {
+            return Err(Failure::Wrong(format!("{name}: no such file or folder")));
         } else {
             return Ok(None);
         }
@@ -200,10 +224,15 @@ pub fn open(
 ) -> std::result::Result<data::FoundRows, Failure> {
     let wrong = |e: Error| {
         let text = e.to_string();
-        Failure::Wrong(match text.contains(file) {
+        let mut text = match text.contains(file) {
             true => text,
             false => format!("{file}: {text}"),
-        })
+        };
+        // A reader of theirs may be what opens this.
+        for plugin in saved.not_loaded() {
+            text.push_str(&format!("\n  a plugin of the run is not loaded: {plugin}"));
+        }
+        Failure::Wrong(text)
     };
     let resolve = parts::resolve(Fetch::Aloud);
     let mut cx = Context::new(saved.registry(), &resolve, Path::new("."));

@@ -1,9 +1,9 @@
 //! `tlkit predict`: labels and probabilities for rows that have none.
 
+mod broken;
 mod input;
 mod write;
 
-use std::io::IsTerminal;
 use std::path::Path;
 
 use tlkit_core::run::{Saved, write_whole};
@@ -11,7 +11,8 @@ use tlkit_core::train::Silent;
 
 use super::arguments::{Format, Predict};
 use super::exit::Failure;
-use super::{parts, which};
+use super::{output, parts, which};
+pub use broken::{explained, found, skips};
 use input::Input;
 pub use input::{column, open};
 use write::{Target, Writer};
@@ -21,10 +22,14 @@ pub fn predict(arguments: &Predict) -> Result<(), Failure> {
     let place = which::model(&arguments.run)?;
     let registry = parts::registry()?;
     let saved = Saved::open(&place.model, &registry).map_err(Failure::wrong)?;
+    noted(saved.notes());
     if arguments.top == Some(0) {
         return Err(Failure::Wrong("`--top` is at least 1".into()));
     }
     let mut input = Input::open(arguments, &saved)?;
+    if skips(place.run.as_deref()) {
+        input = input.readable(&saved).map_err(Failure::wrong)?;
+    }
     let mut writer = Writer::new(
         format(arguments),
         arguments.top,
@@ -35,14 +40,17 @@ pub fn predict(arguments: &Predict) -> Result<(), Failure> {
     let mut features = Vec::new();
     let mut heard = true;
     while let Some(block) = input.next()? {
-        let probabilities = match arguments.features {
-            Some(_) => {
-                let (of, said) = saved.features(block.clone(), &Silent)?;
+        let said = match arguments.features {
+            Some(_) => saved.features(block.clone(), &Silent).map(|(of, said)| {
                 features.extend(of);
                 said
-            }
-            None => saved.probabilities(block.clone(), &Silent)?,
+            }),
+            None => saved.probabilities(block.clone(), &Silent),
         };
+        let probabilities = said.map_err(|e| match input.all() {
+            Some(all) => explained(e, all, &saved),
+            None => e.into(),
+        })?;
         rows += block.len();
         heard = heard && writer.block(block.as_ref(), &probabilities)?;
         if !heard && arguments.features.is_none() {
@@ -62,6 +70,13 @@ pub fn predict(arguments: &Predict) -> Result<(), Failure> {
     }
 }
 
+/// What is not as it was when the model was made.
+pub fn noted(notes: &[String]) {
+    for note in notes {
+        output::err(&format!("note: {note}\n"));
+    }
+}
+
 /// As the flag says; else by the ending of `--out`; else a table for people and JSON Lines for programs.
 fn format(arguments: &Predict) -> Format {
     let ends = |path: &Path, ending: &str| path.extension().is_some_and(|e| e == ending);
@@ -70,7 +85,7 @@ fn format(arguments: &Predict) -> Format {
         (None, Some(out)) if ends(out, "csv") => Format::Csv,
         (None, Some(out)) if ends(out, "txt") => Format::Table,
         (None, Some(_)) => Format::Jsonl,
-        (None, None) if std::io::stdout().is_terminal() => Format::Table,
+        (None, None) if output::is_terminal() => Format::Table,
         (None, None) => Format::Jsonl,
     }
 }

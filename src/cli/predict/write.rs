@@ -11,6 +11,7 @@ use tlkit_report::{Align, Table};
 
 use crate::cli::arguments::Format;
 use crate::cli::exit::Failure;
+use crate::cli::output;
 
 /// How much of a row's text a table shows.
 const PREVIEW: usize = 60;
@@ -57,6 +58,14 @@ impl Target {
         let mut name = to.file_name().unwrap_or_default().to_os_string();
         name.push(".part");
         let beside = to.with_file_name(name);
+        let folder = to.parent().filter(|f| !f.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|f| !f.exists()) {
+            return Err(Failure::Wrong(format!(
+                "{}: the folder {} is not there",
+                to.display(),
+                folder.display()
+            )));
+        }
         let file = File::create(&beside)
             .with_context(|| beside.display().to_string())
             .map_err(|e| Failure::Wrong(format!("{e:#}")))?;
@@ -139,14 +148,11 @@ impl Writer {
 
     fn put(&mut self, bytes: &[u8]) -> Result<bool, Failure> {
         match &mut self.target {
-            Target::Standard => {
-                let mut out = std::io::stdout().lock();
-                match out.write_all(bytes).and_then(|()| out.flush()) {
-                    Ok(()) => Ok(true),
-                    Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
-                    Err(e) => Err(Failure::Failed(format!("standard output: {e}"))),
-                }
-            }
+            Target::Standard => match output::write(bytes) {
+                Ok(()) => Ok(true),
+                Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
+                Err(e) => Err(Failure::Failed(format!("standard output: {e}"))),
+            },
             Target::Beside { file, beside, .. } => {
                 file.write_all(bytes)
                     .with_context(|| beside.display().to_string())?;

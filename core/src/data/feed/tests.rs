@@ -1,5 +1,7 @@
 //! Batches, kept rows, and rows that are prepared ahead.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::data::Input;
 
@@ -217,5 +219,44 @@ fn rows_beyond_the_budget_are_prepared_anew_and_the_same() -> Result<()> {
     assert_eq!((all.2, none.2), (50, 100));
     assert!(50 < some.2 && some.2 < 100, "{}", some.2);
     assert!(some.3 <= 10_000 && none.3 == 0);
+    Ok(())
+}
+
+/// Where only whole batches are wanted, what is left over is drawn anew each epoch: it is not always the longest rows.
+#[test]
+fn every_row_comes_in_some_epoch() -> Result<()> {
+    let domain = Domain {
+        name: "rows".into(),
+        inputs: Arc::new(Counting(50)),
+        labels: (),
+    };
+    let rows = Loaded::unlabelled(&domain, Arc::new(Letters(AtomicUsize::new(0))));
+    let mut spreads = Vec::new();
+    for sampler in [Sampler::ByLength, Sampler::Mixed] {
+        let feed = Feed {
+            from: From::Target,
+            views: vec![View::Plain],
+            batch: 8,
+            sampler,
+            drop_last: true,
+        };
+        let mut seen = BTreeSet::new();
+        let mut spread = 0;
+        for epoch in 0..30 {
+            let batches = rows.epoch(&feed, Stream::new(0), epoch)?;
+            assert_eq!(batches.len(), 6);
+            for batch in batches.iter() {
+                assert_eq!(batch.len(), 8);
+                let lengths = batch.iter().map(|&r| rows.length(r));
+                let lengths = lengths.collect::<Result<Vec<_>>>()?;
+                spread += lengths.iter().max().unwrap() - lengths.iter().min().unwrap();
+            }
+            seen.extend(batches.concat());
+        }
+        assert_eq!(seen.len(), 50, "{sampler:?}");
+        spreads.push(spread);
+    }
+    // Rows of like length meet in the one and not in the other.
+    assert!(3 * spreads[0] < spreads[1], "{spreads:?}");
     Ok(())
 }

@@ -33,6 +33,9 @@ pub(super) use columns::IMAGE_COLUMNS;
 pub use open::{open_rows, open_tables};
 pub(crate) use scan::Scanned;
 
+/// The split of a cross-validation that runs every fold: the rows that these deal among them.
+pub const DEALT: &str = "folds";
+
 /// What a task makes of the columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -75,7 +78,8 @@ impl DataKeys {
     /// ([`Context::source_keys`]). `None` after an error was noted, or on a blank recipe.
     ///
     /// The splits: `train`, `validation` and `test`; in a transductive recipe `source`, `source-validation`, `source-all` (both of them),
-    /// `unlabelled`, `validation`, `test`, and `target-labels`: the rows of `unlabelled` with their labels, where they have any.
+    /// `unlabelled`, `validation`, `test`, and `target-labels`: the rows of `unlabelled` with their labels, where they have any. Where every fold of a
+    /// cross-validation is to be run, also [`DEALT`].
     pub fn target(keys: &Keys, cx: &Context, form: Form) -> Option<DataKeys> {
         if let Some(saved) = &cx.saved {
             return Some(Self::of_saved(saved, form));

@@ -91,6 +91,14 @@ pub(super) fn open(
             let labelled = *split != "unlabelled";
             let columns = &written.columns;
             let columns = columns.find(keys, table, at, form, group, labelled)?;
+            if group.is_some() && group == columns.label {
+                keys.error(
+                    written.split.group.1.clone(),
+                    "`split.group` is the label's column, so every class would be on one side of the split",
+                )
+                .help("`group` names what belongs together within a class: a customer, a document; leave it out where each row stands for itself");
+                return None;
+            }
             resolved.push((columns, group));
         }
         // A vector's numbers are known by their columns' names too: a list is read by position, with the names of its first file.

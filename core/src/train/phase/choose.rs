@@ -86,10 +86,22 @@ impl Course<'_, '_, '_> {
         self.decides() && !self.place.twin && self.run.position.best.is_some()
     }
 
+    /// Whether the numbers of an adaptation have ended, at a step or where the end of an epoch was looked at, and a model stands from before.
+    pub(super) fn ends_here(&mut self, made: Result<()>, epoch: u64) -> Result<bool> {
+        let steps = self.run.position.total_steps;
+        match made.map_err(|e| e.after(steps)) {
+            Err(Error::NonFinite(at)) if self.has_candidates() => {
+                self.diverged(&at, epoch);
+                Ok(true)
+            }
+            made => made.map(|()| false),
+        }
+    }
+
     /// An adaptation whose numbers end has collapsed as far as one can: the epoch is none that could be kept, and no later one is made.
-    pub(super) fn diverged(&mut self, at: &NonFinite) {
+    fn diverged(&mut self, at: &NonFinite, epoch: u64) {
         let position = &mut self.run.position;
-        position.collapsed.push(position.step / self.per_epoch + 1);
+        position.collapsed.push(epoch);
         let words = format!("{} at step {}", at.what, at.step);
         self.job.observer.event(&Event::Note(&format!(
             "{} diverged and ends here: {}; {}. What is kept is of the epochs before",
@@ -123,7 +135,7 @@ impl Course<'_, '_, '_> {
                 let seen = look.see(&t.model, t.store, self.job.observer)?;
                 let position = &mut self.run.position;
                 if epoch == 0 {
-                    position.reference = Some(Reference::of(&seen));
+                    position.reference = Some(Reference::after(position.reference, &seen));
                 }
                 // The twin minimises none of them: its epoch is the one that `source-only` keeps.
                 let own = minimises.as_slice();

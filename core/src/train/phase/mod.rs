@@ -178,15 +178,13 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             self.before()?;
         }
         while self.run.position.step < self.total {
-            if self.run.position.step.is_multiple_of(self.per_epoch) {
-                self.begin_epoch()?;
-            }
-            match self.step() {
-                Err(Error::NonFinite(at)) if self.has_candidates() => {
-                    self.diverged(&at);
-                    break;
-                }
-                made => made?,
+            let epoch = self.run.position.step / self.per_epoch + 1;
+            let made = match self.run.position.step.is_multiple_of(self.per_epoch) {
+                true => self.begin_epoch().and_then(|()| self.step()),
+                false => self.step(),
+            };
+            if self.ends_here(made, epoch)? {
+                break;
             }
             self.run.position.step += 1;
             self.run.position.total_steps += 1;
@@ -197,7 +195,10 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             }
             let step = self.run.position.step;
             if step.is_multiple_of(self.per_epoch) || step == self.total {
-                self.end_epoch()?;
+                let looked = self.end_epoch();
+                if self.ends_here(looked, epoch)? {
+                    break;
+                }
                 if self
                     .train
                     .patience
@@ -238,7 +239,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         }
         if let Some(reference) = &position.reference {
             let last = match position.diverged {
-                Some(_) => position.step / self.per_epoch + 1,
+                Some(_) => position.collapsed.last().copied().unwrap_or_default(),
                 None => position.step.div_ceil(self.per_epoch),
             };
             let kept = position.best.filter(|b| !b.twin);
@@ -410,15 +411,25 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         Ok(())
     }
 
-    /// After the warm-up every trainable tensor must have moved.
+    /// After the warm-up every trainable tensor must have moved. A training that ends before must have moved something; what it left as it was
+    /// is said, for a tensor may need a step or two until others have moved.
     fn movement(&mut self) -> Result<()> {
-        if self.run.position.step != self.settled() {
+        let (step, settled) = (self.run.position.step, self.settled());
+        if step != settled && !(step == self.total && step < settled) {
             return Ok(());
         }
-        match self.run.position.fingerprints.take() {
-            Some(before) => liveness::moved(&before, &self.trainable()),
-            None => Ok(()),
+        let Some(before) = self.run.position.fingerprints.take() else {
+            return Ok(());
+        };
+        if step == settled {
+            return liveness::moved(&before, &self.trainable());
         }
+        let words = liveness::ended(&before, &self.trainable(), step)?;
+        if let Some(words) = words {
+            let words = format!("phase `{}`: {words}", self.train.name);
+            self.job.observer.event(&Event::Note(&words));
+        }
+        Ok(())
     }
 
     /// The step after which everything must have moved.

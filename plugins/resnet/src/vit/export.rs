@@ -83,7 +83,8 @@ pub(crate) fn write(
     Ok(export)
 }
 
-/// How images are prepared, in transformers' words: its ViT's processor squashes, the one of DINOv2 cuts out the middle.
+/// How images are prepared, in transformers' words: its ViT's processor squashes, DeiT's cuts out the middle then, the one of DINOv2 cuts
+/// without squashing.
 fn processor(transform: &Transform) -> serde_json::Value {
     let side = transform.crop;
     let mut out = json!({
@@ -99,6 +100,11 @@ fn processor(transform: &Transform) -> serde_json::Value {
         Resize::Exact(width, height) => {
             out["image_processor_type"] = "ViTImageProcessor".into();
             out["size"] = json!({"height": height, "width": width});
+            if side < width.min(height) {
+                out["image_processor_type"] = "DeiTImageProcessor".into();
+                out["do_center_crop"] = true.into();
+                out["crop_size"] = json!({"height": side, "width": side});
+            }
         }
         Resize::Shorter(shorter) => {
             out["image_processor_type"] = "BitImageProcessor".into();
@@ -109,4 +115,32 @@ fn processor(transform: &Transform) -> serde_json::Value {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tlkit_image::Interpolation;
+
+    #[test]
+    fn each_preparation_has_the_processor_that_does_it() {
+        let of = |resize| {
+            processor(&Transform {
+                resize,
+                interpolation: Interpolation::Bicubic,
+                ..Transform::imagenet()
+            })
+        };
+        let whole = of(Resize::Exact(224, 224));
+        assert_eq!(whole["image_processor_type"], "ViTImageProcessor");
+        assert_eq!(whole["size"], json!({"height": 224, "width": 224}));
+        assert!(whole.get("crop_size").is_none());
+        // ViT's own processor would not cut.
+        let cut = of(Resize::Exact(256, 256));
+        assert_eq!(cut["image_processor_type"], "DeiTImageProcessor");
+        assert_eq!(cut["crop_size"], json!({"height": 224, "width": 224}));
+        let shorter = of(Resize::Shorter(256));
+        assert_eq!(shorter["image_processor_type"], "BitImageProcessor");
+        assert_eq!(shorter["size"], json!({"shortest_edge": 256}));
+    }
 }

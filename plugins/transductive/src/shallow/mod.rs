@@ -65,6 +65,10 @@ impl Strategy for Shallow {
             frozen: true,
             closed_form: true,
             plain: true,
+            plain_loss: Some((
+                "weighs all rows alike in its head",
+                "take out class_weights and label_smoothing",
+            )),
             ..Needs::default()
         }
     }

@@ -394,4 +394,14 @@ fn class_frequencies_are_found() {
         assert!((left - 0.75).abs() < 0.08, "{method}: {left}");
         assert!(accuracy(&result) > accuracy(&without), "{method}");
     }
+    // Nothing is shifted but the rows that the source is validated on: what the model says goes by the rows that it has learned from.
+    std::fs::write(world.path("validation.csv"), overlapping(1000, 14, 3)).expect("written");
+    std::fs::write(world.path("target.csv"), overlapping(2000, 15, 2)).expect("written");
+    for method in ["bbse", "em-prior"] {
+        let validated = ["source.validation=\"validation.csv\""];
+        let result = world.run(&world.adapted(method, &validated), "validated", &[]);
+        std::fs::remove_dir_all(world.path("validated")).expect("a run");
+        let left = result.fits["prior of left"];
+        assert!((left - 0.5).abs() < 0.08, "{method}: {left}");
+    }
 }

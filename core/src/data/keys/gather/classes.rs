@@ -18,12 +18,19 @@ impl Gather<'_> {
             classes = first.scanned.classes();
             if classes.len() < 2 {
                 let what = classes.first().cloned().unwrap_or_default();
+                let limit = self.written(first.name).limit;
+                let help = match limit {
+                    Some(n) => format!(
+                        "`limit = {n}` takes the first rows of the file, which may have one class after the other: `per_class` draws rows of each class"
+                    ),
+                    None => "a classifier needs two classes; is `label` the right column?".into(),
+                };
                 self.keys
                     .error(
                         self.at(first.name),
                         format!("every row has the label `{what}`"),
                     )
-                    .help("a classifier needs two classes; is `label` the right column?");
+                    .help(help);
                 return None;
             }
         }

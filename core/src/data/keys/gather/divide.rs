@@ -1,6 +1,9 @@
 //! Rows set aside where no file is given.
 
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::recipe::Column;
 
 impl Gather<'_> {
     /// `per_class`, and the parts that are split off where no file is given.
@@ -18,18 +21,16 @@ impl Gather<'_> {
             main = main.pick(&per_class(labels, n, asked.seed));
         }
         let mut off = Vec::new();
-        if let (Some(fold), Some(labels)) = (self.fold, &main.labels) {
-            // What is set aside as test stays unseen.
-            let files = &written.files;
-            let given = files.iter().any(|(n, f)| *n == "test" && !f.is_empty());
-            let aside = match (&main.scanned.groups, given) {
-                (_, true) => None,
-                (Some(groups), _) => Some(grouped(labels, groups, 0.0, asked.test, asked.seed)),
-                (None, _) => Some(stratified(labels, 0.0, asked.test, asked.seed)),
-            };
-            if let Some(aside) = aside.filter(|_| asked.test > 0.0) {
-                main = main.pick(&aside.train);
-            }
+        if self.folds.is_some() && main.labels.is_some() {
+            let rows = self.dealt(written, main.pick(&all_rows(&main)))?;
+            self.dealt.replace(Some(Dealt {
+                rows,
+                audit: audit.clone(),
+                found: found.clone(),
+            }));
+        }
+        if let (Some(fold), Some(_)) = (self.fold, &main.labels) {
+            main = self.dealt(written, main)?;
             let parts = match (&main.scanned.groups, &main.labels) {
                 (Some(groups), _) => fold.part_of_groups(groups, asked.seed),
                 (None, Some(labels)) => fold.part(labels, asked.seed),
@@ -67,7 +68,21 @@ impl Gather<'_> {
             Some(groups) => grouped(labels, groups, validation, test, asked.seed),
             None => stratified(labels, validation, test, asked.seed),
         };
-        for (name, rows) in [(aside, &parts.validation), ("test", &parts.test)] {
+        let asked_for = [
+            (aside, validation, &parts.validation),
+            ("test", test, &parts.test),
+        ];
+        for (name, share, rows) in asked_for {
+            if rows.is_empty() && share > 0.0 {
+                let at = self.at(main.name);
+                found.push(audit::none_set_aside(
+                    main.name,
+                    at,
+                    name,
+                    share,
+                    main.rows.len(),
+                ));
+            }
             if !rows.is_empty() {
                 off.push(Rowed {
                     name,
@@ -86,6 +101,42 @@ impl Gather<'_> {
         }
         main = main.pick(&parts.train);
         self.without_overlap(main, off, audit, found)
+    }
+
+    /// The rows that folds deal among them: what is set aside as test stays unseen.
+    fn dealt(&self, written: &Written, main: Rowed) -> Option<Rowed> {
+        let asked = &written.split;
+        let files = &written.files;
+        let given = files.iter().any(|(n, f)| *n == "test" && !f.is_empty());
+        let aside = match (&main.labels, &main.scanned.groups) {
+            _ if given || asked.test <= 0.0 => None,
+            (Some(labels), Some(groups)) => {
+                Some(grouped(labels, groups, 0.0, asked.test, asked.seed))
+            }
+            (Some(labels), None) => Some(stratified(labels, 0.0, asked.test, asked.seed)),
+            (None, _) => None,
+        };
+        let main = match aside {
+            Some(aside) => main.pick(&aside.train),
+            None => main,
+        };
+        if let (Some(groups), Some(column)) = (&main.scanned.groups, &asked.group.0) {
+            let of = self.folds.or(self.fold.map(|f| f.of)).unwrap_or(0);
+            let n = groups.iter().collect::<BTreeSet<_>>().len();
+            if n < of {
+                let groups = if n == 1 { "group" } else { "groups" };
+                let column = match column {
+                    Column::Name(name) => format!("`{name}`"),
+                    Column::Number(n) => format!("column {n}"),
+                };
+                let what = format!("{n} {groups} of {column} are too few for {of} folds");
+                self.keys
+                    .error(asked.group.1.clone(), what)
+                    .help("a fold needs a group at least: fewer `folds`, or rows without `group`");
+                return None;
+            }
+        }
+        Some(main)
     }
 
     /// What was left out has left something to learn.

@@ -58,6 +58,9 @@ impl Gather<'_> {
                 found.extend(audit::alike_labels(side)?);
             }
             found.extend(audit::balance(side)?);
+            if main {
+                found.extend(audit::alone(side)?);
+            }
             if let Some(looks) = &part.scanned.looks {
                 found.extend(audit::single(side)?);
                 found.extend(audit::looks(side, looks, main)?);

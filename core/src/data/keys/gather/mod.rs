@@ -5,6 +5,7 @@ mod divide;
 mod findings;
 mod overlap;
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::columns::Columns;
 use super::open::{Opened, noted, open};
 use super::scan::{Scanned, scan};
 use super::written::{INDUCTIVE, SEALED, SOURCE, Written};
-use super::{DataKeys, Form, Part, samples};
+use super::{DEALT, DataKeys, Form, Part, samples};
 use crate::Result;
 use crate::audit::{self, Audit, Counts, Fill, Finding, Key, Overlap, Side};
 use crate::data::columns::{Rows, class_names, index};
@@ -69,6 +70,8 @@ pub(super) fn read(keys: &Keys, cx: &Context, form: Form) -> Option<DataKeys> {
         sealed: cx.transductive,
         policy: cx.overlap,
         fold: cx.fold,
+        folds: cx.folds,
+        dealt: RefCell::default(),
         target: &target,
         source: source.as_ref(),
         classes: cx.classes.clone(),
@@ -87,6 +90,10 @@ struct Gather<'a> {
     policy: Overlap,
     /// The part of a cross-validation that is tested.
     fold: Option<Fold>,
+    /// How many parts, where each is a run of its own.
+    folds: Option<usize>,
+    /// The rows that these deal among them.
+    dealt: RefCell<Option<Dealt>>,
     target: &'a Written,
     /// The labelled source domain's keys.
     source: Option<&'a Written>,
@@ -98,6 +105,13 @@ struct Gather<'a> {
     shared: Option<&'a Shared>,
     /// svmlight: where the indices of all files count from.
     index_base: Option<u32>,
+}
+
+/// The rows of a cross-validation, and what was said of rows before they were dealt.
+struct Dealt {
+    rows: Rowed,
+    audit: Audit,
+    found: Vec<Finding>,
 }
 
 /// The rows of one domain: those to learn from, and the others.
@@ -143,17 +157,25 @@ impl Gather<'_> {
             parts.push(group.main);
             parts.extend(group.others);
         }
-        for part in &parts {
-            found.extend(self.noted(part.name, self.findings(part))?);
-            audit.rows.insert(part.name, part.rows.len());
-            if let Some(labels) = &part.labels {
-                let counts = labels.names.iter().cloned().zip(labels.counts());
-                audit.classes.insert(part.name, Counts(counts.collect()));
+        let audit = match self.dealt.take() {
+            None => self.audited(&parts, audit, found)?,
+            // A split that no fold has is nothing to speak of.
+            Some(dealt) => {
+                let given = self.target.files.iter();
+                let given = given.filter(|(_, files)| !files.is_empty());
+                let given: Vec<&str> = given.map(|(name, _)| *name).collect();
+                let decides = |p: &&Rowed| p.name == "validation" && given.contains(&p.name);
+                let decides = parts.iter().find(decides);
+                let mut rows = vec![dealt.rows];
+                rows.extend(decides.map(|d| d.pick(&all_rows(d))));
+                let audit = self.audited(&rows, dealt.audit, dealt.found)?;
+                whole = rows.into_iter().next().map(|rows| Rowed {
+                    name: DEALT,
+                    ..rows
+                });
+                audit
             }
-        }
-        found.extend(self.noted(self.target.main(), self.judged_twice(&parts))?);
-        found.extend(self.noted(self.target.main(), self.copies(&parts))?);
-        audit.add(found);
+        };
 
         // From here on nothing is found any more: the labels of sealed test rows are read, for the scores.
         let classes = self.open_sealed(&mut parts, classes)?;
@@ -181,6 +203,22 @@ impl Gather<'_> {
             saved: None,
             audit,
         })
+    }
+
+    /// The audit of these parts, to what was found while they were made.
+    fn audited(&self, parts: &[Rowed], mut audit: Audit, mut found: Vec<Finding>) -> Option<Audit> {
+        for part in parts {
+            found.extend(self.noted(part.name, self.findings(part))?);
+            audit.rows.insert(part.name, part.rows.len());
+            if let Some(labels) = &part.labels {
+                let counts = labels.names.iter().cloned().zip(labels.counts());
+                audit.classes.insert(part.name, Counts(counts.collect()));
+            }
+        }
+        found.extend(self.noted(self.target.main(), self.judged_twice(parts))?);
+        found.extend(self.noted(self.target.main(), self.copies(parts))?);
+        audit.add(found);
+        Some(audit)
     }
 
     /// A domain's rows as the run uses them; and, of a source, all that are labelled, for methods that set nothing aside.

@@ -141,7 +141,7 @@ impl Trainable {
         let group = keys
             .bool("group_by_length")
             .default(true, "batches pad to their longest row")
-            .help("put rows of like length together")
+            .help("put rows of like length together; never in an adaptation")
             .read();
         let device = keys
             .string("device")

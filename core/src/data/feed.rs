@@ -43,6 +43,17 @@ pub enum Sampler {
     Mixed,
 }
 
+impl Sampler {
+    /// For losses that compare domains: each batch is a draw from the whole of one. Short texts of one beside long texts of the other would be told apart
+    /// by their lengths.
+    pub fn mixed(self) -> Self {
+        match self {
+            Sampler::ByLength => Sampler::Mixed,
+            other => other,
+        }
+    }
+}
+
 /// One stream of batches.
 #[derive(Clone, Debug)]
 pub struct Feed {

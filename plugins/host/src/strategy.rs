@@ -281,7 +281,10 @@ fn train(
         from,
         views: vec![view(from)],
         batch: s.batch_size,
-        sampler: s.sampler,
+        sampler: match transductive {
+            true => s.sampler.mixed(),
+            false => s.sampler,
+        },
         // A statistic of three rows says nothing of a domain.
         drop_last: transductive,
     };

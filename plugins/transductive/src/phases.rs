@@ -3,25 +3,21 @@
 //! The first phase is the same for every method and for `source-only`, so that what differs afterwards is the adaptation alone. In the
 //! second, the source's rows come in the same batches whatever the method.
 
-use tlkit_core::data::{Feed, From, Sampler};
+use tlkit_core::data::{Feed, From};
 use tlkit_core::nn::Select;
 use tlkit_core::strategy::{Group, Objective, Phase, Selection, Train, Transfer, Until, Update};
 use tlkit_core::train::rate_groups;
 
 use crate::supervised::Supervised;
 
-/// Shuffled rows of a domain, as the recipe has its training rows looked at. Never grouped by length: what a method compares are statistics of a batch,
-/// and short texts of one domain beside long ones of the other would be told apart by their lengths.
+/// Shuffled rows of a domain, as the recipe has its training rows looked at, and never grouped by length.
 pub(crate) fn feed(from: From, transfer: &Transfer<'_>) -> Feed {
     let s = &transfer.settings;
     Feed {
         from,
         views: vec![transfer.target.view()],
         batch: s.batch_size,
-        sampler: match s.sampler {
-            Sampler::ByLength => Sampler::Mixed,
-            other => other,
-        },
+        sampler: s.sampler.mixed(),
         // A statistic of three rows says nothing of a domain.
         drop_last: true,
     }

@@ -74,6 +74,10 @@ impl Bench {
             "HF_HUB_OFFLINE",
             "TRANSFORMERS_OFFLINE",
             "HF_DATASETS_OFFLINE",
+            "HF_HUB_CACHE",
+            "HUGGINGFACE_HUB_CACHE",
+            "HF_TOKEN_PATH",
+            "HUGGING_FACE_HUB_TOKEN",
         ] {
             command.env_remove(name);
         }

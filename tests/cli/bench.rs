@@ -9,8 +9,8 @@ use assert_cmd::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A folder of its own, gone at the end.
-pub struct Bench(TempDir);
+/// A folder of its own, and one for features that are kept; gone at the end.
+pub struct Bench(TempDir, TempDir);
 
 /// What a command left behind.
 pub struct Ended {
@@ -79,7 +79,8 @@ learning_rate = 1e-2
 impl Bench {
     /// `small.toml` and its rows.
     pub fn new() -> Self {
-        let bench = Bench(TempDir::new().expect("a temporary folder"));
+        let folder = || TempDir::new().expect("a temporary folder");
+        let bench = Bench(folder(), folder());
         bench.write("rows.csv", &rows(200));
         bench.write("small.toml", RECIPE);
         bench
@@ -110,6 +111,8 @@ impl Bench {
     pub fn tlkit_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
         let output = Command::new(env!("CARGO_BIN_EXE_tlkit"))
             .args(arguments)
+            // Features that other code has kept for the user are not this code's.
+            .env("TLKIT_CACHE", self.1.path())
             .envs(environment.iter().copied())
             .current_dir(self.0.path())
             .output()
@@ -126,6 +129,8 @@ impl Bench {
     pub fn start_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
         Process::new(env!("CARGO_BIN_EXE_tlkit"))
             .args(arguments)
+            // Features that other code has kept for the user are not this code's.
+            .env("TLKIT_CACHE", self.1.path())
             .envs(environment.iter().copied())
             .current_dir(self.0.path())
             .stdout(Stdio::piped())

@@ -257,6 +257,11 @@ impl SourceTask for CSource {
         let sha = tlkit_core::hex(&sha2::Sha256::digest(&bytes));
         format!("{} weights {sha}", self.digest)
     }
+
+    fn ancestor(&self) -> Option<String> {
+        let ours = self.checkpoint.as_ref().is_some_and(Found::is_ours);
+        ours.then(|| self.digest())
+    }
 }
 
 impl CSource {

@@ -99,3 +99,20 @@ fn own(bench: &Bench, seconds: u64) -> [(&'static str, String); 4] {
 fn pairs<'p>(own: &'p [(&'static str, String); 4]) -> [(&'static str, &'p str); 4] {
     own.each_ref().map(|(name, value)| (*name, value.as_str()))
 }
+
+/// What was broken in one way ended with these words and this code, and not as a fault of tlkit's own.
+pub fn refused(ended: &Ended, broken: &str, words: &str, code: i32) {
+    assert!(
+        ended.err.contains(words),
+        "{broken}: {:?}\n{}\n{}",
+        ended.code,
+        ended.out,
+        ended.err
+    );
+    assert_eq!(ended.code, Some(code), "{broken}: {}", ended.err);
+    assert!(
+        !ended.err.contains("bug in tlkit"),
+        "{broken}: {}",
+        ended.err
+    );
+}

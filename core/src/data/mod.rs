@@ -21,6 +21,7 @@ pub(crate) use feed::{OTHER, SHARE};
 pub use keys::{DEALT, DataKeys, Form, open_rows, open_tables};
 pub use labels::{Domain, Labels, Reading, Sealed};
 pub(crate) use picked::Pick;
+pub use picked::pick;
 pub use pictures::{Images, Likeness, Look, Pictures};
 pub use resolve::{Blob, Found, Resolve, note_unresolved};
 pub use row_form::{Found as FoundRows, Named, RowForm};

@@ -30,6 +30,11 @@ impl Samples for Picked {
     }
 }
 
+/// Some rows of others, by index, in the order given; they keep their own names.
+pub fn pick(of: Arc<dyn Samples>, rows: Vec<u32>) -> Arc<dyn Samples> {
+    Arc::new(Picked { of, rows })
+}
+
 /// What is known of rows, for some of them.
 pub trait Pick {
     /// That of these rows.
@@ -57,10 +62,7 @@ impl<L: Pick> Domain<L> {
     pub(crate) fn picked(self, rows: &[u32]) -> Domain<L> {
         Domain {
             name: self.name,
-            inputs: Arc::new(Picked {
-                of: self.inputs,
-                rows: rows.to_vec(),
-            }),
+            inputs: pick(self.inputs, rows.to_vec()),
             labels: self.labels.of_rows(rows),
         }
     }

@@ -1,7 +1,6 @@
 //! Images that cannot be read: left out where the run's recipe leaves such out, else named, all of them.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use rayon::prelude::*;
 use tlkit_core::data::{self, Form, FoundRows, Samples};
@@ -107,36 +106,7 @@ pub fn found(found: FoundRows, saved: &Saved) -> Result<FoundRows> {
     };
     Ok(FoundRows {
         rows: found.rows.pick(&kept),
-        inputs: some(found.inputs, kept),
+        inputs: data::pick(found.inputs, kept),
         label: found.label,
     })
-}
-
-/// Only these rows.
-pub fn some(of: Arc<dyn Samples>, rows: Vec<u32>) -> Arc<dyn Samples> {
-    Arc::new(Kept { of, rows })
-}
-
-/// Some rows of others; they keep their names.
-struct Kept {
-    of: Arc<dyn Samples>,
-    rows: Vec<u32>,
-}
-
-impl Samples for Kept {
-    fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn id(&self, row: usize) -> String {
-        self.of.id(self.rows[row] as usize)
-    }
-
-    fn place(&self, row: usize) -> String {
-        self.of.place(self.rows[row] as usize)
-    }
-
-    fn input(&self, row: usize) -> Result<data::Input<'_>> {
-        self.of.input(self.rows[row] as usize)
-    }
 }

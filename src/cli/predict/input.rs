@@ -120,7 +120,7 @@ impl Input {
         };
         let kept = broken::readable(inputs.as_ref(), saved)?;
         let inputs = match kept {
-            Some(kept) => broken::some(inputs, kept),
+            Some(kept) => data::pick(inputs, kept),
             None => inputs,
         };
         Ok(Input::Table { name, inputs, from })

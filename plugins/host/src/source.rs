@@ -244,27 +244,29 @@ impl SourceTask for CSource {
     }
 
     fn digest(&self) -> String {
-        use sha2::Digest;
-        let Some(file) = self
-            .checkpoint
-            .as_ref()
-            .and_then(|c| c.file("model.safetensors"))
-        else {
-            return self.digest.clone();
-        };
-        // What cannot be read now is an error when it is loaded.
-        let bytes = file.bytes().unwrap_or_default();
-        let sha = tlkit_core::hex(&sha2::Sha256::digest(&bytes));
-        format!("{} weights {sha}", self.digest)
+        match self.weights() {
+            Some(sha) => format!("{} weights {sha}", self.digest),
+            None => self.digest.clone(),
+        }
     }
 
+    /// The weights alone: the same head begins over them whatever build of the library reads them.
     fn ancestor(&self) -> Option<String> {
         let ours = self.checkpoint.as_ref().is_some_and(Found::is_ours);
-        ours.then(|| self.digest())
+        ours.then(|| self.weights()).flatten()
     }
 }
 
 impl CSource {
+    /// SHA-256 of the checkpoint's weights, in hexadecimal.
+    fn weights(&self) -> Option<String> {
+        use sha2::Digest;
+        let file = self.checkpoint.as_ref()?.file("model.safetensors")?;
+        // What cannot be read now is an error when it is loaded.
+        let bytes = file.bytes().unwrap_or_default();
+        Some(tlkit_core::hex(&sha2::Sha256::digest(&bytes)))
+    }
+
     /// Inputs to try it with: `file` where it reads images and there is one, and otherwise made up.
     pub fn rows(&self, file: Option<&Path>) -> Result<Rows> {
         let stream = tlkit_core::random::Stream::new(5);

@@ -99,12 +99,21 @@ impl Chain {
             graph: false,
             ..*pass
         };
-        for stage in &self.stages[from..to] {
+        for (i, stage) in self.stages[..to].iter().enumerate().skip(from) {
+            let pass = Pass {
+                first_only: self.next_reads_first(i, to),
+                ..pass
+            };
             let y = stage.forward(&x, &pass)?;
             // Detached at each border: what is not recorded frees its activations as it goes.
             x = y.with(y.hidden.detach());
         }
         Ok(x)
+    }
+
+    /// Whether the stage behind stage `i`, if it is before `to`, reads only the first position of what that gives.
+    fn next_reads_first(&self, i: usize, to: usize) -> bool {
+        i + 1 < to && self.stages[i + 1].reads_first()
     }
 
     /// Features and logits for prediction.
@@ -138,11 +147,12 @@ impl Chain {
         }
         for (i, stage) in self.stages.iter().enumerate().skip(first) {
             let trains = stage.params().iter().any(|p| p.trains());
+            let wanted = i == self.features || i == last || taps.iter().any(|t| t == stage.name());
             let pass = Pass {
                 input_gradient: recording,
+                first_only: !wanted && self.next_reads_first(i, self.stages.len()),
                 ..*pass
             };
-            let wanted = i == self.features || i == last || taps.iter().any(|t| t == stage.name());
             if !recording && !trains {
                 let plain = Pass {
                     graph: false,

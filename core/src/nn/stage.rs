@@ -150,6 +150,9 @@ pub struct Pass {
     pub random: Stream,
     /// Whether the gradient of the stage's input is wanted (something below it trains). Set by the chain.
     pub input_gradient: bool,
+    /// Whether nobody reads more of the stage's output than its first position: `(batch, 1, width)` of `(batch, length, width)`. It may
+    /// then give that alone. Set by the chain.
+    pub first_only: bool,
     /// Whether somebody may ask for gradients through what [`Stage::forward`] gives. Where a chain only runs, nobody does.
     pub graph: bool,
     /// Batch norm.
@@ -168,6 +171,7 @@ impl Pass {
             step: 0,
             random: Stream::new(0),
             input_gradient: false,
+            first_only: false,
             graph: true,
             norm: NormMode::Frozen,
             momentum: MOMENTUM,
@@ -182,6 +186,7 @@ impl Pass {
             step,
             random,
             input_gradient: true,
+            first_only: false,
             graph: true,
             norm: NormMode::Frozen,
             momentum: MOMENTUM,
@@ -211,6 +216,10 @@ pub trait Stage: Send + Sync {
     /// backward, for recomputation, or for one that crosses a border.
     fn record(&self, x: &Flow, pass: &Pass) -> Result<(Flow, Box<dyn Pullback>)> {
         segment(self, x, pass)
+    }
+    /// Whether it reads only the first position of its input, and takes `(batch, 1, width)` as well as the whole.
+    fn reads_first(&self) -> bool {
+        false
     }
     /// The linear maps that can be adapted, in their order.
     fn linears(&self) -> Vec<Adaptable> {

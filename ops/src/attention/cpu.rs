@@ -56,6 +56,7 @@ impl<'a> Operand<'a> {
 #[derive(Clone, Copy)]
 struct Output {
     data: Shared<f32>,
+    length: usize,
     row_stride: usize,
     /// Column of the first head.
     column: usize,
@@ -65,12 +66,12 @@ impl Output {
     /// Writes scale * a b into the first rows of the task's head and zeros into the rest.
     ///
     /// # Safety
-    /// The buffer holds batch x length rows of `row_stride` elements, a b has at most `length` rows and `dim` columns,
+    /// The buffer holds batch x `length` rows of `row_stride` elements, a b has at most `length` rows and `dim` columns,
     /// and no other task has the same sentence and head (with the same `column`).
     unsafe fn write(self, task: &Task, a: View<'_, f32>, b: View<'_, f32>, scale: f32) {
         let rows = if a.columns == 0 { 0 } else { a.rows };
         let first =
-            task.sentence * task.length * self.row_stride + self.column + task.head * task.dim;
+            task.sentence * self.length * self.row_stride + self.column + task.head * task.dim;
         // SAFETY: rows of this sentence and columns of this head, which are this task's alone.
         unsafe {
             if rows > 0 {
@@ -86,7 +87,7 @@ impl Output {
                     Parallelism::None,
                 );
             }
-            for row in rows..task.length {
+            for row in rows..self.length {
                 std::ptr::write_bytes(self.data.at(first + row * self.row_stride), 0, task.dim);
             }
         }
@@ -97,6 +98,7 @@ struct Task {
     sentence: usize,
     head: usize,
     dim: usize,
+    /// Keys of a sentence, those that are masked among them.
     length: usize,
     /// Queries and keys that are computed.
     queries: usize,
@@ -114,11 +116,11 @@ impl Task {
 }
 
 fn tasks(saved: &Saved) -> Result<Vec<Task>> {
-    let (batch, length, width) = saved.q.dims3()?;
+    let ((batch, asked, width), length) = (saved.q.dims3()?, saved.k.dim(1)?);
     let mut offset = 0;
     let mut tasks = Vec::with_capacity(batch * saved.heads);
     for sentence in 0..batch {
-        let (queries, keys) = saved.mask.extent(sentence, length);
+        let (queries, keys) = saved.mask.extent(sentence, asked, length);
         for head in 0..saved.heads {
             tasks.push(Task {
                 sentence,
@@ -201,7 +203,7 @@ fn with_scratch<R>(n: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
 /// The output, and the probabilities if they are worth keeping.
 pub(crate) fn forward(saved: &Saved) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
     let path = Path::current();
-    let (_, length, width) = saved.q.dims3()?;
+    let ((_, asked, width), length) = (saved.q.dims3()?, saved.k.dim(1)?);
     let (rq, rk, rv) = (
         Reading::of(&saved.q),
         Reading::of(&saved.k),
@@ -228,6 +230,7 @@ pub(crate) fn forward(saved: &Saved) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
     };
     let output = Output {
         data: Shared::new(&mut y),
+        length: asked,
         row_stride: width,
         column: 0,
     };
@@ -286,31 +289,34 @@ pub(crate) fn backward(saved: &Saved, grad: &Tensor, packed: bool) -> Result<[Ve
         Operand::of(&rv, &saved.v)?,
         Operand::of(&rg, &grad)?,
     );
-    let (_, _, width) = saved.q.dims3()?;
-    let n = saved.q.elem_count();
+    let ((_, asked, width), length) = (saved.q.dims3()?, saved.k.dim(1)?);
+    let (n, all) = (saved.q.elem_count(), saved.k.elem_count());
     // SAFETY: every task writes its head of its sentence in all three gradients.
     let mut gradients: [Vec<f32>; 3] = unsafe {
         if packed {
             [unwritten(3 * n), Vec::new(), Vec::new()]
         } else {
-            [unwritten(n), unwritten(n), unwritten(n)]
+            [unwritten(n), unwritten(all), unwritten(all)]
         }
     };
-    let outputs: [Output; 3] = if packed {
+    let [dq, dk, dv] = if packed {
         let data = Shared::new(&mut gradients[0]);
         std::array::from_fn(|i| Output {
             data,
+            length,
             row_stride: 3 * width,
             column: i * width,
         })
     } else {
-        gradients.each_mut().map(|gradient| Output {
+        let alone = |gradient: &mut Vec<f32>, length| Output {
             data: Shared::new(gradient),
+            length,
             row_stride: width,
             column: 0,
-        })
+        };
+        let [q, k, v] = gradients.each_mut();
+        [alone(q, asked), alone(k, length), alone(v, length)]
     };
-    let [dq, dk, dv] = outputs;
     tasks(saved)?.par_iter().for_each(|task| {
         let area = task.area();
         let (queries, keys) = (task.queries, task.keys);

@@ -1,5 +1,5 @@
 // What stands between the products of attention: scores to probabilities, and their gradient. (sentence, head, query) is a row of `length`
-// keys, and a warp's. Queries and keys beyond a sentence's own are zeros; where `keep` is 0 a key is masked.
+// keys, and a warp's; there are `asked` queries to a sentence, its first. Queries and keys beyond a sentence's own are zeros; where `keep` is 0 a key is masked.
 
 struct Attended {
     u32 task, query, queries, keys;
@@ -7,10 +7,10 @@ struct Attended {
     const unsigned char* keep;
 };
 
-DEVICE Attended attended(u32 row, const u32* queries, const u32* keys, const unsigned char* keep, u32 heads, u32 length) {
+DEVICE Attended attended(u32 row, const u32* queries, const u32* keys, const unsigned char* keep, u32 heads, u32 asked, u32 length) {
     Attended a;
-    a.task = row / length;
-    a.query = row % length;
+    a.task = row / asked;
+    a.query = row % asked;
     u32 sentence = a.task / heads;
     a.queries = queries[sentence];
     a.keys = keys[sentence];
@@ -22,11 +22,11 @@ DEVICE Attended attended(u32 row, const u32* queries, const u32* keys, const uns
 }
 
 // p = softmax(scale scores), in place; `dropped`, where there is one, is p with dropout.
-KERNEL attention_forward(T* p, T* dropped, const u32* queries, const u32* keys, const unsigned char* keep, u32 rows, u32 heads, u32 length,
-                         float scale, u64 seed, u64 stream, u32 step, u32 threshold, float grown) {
+KERNEL attention_forward(T* p, T* dropped, const u32* queries, const u32* keys, const unsigned char* keep, u32 rows, u32 heads, u32 asked,
+                         u32 length, float scale, u64 seed, u64 stream, u32 step, u32 threshold, float grown) {
     u32 row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
     if (row >= rows) return;
-    Attended a = attended(row, queries, keys, keep, heads, length);
+    Attended a = attended(row, queries, keys, keep, heads, asked, length);
     u32 n = a.query < a.queries ? a.keys : 0;
     float most = -INFINITY;
     for (u32 j = lane; j < n; j += 32)
@@ -55,10 +55,10 @@ EMULATE(attention_forward)
 
 // From the gradient of dropout(p) to that of the scores, in place; `dropped`, where there is one, is made again.
 KERNEL attention_backward(const T* p, T* ds, T* dropped, const u32* queries, const u32* keys, const unsigned char* keep, u32 rows, u32 heads,
-                          u32 length, float scale, u64 seed, u64 stream, u32 step, u32 threshold, float grown) {
+                          u32 asked, u32 length, float scale, u64 seed, u64 stream, u32 step, u32 threshold, float grown) {
     u32 row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
     if (row >= rows) return;
-    Attended a = attended(row, queries, keys, keep, heads, length);
+    Attended a = attended(row, queries, keys, keep, heads, asked, length);
     u32 n = a.query < a.queries ? a.keys : 0;
     float dot = 0.0f;
     for (u32 j = lane; j < n; j += 32) {

@@ -12,6 +12,9 @@
 //! neither read nor computed; its outputs are zeros, and its gradients too. Under [`KeyMask::Keep`] keys are masked one by
 //! one and every query has an output; a sentence without any key gives zeros. Nothing gives NaN.
 //!
+//! **Queries may be the first few tokens alone**, as (batch, queries, heads * dim): then only their outputs are computed, with the masks and draws
+//! that they have among all.
+//!
 //! Up to a length of 128 the probabilities are kept for the backward pass; beyond, they are computed again.
 
 pub(crate) mod cpu;
@@ -79,9 +82,9 @@ impl KeyMask {
         .bt())
     }
 
-    /// Queries and keys of sentence `i` that are computed.
-    pub(crate) fn extent(&self, i: usize, length: usize) -> (usize, usize) {
-        match self {
+    /// Of sentence `i` of `length` tokens, of which the first `queries` ask: queries and keys that are computed.
+    pub(crate) fn extent(&self, i: usize, queries: usize, length: usize) -> (usize, usize) {
+        let (whole, keys) = match self {
             KeyMask::None => (length, length),
             KeyMask::Lengths(lengths) => (lengths[i], lengths[i]),
             KeyMask::Keep(_) => {
@@ -90,7 +93,8 @@ impl KeyMask {
                     .and_then(|row| row.iter().rposition(|&k| k));
                 (length, last.map_or(0, |last| last + 1))
             }
-        }
+        };
+        (whole.min(queries), keys)
     }
 
     /// The keys of sentence `i`, where they are masked one by one.
@@ -132,7 +136,7 @@ impl Saved {
     }
 }
 
-/// Attention of q, k and v, each (batch, length, heads * dim); part of no graph.
+/// Attention of k and v, each (batch, length, heads * dim), and q, as they or of their first tokens; part of no graph.
 pub fn forward(
     q: &Tensor,
     k: &Tensor,
@@ -152,10 +156,7 @@ pub fn forward(
 /// The gradients of q, k and v for the output gradient `grad`.
 pub fn backward(saved: &Saved, grad: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
     if let Some(gpu) = saved.gpu(grad)? {
-        let packed = cuda::backward(&gpu, saved, grad)?;
-        let width = saved.q.dim(2)?;
-        let part = |i: usize| packed.narrow(2, i * width, width)?.contiguous();
-        return Ok((part(0)?, part(1)?, part(2)?));
+        return cuda::backward(&gpu, saved, grad);
     }
     if !on_kernels(&[&saved.q, grad]) {
         let all = pull_back(&[&saved.q, &saved.k, &saved.v], &grad.detach(), |t| {
@@ -166,16 +167,24 @@ pub fn backward(saved: &Saved, grad: &Tensor) -> Result<(Tensor, Tensor, Tensor)
             .map_err(|_| Error::Msg("attention: three gradients".into()).bt())?;
         return Ok((q, k, v));
     }
-    let shape = saved.q.dims();
+    let (asked, shape) = (saved.q.dims(), saved.k.dims());
     let [q, k, v] = cpu::backward(saved, grad, false)?;
-    Ok((tensor(q, shape)?, tensor(k, shape)?, tensor(v, shape)?))
+    Ok((tensor(q, asked)?, tensor(k, shape)?, tensor(v, shape)?))
 }
 
 /// The gradient as one tensor of (batch, length, 3 * heads * dim): those of q, k and v side by side, which is the
-/// gradient of the output of a joint linear layer for the three.
+/// gradient of the output of a joint linear layer for the three. An error where not every token was a query.
 pub fn backward_packed(saved: &Saved, grad: &Tensor) -> Result<Tensor> {
+    if saved.q.dims() != saved.k.dims() {
+        return Err(Error::Msg(format!(
+            "attention: queries {:?} and keys {:?} have no joint gradient",
+            saved.q.dims(),
+            saved.k.dims()
+        ))
+        .bt());
+    }
     if let Some(gpu) = saved.gpu(grad)? {
-        return cuda::backward(&gpu, saved, grad);
+        return cuda::backward_packed(&gpu, saved, grad);
     }
     if !on_kernels(&[&saved.q, grad]) {
         let (q, k, v) = backward(saved, grad)?;
@@ -211,8 +220,9 @@ pub fn attention(
 }
 
 fn check(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, mask: &KeyMask) -> Result<()> {
-    let (batch, length, width) = q.dims3()?;
-    if k.dims() != q.dims() || v.dims() != q.dims() || heads == 0 || width % heads != 0 {
+    let ((batch, queries, width), (_, length, _)) = (q.dims3()?, k.dims3()?);
+    let right = k.dims() == [batch, length, width] && v.dims() == k.dims() && queries <= length;
+    if !right || heads == 0 || width % heads != 0 {
         return Err(Error::Msg(format!(
             "attention: q {:?}, k {:?}, v {:?}, {heads} heads",
             q.dims(),

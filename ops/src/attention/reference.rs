@@ -4,7 +4,7 @@ use super::KeyMask;
 use crate::dropout::Dropout;
 use candle_core::{DType, Result, Tensor};
 
-/// Attention of q, k and v, each (batch, length, heads * dim).
+/// Attention of k and v, each (batch, length, heads * dim), and q, as they or of their first tokens.
 pub fn attention(
     q: &Tensor,
     k: &Tensor,
@@ -13,10 +13,10 @@ pub fn attention(
     mask: &KeyMask,
     dropout: Option<&Dropout>,
 ) -> Result<Tensor> {
-    let (batch, length, width) = q.dims3()?;
+    let ((batch, queries, width), length) = (q.dims3()?, k.dim(1)?);
     let split = |t: &Tensor| {
         t.contiguous()?
-            .reshape((batch, length, heads, width / heads))?
+            .reshape((batch, t.dim(1)?, heads, width / heads))?
             .transpose(1, 2)?
             .contiguous()
     };
@@ -25,15 +25,15 @@ pub fn attention(
     let scores = (q.matmul(&k.t()?.contiguous()?)? * scale)?;
     let keys: Vec<u8> = (0..batch)
         .flat_map(|i| {
-            let (_, keys) = mask.extent(i, length);
+            let (_, keys) = mask.extent(i, queries, length);
             (0..length).map(move |j| u8::from(j < keys && mask.row(i, length).is_none_or(|r| r[j])))
         })
         .collect();
     let keys = Tensor::from_vec(keys, (batch, 1, 1, length), q.device())?;
     let mut p = crate::softmax::reference::softmax(&scores, Some(&keys))?;
     if let Some(d) = dropout {
-        let factors = dropout_factors(batch, length, heads, mask, d);
-        let mask = Tensor::from_vec(factors, (batch, heads, length, length), p.device())?
+        let factors = dropout_factors(batch, (queries, length), heads, mask, d);
+        let mask = Tensor::from_vec(factors, (batch, heads, queries, length), p.device())?
             .to_dtype(p.dtype())?;
         p = (p * mask)?;
     }
@@ -41,31 +41,31 @@ pub fn attention(
         .matmul(&v)?
         .transpose(1, 2)?
         .contiguous()?
-        .reshape((batch, length, width))?;
-    let queries: Vec<u8> = (0..batch)
+        .reshape((batch, queries, width))?;
+    let asked: Vec<u8> = (0..batch)
         .flat_map(|i| {
-            let (queries, _) = mask.extent(i, length);
-            (0..length).map(move |j| u8::from(j < queries))
+            let (asked, _) = mask.extent(i, queries, length);
+            (0..queries).map(move |j| u8::from(j < asked))
         })
         .collect();
-    let queries = Tensor::from_vec(queries, (batch, length, 1), y.device())?.to_dtype(DType::U8)?;
-    y.broadcast_mul(&queries.to_dtype(y.dtype())?)
+    let asked = Tensor::from_vec(asked, (batch, queries, 1), y.device())?.to_dtype(DType::U8)?;
+    y.broadcast_mul(&asked.to_dtype(y.dtype())?)
 }
 
-/// What each probability is multiplied by, (batch, heads, length, length).
+/// What each probability is multiplied by, (batch, heads, queries, length).
 fn dropout_factors(
     batch: usize,
-    length: usize,
+    (queries, length): (usize, usize),
     heads: usize,
     mask: &KeyMask,
     dropout: &Dropout,
 ) -> Vec<f32> {
-    let mut factors = vec![0f32; batch * heads * length * length];
+    let mut factors = vec![0f32; batch * heads * queries * length];
     for (task, block) in factors
-        .chunks_exact_mut((length * length).max(1))
+        .chunks_exact_mut((queries * length).max(1))
         .enumerate()
     {
-        let (queries, keys) = mask.extent(task / heads, length);
+        let (queries, keys) = mask.extent(task / heads, queries, length);
         let first = super::cpu::first_draw(task, length);
         for i in 0..queries {
             for j in 0..keys {

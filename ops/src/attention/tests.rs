@@ -64,6 +64,63 @@ fn values_and_gradients_agree_with_the_reference() {
     }
 }
 
+/// The first tokens as queries, among all and alone: outputs, and gradients where no loss looks at the others.
+fn first_queries_are_as_among_all() {
+    for (batch, length, heads, dim, asked) in [(3, 7, 2, 5, 1), (2, 140, 1, 16, 3), (2, 4, 2, 4, 4)]
+    {
+        let shape = [batch, length, heads * dim];
+        let all = ["q", "k", "v"].map(|name| normal(name, &shape));
+        let first = |t: &Tensor| first_of(t, asked);
+        let g = normal("g", &[batch, asked, heads * dim]);
+        for mask in masks(batch, length) {
+            for dropout in [None, Some(some_dropout())] {
+                let run = |[q, k, v]: &[Tensor; 3], g: &Tensor| {
+                    let (y, saved) = forward(q, k, v, heads, &mask, dropout.as_ref()).unwrap();
+                    (y, backward(&saved, g).unwrap())
+                };
+                let padded = g.pad_with_zeros(1, 0, length - asked).unwrap();
+                let (y, (q, k, v)) = run(&all.each_ref().map(wide), &wide(&padded));
+                let expected = [first(&y), first(&q), k, v];
+                let mut some = all.clone();
+                some[0] = first(&all[0]);
+                // A slice of all, contiguous, and in the reference.
+                for (some, g) in [
+                    (some.clone(), g.clone()),
+                    (
+                        some.each_ref().map(|t| t.contiguous().unwrap()),
+                        strided(&g),
+                    ),
+                    (some.each_ref().map(wide), wide(&g)),
+                ] {
+                    let (y, (q, k, v)) = run(&some, &g);
+                    for (got, expected) in [y, q, k, v].iter().zip(&expected) {
+                        assert_close("the first queries", got, expected, 1e-5);
+                    }
+                }
+                let (_, saved) = forward(&some[0], &some[1], &some[2], heads, &mask, None).unwrap();
+                assert_eq!(backward_packed(&saved, &g).is_ok(), asked == length);
+            }
+        }
+    }
+    let q = normal("q", &[2, 4, 6]);
+    let k = first_of(&q, 3);
+    assert!(forward(&q, &k, &k, 2, &KeyMask::None, None).is_err());
+}
+
+fn first_of(t: &Tensor, n: usize) -> Tensor {
+    t.narrow(1, 0, n).unwrap()
+}
+
+#[test]
+fn the_first_queries_are_as_among_all() {
+    first_queries_are_as_among_all();
+}
+
+#[test]
+fn on_a_gpu_the_first_queries_are_as_among_all_too() {
+    crate::gpu::emulated::everywhere(first_queries_are_as_among_all);
+}
+
 #[test]
 fn slices_of_a_joint_product_need_no_copy() {
     let (batch, length, heads, dim) = (2, 9, 2, 4);

@@ -2,6 +2,10 @@
 //!
 //! `forward` is ordinary Candle code on `ops`. `record` computes the same with the ops' tensor doors and keeps only what the way back
 //! needs; it is what training uses, and a test holds it to Candle's own backward of `forward`.
+//!
+//! Where a pass reads only the first token of the output, the others are keys and values and nothing more: their queries, mixes and feed-forward
+//! parts, which are 10 of a layer's 12 `width x width` products, are not computed. The outcome is the same; only the dropout behind the residuals
+//! draws by the place in what is computed, and so draws other masks.
 
 use candle_core::Tensor;
 use tlkit_core::Result;
@@ -211,10 +215,11 @@ impl Stage for Layer {
 
     fn forward(&self, x: &Flow, pass: &Pass) -> Result<Flow> {
         let h = &x.hidden;
+        let asked = asking(h, pass)?;
         let mask = key_mask(x)?;
         let drop = dropout_at(self.attention_dropout, pass, &self.places[0])?;
         let (q, k, v) = (
-            self.query.graph(h, pass)?,
+            self.query.graph(&asked, pass)?,
             self.key.graph(h, pass)?,
             self.value.graph(h, pass)?,
         );
@@ -232,7 +237,7 @@ impl Stage for Layer {
         };
         let mixed = norm(
             &self.mix.graph(&context, pass)?,
-            h,
+            &asked,
             &self.mix_norm,
             &self.places[1],
         )?;
@@ -259,6 +264,7 @@ impl Stage for Layer {
         };
         let precision = pass.precision;
         let h = x.hidden.detach();
+        let asked = asking(&h, pass)?;
         let mask = key_mask(x)?;
         let attention_drop = dropout_at(self.attention_dropout, pass, &self.places[0])?;
         let (mix_drop, out_drop) = (
@@ -266,7 +272,7 @@ impl Stage for Layer {
             dropout_at(self.dropout, pass, &self.places[2])?,
         );
         let (q, k, v) = (
-            self.query.run(&h, pass)?,
+            self.query.run(&asked, pass)?,
             self.key.run(&h, pass)?,
             self.value.run(&h, pass)?,
         );
@@ -284,7 +290,7 @@ impl Stage for Layer {
         };
         let (mixed, mix_saved) = norm(
             &self.mix.run(&context, pass)?,
-            &h,
+            &asked,
             &self.mix_norm,
             mix_drop.as_ref(),
         )?;
@@ -312,6 +318,7 @@ impl Stage for Layer {
             need_input: pass.input_gradient,
             pass: *pass,
             h,
+            asked,
             attended,
             context,
             mix_saved,
@@ -340,6 +347,14 @@ impl Map {
     }
 }
 
+/// The tokens whose outputs are computed: all, or the first.
+fn asking(h: &Tensor, pass: &Pass) -> Result<Tensor> {
+    Ok(match pass.first_only {
+        true => h.narrow(1, 0, 1)?.contiguous()?,
+        false => h.clone(),
+    })
+}
+
 struct Back {
     maps: [Map; 6],
     norms: [[Param; 2]; 2],
@@ -347,6 +362,8 @@ struct Back {
     need_input: bool,
     pass: Pass,
     h: Tensor,
+    /// The tokens of `h` whose outputs were computed.
+    asked: Tensor,
     attended: attention::Saved,
     context: Tensor,
     mix_saved: layer_norm::Saved,
@@ -387,6 +404,7 @@ impl Pullback for Back {
             need_input,
             pass,
             h,
+            asked,
             attended,
             context,
             mix_saved,
@@ -443,9 +461,14 @@ impl Pullback for Back {
         let (q, k, v) = attention::backward(&attended, &grad_context)?;
         std::mem::drop((attended, grad_context));
         let mut total = need_input.then_some(sum);
-        for (map, g) in [(query, q), (key, k), (value, v)] {
-            let adapted = map.learn(&h, &g, need_input, &pass, into)?;
+        for (map, x, g) in [(query, &asked, q), (key, &h, k), (value, &h, v)] {
+            let adapted = map.learn(x, &g, need_input, &pass, into)?;
             if let Some(sum) = total {
+                // Behind the queries, whose tokens may be fewer.
+                let sum = match x.dim(1)? - sum.dim(1)? {
+                    0 => sum,
+                    more => sum.pad_with_zeros(1, 0, more)?,
+                };
                 let weight = map.weight.detached();
                 let sum = linear::add_backward_x_in(precision, sum, &weight, &g)?;
                 total = Some(match adapted {

@@ -22,6 +22,10 @@ impl Stage for FirstToken {
         Ok(x.with(full(&x.hidden.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?)?))
     }
 
+    fn reads_first(&self) -> bool {
+        true
+    }
+
     fn output(&self) -> String {
         "(width)".into()
     }

@@ -129,6 +129,11 @@ fn gap(a: &Tensor, b: &Tensor) -> f32 {
 /// Everything trains; adapters alone; one adapter alone. What is frozen has no gradient, what is not has the same one.
 #[test]
 fn the_written_pullback_is_candles_own() {
+    written_and_candles_own(false);
+    written_and_candles_own(true);
+}
+
+fn written_and_candles_own(first_only: bool) {
     let (store, chain) = adapted(DType::F32, 0.3);
     for which in [
         "*",
@@ -141,9 +146,10 @@ fn the_written_pullback_is_candles_own() {
         let selected = Select::name(which);
         store.train_only(&selected);
         let mut x = Flow::start(&batch());
-        for stage in chain.stages() {
+        for (i, stage) in chain.stages().iter().enumerate() {
             let pass = Pass {
                 input_gradient: x.hidden.dtype().is_float(),
+                first_only: first_only && i == chain.features(),
                 ..Pass::training(Stream::new(5), 2)
             };
             if !pass.input_gradient && !stage.params().iter().any(|p| p.trains()) {

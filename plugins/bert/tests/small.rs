@@ -192,11 +192,12 @@ fn set(param: &Param, values: &[f64]) {
 #[test]
 fn the_written_pullback_is_candles_own() {
     for precision in [Precision::F32, Precision::Bf16] {
-        written_and_candles_own(precision);
+        written_and_candles_own(precision, false);
+        written_and_candles_own(precision, true);
     }
 }
 
-fn written_and_candles_own(precision: Precision) {
+fn written_and_candles_own(precision: Precision, first_only: bool) {
     // A difference in the last bit of an f32 can turn the rounding of an operand.
     let near = |what: &str, a: &Tensor, b: &Tensor| match precision {
         Precision::F32 => near(what, a, b),
@@ -210,13 +211,16 @@ fn written_and_candles_own(precision: Precision) {
         ..Pass::training(Stream::new(5), 2)
     };
     let mut x = Flow::start(&batch);
-    for stage in model.encoder.stages() {
+    let stages = model.encoder.stages();
+    for (i, stage) in stages.iter().enumerate() {
         let pass = Pass {
             input_gradient: x.hidden.dtype().is_float(),
+            first_only: first_only && i + 1 == stages.len(),
             ..pass
         };
         let (by_hand, pull) = stage.record(&x, &pass).unwrap();
         let (by_candle, pull_candle) = segment(stage.as_ref(), &x, &pass).unwrap();
+        assert_eq!(by_hand.hidden.dim(1).unwrap() == 1, pass.first_only);
         near(stage.name(), &by_hand.hidden, &by_candle.hidden);
         let seed = by_hand.hidden.sin().unwrap();
         let (mut a, mut b) = (Gradients::default(), Gradients::default());
@@ -233,6 +237,75 @@ fn written_and_candles_own(precision: Precision) {
         }
         x = by_hand;
     }
+}
+
+/// `FirstToken` that does not say that it reads no more.
+struct OfAll;
+
+impl Stage for OfAll {
+    fn name(&self) -> &str {
+        "of-all"
+    }
+    fn params(&self) -> Vec<Param> {
+        Vec::new()
+    }
+    fn forward(&self, x: &Flow, pass: &Pass) -> tlkit_core::Result<Flow> {
+        assert_eq!(
+            x.hidden.dims(),
+            x.batch
+                .input()
+                .dims()
+                .iter()
+                .copied()
+                .chain([16])
+                .collect::<Vec<_>>()
+        );
+        FirstToken.forward(x, pass)
+    }
+}
+
+#[test]
+fn what_only_the_first_token_needs_is_as_among_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let p = prepare(dir.path());
+    let run = |pool: Arc<dyn Stage>| {
+        let (_, model) = model(DType::F32, pool);
+        let pass = Pass {
+            input_gradient: true,
+            ..Pass::evaluation()
+        };
+        let batch = batch(&p, &TEXTS);
+        let answers = model.predict(&batch, &Pass::evaluation()).unwrap().1;
+        (loss(&model, &batch, &pass), answers)
+    };
+    let ((first, grads), answers) = run(Arc::new(FirstToken));
+    let ((whole, expected), expected_answers) = run(Arc::new(OfAll));
+    assert!((first - whole).abs() < 1e-5, "{first} {whole}");
+    near("answers", &answers, &expected_answers);
+    assert_eq!(grads.iter().count(), expected.iter().count());
+    for (name, grad) in expected.iter() {
+        near(name, grads.get(name).unwrap(), grad);
+    }
+}
+
+#[test]
+fn a_layer_that_somebody_looks_at_is_computed_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, model) = model(DType::F32, Arc::new(FirstToken));
+    let batch = batch(&prepare(dir.path()), &TEXTS);
+    let pass = Pass::training(Stream::new(5), 2);
+    let taps = ["encoder.1".to_string()];
+    let start = Flow::start(&batch);
+    let (taps, _) = model
+        .chain()
+        .record(0, start.clone(), &pass, &taps)
+        .unwrap();
+    let (rows, length) = batch.input().dims2().unwrap();
+    assert_eq!(taps.get("encoder.1").unwrap().dims(), [rows, length, 16]);
+    // And what a chain gives at a border within it.
+    let layers = model.encoder.stages().len();
+    let border = model.chain().run(0, layers, start, &Pass::evaluation());
+    assert_eq!(border.unwrap().hidden.dims(), [rows, length, 16]);
 }
 
 fn near(what: &str, a: &Tensor, b: &Tensor) {

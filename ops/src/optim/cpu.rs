@@ -31,6 +31,10 @@ impl Stepped for f32 {
         }
     }
 
+    fn square_sum(path: Path, x: &[f32]) -> f64 {
+        square_sum(path, x)
+    }
+
     fn still(path: Path, param: &mut [f32], rule: &Rule) -> bool {
         let Rule::AdamW(h) = rule else { return false };
         let h = AdamWStep::of(h, 1);
@@ -57,6 +61,38 @@ impl Stepped for f64 {
     ) {
         super::reference::step(param, grad, state, rule, step, scale);
     }
+
+    fn square_sum(path: Path, x: &[f64]) -> f64 {
+        square_sum_f64(path, x)
+    }
+}
+
+per_path! {
+    fn square_sum(x: &[f32]) -> f64 {
+        by_lanes(x, f64::from)
+    }
+}
+
+per_path! {
+    fn square_sum_f64(x: &[f64]) -> f64 {
+        by_lanes(x, |x| x)
+    }
+}
+
+/// Σ x², by 32 lanes: one chain of additions would wait for each.
+#[inline(always)]
+fn by_lanes<T: Copy>(x: &[T], wide: impl Fn(T) -> f64) -> f64 {
+    let mut lanes = [0f64; 32];
+    let (blocks, rest) = x.as_chunks::<32>();
+    for block in blocks {
+        for (lane, &x) in lanes.iter_mut().zip(block) {
+            *lane += wide(x) * wide(x);
+        }
+    }
+    for (lane, &x) in lanes.iter_mut().zip(rest) {
+        *lane += wide(x) * wide(x);
+    }
+    lanes.into_iter().sum()
 }
 
 /// AdamW's factors at one step.

@@ -164,6 +164,10 @@ pub trait Stepped: Element {
         scale: f64,
     );
 
+    /// Σ x² in f64, by 32 lanes: the same bits on every path.
+    #[doc(hidden)]
+    fn square_sum(path: Path, x: &[Self]) -> f64;
+
     /// One step of numbers whose gradient and state are zero, where it is known to leave the state so, with the bits of [`Stepped::step`]; `false`, and
     /// nothing done, where it is not.
     #[doc(hidden)]
@@ -242,23 +246,9 @@ fn chunks<T: Stepped>(slot: Slot<'_, T>) -> Vec<Slot<'_, T>> {
 /// The Euclidean norm of all gradients together, summed in f64 by fixed chunks in order.
 pub fn global_norm<T: Stepped>(grads: &[&[T]]) -> f64 {
     let chunks: Vec<&[T]> = grads.iter().flat_map(|g| g.chunks(CHUNK)).collect();
-    let sums: Vec<f64> = chunks.par_iter().map(|c| square_sum(c)).collect();
+    let path = Path::current();
+    let sums: Vec<f64> = chunks.par_iter().map(|c| T::square_sum(path, c)).collect();
     sums.into_iter().sum::<f64>().sqrt()
-}
-
-/// Σ x², by eight lanes in f64.
-fn square_sum<T: Stepped>(x: &[T]) -> f64 {
-    let mut lanes = [0f64; 8];
-    let (blocks, rest) = x.as_chunks::<8>();
-    for block in blocks {
-        for (lane, x) in lanes.iter_mut().zip(block) {
-            *lane += x.wide() * x.wide();
-        }
-    }
-    for (lane, x) in lanes.iter_mut().zip(rest) {
-        *lane += x.wide() * x.wide();
-    }
-    lanes.into_iter().sum()
 }
 
 /// The factor that brings gradients of `norm` under `max_norm`: 1, or max_norm / (norm + 1e-6) as PyTorch's

@@ -30,6 +30,8 @@ const DEPTH: usize = 2 * SIDE;
 const TILE: usize = SIDE * SIDE;
 /// Most tiles of the inner dimension in a block: a panel of B takes 108 KiB of the second-level cache then, two rows of tiles of A 72.
 const STEPS: usize = 12;
+/// How far before it is packed a line is asked for, in floats: a tile's lines are too many for the processor to see where each goes.
+const AHEAD: usize = 128;
 /// Tiles beside each other in a panel of B.
 const ACROSS: usize = COLUMNS / SIDE;
 
@@ -462,15 +464,24 @@ unsafe fn square(x: View<'_, f32>, row: usize, column: usize) -> [__m512; SIDE] 
         .data
         .as_ptr()
         .wrapping_add(row * x.row_stride + column * x.column_stride);
-    let line = |i: usize, (lines, stride): (usize, usize), width: usize| match i < lines {
-        // SAFETY: lanes past the edge are masked.
-        true => unsafe { _mm512_maskz_loadu_ps(lanes(width, 0), from.wrapping_add(i * stride)) },
-        false => _mm512_setzero_ps(),
+    let (lines, stride, width) = match x.column_stride {
+        1 => (rows, x.row_stride, columns),
+        _ => (columns, x.column_stride, rows),
     };
-    if x.column_stride == 1 {
-        return std::array::from_fn(|i| line(i, (rows, x.row_stride), columns));
+    let mask = lanes(width, 0);
+    // Loops written out: a closure that an array's `map` is given would be called for each vector, and hand it over in memory.
+    let mut block = [_mm512_setzero_ps(); SIDE];
+    for (i, vector) in block.iter_mut().enumerate().take(lines) {
+        let line = from.wrapping_add(i * stride);
+        // SAFETY: lanes past the edge are masked; nothing is read by a prefetch.
+        unsafe {
+            *vector = _mm512_maskz_loadu_ps(mask, line);
+            _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(AHEAD).cast());
+        }
     }
-    let block =
-        std::array::from_fn(|i| _mm512_castps_si512(line(i, (columns, x.column_stride), rows)));
-    turned(block).map(|x| _mm512_castsi512_ps(x))
+    if x.column_stride == 1 {
+        return block;
+    }
+    // SAFETY: both are as many bytes, of which any are a number.
+    unsafe { std::mem::transmute::<[__m512i; SIDE], _>(turned(std::mem::transmute(block))) }
 }

@@ -142,8 +142,13 @@ left_out = [r[0] for r in rows if not re.search(chosen.rows, r[0])]
 rows = [r for r in rows if re.search(chosen.rows, r[0])]
 
 
+def places(ratio):
+    """A ratio, to three places where two say little."""
+    return f"{ratio:.3f}" if ratio < 0.1 else f"{ratio:.2f}"
+
+
 def verdict(ratio, mark):
-    return f"{ratio:.2f}" + ("" if ratio <= mark else " (mark missed)")
+    return places(ratio) + ("" if ratio <= mark else " (mark missed)")
 
 
 lines = ["| work | tlkit | peer | ratio | of the pairs | mark | memory, MiB | ratio | mark |", "|---|---|---|---|---|---|---|---|---|"]
@@ -155,7 +160,7 @@ for name, ours, theirs, time_mark, memory_mark in rows:
     memory = middle(0, 1) / middle(1, 1)
     shown = lambda s: f"{s:.2f} s" if s >= 1 else f"{1e3 * s:.0f} ms"
     line = (f"| {name} | {shown(middle(0, 0))} | {shown(middle(1, 0))} | {verdict(statistics.median(ratios), time_mark)} "
-            f"| {ratios[0]:.2f} to {ratios[-1]:.2f} | {time_mark:.2f} | {middle(0, 1):.0f} / {middle(1, 1):.0f} | {verdict(memory, memory_mark)} | {memory_mark:.2f} |")
+            f"| {places(ratios[0])} to {places(ratios[-1])} | {time_mark:.2f} | {middle(0, 1):.0f} / {middle(1, 1):.0f} | {verdict(memory, memory_mark)} | {memory_mark:.2f} |")
     lines.append(line)
     print(line, flush=True)
 if chosen.out:

@@ -277,4 +277,21 @@ mod tests {
         let (_, right) = knn.choose(&[0, 1, 2, 3]).unwrap();
         assert!(right < 0.5, "{right}");
     }
+
+    #[test]
+    fn of_equals_the_first_row_and_the_first_class_count() {
+        // Three rows in one place, of three classes, and one farther away.
+        let x = Tensor::new(&[[1f32], [1.0], [1.0], [9.0]], &Device::Cpu).unwrap();
+        for labels in [vec![2, 0, 1, 1], vec![1, 2, 0, 1]] {
+            let first = labels[0] as usize;
+            let knn = Neighbours::nearest(&x, labels, 3, true).unwrap();
+            let asked = Tensor::new(&[[0f32], [2.0]], &Device::Cpu).unwrap();
+            for p in knn.apply(&asked).unwrap().to_vec2::<f32>().unwrap() {
+                let best = (0..3).max_by(|&a, &b| p[a].total_cmp(&p[b]));
+                assert_eq!(best, Some(first), "{p:?}");
+            }
+        }
+        assert_eq!(largest(&[1, 3, 3]), 1);
+        assert_eq!(largest(&[0, 0]), 0);
+    }
 }

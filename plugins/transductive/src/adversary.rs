@@ -179,3 +179,106 @@ impl Watched {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::backprop::GradStore;
+    use candle_core::{Device, Var};
+    use tlkit_core::data::View;
+    use tlkit_core::nn::{Batch, Store, Taps};
+    use tlkit_core::random::Stream;
+
+    /// A step at a share of its phase whose discriminator is one matrix.
+    struct At {
+        progress: f64,
+        weight: Tensor,
+        store: Store,
+    }
+
+    impl Step for At {
+        fn head(&mut self, name: &str, features: &Tensor) -> Result<Tensor> {
+            assert_eq!(name, DISCRIMINATOR);
+            Ok(features.matmul(&self.weight)?)
+        }
+        fn progress(&self) -> f64 {
+            self.progress
+        }
+        fn batch(&mut self, _: usize, _: View) -> Result<Arc<Batch>> {
+            unreachable!("the inputs are given")
+        }
+        fn labels(&self, _: usize) -> Result<Tensor> {
+            unreachable!("domains need none")
+        }
+        fn labelled(&self, _: usize) -> bool {
+            false
+        }
+        fn rows(&self, _: usize) -> &[u32] {
+            &[]
+        }
+        fn view(&self, _: usize) -> View {
+            View::Plain
+        }
+        fn encode(&mut self, _: &str, _: &[(usize, View)]) -> Result<Vec<Taps>> {
+            unreachable!("the inputs are given")
+        }
+        fn task_loss(&mut self, _: usize, _: View, _: &Tensor) -> Result<Tensor> {
+            unreachable!("domains have their own")
+        }
+        fn number(&self) -> u64 {
+            0
+        }
+        fn random(&self, _: &str) -> Stream {
+            Stream::new(0)
+        }
+        fn store(&self) -> &Store {
+            &self.store
+        }
+    }
+
+    fn of(grads: &GradStore, x: &Var) -> Vec<f64> {
+        let grad = grads.get(x).expect("a gradient");
+        grad.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    /// What comes before the discriminator is pushed against what it learns, by the coefficient of that moment; it learns unchanged.
+    #[test]
+    fn the_gradient_is_turned_around_before_the_discriminator_alone() {
+        let cpu = Device::Cpu;
+        let x = Tensor::new(&[[1f64, 0.5], [0.2, -1.0], [-2.0, 0.1]], &cpu).unwrap();
+        let weight = Tensor::new(&[[0.3f64, -0.4], [0.7, 0.2]], &cpu).unwrap();
+        let adversary = Adversary {
+            lambda: 0.6,
+            gamma: 10.0,
+            hidden: Vec::new(),
+        };
+        for progress in [0.0, 0.05, 0.5] {
+            let (x, weight) = (
+                Var::from_tensor(&x).unwrap(),
+                Var::from_tensor(&weight).unwrap(),
+            );
+            let loss = |logits: &Tensor| logits.sin().unwrap().sum_all().unwrap();
+            let mut step = At {
+                progress,
+                weight: weight.as_tensor().clone(),
+                store: Store::new(&cpu, DType::F64, 0),
+            };
+            let mut watched = Watched::default();
+            let (logits, domains) = watched
+                .discriminate(&mut step, &adversary, x.as_tensor(), 1)
+                .unwrap();
+            assert_eq!(domains.to_vec1::<u32>().unwrap(), [0, 1, 1]);
+            let turned = loss(&logits).backward().unwrap();
+            let plain = loss(&x.matmul(&weight).unwrap()).backward().unwrap();
+            let expected = 0.6 * (2.0 / (1.0 + (-10.0 * progress).exp()) - 1.0);
+            for (got, plain) in of(&turned, &x).into_iter().zip(of(&plain, &x)) {
+                assert!((got + expected * plain).abs() < 1e-12, "{got} {plain}");
+            }
+            assert_eq!(of(&turned, &weight), of(&plain, &weight));
+            let [(_, accuracy), (_, reversal)] = watched.curves().try_into().unwrap();
+            assert_eq!(reversal, expected);
+            // Each row's larger logit is that of its domain.
+            assert_eq!(accuracy, 1.0);
+        }
+    }
+}

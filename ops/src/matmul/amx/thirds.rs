@@ -483,5 +483,8 @@ unsafe fn square(x: View<'_, f32>, row: usize, column: usize) -> [__m512; SIDE] 
         return block;
     }
     // SAFETY: both are as many bytes, of which any are a number.
-    unsafe { std::mem::transmute::<[__m512i; SIDE], _>(turned(std::mem::transmute(block))) }
+    unsafe {
+        let block = std::mem::transmute::<[__m512; SIDE], [__m512i; SIDE]>(block);
+        std::mem::transmute::<[__m512i; SIDE], [__m512; SIDE]>(turned(block))
+    }
 }

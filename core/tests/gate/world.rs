@@ -364,24 +364,33 @@ impl Observer for Slow {
     }
 }
 
-/// Trains by a strategy.
-pub fn train(world: &World, strategy: &dyn Strategy, setup: &Setup) -> Result<Trained> {
-    let store = Store::new(&Device::Cpu, DType::F32, 7);
+/// What a strategy arranges.
+pub fn transfer<'a>(
+    world: &'a World,
+    store: &'a Store,
+    settings: Settings,
+) -> Result<Transfer<'a>> {
     let scope = store.scope("model");
     let encoder = world.encoder(&scope)?;
     let head = world.head(&scope, world, WIDTH, false)?;
     let mut model = Model::new(encoder, head);
     model.norm = world.norm;
-    let mut transfer = Transfer {
+    Ok(Transfer {
         source: world,
         target: world,
-        store: &store,
+        store,
         model,
         others: Default::default(),
         heads: Default::default(),
         classes: 2,
-        settings: settings(setup.epochs.unwrap_or(8)),
-    };
+        settings,
+    })
+}
+
+/// Trains by a strategy.
+pub fn train(world: &World, strategy: &dyn Strategy, setup: &Setup) -> Result<Trained> {
+    let store = Store::new(&Device::Cpu, DType::F32, 7);
+    let mut transfer = transfer(world, &store, settings(setup.epochs.unwrap_or(8)))?;
     let prepare = SourceTask::prepare(world)?;
     let target = Loaded::labelled(&world.target(), prepare.clone());
     let seen = match world.labelled {
@@ -430,7 +439,7 @@ pub fn train(world: &World, strategy: &dyn Strategy, setup: &Setup) -> Result<Tr
     })
 }
 
-fn settings(epochs: u64) -> Settings {
+pub fn settings(epochs: u64) -> Settings {
     Settings {
         until: Until::Epochs(epochs),
         source_until: Until::Epochs(epochs),

@@ -7,6 +7,7 @@ mod dead;
 #[path = "../../../../core/tests/gate/killed.rs"]
 #[allow(dead_code)]
 mod killed;
+mod sampled;
 #[path = "../../../../core/tests/gate/world.rs"]
 #[allow(dead_code)]
 mod world;

@@ -3,11 +3,12 @@
 use candle_core::{DType, Device};
 use tlkit_core::Result;
 use tlkit_core::cache::Cache;
+use tlkit_core::nn::Store;
 use tlkit_core::outside::Output;
 use tlkit_core::run::weights_sha256;
 use tlkit_inductive::Distill;
 
-use crate::world::{Setup, SourceOnly, Trained, World, train};
+use crate::world::{Setup, SourceOnly, Trained, World, settings, train, transfer};
 use crate::{METHODS, named, teacher, world};
 
 #[test]
@@ -96,6 +97,35 @@ fn what_lora_learned_is_in_the_weights() -> Result<()> {
     assert_eq!(up.sqr()?.sum_all()?.to_scalar::<f32>()?, 0.0);
     let down = trained.store.get("lora.second.a").expect("A").detached();
     assert!(down.sqr()?.sum_all()?.to_scalar::<f32>()? > 0.0);
+    Ok(())
+}
+
+#[test]
+fn a_product_counts_alpha_by_rank() -> Result<()> {
+    let (world, strategy) = (
+        world(),
+        named("lora", "rank = 2\nalpha = 6.0\ntargets = \"second\""),
+    );
+    let store = Store::new(&Device::Cpu, DType::F32, 7);
+    let mut transfer = transfer(&world, &store, settings(1))?;
+    strategy.arrange(&mut transfer)?;
+    let of = |name: &str| store.get(name).expect("a parameter");
+    let (up, down) = (of("lora.second.b"), of("lora.second.a").detached());
+    let ones = up.detached().ones_like()?;
+    up.var().set(&ones)?;
+    let weight = of("model.second.weight");
+    let expected = (weight.detached() + (ones.matmul(&down)? * 3.0)?)?;
+    for linear in transfer
+        .model
+        .encoder
+        .stages()
+        .iter()
+        .flat_map(|s| s.linears())
+    {
+        linear.slot.merge(&linear.weight)?;
+    }
+    let gap = (weight.detached() - expected)?.abs()?.flatten_all()?;
+    assert!(gap.max(0)?.to_scalar::<f32>()? < 1e-6);
     Ok(())
 }
 

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# How well `select.by = "auto"` chooses: five methods on twelve pairs of four domains, through a small network on counted features, each run twice, with `auto`
-# and with the oracle, which looks at the test labels. Prints the tables of docs/src/selection.md, of what is finished in OUT.
+# How well `select.by = "auto"` chooses: five methods on twelve pairs of four domains, through a small network on counted features, or on MNIST and USPS, through
+# a small convolutional one; each run twice, with `auto` and with the oracle, which looks at the test labels. Prints the tables of docs/src/selection.md, of what
+# is finished in OUT.
 #
 # usage: benches/selection.sh office OFFICE_CALTECH_SURF_DIR OUT [SEEDS]
 #        benches/selection.sh amazon AMAZON_DANN_DIR OUT [SEEDS]
+#        benches/selection.sh digits DIR OUT [SEEDS]     DIR has mnist/ and usps/; 5,833 rows of each to learn from, all of USPS
 #        benches/selection.sh tables OUT      no runs
 #
 # OUT keeps the runs; what is finished there is not run again.
@@ -12,8 +14,9 @@ what=$1
 case $what in
 office) domains="amazon caltech10 dslr webcam" ;;
 amazon) domains="books dvd electronics kitchen" ;;
+digits) domains="mnist usps" ;;
 tables) set -- tables . "$2" ;;
-*) sed -n '5,7s/^# //p' "$0" >&2; exit 2 ;;
+*) sed -n '6,9s/^# //p' "$0" >&2; exit 2 ;;
 esac
 data=$(realpath "$2")
 mkdir -p "$3/$what"
@@ -26,7 +29,13 @@ rows() {
     case $what in
     office) echo "$data/$1.svmlight" ;;
     amazon) echo "$data/$1_$2.svmlight" ;;
+    digits) echo "$out/digits/data/$1-$2-images-idx3-ubyte" ;;
     esac
+}
+digits() { # SOURCE TARGET: the network of benches/digits.sh, longer on the source, since a pass is an eighth of that one's
+    sed -e '/^#/d' -e "s|data/mnist-train-images-idx3-ubyte|$(rows "$1" train)|" \
+        -e "s|data/usps-train-images-idx3-ubyte|$(rows "$2" train)|" -e "s|data/usps-test-images-idx3-ubyte|$(rows "$2" test)|" \
+        -e 's/^source_epochs = .*/source_epochs = 10/' -e 's/^epochs = .*/epochs = 10/' benches/recipes/digits.toml
 }
 base() { # SOURCE TARGET SCALE
     cat <<TOML
@@ -56,7 +65,7 @@ TOML
 held() {
     case $what in
     office) echo '"unlabelled"' ;;
-    amazon) echo "\"$(rows "$1" test)\"" ;;
+    amazon | digits) echo "\"$(rows "$1" test)\"" ;;
     esac
 }
 experiment() { # auto or oracle
@@ -77,6 +86,10 @@ if [ "$what" != tables ]; then
     case $what in
     office) base amazon webcam '["sum", "zscore"]' ;;
     amazon) base books dvd '["binary"]' ;;
+    digits)
+        [ -d "$out/digits/data" ] || python3 benches/scripts/digits.py "$data/mnist" "$data/usps" "$out/digits/data" 5833
+        digits mnist usps
+        ;;
     esac > "$out/$what/base.toml"
     for by in auto oracle; do
         experiment "$by" > "$out/$what/$by.toml"

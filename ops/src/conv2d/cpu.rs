@@ -149,16 +149,22 @@ impl<'a> Gathered<'a> {
 fn pad(x: &[f32], s: &Shape) -> Vec<f32> {
     let (ph, pw) = s.conv.padding;
     let (row, wide) = (s.w * s.c, (s.w + 2 * pw) * s.c);
-    let mut y = vec![0f32; s.n * (s.h + 2 * ph) * wide];
+    // SAFETY: every row is written whole below.
+    let mut y = unsafe { unwritten::<f32>(s.n * (s.h + 2 * ph) * wide) };
     let to = Shared::new(&mut y);
     each(s.n * (s.h + 2 * ph), &|r| {
         // SAFETY: row r is this call's alone.
         let y = unsafe { std::slice::from_raw_parts_mut(to.at(r * wide), wide) };
         let (n, i) = (r / (s.h + 2 * ph), r % (s.h + 2 * ph));
-        if i >= ph && i < s.h + ph {
-            let from = (n * s.h + i - ph) * row;
-            y[pw * s.c..][..row].copy_from_slice(&x[from..from + row]);
+        if i < ph || i >= s.h + ph {
+            return y.fill(0.0);
         }
+        let from = (n * s.h + i - ph) * row;
+        let (left, rest) = y.split_at_mut(pw * s.c);
+        let (middle, right) = rest.split_at_mut(row);
+        left.fill(0.0);
+        middle.copy_from_slice(&x[from..from + row]);
+        right.fill(0.0);
     });
     y
 }
@@ -173,8 +179,10 @@ pub(super) fn forward(
     finish: Finish<'_>,
 ) -> Vec<f32> {
     #[cfg(target_arch = "x86_64")]
-    if !finish.exact && super::amx::takes(path, s) {
-        return super::amx::forward(x, weight, scale, s, finish);
+    if !finish.exact
+        && let Some(engine) = super::tiles::engine(path, s)
+    {
+        return super::tiles::forward(engine, x, weight, scale, s, finish);
     }
     let gathered = Gathered::new(x, s);
     let inner = gathered.place.len();
@@ -228,8 +236,10 @@ pub(super) fn backward_x(
     finish: Finish<'_>,
 ) -> Vec<f32> {
     #[cfg(target_arch = "x86_64")]
-    if !finish.exact && super::amx::takes(path, s) {
-        return super::amx::backward_x(weight, scale, grad, s, finish);
+    if !finish.exact
+        && let Some(engine) = super::tiles::engine(path, s)
+    {
+        return super::tiles::backward_x(engine, weight, scale, grad, s, finish);
     }
     let (groups, depth, columns, taps) = (s.conv.groups, s.depth(), s.columns(), s.taps());
     let inner = taps * columns;

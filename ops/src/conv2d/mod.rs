@@ -10,13 +10,12 @@
 //! convolution's input is computed for the pixels of each remainder by the stride apart, so that no product is with a zero
 //! that the stride put in.
 //!
-//! Where the processor has tiles of bf16 (AMX), convolutions of enough channels go through them without loss of precision (`amx`).
+//! Where the processor has tiles of bf16 (AMX), convolutions of enough channels go through them without loss of precision; where it multiplies pairs of bf16
+//! (AVX-512 BF16), those that [`Conv2d::precision`] rounds do (`tiles`).
 //!
 //! [`forward_fused`] and [`backward_x_fused`] take with them what stands around a convolution in a residual network: a factor for
 //! each output channel (a batch norm whose statistics stand still), bias, residual and ReLU.
 
-#[cfg(target_arch = "x86_64")]
-mod amx;
 mod cpu;
 mod cuda;
 mod geometry;
@@ -24,12 +23,13 @@ mod kernel;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 mod weights;
 
 use crate::gpu::Gpu;
 use crate::graph::Output;
 use crate::matmul::Precision;
-use crate::path::Path;
 use crate::tensors::{Reading, on_kernels, pull_back, tensor};
 use candle_core::{Error, Result, Tensor};
 use cpu::Finish;
@@ -46,8 +46,8 @@ pub struct Conv2d {
     pub dilation: (usize, usize),
     /// Groups of channels that do not see each other.
     pub groups: usize,
-    /// With `Bf16`, factors of f32 tensors are rounded to bf16 and products summed in f32, in the gradients too, where the CPU has tiles of them (AMX)
-    /// and a convolution goes there; elsewhere it makes no difference.
+    /// With `Bf16`, factors of f32 tensors are rounded to bf16 and products summed in f32, in the gradients too, where the CPU has tiles of them (AMX) or
+    /// multiplies pairs of them fast (AVX-512 BF16) and a convolution of enough channels goes there; elsewhere it makes no difference.
     pub precision: Precision,
 }
 
@@ -190,7 +190,7 @@ fn kernel_forward(x: &Tensor, weight: &Tensor, s: &Shape, fused: &Fused<'_>) -> 
         keep: None,
         exact: fused.exact,
     };
-    let path = Path::current();
+    let path = s.conv.precision.path();
     Ok(cpu::forward(
         path,
         rx.slice()?,
@@ -284,7 +284,7 @@ pub fn backward_x_fused(
         keep: slice(&rk)?,
         exact: false,
     };
-    let path = Path::current();
+    let path = s.conv.precision.path();
     let (rw, rs, rg) = (rw.slice()?, slice(&rs)?, rg.slice()?);
     let dx = cpu::backward_x(path, rw, rs, rg, &s, finish);
     tensor(dx, &dims)
@@ -352,7 +352,7 @@ fn weight_gradient(
         Some(scale) => Some((rw.slice()?, scale)),
         None => None,
     };
-    let path = Path::current();
+    let path = s.conv.precision.path();
     let (dw, dots) = weights::backward_weight(path, rx.slice()?, rg.slice()?, s, scale);
     let n = dots.len();
     Ok((tensor(dw, weight.shape())?, tensor(dots, n)?))

@@ -1,4 +1,5 @@
 use super::*;
+use crate::path::Path;
 use crate::testing::*;
 use candle_core::{DType, Device};
 

@@ -29,8 +29,8 @@ pub(super) fn backward_weight(
     scale: Option<(&[f32], &[f32])>,
 ) -> (Vec<f32>, Vec<f32>) {
     #[cfg(target_arch = "x86_64")]
-    if super::amx::takes(path, s) {
-        return super::amx::backward_weight(path, x, grad, s, scale);
+    if let Some(engine) = super::tiles::engine(path, s) {
+        return super::tiles::backward_weight(engine, path, x, grad, s, scale);
     }
     let gathered = Gathered::new(x, s);
     let inner = gathered.place.len();

@@ -24,7 +24,7 @@ pub(crate) enum Start<'a> {
 
 /// dst = start + round(a) round(b), with `dst` row-major without gaps.
 pub(crate) fn product(dst: &mut [f32], a: View<'_, f32>, b: View<'_, f32>, start: Start<'_>) {
-    product_on(super::rate::path(), dst, a, b, start);
+    product_on(super::Precision::Bf16.path(), dst, a, b, start);
 }
 
 pub(crate) fn product_on(

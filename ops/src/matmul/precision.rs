@@ -3,6 +3,7 @@
 use super::View;
 use super::bf16::{Start, product};
 use crate::parallel::unwritten;
+use crate::path::Path;
 use crate::tensors::{Reading, tensor};
 use candle_core::{DType, Error, Result, Tensor};
 
@@ -36,6 +37,14 @@ impl Precision {
         match self {
             Precision::F32 => "f32",
             Precision::Bf16 => "bf16",
+        }
+    }
+
+    /// The path for products at this precision: the current one or, for bf16 where pairs of them are slow, AVX-512 in f32.
+    pub fn path(self) -> Path {
+        match self {
+            Precision::F32 => Path::current(),
+            Precision::Bf16 => super::rate::path(),
         }
     }
 

@@ -7,7 +7,7 @@ use tlkit_core::nn::{Batch, Chain, Flow, Gradients, NormMode, Pass, Role, Select
 use tlkit_core::random::Stream;
 use tlkit_core::task::Encoder;
 
-use tlkit_ops::{Level, Path, Precision};
+use tlkit_ops::{Level, Precision};
 use tlkit_resnet::{Architecture, Network};
 
 fn small() -> Vec<Architecture> {
@@ -154,17 +154,17 @@ fn the_way_back_by_hand_agrees_with_candles_own() {
     }
 }
 
-/// Features and gradients under bf16 beside those of f32: near, and not the same where something is rounded. Convolutions are where the processor has tiles, dense
-/// layers everywhere.
+/// Features and gradients under bf16 beside those of f32: near, and not the same where something is rounded. Convolutions are where the processor has tiles or fast pairs of
+/// bf16, dense layers everywhere.
 #[test]
 fn bf16_rounds_convolutions_and_dense_layers_and_little_else() {
-    let tiles = Path::current().level() == Level::Amx;
+    let products = Precision::Bf16.path().level() >= Level::Avx512Bf16;
     let resnet = Architecture::Resnet {
         blocks: vec![2, 1],
         bottleneck: false,
     };
     for (architecture, rounds) in [
-        (resnet, tiles),
+        (resnet, products),
         (Architecture::Shallow { norm: false }, true),
     ] {
         let net = net(&architecture);

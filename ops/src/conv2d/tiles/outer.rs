@@ -1,15 +1,13 @@
-//! The gradient of the weights on AMX: products whose inner dimension are pixels.
+//! The gradient of the weights: products whose inner dimension are pixels.
 
 use super::planes::{self, Source};
-use super::step::{self, HALF, LINE, Lines, Pair, SIDE, Sums, pairs};
+use super::step::{Engine, HALF, LINE, Lines, Pair, SIDE, Sums, pairs};
 use super::{MEMORY, Memory, PARTS};
 use crate::conv2d::geometry::{Shape, forward as forward_class};
 use crate::conv2d::weights::{SLICE, TASKS, scale_row};
 use crate::matmul::Precision;
-use crate::matmul::amx::configure;
 use crate::parallel::{Shared, each, unwritten};
 use crate::path::{Path, per_path};
-use std::arch::asm;
 use std::ops::Range;
 
 /// Most steps of pixels whose sums begin at zero: the gradients of as many, of all channels, stay in the second-level cache.
@@ -19,13 +17,14 @@ const SQUARE: usize = SIDE * SIDE;
 
 /// [`super::super::weights::backward_weight`] on tiles.
 pub(in crate::conv2d) fn backward_weight(
+    engine: Engine,
     path: Path,
     x: &[f32],
     grad: &[f32],
     s: &Shape,
     scale: Option<(&[f32], &[f32])>,
 ) -> (Vec<f32>, Vec<f32>) {
-    let job = Job::new(x, grad, s);
+    let job = Job::new(engine, x, grad, s);
     let whole = job.taps() * job.inputs * job.outputs * SQUARE;
     // SAFETY: every slice writes its sums: the first block of pixels does not read them.
     let mut partial = unsafe { unwritten::<f32>(job.slices * whole + LINE) };
@@ -39,7 +38,7 @@ pub(in crate::conv2d) fn backward_weight(
         let (slice, cut) = (i / cuts, i % cuts);
         let inputs = job.inputs * cut / cuts..job.inputs * (cut + 1) / cuts;
         MEMORY.with_borrow_mut(|memory| {
-            // SAFETY: the path says that the tiles are there; the sums of this slice and these channels are this task's alone.
+            // SAFETY: the engine is there; the sums of this slice and these channels are this task's alone.
             unsafe {
                 let to = shared.at(slice * whole);
                 match s.conv.precision {
@@ -73,6 +72,7 @@ pub(in crate::conv2d) fn backward_weight(
 }
 
 struct Job<'a> {
+    engine: Engine,
     source: Source<'a>,
     grad: &'a [f32],
     shape: &'a Shape,
@@ -87,10 +87,11 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(x: &'a [f32], grad: &'a [f32], s: &'a Shape) -> Self {
+    fn new(engine: Engine, x: &'a [f32], grad: &'a [f32], s: &'a Shape) -> Self {
         let class = forward_class(s);
         let pixels = class.rows();
         Job {
+            engine,
             source: Source {
                 data: x,
                 size: (s.h, s.w),
@@ -114,7 +115,7 @@ impl<'a> Job<'a> {
     /// A slice's sums for some blocks of input channels.
     ///
     /// # Safety
-    /// The tiles are there; nobody else touches these sums.
+    /// Nobody else touches these sums.
     unsafe fn task<const P: usize>(
         &self,
         slice: usize,
@@ -163,29 +164,29 @@ impl<'a> Job<'a> {
                         lines.push([Lines::dense(to, P), Lines::dense(lower, P)]);
                     }
                 }
-                configure();
-                for tap in 0..self.taps() {
-                    for input in inputs.clone() {
-                        for i in 0..n {
-                            let rows = table.rows(tap, i * SIDE, SIDE);
-                            let to = b.add(i * pairs(P));
-                            planes::across::<P>(&planes, input - inputs.start, rows, zeros, to);
-                        }
-                        for output in 0..self.outputs {
-                            let at = (tap * self.inputs + input) * self.outputs + output;
-                            let to = sums_of.add(at * SQUARE);
-                            let a = &lines[output * n..(output + 1) * n];
-                            if block == 0 {
-                                step::run::<P>(a, b, to);
-                            } else {
-                                step::run::<P>(a, b, sums.0.as_mut_ptr());
-                                let to = std::slice::from_raw_parts_mut(to, SQUARE);
-                                add(Path::current(), &sums.0, to);
+                self.engine.with(|| {
+                    for tap in 0..self.taps() {
+                        for input in inputs.clone() {
+                            for i in 0..n {
+                                let rows = table.rows(tap, i * SIDE, SIDE);
+                                let to = b.add(i * pairs(P));
+                                planes::across::<P>(&planes, input - inputs.start, rows, zeros, to);
+                            }
+                            for output in 0..self.outputs {
+                                let at = (tap * self.inputs + input) * self.outputs + output;
+                                let to = sums_of.add(at * SQUARE);
+                                let a = &lines[output * n..(output + 1) * n];
+                                if block == 0 {
+                                    self.engine.run::<P>(a, b, to);
+                                } else {
+                                    self.engine.run::<P>(a, b, sums.0.as_mut_ptr());
+                                    let to = std::slice::from_raw_parts_mut(to, SQUARE);
+                                    add(Path::current(), &sums.0, to);
+                                }
                             }
                         }
                     }
-                }
-                asm!("tilerelease", options(nostack, nomem));
+                });
             }
         }
     }

@@ -1,10 +1,13 @@
-//! The tiles' inner loop: 32 rows against 32 columns.
+//! The inner loop: 32 rows against 32 columns, by the processor's tiles or by pairs of bf16 in vectors.
 //!
 //! Of 32 elements of the inner dimension the right operand has two tiles of each part, the first 16 columns and those after them. Rows of the left one may
-//! lie anywhere, if only sixteen are as far from each other; the lines of a row's parts lie together. With four registers of sums and two tiles of each operand, a tile is loaded once or twice for the products of its parts and not, as with six
+//! lie anywhere, if only sixteen are as far from each other; the lines of a row's parts lie together. With four tile registers of sums and two tiles of each operand, a tile is loaded once or twice for the products of its parts and not, as with six
 //! registers of sums, for each of them.
 
+use crate::matmul::amx::configure;
+use crate::path::{Level, Path};
 use std::arch::asm;
+use std::arch::x86_64::*;
 
 /// Two neighbours of the inner dimension, as bf16.
 pub(super) type Pair = u32;
@@ -47,6 +50,113 @@ impl Lines {
     }
 }
 
+/// What multiplies. One exists only where the processor has its instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::conv2d) enum Engine {
+    /// AMX's tiles.
+    Tiles,
+    /// AVX-512's products of pairs of bf16, for operands of one part.
+    Pairs,
+}
+
+impl Engine {
+    /// That of a path, for operands that are rounded to one part or split into more.
+    pub(super) fn of(path: Path, rounded: bool) -> Option<Self> {
+        match path.level() {
+            Level::Amx => Some(Engine::Tiles),
+            Level::Avx512Bf16 if rounded => Some(Engine::Pairs),
+            _ => None,
+        }
+    }
+
+    /// Calls `f` between making what multiplies ready and giving it back.
+    pub(super) fn with(self, f: impl FnOnce()) {
+        match self {
+            // SAFETY: an engine is only where its instructions are.
+            Engine::Tiles => unsafe {
+                configure();
+                f();
+                asm!("tilerelease", options(nostack, nomem));
+            },
+            Engine::Pairs => f(),
+        }
+    }
+
+    /// Writes the sums of some steps to 32 rows of 32 floats, one after another.
+    ///
+    /// # Safety
+    /// Within [`Self::with`]. The rows have `P` parts (one or three, one for [`Engine::Pairs`]), `b` as many steps, and `out` has room for the sums.
+    #[inline(always)]
+    pub(super) unsafe fn run<const P: usize>(
+        self,
+        a: &[[Lines; 2]],
+        b: *const Pair,
+        out: *mut f32,
+    ) {
+        // SAFETY: by the contract.
+        unsafe {
+            match self {
+                Engine::Tiles => tiles::<P>(a, b, out),
+                Engine::Pairs if P == 1 => products(a, b, out),
+                Engine::Pairs => unreachable!("pairs of bf16 have one part"),
+            }
+        }
+    }
+}
+
+/// Rows whose sums are in registers, two vectors each.
+const ROWS: usize = 8;
+
+/// [`Engine::run`] by pairs.
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn products(a: &[[Lines; 2]], b: *const Pair, out: *mut f32) {
+    for (row, half) in (0..SIDE).step_by(ROWS).map(|row| (row, row / HALF)) {
+        let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
+        // SAFETY: by the contract of `run`.
+        unsafe {
+            for (i, lines) in a.iter().enumerate() {
+                let b = b.add(i * pairs(1));
+                let Lines { at, apart } = lines[half];
+                let first = at.cast::<u8>().add(row % HALF * apart);
+                let rows: [*const Pair; ROWS] =
+                    std::array::from_fn(|r| first.add(r * apart).cast());
+                for p in 0..LINE {
+                    let columns = [line(b.add(p * LINE)), line(b.add(TILE + p * LINE))];
+                    for (sums, row) in sums.iter_mut().zip(rows) {
+                        let x = as_bf16(_mm512_set1_epi32(*row.add(p) as i32));
+                        for (sum, column) in sums.iter_mut().zip(columns) {
+                            *sum = _mm512_dpbf16_ps(*sum, x, column);
+                        }
+                    }
+                }
+            }
+            for (r, sums) in sums.into_iter().enumerate() {
+                for (half, sum) in sums.into_iter().enumerate() {
+                    _mm512_storeu_ps(out.add((row + r) * SIDE + half * HALF), sum);
+                }
+            }
+        }
+    }
+}
+
+/// Sixteen pairs.
+///
+/// # Safety
+/// They are there.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn line(from: *const Pair) -> __m512bh {
+    // SAFETY: by the contract.
+    as_bf16(unsafe { _mm512_loadu_si512(from.cast()) })
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn as_bf16(x: __m512i) -> __m512bh {
+    // SAFETY: both are 64 bytes of plain data.
+    unsafe { std::mem::transmute(x) }
+}
+
 /// Loads a part of the two tiles of A.
 macro_rules! a {
     ($part:literal) => {
@@ -82,12 +192,12 @@ macro_rules! four {
     };
 }
 
-/// Writes the sums of some steps to 32 rows of 32 floats, one after another.
+/// [`Engine::run`] by tiles.
 ///
 /// # Safety
 /// The tiles are configured, the rows have `P` parts (one or three), `b` as many steps, and `out` has room for the sums.
 #[inline(always)]
-pub(super) unsafe fn run<const P: usize>(a: &[[Lines; 2]], b: *const Pair, out: *mut f32) {
+unsafe fn tiles<const P: usize>(a: &[[Lines; 2]], b: *const Pair, out: *mut f32) {
     // SAFETY: by the contract.
     unsafe {
         asm!(

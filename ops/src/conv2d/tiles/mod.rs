@@ -1,5 +1,5 @@
-//! The convolution on AMX: f32 as the sum of three bf16, as in [`crate::matmul::amx`]'s f32 product, whose precision and exceptions hold here too; or
-//! rounded to one.
+//! The convolution by products of bf16. On AMX f32 is the sum of three bf16, as in [`crate::matmul::amx`]'s f32 product, whose precision and exceptions hold
+//! here too, or rounded to one; by AVX-512's pairs it is rounded to one.
 //!
 //! Pixels are split into parts once for all taps ([`planes`]), in memory that stays in the second-level cache; then each tap's rows are lines of 64
 //! bytes copied from them. [`step`] multiplies. The gradient of the weights has the pixels as its inner dimension ([`outer`]).
@@ -17,15 +17,14 @@ mod tests;
 use super::cpu::Finish;
 use super::geometry::{Class, Shape, forward as forward_class, transposed};
 use crate::matmul::Precision;
-use crate::matmul::amx::configure;
 use crate::parallel::{Shared, each, unwritten};
-use crate::path::{Level, Path};
+use crate::path::Path;
 pub(super) use outer::backward_weight;
 use planes::{Planes, Scratch, Source, Weights, lanes};
-use std::arch::asm;
 use std::arch::x86_64::*;
 use std::cell::RefCell;
 use std::ops::Range;
+pub(super) use step::Engine;
 use step::{HALF, LINE, Lines, Pair, SIDE, STEPS, Sums, pairs};
 use table::{OUTSIDE, Sight, Table};
 
@@ -34,17 +33,19 @@ const PARTS: usize = 3;
 /// Most groups of 32 rows in a task: what it gathers for a block stays in the second-level cache.
 const GROUPS: usize = 8;
 
-/// Whether convolutions of such weights come here: where blocks of 32 channels are not mostly zeros. The pixels do not count, so that what is computed
-/// of an image does not depend on which others are beside it.
-pub(super) fn takes(path: Path, s: &Shape) -> bool {
+/// What multiplies, where convolutions of such weights come here: where blocks of 32 channels are not mostly zeros. The pixels do not count, so that what is
+/// computed of an image does not depend on which others are beside it.
+pub(super) fn engine(path: Path, s: &Shape) -> Option<Engine> {
     let whole = |n: usize| n.next_multiple_of(SIDE);
     let (c, o) = (s.c, s.o);
     let few = s.n.max(1) * s.h * s.w < OUTSIDE as usize && s.o * s.c * s.taps() < i32::MAX as usize;
-    path.level() == Level::Amx && s.conv.groups == 1 && 3 * c * o >= 2 * whole(c) * whole(o) && few
+    let full = s.conv.groups == 1 && 3 * c * o >= 2 * whole(c) * whole(o);
+    Engine::of(path, s.conv.precision == Precision::Bf16).filter(|_| full && few)
 }
 
 /// [`super::cpu::forward`] on tiles.
 pub(super) fn forward(
+    engine: Engine,
     x: &[f32],
     weight: &[f32],
     scale: Option<&[f32]>,
@@ -67,11 +68,13 @@ pub(super) fn forward(
         depth: s.c,
     };
     let classes = [forward_class(s)];
-    Product::new(&classes, source, weights, finish).run_in(s.conv.precision, s.n * s.oh * s.ow)
+    Product::new(engine, &classes, source, weights, finish)
+        .run_in(s.conv.precision, s.n * s.oh * s.ow)
 }
 
 /// [`super::cpu::backward_x`] on tiles.
 pub(super) fn backward_x(
+    engine: Engine,
     weight: &[f32],
     scale: Option<&[f32]>,
     grad: &[f32],
@@ -93,7 +96,8 @@ pub(super) fn backward_x(
         size: (s.oh, s.ow),
         depth: s.o,
     };
-    Product::new(&transposed(s), source, weights, finish).run_in(s.conv.precision, s.n * s.h * s.w)
+    Product::new(engine, &transposed(s), source, weights, finish)
+        .run_in(s.conv.precision, s.n * s.h * s.w)
 }
 
 /// What a task works in, of products and of gradients alike.
@@ -112,6 +116,7 @@ thread_local! {
 
 /// Gathered rows times weights.
 struct Product<'a> {
+    engine: Engine,
     classes: &'a [Class],
     source: Source<'a>,
     weights: Weights<'a>,
@@ -128,12 +133,14 @@ struct Task {
 
 impl<'a> Product<'a> {
     fn new(
+        engine: Engine,
         classes: &'a [Class],
         source: Source<'a>,
         weights: Weights<'a>,
         finish: Finish<'a>,
     ) -> Self {
         Product {
+            engine,
             classes,
             source,
             weights,
@@ -178,7 +185,7 @@ impl<'a> Product<'a> {
         each(tasks.len(), &|i| {
             let task = &tasks[i];
             MEMORY.with_borrow_mut(|memory| {
-                // SAFETY: the path says that the tiles are there; a task's rows and panels are its own.
+                // SAFETY: the engine is there; a task's rows and panels are its own.
                 unsafe { self.task::<P>(task, &whole, memory, out_of.at(0)) };
             });
         });
@@ -242,7 +249,7 @@ impl<'a> Product<'a> {
         let to = Shared::new(&mut data[aligned..]);
         each(jobs.len(), &|i| {
             let (at, panel, block, class): (usize, usize, usize, &Class) = jobs[i];
-            // SAFETY: the path says that the instructions are there; each job writes its own steps.
+            // SAFETY: an engine has these instructions; each job writes its own steps.
             unsafe {
                 let to = to.at(at * pairs(P));
                 self.weights.pack::<P>(panel, block, &class.taps, to);
@@ -267,7 +274,7 @@ impl<'a> Product<'a> {
         const MANY: usize = 64;
         each(pixels.div_ceil(MANY), &|i| {
             let mine = i * MANY..((i + 1) * MANY).min(pixels);
-            // SAFETY: the path says that the instructions are there; each job writes its own pixels.
+            // SAFETY: an engine has these instructions; each job writes its own pixels.
             unsafe {
                 let to = to.at(mine.start * pitch);
                 self.source.split::<P>(mine, 0, depth, to);
@@ -282,7 +289,7 @@ impl<'a> Product<'a> {
     }
 
     /// # Safety
-    /// The tiles are there; `whole` belongs to this product; nobody else touches the task's rows and columns of `out`.
+    /// `whole` belongs to this product; nobody else touches the task's rows and columns of `out`.
     unsafe fn task<const P: usize>(
         &self,
         task: &Task,
@@ -331,9 +338,8 @@ impl<'a> Product<'a> {
                 }
             }
             let mut sums = Sums([0.0; SIDE * SIDE]);
-            // SAFETY: the tiles are there; operands reach over the part.
-            unsafe {
-                configure();
+            // SAFETY: operands reach over the part.
+            self.engine.with(|| unsafe {
                 for panel in task.panels.clone() {
                     let b = match whole {
                         Whole::Weights(packed) => {
@@ -359,14 +365,13 @@ impl<'a> Product<'a> {
                     };
                     for group in 0..groups {
                         let a = &lines[group * n..(group + 1) * n];
-                        step::run::<P>(a, b, sums.0.as_mut_ptr());
+                        self.engine.run::<P>(a, b, sums.0.as_mut_ptr());
                         let from = group * SIDE;
                         let at = &table.at[from..(from + SIDE).min(rows)];
                         self.store(&sums, at, panel, part == 0, part + 1 == parts, out);
                     }
                 }
-                asm!("tilerelease", options(nostack, nomem));
-            }
+            });
         }
     }
 

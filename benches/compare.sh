@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Times tlkit beside PyTorch and transformers on the same machine and writes docs/src/performance.md.
+# Times tlkit beside PyTorch and transformers on the same machine and writes docs/src/performance.md, or docs/src/performance-pairs.md on one without AMX.
 #
 # usage: benches/compare.sh DATA [--pairs 5] [--rows REGEX]
 #
@@ -17,5 +17,6 @@ if [ ! -x "$python" ]; then
     target/python/bin/pip install --quiet torch torchvision transformers accelerate datasets
 fi
 page=(--out docs/src/performance.md)
+grep -q amx_bf16 /proc/cpuinfo || page=(--out docs/src/performance-pairs.md)
 case " $* " in *" --rows"*) page=() ;; esac
 exec "$python" benches/scripts/compare.py "$python" "$target/release/tlkit" "$data" "$@" ${page[@]+"${page[@]}"}

@@ -93,7 +93,7 @@ if [ "$what" != tables ]; then
     esac > "$out/$what/base.toml"
     for by in auto oracle; do
         experiment "$by" > "$out/$what/$by.toml"
-        "$tlkit" compare "$out/$what/$by.toml" --out "$out/$what/$by" --format md > "$out/$what/$by.md"
+        "$tlkit" compare "$out/$what/$by.toml" --out "$out/$what/$by" --jobs "${JOBS:-1}" --format md > "$out/$what/$by.md"
     done
 fi
 tables=()

@@ -2,6 +2,7 @@
 
 usage: measured.py export EXPERIMENT_DIR...     to standard output; the experiment's name is the folder's
        measured.py table FILE.csv...            accuracies in per cent, methods by pairs, means over seeds
+       measured.py differences FILE.csv REFERENCE [METHOD=REFERENCE...]    of each method to a reference of the same pairs and seeds, 95 % over seeds
        measured.py selection FILE.csv AUTO ORACLE    what `auto` loses to the oracle: two experiments of a file
 """
 
@@ -67,6 +68,39 @@ def table(paths):
         print(f"| {method} | {cells} | {whole} | {sum(map(len, of.values()))} |")
 
 
+# The 97.5 % quantile of Student's t by degrees of freedom.
+STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+
+
+def over_seeds(values):
+    """Mean and 95 % interval, in points; the seeds are what varies, the test rows are the same."""
+    n, middle = len(values), mean(values)
+    if n < 2:
+        return f"{middle:+.1f}"
+    deviation = math.sqrt(sum((v - middle) ** 2 for v in values) / (n - 1))
+    half = STUDENT[n - 1] * deviation / math.sqrt(n)
+    return f"{middle:+.1f} [{middle - half:+.1f}, {middle + half:+.1f}]"
+
+
+def differences(path, reference, *others):
+    references = dict(o.split("=") for o in others)
+    runs = collections.defaultdict(dict)
+    for row in read(path):
+        runs[row["method"]][row["source"], row["target"], row["seed"]] = 100 * float(row["accuracy"])
+    pairs = list(dict.fromkeys(key[:2] for of in runs.values() for key in of))
+    print("| | against | " + " | ".join(f"{s} to {t}" for s, t in pairs) + " | all |")
+    print("|---|---" + "|--:" * (len(pairs) + 1) + "|")
+    for method, of in runs.items():
+        against = references.get(method, reference)
+        if method == reference or method in references.values():
+            continue
+        gaps = {key: of[key] - runs[against][key] for key in of if key in runs[against]}
+        cells = [over_seeds([g for key, g in gaps.items() if key[:2] == pair]) if any(key[:2] == pair for key in gaps) else "" for pair in pairs]
+        seeds = [seed for seed in dict.fromkeys(key[2] for key in gaps) if all((*pair, seed) in gaps for pair in pairs)]
+        whole = over_seeds([mean(gaps[(*pair, seed)] for pair in pairs) for seed in seeds]) if seeds else ""
+        print(f"| {method} | {against} | " + " | ".join(cells) + f" | {whole} |")
+
+
 def selection(path, auto, oracle):
     runs = {e: {} for e in (auto, oracle)}
     for row in read(path):
@@ -98,4 +132,5 @@ def selection(path, auto, oracle):
 
 
 if __name__ == "__main__":
-    {"export": lambda a: export(a), "table": lambda a: table(a), "selection": lambda a: selection(*a)}[sys.argv[1]](sys.argv[2:])
+    commands = {"export": export, "table": table, "differences": lambda a: differences(*a), "selection": lambda a: selection(*a)}
+    commands[sys.argv[1]](sys.argv[2:])

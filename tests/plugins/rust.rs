@@ -346,10 +346,14 @@ fn a_new_plugin_finds_the_sdk_by_a_git_tag() {
         bench.path("mine/Cargo.lock"),
     )
     .expect("copied");
-    let said = cargo(
-        "mine",
-        &["metadata", "-q", "--offline", "--format-version", "1"],
-    );
+    // What other platforms need may never have been fetched.
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let about = Command::new(rustc).arg("-vV").output().expect("rustc runs");
+    let about = String::from_utf8(about.stdout).expect("text");
+    let host = about.lines().find_map(|l| l.strip_prefix("host: "));
+    let mut metadata = vec!["metadata", "-q", "--offline", "--format-version", "1"];
+    metadata.extend(["--filter-platform", host.expect("the host's triple")]);
+    let said = cargo("mine", &metadata);
     let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
     let packages = said["packages"].as_array().expect("packages");
     let found = packages.iter().find(|p| p["name"] == "tlkit-plugin");

@@ -1,5 +1,6 @@
 //! Images in tables. Core hands their bytes on and asks a plugin what is in them: no codec is compiled into it.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -81,6 +82,16 @@ impl Samples for Images {
     }
 }
 
+/// Most of a path that an error repeats: a cell that holds a picture itself has thousands of letters.
+const REPEATED: usize = 120;
+
+fn repeated(path: &str) -> Cow<'_, str> {
+    match path.char_indices().nth(REPEATED) {
+        None => path.into(),
+        Some((end, _)) => format!("{}...", &path[..end]).into(),
+    }
+}
+
 /// A table with a column of paths, which are read as images: relative to the folder of the table's own file.
 pub(super) struct Referred {
     pub table: Arc<dyn Table>,
@@ -110,17 +121,22 @@ impl Table for Referred {
         if path.is_empty() {
             return Err(wrong("no path of an image".into()));
         }
+        let said = repeated(path);
         match std::fs::read(self.folder.join(path)) {
             Ok(bytes) => Ok(Input::Image(bytes.into())),
+            Err(e) if e.kind() == std::io::ErrorKind::InvalidFilename => Err(wrong(format!(
+                "`{said}`, of {} bytes, is no path; a table that holds the pictures themselves is read from Parquet, as bytes",
+                path.len()
+            ))),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(wrong(format!(
-                "`{path}` is not there; paths are relative to the table's folder, {}",
+                "`{said}` is not there; paths are relative to the table's folder, {}",
                 match self.folder.as_os_str().is_empty() {
                     true => Path::new("."),
                     false => &self.folder,
                 }
                 .display()
             ))),
-            Err(e) => Err(wrong(format!("`{path}`: {e}"))),
+            Err(e) => Err(wrong(format!("`{said}`: {e}"))),
         }
     }
 

@@ -339,6 +339,21 @@ fn a_table_of_paths() {
             "it has `label`, `where`",
         ],
     );
+    // Pictures where paths should be: the error does not repeat them.
+    let picture = |letter: &str| letter.repeat(30_000);
+    let table = format!(
+        "image,label\n{},cat\n{},dog\n",
+        picture("A"),
+        picture("bc/")
+    );
+    world.put("set/within.csv", table.as_bytes());
+    world.says(
+        &format!("train = \"set/within.csv\"\n{NO_SPLIT}"),
+        &[
+            &format!("set/within.csv:2:1: `{}...`, of 30000 bytes, is no path; a table that holds the pictures themselves is read from Parquet", "A".repeat(120)),
+            &format!("set/within.csv:3:1: `{}...`", "bc/".repeat(40)),
+        ],
+    );
 }
 
 #[test]

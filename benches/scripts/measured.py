@@ -3,7 +3,7 @@
 usage: measured.py export EXPERIMENT_DIR...     to standard output; the experiment's name is the folder's
        measured.py table FILE.csv...            accuracies in per cent, methods by pairs, means over seeds
        measured.py differences FILE.csv REFERENCE [METHOD=REFERENCE...]    of each method to a reference of the same pairs and seeds, 95 % over seeds
-       measured.py selection FILE.csv AUTO ORACLE    what `auto` loses to the oracle: two experiments of a file
+       measured.py selection FILE.csv... AUTO ORACLE    what `auto` loses to the oracle: two experiments of each file
 """
 
 import collections
@@ -101,34 +101,38 @@ def differences(path, reference, *others):
         print(f"| {method} | {against} | " + " | ".join(cells) + f" | {whole} |")
 
 
-def selection(path, auto, oracle):
-    runs = {e: {} for e in (auto, oracle)}
-    for row in read(path):
-        if row["experiment"] in runs:
-            runs[row["experiment"]][row["method"], row["source"], row["target"], row["seed"]] = row
-    groups = collections.defaultdict(list)
-    for key, row in runs[auto].items():
-        plain = runs[auto].get(("source-only",) + key[1:])
-        best = runs[oracle].get(key)
-        if key[0] == "source-only" or plain is None or best is None:
-            continue
-        points = lambda r: 100 * float(r["accuracy"])
-        case = dict(kept=points(row), best=points(best), source=points(plain), twin=row["of"] == "source-only")
-        case["collapsed"] = float(row["classes_said"]) < float(plain["classes_said"]) / 2
-        groups[key[0]].append(case)
-        groups["all"].append(case)
-    print("| | runs | source-only | `auto` | oracle | lost to the oracle | worse than source-only | collapsed, kept | oracle gains 2 or more | of which captured | the twin kept |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
-    for name in sorted(groups, key=lambda n: (n == "all", n)):
-        rows = groups[name]
-        gains = [r for r in rows if r["best"] - r["source"] >= 2]
-        captured = "" if not gains else f"{100 * mean(r['kept'] - r['source'] for r in gains) / mean(r['best'] - r['source'] for r in gains):.0f} %"
-        worse = sum(r["kept"] < r["source"] - 1e-9 for r in rows)
-        print(
-            f"| {name} | {len(rows)} | {mean(r['source'] for r in rows):.1f} | {mean(r['kept'] for r in rows):.1f} | {mean(r['best'] for r in rows):.1f} "
-            f"| {mean(r['best'] - r['kept'] for r in rows):.1f} | {worse} ({100 * worse / len(rows):.0f} %) | {sum(r['collapsed'] for r in rows)} "
-            f"| {len(gains)} | {captured} | {sum(r['twin'] for r in rows)} |"
-        )
+def selection(*arguments):
+    *paths, auto, oracle = arguments
+    files, methods = collections.defaultdict(list), collections.defaultdict(list)
+    for path in map(pathlib.Path, paths):
+        runs = {e: {} for e in (auto, oracle)}
+        for row in read(path):
+            if row["experiment"] in runs:
+                runs[row["experiment"]][row["method"], row["source"], row["target"], row["seed"]] = row
+        for key, row in runs[auto].items():
+            plain = runs[auto].get(("source-only",) + key[1:])
+            best = runs[oracle].get(key)
+            if key[0] == "source-only" or plain is None or best is None:
+                continue
+            points = lambda r: 100 * float(r["accuracy"])
+            case = dict(kept=points(row), best=points(best), source=points(plain), twin=row["of"] == "source-only")
+            case["collapsed"] = float(row["classes_said"]) < float(plain["classes_said"]) / 2
+            for group in (files[path.stem.removeprefix("select-")], files["all"], methods[key[0]]):
+                group.append(case)
+    for title, groups in (("experiment", files), ("method", methods)):
+        print(f"| {title} | runs | source-only | `auto` | oracle | lost to the oracle | worse than source-only | of the oracle's choices | collapsed, kept | oracle gains 2 or more | of which captured | the twin kept |")
+        print("|---" + "|--:" * 11 + "|")
+        for name in sorted(groups, key=lambda n: (n == "all", n)):
+            rows = groups[name]
+            gains = [r for r in rows if r["best"] - r["source"] >= 2]
+            captured = "" if not gains else f"{100 * mean(r['kept'] - r['source'] for r in gains) / mean(r['best'] - r['source'] for r in gains):.0f} %"
+            worse, lost = (sum(r[of] < r["source"] - 1e-9 for r in rows) for of in ("kept", "best"))
+            print(
+                f"| {name} | {len(rows)} | {mean(r['source'] for r in rows):.1f} | {mean(r['kept'] for r in rows):.1f} | {mean(r['best'] for r in rows):.1f} "
+                f"| {mean(r['best'] - r['kept'] for r in rows):.1f} | {worse} ({100 * worse / len(rows):.0f} %) | {lost} | {sum(r['collapsed'] for r in rows)} "
+                f"| {len(gains)} | {captured} | {sum(r['twin'] for r in rows)} |"
+            )
+        print()
 
 
 if __name__ == "__main__":

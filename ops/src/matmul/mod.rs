@@ -21,7 +21,7 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
-mod tile;
+pub(crate) mod tile;
 
 pub use cpu::{View, into, into_batched, into_view};
 pub use precision::{Precision, forward_in};

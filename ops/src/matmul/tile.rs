@@ -303,7 +303,7 @@ impl Tile {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-fn as_bf16(x: __m512i) -> __m512bh {
+pub(crate) fn as_bf16(x: __m512i) -> __m512bh {
     // SAFETY: both are 64 bytes of plain data.
     unsafe { std::mem::transmute(x) }
 }

@@ -5,6 +5,7 @@
 //! registers of sums, for each of them.
 
 use crate::matmul::amx::configure;
+use crate::matmul::tile::as_bf16;
 use crate::path::{Level, Path};
 use std::arch::asm;
 use std::arch::x86_64::*;
@@ -108,7 +109,7 @@ impl Engine {
 const ROWS: usize = 8;
 
 /// [`Engine::run`] by pairs.
-#[target_feature(enable = "avx512f,avx512bf16")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 unsafe fn products(a: &[[Lines; 2]], b: *const Pair, out: *mut f32) {
     for (row, half) in (0..SIDE).step_by(ROWS).map(|row| (row, row / HALF)) {
         let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
@@ -144,17 +145,10 @@ unsafe fn products(a: &[[Lines; 2]], b: *const Pair, out: *mut f32) {
 /// # Safety
 /// They are there.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bf16")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 unsafe fn line(from: *const Pair) -> __m512bh {
     // SAFETY: by the contract.
     as_bf16(unsafe { _mm512_loadu_si512(from.cast()) })
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bf16")]
-fn as_bf16(x: __m512i) -> __m512bh {
-    // SAFETY: both are 64 bytes of plain data.
-    unsafe { std::mem::transmute(x) }
 }
 
 /// Loads a part of the two tiles of A.

@@ -98,6 +98,8 @@ if [ "$what" != tables ]; then
 fi
 tables=()
 for of in office amazon digits; do
-    [ -f "$out/$of/oracle/experiment.json" ] && tables+=("$of" "$out/$of/auto" "$out/$of/oracle")
+    [ -f "$out/$of/oracle/experiment.json" ] || continue
+    python3 benches/scripts/measured.py export "$out/$of/auto" "$out/$of/oracle" > "$out/select-$of.csv"
+    tables+=("$out/select-$of.csv")
 done
-python3 benches/scripts/selection.py "${tables[@]}"
+python3 benches/scripts/measured.py selection "${tables[@]}" auto oracle

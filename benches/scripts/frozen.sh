@@ -51,7 +51,8 @@ for part in ${PARTS:-closed trained norm}; do
         for by in auto oracle; do
             experiment "select-$by" "$seeds" '"deep-coral", "dann", "mdd", "mcc", "shot"' "\"select.by\" = \"$by\"" "$@"
         done
-        python3 benches/scripts/selection.py "$(basename "$out")" "$out/select-auto" "$out/select-oracle"
+        python3 benches/scripts/measured.py export "$out/select-auto" "$out/select-oracle" > "$out/select-$(basename "$out").csv"
+        python3 benches/scripts/measured.py selection "$out/select-$(basename "$out").csv" select-auto select-oracle
         ;;
     esac
 done

@@ -1,0 +1,53 @@
+//! What the audit finds in images: copies, single ones, grey and tiny ones.
+
+use tlkit_image::bmp;
+
+use super::*;
+
+#[test]
+fn copies_are_found_whatever_their_size() {
+    let world = World::new();
+    world
+        .photos("train", &["cat", "dog"], 5, 0)
+        .photos("test", &["cat", "dog"], 3, 7);
+    // The same bytes in both: dropped. Another size: found and kept. Twice in one class: noted.
+    let cat = picture(0, 40, 30);
+    world.put("test/cat/same.jpg", &thumbnail(&cat, 64));
+    world.put("test/dog/small.jpg", &thumbnail(&picture(100, 40, 30), 36));
+    world.put("train/dog/again.bmp", &bmp(&picture(101, 40, 30)));
+    let data = world.data("train = \"train\"\ntest = \"test\"\nsplit = { validation = 0.0 }");
+    assert_eq!(data.audit().dropped["overlap"], 1);
+    assert_eq!(
+        findings(&data),
+        [
+            "!overlap train 1: 1 row of train also stands in test and is left out of train",
+            "!copies train 1: 1 image of train looks like one of test without being the same file and stays",
+            "size train 10: the images of train have 40 x 30 pixels",
+            "copies train 1: 1 image of train looks like an earlier one without being the same file",
+        ]
+    );
+    assert_eq!(data.audit().findings[1].examples[0].row, "train/dog/0.jpg");
+}
+
+#[test]
+fn a_class_of_one_grey_images_and_tiny_ones() {
+    let world = World::new();
+    world.photos("photos", &["cat", "dog"], 4, 0);
+    world.put("photos/fish/1.bmp", &bmp(&picture(900, 9, 9)));
+    let grey = Pixels::new(
+        40,
+        30,
+        (0..1200).flat_map(|i| [(i * 3 % 250) as u8; 3]).collect(),
+    )
+    .unwrap();
+    world.put("photos/cat/grey.bmp", &bmp(&grey));
+    let data = world.data(&format!("train = \"photos\"\n{NO_SPLIT}"));
+    assert_eq!(
+        findings(&data),
+        [
+            "!single train 1: train has a single image of `fish`",
+            "!size train 1: 1 image of train has fewer than 16 pixels on a side",
+            "size train 10: the images of train have from 9 x 9 to 40 x 30 pixels, the middle one 40 x 30; 10 % of them is grey",
+        ]
+    );
+}

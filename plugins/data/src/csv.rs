@@ -118,7 +118,7 @@ fn record(row: &[u8], least: usize) -> (Vec<u8>, Vec<usize>) {
     (bytes, ends)
 }
 
-/// A first line of one field that holds what separates fields elsewhere.
+/// A first line of one field that holds what separates fields elsewhere, and is not in quotes, which say that it is one.
 fn other_separator(only: &str) -> Result<(), Wrong> {
     let (what, help) = match only {
         text if text.contains('\t') => ("a tab", "a file with tabs is named `.tsv`"),
@@ -129,7 +129,7 @@ fn other_separator(only: &str) -> Result<(), Wrong> {
         _ => return Ok(()),
     };
     Err(Wrong::row(format!(
-        "this line is one field and holds {what}, and what separates fields in `.csv` is the comma; {help}"
+        "this line is one field and holds {what}, and what separates fields in `.csv` is the comma; {help}; or put it in quotes, if it is one field"
     )))
 }
 
@@ -201,7 +201,7 @@ impl Format for Csv {
             from = end;
         }
         match names.as_slice() {
-            [only] => other_separator(only).map(|()| names),
+            [only] if !row.starts_with('"') => other_separator(only).map(|()| names),
             _ => Ok(names),
         }
     }
@@ -232,5 +232,6 @@ mod tests {
         }
         assert_eq!(Csv.names("text"), Ok(vec!["text".to_string()]));
         assert!(Csv.names("a;b,c").is_ok());
+        assert_eq!(Csv.names("\"a;b\tc\""), Ok(vec!["a;b\tc".to_string()]));
     }
 }

@@ -247,8 +247,8 @@ fn table() -> impl Strategy<Value = Vec<Vec<String>>> {
 
 fn as_csv(rows: &[Vec<String>], quote_all: bool, end: &str) -> String {
     let quoted = |f: &String| {
-        // A row that is one empty field would be a blank line.
-        let needs = quote_all || f.is_empty() || f.contains([',', '"', '\n', '\r']);
+        // A row that is one empty field would be a blank line; what separates fields elsewhere is refused in a lone one without quotes.
+        let needs = quote_all || f.is_empty() || f.contains([',', '"', '\n', '\r', '\t', ';']);
         if needs {
             format!("\"{}\"", f.replace('"', "\"\""))
         } else {

@@ -51,9 +51,12 @@ impl Lines {
     }
 }
 
-/// What multiplies. One exists only where the processor has its instructions.
+/// What multiplies. One exists only where the processor has its instructions: [`Engine::of`] makes it of a path, and nothing else can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::conv2d) enum Engine {
+pub(in crate::conv2d) struct Engine(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
     /// AMX's tiles.
     Tiles,
     /// AVX-512's products of pairs of bf16, for operands of one part.
@@ -64,29 +67,29 @@ impl Engine {
     /// That of a path, for operands that are rounded to one part or split into more.
     pub(super) fn of(path: Path, rounded: bool) -> Option<Self> {
         match path.level() {
-            Level::Amx => Some(Engine::Tiles),
-            Level::Avx512Bf16 if rounded => Some(Engine::Pairs),
+            Level::Amx => Some(Engine(Kind::Tiles)),
+            Level::Avx512Bf16 if rounded => Some(Engine(Kind::Pairs)),
             _ => None,
         }
     }
 
     /// Calls `f` between making what multiplies ready and giving it back.
     pub(super) fn with(self, f: impl FnOnce()) {
-        match self {
+        match self.0 {
             // SAFETY: an engine is only where its instructions are.
-            Engine::Tiles => unsafe {
+            Kind::Tiles => unsafe {
                 configure();
                 f();
                 asm!("tilerelease", options(nostack, nomem));
             },
-            Engine::Pairs => f(),
+            Kind::Pairs => f(),
         }
     }
 
     /// Writes the sums of some steps to 32 rows of 32 floats, one after another.
     ///
     /// # Safety
-    /// Within [`Self::with`]. The rows have `P` parts (one or three, one for [`Engine::Pairs`]), `b` as many steps, and `out` has room for the sums.
+    /// Within [`Self::with`]. The rows have `P` parts (one or three, one for [`Kind::Pairs`]), `b` as many steps, and `out` has room for the sums.
     #[inline(always)]
     pub(super) unsafe fn run<const P: usize>(
         self,
@@ -96,10 +99,10 @@ impl Engine {
     ) {
         // SAFETY: by the contract.
         unsafe {
-            match self {
-                Engine::Tiles => tiles::<P>(a, b, out),
-                Engine::Pairs if P == 1 => products(a, b, out),
-                Engine::Pairs => unreachable!("pairs of bf16 have one part"),
+            match self.0 {
+                Kind::Tiles => tiles::<P>(a, b, out),
+                Kind::Pairs if P == 1 => products(a, b, out),
+                Kind::Pairs => unreachable!("pairs of bf16 have one part"),
             }
         }
     }

@@ -12,12 +12,15 @@ type Case = ([usize; 4], [usize; 4], Conv2d);
 /// What multiplies here and with which precision, each with its path; says what is not there.
 fn engines() -> Vec<(Engine, Precision, Path)> {
     let all = [
-        (Engine::Tiles, Precision::F32, Level::Amx),
-        (Engine::Tiles, Precision::Bf16, Level::Amx),
-        (Engine::Pairs, Precision::Bf16, Level::Avx512Bf16),
+        (Precision::F32, Level::Amx),
+        (Precision::Bf16, Level::Amx),
+        (Precision::Bf16, Level::Avx512Bf16),
     ];
-    let there = |(engine, precision, level)| match Path::at(level) {
-        Some(path) => Some((engine, precision, path)),
+    let there = |(precision, level)| match Path::at(level) {
+        Some(path) => {
+            let engine = Engine::of(path, precision == Precision::Bf16);
+            Some((engine.expect("its path has one"), precision, path))
+        }
         None => {
             println!(
                 "skipped: no {} on this machine, and so not its path",

@@ -116,7 +116,9 @@ def selection(*arguments):
                 continue
             points = lambda r: 100 * float(r["accuracy"])
             case = dict(kept=points(row), best=points(best), source=points(plain), twin=row["of"] == "source-only")
-            case["collapsed"] = float(row["classes_said"]) < float(plain["classes_said"]) / 2
+            # As core/src/select/auto.rs has it.
+            said, of = float(row["classes_said"]), float(plain["classes_said"])
+            case["collapsed"] = said < max(of / 2, 1 + (of - 1) / 4)
             for group in (files[path.stem.removeprefix("select-")], files["all"], methods[key[0]]):
                 group.append(case)
     for title, groups in (("experiment", files), ("method", methods)):

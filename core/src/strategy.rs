@@ -187,6 +187,8 @@ pub struct Needs {
     pub trained: bool,
     /// The target's labels: the run is an oracle's, and marked.
     pub target_labels: bool,
+    /// Where a label-free score decides, the model that learns on from the source alone is trained beside it (`select.twin`), or is what the method is.
+    pub twin: bool,
     /// Batch norm with statistics of its own.
     pub batch_norm: bool,
     /// A further objective of the source's family: `mlm`.

@@ -41,7 +41,7 @@ mod why;
 
 pub use experiment::{
     Arm, Axis, Comparison, Difference, Experiment, Format, Gate, Metric, Outcome, PairCell, Row,
-    Rows, Trial,
+    Rows, Trial, imported_methods,
 };
 pub use keys::flat;
 pub use list::list_table;

@@ -97,7 +97,7 @@ impl Phase {
             "effective_classes",
             "effective_rows",
         ];
-        let of = ["validation_", "source_", "score_"];
+        let of = ["validation_", "source_", "target_", "score_"];
         // Before the first step nothing has a loss: that line has scores alone.
         let trained = self.epochs.iter().find(|l| l["epoch"] != 0);
         let Some(line) = trained.and_then(Value::as_object) else {

@@ -117,9 +117,17 @@ fn validation(result: &Value) -> Option<String> {
         parts.push(format!("the adaptation diverged: {words}"));
     }
     if selection["oracle"] == true {
-        parts.push("oracle: chosen with target labels".into());
+        parts.push(format!("oracle: {}", oracle(selection)));
     }
     Some(parts.join("; ")).filter(|t| !t.is_empty())
+}
+
+/// What an oracle's run had of the target's labels.
+pub(crate) fn oracle(selection: &Value) -> &'static str {
+    match selection["by"] == "oracle" {
+        true => "chosen with target labels",
+        false => "learned from target labels",
+    }
 }
 
 fn cost(result: &Value) -> Option<String> {

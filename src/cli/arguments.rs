@@ -243,17 +243,17 @@ pub struct Compare {
     /// The table is that of the whole experiment, with what is not there yet left open.
     #[arg(long, value_name = "PART")]
     pub only: Vec<String>,
-    /// So many cells at once, each with its share of the cores.
+    /// So many cells at once, each with its share of the cores; one where nothing is said.
     ///
     /// Small models gain: two cells on two cores take less time than one after the other on both. Bits do not change.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub jobs: u16,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: Option<u16>,
     /// Checks every cell, says what would run and how long it takes, writes nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// How the table is printed on standard output.
-    #[arg(long, value_enum, default_value_t = TableFormat::Text)]
-    pub format: TableFormat,
+    /// How the table is printed on standard output; as text where nothing is said.
+    #[arg(long, value_enum)]
+    pub format: Option<TableFormat>,
     /// The score that the table is of: accuracy, macro_f1, mcc, auroc.
     #[arg(long, value_name = "NAME")]
     pub metric: Option<String>,

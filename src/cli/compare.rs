@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use tlkit_core::experiment::{self, Plan};
 use tlkit_core::run::write_whole;
-use tlkit_report::{Comparison, Experiment, Format, Gate, Metric, Outcome};
+use tlkit_report::{Comparison, Experiment, Format, Gate, Metric, Outcome, imported_methods};
 
-use super::arguments::{self, Compare};
+use super::arguments::{Compare, TableFormat};
 use super::cells::{self, Ended, State};
 use super::exit::{FAILED, Failure, GATE, STOPPED};
 use super::parts::Fetch;
@@ -68,11 +68,35 @@ fn plain_only(arguments: &Compare) -> Result<(), Failure> {
         () if !arguments.only.is_empty() => "--only",
         () if !arguments.sets.is_empty() => "--set",
         () if arguments.out.is_some() => "--out",
+        () if arguments.jobs.is_some() => "--jobs",
         () => return Ok(()),
     };
     Err(Failure::Wrong(format!(
         "`{flag}` is for an experiment that runs; here nothing is run"
     )))
+}
+
+/// Flags that only mean something where a table is printed.
+fn table_only(arguments: &Compare) -> Result<(), Failure> {
+    let flag = match () {
+        () if arguments.format.is_some() => "--format",
+        () if arguments.metric.is_some() => "--metric",
+        () => return Ok(()),
+    };
+    Err(Failure::Wrong(format!(
+        "`{flag}` is for a table, and `--dry-run` prints none"
+    )))
+}
+
+/// A gate that names what is not there is said before hours of runs, not after them.
+fn asks_of_these(gate: &Gate, plan: &Plan, folder: &Path) -> Result<(), Failure> {
+    let mut names: Vec<String> = Vec::new();
+    for method in plan.described["methods"].as_array().into_iter().flatten() {
+        names.extend(method["name"].as_str().map(str::to_string));
+    }
+    names.extend(imported_methods(folder));
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    gate.known(&names).map_err(Failure::Wrong)
 }
 
 fn metric(arguments: &Compare) -> Result<Option<Metric>, Failure> {
@@ -135,26 +159,19 @@ fn run(
             some.join(", ")
         )));
     }
+    if let Some(gate) = gate {
+        asks_of_these(gate, &plan, &folder)?;
+    }
+    let jobs = usize::from(arguments.jobs.unwrap_or(1));
     if arguments.dry_run {
-        output::out(&estimate::dry_run(
-            &plan,
-            &folder,
-            &to_do,
-            arguments.jobs.into(),
-        )?);
+        table_only(arguments)?;
+        output::out(&estimate::dry_run(&plan, &folder, &to_do, jobs)?);
         return Ok(());
     }
     let _lock = prepare(&plan, file, &folder)?;
     let progress = Arc::new(Progress::new(false));
     let listener = signals::Listener::start(&progress)?;
-    let ended = cells::run(
-        &plan,
-        &folder,
-        &to_do,
-        arguments.jobs.into(),
-        &progress,
-        &listener.stop,
-    )?;
+    let ended = cells::run(&plan, &folder, &to_do, jobs, &progress, &listener.stop)?;
     if let Ended::Stopped { left } = ended {
         listener.say();
         progress.always(&format!(
@@ -257,12 +274,12 @@ fn show(
     gate: Option<&Gate>,
 ) -> Result<(), Failure> {
     let format = match arguments.format {
-        arguments::TableFormat::Text => Format::Text,
-        arguments::TableFormat::Md => Format::Markdown,
-        arguments::TableFormat::Csv => Format::Csv,
-        arguments::TableFormat::Json => Format::Json,
-        arguments::TableFormat::Latex => Format::Latex,
-        arguments::TableFormat::Html => Format::Html,
+        None | Some(TableFormat::Text) => Format::Text,
+        Some(TableFormat::Md) => Format::Markdown,
+        Some(TableFormat::Csv) => Format::Csv,
+        Some(TableFormat::Json) => Format::Json,
+        Some(TableFormat::Latex) => Format::Latex,
+        Some(TableFormat::Html) => Format::Html,
     };
     let colour = output::colour_of_out();
     output::out(&experiment.compare(metric).print(format, colour));

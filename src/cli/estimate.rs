@@ -10,7 +10,7 @@ use tlkit_core::experiment::{Cell, Plan};
 use tlkit_core::recipe::Written;
 use tlkit_core::run::Forecast;
 use tlkit_report::statistics::{Crossed, LEAST_SEEDS};
-use tlkit_report::{Align, Experiment, Run, Table};
+use tlkit_report::{Align, Comparison, Experiment, Run, Table};
 
 use super::cells::{State, expected, time};
 use super::compare::states;
@@ -150,17 +150,12 @@ impl Begun {
     }
 }
 
-/// The least difference that the design sees: from what is finished, or from what is usual.
+/// The least difference that the design sees: from what is finished on the same pairs, or from what is usual.
 fn least(plan: &Plan, folder: &Path) -> String {
-    let there = Experiment::read(folder).ok().map(|e| e.compare(None));
-    let seen: Vec<f64> = there
-        .iter()
-        .flat_map(|c| &c.rows)
-        .filter_map(|r| r.difference.as_ref()?.least)
-        .collect();
     let sees = "the least difference that it sees in four of five cases";
-    if let Some(most) = seen.iter().copied().reduce(f64::max) {
-        return format!("{sees}: {:.1} points, by what is finished", 100.0 * most);
+    let folds = |c: &Cell| c.identity.values["evaluate"]["folds"].is_number();
+    if plan.cells.iter().any(folds) {
+        return "what cross-validations tell apart is up to how far their folds differ: their intervals say it".into();
     }
     if plan.seeds < LEAST_SEEDS {
         let some = match plan.seeds {
@@ -169,9 +164,20 @@ fn least(plan: &Plan, folder: &Path) -> String {
         };
         return format!("{some} nothing of a method: that takes {LEAST_SEEDS}");
     }
-    let (rows, questions) = (distinct(plan), questions(&plan.described));
+    let questions = questions(&plan.described);
     // Of many questions at once each has its share of what may go wrong.
     let level = 1.0 - (1.0 - plan.level) / questions.max(1) as f64;
+    let pairs = |c: &Comparison| serde_json::json!(c.pairs) == plan.described["pairs"];
+    let there = Experiment::read(folder).ok().map(|e| e.compare(None));
+    let seen = there
+        .iter()
+        .filter(|c| pairs(c))
+        .flat_map(|c| &c.rows)
+        .filter_map(|r| r.difference.as_ref()?.least_of(plan.seeds, level));
+    if let Some(most) = seen.reduce(f64::max) {
+        return format!("{sees}: {:.1} points, by what is finished", 100.0 * most);
+    }
+    let rows = distinct(plan);
     let at_once = match questions {
         0 | 1 => String::new(),
         n => format!(", {n} rows compared at once"),
@@ -221,7 +227,7 @@ fn questions(described: &Value) -> usize {
     let methods = list(&described["methods"]);
     let asked = methods
         .iter()
-        .filter(|m| !m["reference"].is_null() && m["name"] != "target-supervised");
+        .filter(|m| !m["reference"].is_null() && m["method"] != "target-supervised");
     match (asked.count(), methods.len()) {
         // One method over several values is compared with itself at the first.
         (0, 1) => points - 1,
@@ -253,7 +259,7 @@ mod tests {
 
     #[test]
     fn questions_are_the_rows_that_are_compared() {
-        let method = |name: &str, reference: Option<&str>| serde_json::json!({"name": name, "reference": reference});
+        let method = |name: &str, reference: Option<&str>| serde_json::json!({"name": name, "method": name, "reference": reference});
         let mut plan = serde_json::json!({
             "axes": [], "methods": [method("source-only", None), method("target-supervised", Some("source-only")), method("dann", Some("source-only"))],
         });

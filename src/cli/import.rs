@@ -245,6 +245,7 @@ fn read(path: &Path, known: &Rows) -> Result<Rows, Failure> {
         labels: Vec::new(),
         predictions: Vec::new(),
         probabilities: Vec::new(),
+        stood: Vec::new(),
     };
     for row in 0..table.rows() {
         let class = |name: &str| {

@@ -241,17 +241,19 @@ pub(super) fn read(
             false => rows("train"),
         }
     });
+    let finished = made_source.as_ref().is_some_and(|s| s.finished().is_some());
     let train = Trainable::read(
         &root.table("train"),
         &defaults,
         rows,
-        transductive || root.is_blank(),
+        (transductive || root.is_blank(), finished),
     );
     let (by, twin) = select::read(
         &root.table("select"),
         transductive,
         made_strategy.as_ref().map(|_| &needs),
         made_target.as_deref(),
+        finished,
     );
     if let (true, Some(_), Some(s), Some(t)) =
         (transductive, &made_strategy, &made_source, &made_target)

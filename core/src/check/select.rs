@@ -6,40 +6,51 @@ use crate::select::{LabelFree, MARGIN, MARGIN_FROM};
 use crate::strategy::{Needs, Selection};
 use crate::task::TargetTask;
 
-/// Reads the table: what decides, and whether the twin stands beside the adaptation.
+/// Reads the table: what decides, and whether the twin stands beside the adaptation. `finished`: the source is a run.
 pub(super) fn read(
     keys: &Keys,
     transductive: bool,
     needs: Option<&Needs>,
     target: Option<&dyn TargetTask>,
+    finished: bool,
 ) -> (Selection, Option<f64>) {
     keys.describe("which epoch is kept");
     if !transductive {
         let by = open(keys);
         // For the reference, which has the keys of both kinds.
         if keys.is_blank() {
-            twin(keys, &Selection::LabelFree(LabelFree::Auto));
+            twin(keys, &Selection::LabelFree(LabelFree::Auto), None);
         }
         return (by, None);
     }
     let by = sealed(keys, needs, target);
-    let margin = twin(keys, &by);
+    let none = match needs {
+        Some(n) if !n.twin => Some("nothing is trained beside this method"),
+        Some(_) if finished => {
+            Some("a finished run is adapted as it is, nothing is trained beside")
+        }
+        _ => None,
+    };
+    let margin = twin(keys, &by, none);
     (by, margin)
 }
 
-/// Whether the twin stands beside the adaptation, and what this must have over it.
-fn twin(keys: &Keys, by: &Selection) -> Option<f64> {
+/// Whether the twin stands beside the adaptation, and what this must have over it. `none`: why there can be none.
+fn twin(keys: &Keys, by: &Selection, none: Option<&str>) -> Option<f64> {
     let auto = *by == Selection::LabelFree(LabelFree::Auto);
-    let why = match auto {
-        true => "what shows no better than no adaptation is not kept",
-        false => "of `auto` alone",
+    let why = match (none, auto) {
+        (Some(none), _) => none,
+        (None, true) => "what shows no better than no adaptation is not kept",
+        (None, false) => "of `auto` alone",
     };
     let there = keys
         .bool("twin")
-        .default(auto, why)
+        .default(auto && none.is_none(), why)
         .help("transductive: a model that learns the source on and is not adapted is trained beside the adaptation, and kept where the adaptation shows no better")
         .read();
-    if there && !matches!(by, Selection::LabelFree(_)) {
+    if let (true, Some(none)) = (there, none) {
+        keys.error(keys.at("twin"), none).help("take it out");
+    } else if there && !matches!(by, Selection::LabelFree(_)) {
         keys.error(
             keys.at("twin"),
             "the twin is a candidate where a score without labels decides",
@@ -87,9 +98,22 @@ fn sealed_choices() -> impl Iterator<Item = &'static str> {
 
 fn sealed(keys: &Keys, needs: Option<&Needs>, target: Option<&dyn TargetTask>) -> Selection {
     let closed = needs.is_some_and(|n| n.closed_form);
-    let (choice, why) = match closed {
-        true => ("last", "closed form: there is nothing to choose between"),
-        false => ("auto", "no label of the target is looked at"),
+    let there = |split: &str| {
+        let found = target.map(|t| t.domain(split, &Reading::new()).ok().flatten());
+        found.is_none_or(|d| d.is_some())
+    };
+    let open = needs.is_some_and(|n| n.target_labels);
+    let (choice, why) = match (closed, open) {
+        (true, _) => ("last", "closed form: there is nothing to choose between"),
+        (_, true) if target.is_some() && there("validation") => (
+            "target-validation",
+            "the target's labels are open to this method",
+        ),
+        (_, true) => (
+            "last",
+            "it learns from the target's labels, and none are left to choose by",
+        ),
+        _ => ("auto", "no label of the target is looked at"),
     };
     let by = keys
         .string("by")
@@ -110,11 +134,24 @@ fn sealed(keys: &Keys, needs: Option<&Needs>, target: Option<&dyn TargetTask>) -
         )
         .help("leave `by` out");
     }
-    let there = |split: &str| {
-        let found = target.map(|t| t.domain(split, &Reading::new()).ok().flatten());
-        found.is_none_or(|d| d.is_some())
-    };
     match selection {
+        Selection::LabelFree(_) if open => {
+            keys.error(
+                keys.at("by"),
+                "a score without labels counts what this method rightly forgets: the source",
+            )
+            .help("leave `by` out, or write `by = \"last\"`; in an experiment `set = { \"select.by\" = \"last\" }` of the method");
+        }
+        Selection::LabelFree(one) if one.of_source() && !there("source") => {
+            keys.error(
+                keys.at("by"),
+                format!(
+                    "`{}` looks at labelled rows of the source, and there are none",
+                    one.name()
+                ),
+            )
+            .help("name them: `train = \"FILE\"` under [source]; or write `by = \"auto\"`");
+        }
         Selection::TargetValidation if !there("validation") => {
             keys.error(
                 keys.at("by"),

@@ -18,8 +18,13 @@ pub(super) struct Trainable {
 }
 
 impl Trainable {
-    /// `rows` are those of an epoch.
-    pub fn read(keys: &Keys, d: &Defaults, rows: Option<usize>, transductive: bool) -> Self {
+    /// `rows` are those of an epoch; `kind` is whether it is transductive, and whether the source is a finished run.
+    pub fn read(
+        keys: &Keys,
+        d: &Defaults,
+        rows: Option<usize>,
+        (transductive, finished): (bool, bool),
+    ) -> Self {
         keys.describe("how it is trained");
         let family = d.family.as_str();
         let seed = keys
@@ -36,7 +41,7 @@ impl Trainable {
         let micro = keys
             .usize_or_auto("micro_batch")
             .default(Auto::Is(batch_size), "the whole batch in one pass")
-            .help("rows a pass, or `auto`, as many as memory holds; gradients accumulate to batch_size")
+            .help("rows a pass, or `auto`, as many as memory holds; gradients accumulate to batch_size; never in an adaptation")
             .read();
         let micro_batch = match micro {
             Auto::Is(0) => {
@@ -62,7 +67,14 @@ impl Trainable {
             .help("passes over the training rows")
             .known_as(&["epoch", "num_epochs", "num_train_epochs"])
             .read();
-        let source_epochs = transductive.then(|| {
+        if transductive && finished {
+            keys.refuse(
+                "source_epochs",
+                "the source is a finished run: there is no phase before the adaptation",
+            )
+            .help("take it out");
+        }
+        let source_epochs = (transductive && !finished).then(|| {
             keys.usize("source_epochs")
                 .default(epochs, "as many as adapt")
                 .help("transductive: passes over the source rows before adaptation; 0 leaves them out")

@@ -88,7 +88,15 @@ pub struct LabelShift {
     pub unexplained: f64,
 }
 
+/// Less of the answers than this may be left to chance.
+const UNEXPLAINED: f64 = 0.02;
+
 impl LabelShift {
+    /// Whether shares of classes explain the answers.
+    pub(super) fn explains(&self) -> bool {
+        self.unexplained < UNEXPLAINED
+    }
+
     pub(super) fn of(
         folds: &Folds,
         source: Table<'_>,

@@ -9,7 +9,8 @@ use super::labels::LabelShift;
 /// What one domain may have alone.
 #[derive(Clone, Debug, Serialize)]
 pub struct Overlap {
-    /// Classes of the source whose estimated share of the target is under a tenth of their share of the source.
+    /// Classes of the source whose estimated share of the target is under a tenth of their share of the source, where shares explain the answers: an
+    /// estimate that they do not explain runs to the edge whatever the classes. Never of two classes, of which shares explain almost any.
     pub missing: Vec<String>,
     /// Share of target rows that are farther from every source row than 95 % of the source rows are from the nearest other one. 0.05 where the
     /// domains are alike; much of it is rows of no class of the source, or a large shift.
@@ -42,10 +43,11 @@ impl Overlap {
             .into_par_iter()
             .filter(|&i| nearest(target.row(i), None) > edge)
             .count();
+        let told = labels.shares.len() > 2 && labels.explains();
         let missing = labels
             .shares
             .iter()
-            .filter(|s| s.target < MISSING * s.source);
+            .filter(|s| told && s.target < MISSING * s.source);
         Overlap {
             missing: missing.map(|s| s.class.clone()).collect(),
             far: far as f64 / target.rows().max(1) as f64,

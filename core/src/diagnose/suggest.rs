@@ -62,15 +62,15 @@ pub(super) fn suggestions(d: &Diagnosis, known: &[String]) -> Vec<Suggestion> {
             ),
         );
     } else if reweighted && d.labels.shares.len() < 3 && d.separation.a_distance >= 1.0 {
-        // One number from one equation: shares explain any answers of two classes, so nothing speaks for them where the features moved this far.
+        // One number from one equation: shares explain all answers of two classes that lie between those on each, so nothing speaks for them where the features moved this far.
         say(
             &[],
             format!(
-                "the answers lean to other classes ({:.0} % of the rows), but with two classes shares explain any answers, and the domains differ in more than shares: no evidence for a correction of the prior",
+                "the answers lean to other classes ({:.0} % of the rows), but of two classes shares explain almost any answers, and the domains differ in more than shares: no evidence for a correction of the prior",
                 100.0 * d.labels.distance
             ),
         );
-    } else if reweighted && d.labels.unexplained < 0.02 && d.overlap.far < 0.15 {
+    } else if reweighted && d.labels.explains() && d.overlap.far < 0.15 {
         say(
             &["em-prior", "bbse"],
             format!(

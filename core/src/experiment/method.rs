@@ -71,10 +71,12 @@ impl Method {
             .string("name")
             .help("its name in tables")
             .default(method.clone(), "the method's")
-            .check(|n| match n.trim().is_empty() {
-                true => Err("a name".into()),
-                false => Ok(()),
-            })
+            .check(
+                |n| match n.trim().is_empty() || n.contains(char::is_control) {
+                    true => Err("a name, on one line".into()),
+                    false => Ok(()),
+                },
+            )
             .read();
         let set = dotted(&keys, "set");
         let mut own = Vec::new();

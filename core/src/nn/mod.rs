@@ -20,6 +20,6 @@ pub use gradients::{Elsewhere, Gradients};
 pub use layers::{Activation, Dense, Dropout, Linear};
 pub use param::{Init, Param, Role};
 pub use selection::Select;
-pub use stage::{Batch, Flow, NormMode, Pass, Pullback, Stage, segment};
+pub use stage::{Batch, Flow, NormMode, Pass, Pullback, Running, Stage, segment};
 pub use store::{Scope, Store};
 pub use weights::{LoadReport, Weights};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use candle_core::{Tensor, Var};
 use tlkit_ops::Precision;
+use tlkit_ops::batch_norm::Moments;
 use tlkit_ops::random::Counter;
 
 use super::adapter::Adaptable;
@@ -139,6 +140,36 @@ impl NormMode {
 /// How PyTorch's running statistics follow.
 const MOMENTUM: f64 = 0.1;
 
+/// What becomes of batch norm's running statistics after a batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Running {
+    /// They follow the batch's by so much, as PyTorch's.
+    Follow(f64),
+    /// They are the batch's own, the variance divided by n.
+    Batch,
+}
+
+impl Default for Running {
+    fn default() -> Self {
+        Running::Follow(MOMENTUM)
+    }
+}
+
+impl Running {
+    /// Writes them.
+    ///
+    /// # Errors
+    /// A batch of one value a channel, or statistics of another shape.
+    pub fn put(self, moments: &Moments, mean: &Param, var: &Param) -> Result<()> {
+        let (mean, var) = (mean.var(), var.var());
+        match self {
+            Running::Follow(momentum) => moments.follow(mean, var, momentum)?,
+            Running::Batch => moments.replace(mean, var)?,
+        }
+        Ok(())
+    }
+}
+
 /// How a pass is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass {
@@ -157,8 +188,8 @@ pub struct Pass {
     pub graph: bool,
     /// Batch norm.
     pub norm: NormMode,
-    /// By how much batch norm's running statistics follow those of a batch.
-    pub momentum: f64,
+    /// What becomes of batch norm's running statistics, where they are not frozen.
+    pub running: Running,
     /// What the operands of a stage's large products are rounded to, forward and on the way back. Everything else stays f32.
     pub precision: Precision,
 }
@@ -174,7 +205,7 @@ impl Pass {
             first_only: false,
             graph: true,
             norm: NormMode::Frozen,
-            momentum: MOMENTUM,
+            running: Running::default(),
             precision: Precision::F32,
         }
     }
@@ -189,7 +220,7 @@ impl Pass {
             first_only: false,
             graph: true,
             norm: NormMode::Frozen,
-            momentum: MOMENTUM,
+            running: Running::default(),
             precision: Precision::F32,
         }
     }

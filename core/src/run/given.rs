@@ -69,10 +69,15 @@ pub fn overview(c: &Checked) -> Result<Overview> {
 }
 
 /// The rows that a checked recipe is tested on, in order: the name of each, and last a hash of all inputs. None where nothing is
-/// tested. Two runs can be compared row by row only where these are equal; labels are not looked at.
+/// tested; of a cross-validation all rows that it deals. Two runs can be compared row by row only where these are equal; labels are not looked at.
 pub fn test_rows(c: &Checked) -> Result<Option<Vec<String>>> {
     use sha2::Digest;
-    let Some(test) = c.target.domain("test", &Reading::new())?.map(Domain::seal) else {
+    let reading = Reading::new();
+    let test = match deals(c) {
+        true => c.target.domain(DEALT, &reading).ok().flatten(),
+        false => c.target.domain("test", &reading)?,
+    };
+    let Some(test) = test.map(Domain::seal) else {
         return Ok(None);
     };
     let mut sha = sha2::Sha256::new();
@@ -93,6 +98,11 @@ pub fn test_rows(c: &Checked) -> Result<Option<Vec<String>>> {
     }
     rows.push(crate::hex(&sha.finalize()));
     Ok(Some(rows))
+}
+
+/// Whether a recipe runs every fold of a cross-validation.
+fn deals(c: &Checked) -> bool {
+    c.folds.is_some_and(|f| f.only.is_none())
 }
 
 /// Domains of a checked recipe, sealed where they must be.
@@ -191,10 +201,10 @@ impl Given {
             watched,
             validation: c.target.domain("validation", &reading)?,
             test: c.target.domain("test", &reading)?.map(Domain::seal),
-            dealt: match c.folds {
+            dealt: match deals(c) {
                 // A task that reads its own rows may know of no such part.
-                Some(f) if f.only.is_none() => c.target.domain(DEALT, &reading).ok().flatten(),
-                _ => None,
+                true => c.target.domain(DEALT, &reading).ok().flatten(),
+                false => None,
             },
         };
         Ok(match &c.small {

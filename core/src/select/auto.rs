@@ -18,6 +18,9 @@ pub(super) const EVIDENCE: [LabelFree; 6] = [
 
 /// A candidate with fewer effective classes than this share of what the source model predicts has collapsed.
 const CLASSES: f64 = 0.5;
+/// Nobody predicts less than one class, so of two that share is never missed: there it is this share of the way from one class to what the source
+/// model predicts. (From three on the other asks for more.)
+const BEYOND_ONE: f64 = 0.25;
 /// As has one whose accuracy on the source is so much lower.
 const SOURCE: f64 = 0.1;
 
@@ -63,11 +66,17 @@ impl Reference {
         }
     }
 
+    /// Whether a candidate says too few classes. (Predictions of a model whose outputs are no numbers are none.)
+    pub fn few(&self, seen: &Seen) -> bool {
+        let was = self.effective_classes;
+        let least = (CLASSES * was).max(1.0 + BEYOND_ONE * (was - 1.0));
+        let classes = seen.effective_classes();
+        classes.is_nan() || classes < least
+    }
+
     /// Whether a candidate has collapsed: it says too few classes, or has forgotten the source.
     pub fn collapsed(&self, seen: &Seen) -> bool {
-        // Nor are predictions of a model whose outputs are no numbers.
-        let classes = seen.effective_classes();
-        let few = classes.is_nan() || classes < CLASSES * self.effective_classes;
+        let few = self.few(seen);
         let forgot = match (self.source_accuracy, seen.source_accuracy()) {
             (Some(was), Some(is)) => is < was - SOURCE,
             _ => false,
@@ -167,7 +176,13 @@ mod tests {
         assert!(!reference.collapsed(&seen(&even, 9)));
         assert!(!reference.collapsed(&seen(&even, 8)));
         assert!(reference.collapsed(&seen(&even, 7)));
-        // Two classes: exp(entropy) of (0.99, 0.01) is 1.06, of even predictions 2; half of it is 1.
+        // exp(entropy) of (0.99, 0.01) is 1.06, of (0.9, 0.1) 1.38, of even predictions 2: half of it is 1, a quarter beyond one 1.25.
+        assert!(reference.collapsed(&seen(&one, 9)));
+        assert!(!reference.collapsed(&seen(&[[0.9, 0.1]; 4], 9)));
+        assert!(reference.collapsed(&seen(&[[f64::NAN; 2]; 4], 9)));
+        let choice = Choice::of(&seen(&one, 9), LabelFree::Auto, &[], Some(&reference));
+        assert!(choice.collapsed && choice.rank == f64::MIN);
+        // Of three classes or more half of them decides.
         let many = Reference {
             effective_classes: 2.5,
             ..reference

@@ -79,6 +79,14 @@ impl LabelFree {
         Self::ALL.into_iter().find(|s| s.name() == name)
     }
 
+    /// Whether it is nothing without labelled rows of the source.
+    pub fn of_source(self) -> bool {
+        matches!(
+            self,
+            LabelFree::SourceAccuracy | LabelFree::ImportanceWeighted | LabelFree::Dev
+        )
+    }
+
     /// The score of a candidate; `None` where it asks for source rows and there are none. `Auto` has none of its own.
     pub fn of(self, seen: &Seen) -> Option<f64> {
         let value = match self {

@@ -146,10 +146,10 @@ pub(super) fn some(rows: usize, most: usize) -> Vec<u32> {
     drawn
 }
 
-/// In nats.
+/// In nats; of what is no number, none.
 fn entropy(p: &[f64]) -> f64 {
     -p.iter()
-        .filter(|v| **v > 0.0)
+        .filter(|v| **v != 0.0)
         .map(|v| v * v.ln())
         .sum::<f64>()
 }

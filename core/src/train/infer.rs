@@ -12,7 +12,7 @@ use super::moments::{Moments, batches};
 use crate::cache::{Cache, Rows};
 use crate::data::{From, Labels, Loaded, View};
 use crate::model::Model;
-use crate::nn::{Flow, NormMode, Pass, Role, Store};
+use crate::nn::{Flow, NormMode, Pass, Role, Running, Store};
 use crate::outside::Outside;
 use crate::random::Stream;
 use crate::strategy::Infer;
@@ -227,7 +227,7 @@ impl Infer for Passes<'_> {
         // What stands after a batch is that batch's own: nothing of the source's is left, however few rows there are.
         let pass = Pass {
             norm: NormMode::Adapt,
-            momentum: 1.0,
+            running: Running::Batch,
             ..Pass::evaluation()
         };
         let mut moments = Moments::of(&statistics);

@@ -261,7 +261,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                 if job.before.is_some() && known && !classifier.is_empty() {
                     state.ask_source(transfer, job)?;
                 }
-                if known && adapts_later[index] {
+                if known {
                     state.refer(transfer, job)?;
                 }
                 reference = state.position.reference;
@@ -289,6 +289,9 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                 transfer.store.touch();
                 frozen::renew(transfer)?;
                 state.position.fits.extend(report);
+                if known && !adapts_later[index] {
+                    state.judge(transfer, job)?;
+                }
             }
         }
         transfer.model.norm = norm;
@@ -391,6 +394,22 @@ impl Runner {
             let seen = look.see(&transfer.model, transfer.store, job.observer)?;
             self.position.reference = Some(Reference::of(&seen));
         }
+        Ok(())
+    }
+
+    /// What can be said, without labels of the target, of a fit that ends an adaptation: whether it has collapsed, and not that it did no harm, since
+    /// nothing stands beside it. (That it is worse on the source is what it may be for.)
+    fn judge(&mut self, transfer: &Transfer<'_>, job: &Job<'_>) -> Result<()> {
+        let (Some(Deciding::LabelFree { look, .. }), Some(reference)) =
+            (&job.deciding, self.position.reference)
+        else {
+            return Ok(());
+        };
+        let seen = look.see(&transfer.model, transfer.store, job.observer)?;
+        // The epochs that were looked at are those of the source.
+        self.position.collapsed.clear();
+        let signs = reference.signs(reference.few(&seen), None);
+        self.position.signs = Some(signs.to_string());
         Ok(())
     }
 

@@ -49,20 +49,36 @@ pub struct Moments {
 impl Moments {
     /// Moves running statistics towards these, in place.
     pub fn follow(&self, mean: &Tensor, var: &Tensor, momentum: f64) -> Result<()> {
+        let unbiased = self.rows as f64 / self.rows.saturating_sub(1) as f64;
+        self.put(mean, var, momentum, unbiased)
+    }
+
+    /// Writes these in their place, the variance divided by n as it is here: what is summed over batches has no part of their size in it.
+    pub fn replace(&self, mean: &Tensor, var: &Tensor) -> Result<()> {
+        self.put(mean, var, 1.0, 1.0)
+    }
+
+    /// `of_var`: what the variance is multiplied with.
+    fn put(&self, mean: &Tensor, var: &Tensor, momentum: f64, of_var: f64) -> Result<()> {
         match mean.dtype() {
-            DType::F64 => self.move_to::<f64>(mean, var, momentum),
-            _ => self.move_to::<f32>(mean, var, momentum),
+            DType::F64 => self.move_to::<f64>(mean, var, momentum, of_var),
+            _ => self.move_to::<f32>(mean, var, momentum, of_var),
         }
     }
 
-    fn move_to<T: Element>(&self, mean: &Tensor, var: &Tensor, momentum: f64) -> Result<()> {
+    fn move_to<T: Element>(
+        &self,
+        mean: &Tensor,
+        var: &Tensor,
+        momentum: f64,
+        of_var: f64,
+    ) -> Result<()> {
         // One row has no unbiased variance; PyTorch refuses it in training.
         if self.rows < 2 {
             let text = "batch_norm: one value a channel has no variance; take a larger batch or larger images, or freeze the statistics";
             return Err(Error::Msg(text.into()).bt());
         }
-        let unbiased = self.rows as f64 / (self.rows - 1) as f64;
-        for (to, from, factor) in [(mean, &self.mean, 1.0), (var, &self.var, unbiased)] {
+        for (to, from, factor) in [(mean, &self.mean, 1.0), (var, &self.var, of_var)] {
             if let Some(gpu) = Gpu::of(&[to], &[]).filter(|_| to.dtype() == DType::F32)
                 && to.dims() == from.dims()
             {

@@ -70,7 +70,7 @@ impl Stage for Normed {
         let (weight, bias) = (self.weight.tensor(), self.bias.tensor());
         let (y, moments) = batch_norm(&y, &weight, &bias, statistics, EPS)?;
         if let Some(moments) = moments {
-            moments.follow(self.mean.var(), self.var.var(), pass.momentum)?;
+            pass.running.put(&moments, &self.mean, &self.var)?;
         }
         Ok(x.with(self.activation.apply(&y)?))
     }

@@ -166,6 +166,18 @@ impl CStrategy {
     }
 }
 
+impl CStrategy {
+    /// The phase that a twin stands beside. One on both domains is an adaptation as those of tlkit are; what several phases come to is the plugin's to say.
+    fn beside(&self) -> Option<&PhaseSpec> {
+        let [(phase, _)] = &self.phases[..] else {
+            return None;
+        };
+        let source = phase.feeds.contains(&From::Source);
+        let both = source && phase.feeds.iter().any(|f| *f != From::Source);
+        (self.transductive && both).then_some(phase)
+    }
+}
+
 impl Strategy for CStrategy {
     fn needs(&self) -> Needs {
         Needs {
@@ -173,6 +185,7 @@ impl Strategy for CStrategy {
                 .phases
                 .iter()
                 .any(|(p, _)| p.feeds.contains(&From::Source)),
+            twin: self.beside().is_some(),
             ..Needs::default()
         }
     }
@@ -188,11 +201,7 @@ impl Strategy for CStrategy {
             true => source_phase(transfer),
             false => None,
         };
-        // One phase on both domains is an adaptation as those of tlkit are; what several phases come to is the plugin's to say.
-        let twin = match &self.phases[..] {
-            [(p, _)] if self.transductive => twin(p, transfer),
-            _ => None,
-        };
+        let twin = self.beside().and_then(|p| twin(p, transfer));
         for (phase, terms) in &self.phases {
             self.trains_something(phase, terms, transfer)?;
         }
@@ -237,9 +246,6 @@ fn source_phase(transfer: &Transfer<'_>) -> Option<Train> {
 /// phase trains and as fast.
 fn twin(beside: &PhaseSpec, transfer: &Transfer<'_>) -> Option<Train> {
     if transfer.settings.twin.is_none() || transfer.source.finished().is_some() {
-        return None;
-    }
-    if !beside.feeds.contains(&From::Source) {
         return None;
     }
     let other = *beside.feeds.iter().find(|f| **f != From::Source)?;

@@ -6,7 +6,7 @@
 
 use candle_core::Tensor;
 use tlkit_core::Result;
-use tlkit_core::nn::{Gradients, Init, NormMode, Param, Pass, Role, Scope};
+use tlkit_core::nn::{Gradients, Init, NormMode, Param, Pass, Role, Running, Scope};
 use tlkit_ops::batch_norm::{self, After, Statistics};
 use tlkit_ops::conv2d::{self, Conv2d, Fused};
 use tlkit_ops::{Precision, relu};
@@ -22,8 +22,8 @@ pub(crate) struct Norms {
     pub(crate) precision: Precision,
     /// The batch's statistics are used, and the running ones follow.
     pub(crate) batch: bool,
-    /// By how much.
-    pub(crate) momentum: f64,
+    /// How.
+    pub(crate) running: Running,
 }
 
 impl Norms {
@@ -38,7 +38,7 @@ impl Norms {
         Norms {
             precision: pass.precision,
             batch,
-            momentum: pass.momentum,
+            running: pass.running,
         }
     }
 }
@@ -66,11 +66,8 @@ impl Norm {
     }
 
     /// The running statistics follow a batch's.
-    fn follow(&self, moments: Option<batch_norm::Moments>, momentum: f64) -> Result<()> {
-        if let Some(m) = moments {
-            m.follow(self.mean.var(), self.var.var(), momentum)?;
-        }
-        Ok(())
+    fn follow(&self, moments: Option<batch_norm::Moments>, running: Running) -> Result<()> {
+        moments.map_or(Ok(()), |m| running.put(&m, &self.mean, &self.var))
     }
 }
 
@@ -166,7 +163,7 @@ impl Conv {
             };
             let (weight, bias) = (like(&n.weight)?, like(&n.bias)?);
             let (normed, moments) = batch_norm::batch_norm(&y, &weight, &bias, statistics, n.eps)?;
-            n.follow(moments, norms.momentum)?;
+            n.follow(moments, norms.running)?;
             y = normed;
         }
         if let Some(residual) = residual {
@@ -215,7 +212,7 @@ impl Conv {
                 let (w, b) = (n.weight.detached(), n.bias.detached());
                 let (y, saved, moments) =
                     batch_norm::forward(&z, &w, &b, Statistics::Batch, n.eps, after)?;
-                n.follow(moments, norms.momentum)?;
+                n.follow(moments, norms.running)?;
                 (y, Kept::Batch(saved))
             }
             norm => {

@@ -5,11 +5,11 @@
 //! `w` of target to source frequencies solve `C w = m`; negative ones are 0. Right where only the frequencies differ; where the domains differ
 //! otherwise too, it is as wrong as the confusion matrix is.
 
-use tlkit_core::Result;
 use tlkit_core::metrics::argmax;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Needs, Phase, Strategy, Transfer};
+use tlkit_core::{Error, Result};
 
 use crate::prior::{PLAIN, Predictions, Shift, phases, shares, solve};
 
@@ -51,6 +51,7 @@ impl Shift for Bbse {
         for p in &seen.target {
             said[argmax(p).0] += 1.0 / m;
         }
+        told(&joint, &seen.labels.names)?;
         let ratios = solve(joint, said)?;
         let there = shares(&seen.labels);
         Ok(ratios
@@ -61,9 +62,37 @@ impl Shift for Bbse {
     }
 }
 
+/// Every class has labelled source rows, and is said of some row. `joint[said][true]`.
+fn told(joint: &[Vec<f64>], names: &[String]) -> Result<()> {
+    let way = "give more of them (`source.validation`, or a larger `source.split`), or take `method = \"em-prior\"`, which needs no such counts";
+    for (class, name) in names.iter().enumerate() {
+        let why = match () {
+            () if joint.iter().all(|said| said[class] == 0.0) => "has none",
+            () if joint[class].iter().all(|&n| n == 0.0) => "is said of none",
+            () => continue,
+        };
+        return Err(Error::msg(format!(
+            "strategy.method: bbse counts on the labelled source rows how often each class is taken for which, and `{name}` {why}; {way}"
+        )));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_class_without_rows_or_answers_is_named() {
+        let names = ["a", "b"].map(String::from);
+        let said = |joint: [[f64; 2]; 2]| {
+            let joint = joint.map(|row| row.to_vec());
+            told(&joint, &names).map_err(|e| e.to_string())
+        };
+        assert!(said([[0.5, 0.1], [0.1, 0.3]]).is_ok());
+        assert!(said([[0.5, 0.0], [0.5, 0.0]]).is_err_and(|e| e.contains("`b` has none")));
+        assert!(said([[0.0, 0.0], [0.5, 0.5]]).is_err_and(|e| e.contains("`a` is said of none")));
+    }
     use tlkit_core::data::Labels;
 
     /// One row of class `said` out of three.

@@ -62,6 +62,7 @@ impl Strategy for Cdan {
     fn needs(&self) -> Needs {
         Needs {
             source_data: true,
+            twin: true,
             ..Needs::default()
         }
     }

@@ -46,6 +46,7 @@ impl Strategy for Dan {
     fn needs(&self) -> Needs {
         Needs {
             source_data: true,
+            twin: true,
             ..Needs::default()
         }
     }

@@ -41,6 +41,7 @@ impl Strategy for Dann {
     fn needs(&self) -> Needs {
         Needs {
             source_data: true,
+            twin: true,
             ..Needs::default()
         }
     }

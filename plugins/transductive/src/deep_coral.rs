@@ -35,6 +35,7 @@ impl Strategy for DeepCoral {
     fn needs(&self) -> Needs {
         Needs {
             source_data: true,
+            twin: true,
             ..Needs::default()
         }
     }

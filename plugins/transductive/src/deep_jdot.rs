@@ -57,6 +57,7 @@ impl Strategy for DeepJdot {
     fn needs(&self) -> Needs {
         Needs {
             source_data: true,
+            twin: true,
             ..Needs::default()
         }
     }

@@ -44,6 +44,7 @@ impl Strategy for DiscriminatorWeights {
     fn needs(&self) -> Needs {
         Needs {
             source_data: true,
+            twin: true,
             plain_loss: Some((
                 "weighs the plain log loss by rows",
                 "take out class_weights and label_smoothing",
@@ -104,7 +105,13 @@ impl Objective for Weighted {
         let source = infer.features(From::Source)?;
         let target = infer.features(From::Target)?;
         let w = domain_weights(&flat(&source)?, &flat(&target)?, source.dim(1)?, self.clip);
-        let w = w.ok_or_else(|| Error::msg("a discriminator takes two rows of each domain"))?;
+        let w = w.ok_or_else(|| {
+            Error::msg(format!(
+                "strategy.method: a discriminator takes two rows of each domain; of the source there are {}, of the target {}",
+                source.dims()[0],
+                target.dims()[0]
+            ))
+        })?;
         let mean = w.iter().sum::<f64>() / w.len() as f64;
         let w: Vec<f64> = w.into_iter().map(|w| w / mean).collect();
         let n = w.len();

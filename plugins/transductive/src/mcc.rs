@@ -46,6 +46,7 @@ impl Strategy for Mcc {
     fn needs(&self) -> Needs {
         Needs {
             source_data: true,
+            twin: true,
             minimises: vec![LabelFree::Entropy],
             ..Needs::default()
         }

@@ -54,6 +54,7 @@ impl Strategy for Mcd {
     fn needs(&self) -> Needs {
         Needs {
             source_data: true,
+            twin: true,
             ..Needs::default()
         }
     }

@@ -48,6 +48,7 @@ impl Strategy for Mdd {
     fn needs(&self) -> Needs {
         Needs {
             source_data: true,
+            twin: true,
             ..Needs::default()
         }
     }

@@ -98,9 +98,9 @@ impl<S: Shift> Fit for Moved<S> {
         };
         let prior = &seen.learned;
         let mut wanted = self.0.frequencies(&seen)?;
+        shared(&mut wanted);
         wanted.iter_mut().for_each(|q| *q = q.max(LEAST));
-        let total: f64 = wanted.iter().sum();
-        wanted.iter_mut().for_each(|q| *q /= total);
+        shared(&mut wanted);
         let shift: Vec<f64> = wanted
             .iter()
             .zip(prior)
@@ -119,6 +119,14 @@ impl<S: Shift> Fit for Moved<S> {
     }
 }
 
+/// Brings shares to a sum of one, where they have any.
+fn shared(of: &mut [f64]) {
+    let total: f64 = of.iter().sum();
+    of.iter_mut()
+        .filter(|_| total > 0.0)
+        .for_each(|q| *q /= total);
+}
+
 /// Solves `a x = b` by elimination with row exchange; `a` is square.
 pub(crate) fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Result<Vec<f64>> {
     let n = b.len();
@@ -128,7 +136,7 @@ pub(crate) fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Result<Vec<f64>> {
             .unwrap_or(k);
         if a[pivot][k].abs() < 1e-12 {
             return Err(Error::msg(
-                "the source model does not tell the classes apart well enough to count them on the target: some class is never predicted on the labelled source rows, or is not among them",
+                "the source model does not tell the classes apart well enough to count them on the target: what it says of one is what it says of others; take `method = \"em-prior\"`",
             ));
         }
         a.swap(k, pivot);

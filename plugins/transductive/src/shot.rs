@@ -55,6 +55,7 @@ impl Strategy for Shot {
     fn needs(&self) -> Needs {
         Needs {
             trained: true,
+            twin: true,
             minimises: vec![LabelFree::Entropy, LabelFree::InfoMax],
             ..Needs::default()
         }

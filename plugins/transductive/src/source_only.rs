@@ -25,6 +25,7 @@ impl Strategy for SourceOnly {
     fn needs(&self) -> Needs {
         Needs {
             source_data: true,
+            twin: true,
             ..Needs::default()
         }
     }

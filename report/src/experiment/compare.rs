@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::baselines::baselines;
-use super::difference::{CEILING, DRAWS, Difference, twice};
+use super::difference::{DRAWS, Difference, twice};
 use super::families::adjust;
 use super::notes;
 use super::read::{Arm, Axis, Experiment, Trial};
@@ -178,13 +178,13 @@ impl Experiment {
         c
     }
 
-    /// The share of the way to the ceiling at the same value, all three of the same seeds.
+    /// The share of the way from the source alone to the ceiling at the same value, all three of the same seeds.
     fn gap(&self, i: usize) -> Option<f64> {
-        let is_ceiling = |a: &Arm| a.method == CEILING && a.values == self.arms[i].values;
-        let r = self.arms[i].reference?;
+        let is_ceiling = |a: &Arm| a.is_ceiling() && a.values == self.arms[i].values;
+        let r = self.arms[i].reference.filter(|&r| self.adapts(r))?;
         let t = self.arms.iter().position(is_ceiling)?;
         // Of other scores there is no crossed test to say that there is a gap.
-        if t == i || !self.metric.is_mean() {
+        if self.arms[i].is_ceiling() || !self.metric.is_mean() {
             return None;
         }
         let all = self.every_pair();
@@ -317,15 +317,17 @@ impl Experiment {
         seeds.iter().map(|t| self.score(t)).collect()
     }
 
-    /// Of one run; of a cross-validation the mean over its folds.
+    /// Of one run; of a cross-validation the mean over its folds, or what it has of all rows together.
     pub(super) fn score(&self, trial: &Trial) -> Option<f64> {
         match trial.cross_validated() {
-            true => mean(&trial.by_fold(self.metric)?),
+            true => trial
+                .by_fold(self.metric)
+                .map_or_else(|| trial.pooled(self.metric), |folds| mean(&folds)),
             false => trial.rows.as_ref()?.score(self.metric),
         }
     }
 
-    /// The score in each fold, mean over seeds; `None` where not all were cross-validated over as many folds.
+    /// The score in each fold, mean over seeds; `None` where not all were cross-validated over the same folds.
     pub(super) fn by_fold(&self, trials: &[&Trial]) -> Option<Vec<f64>> {
         let all: Vec<Vec<f64>> = trials
             .iter()
@@ -333,7 +335,7 @@ impl Experiment {
             .collect::<Option<_>>()?;
         let folds = all.first()?.len();
         let mean = |k: usize| all.iter().map(|f| f[k]).sum::<f64>() / all.len() as f64;
-        let same = all.iter().all(|f| f.len() == folds);
+        let same = all.iter().all(|f| f.len() == folds) && dealt_alike(trials);
         same.then(|| (0..folds).map(mean).collect())
     }
 
@@ -388,6 +390,13 @@ impl Experiment {
             false => clamp(crossed.interval(self.level)),
         })
     }
+}
+
+/// Whether cross-validations have the same rows in the same folds.
+pub(super) fn dealt_alike(trials: &[&Trial]) -> bool {
+    let mut rows = trials.iter().filter_map(|t| t.rows.as_ref());
+    let first = rows.next();
+    rows.all(|r| first.is_some_and(|f| f.stood_as(r)))
 }
 
 /// What a selector saw.

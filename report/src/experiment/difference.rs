@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::compare::dealt_alike;
 use super::read::{Experiment, Trial};
 use super::rows::{Rows, Scorer};
 use super::seeds::complete;
@@ -10,8 +11,6 @@ use crate::statistics::{
     paired_interval, verdict,
 };
 
-/// The method that sees the target's labels.
-pub(super) const CEILING: &str = "target-supervised";
 /// Draws of the bootstrap.
 pub(super) const DRAWS: usize = 2000;
 
@@ -54,6 +53,9 @@ pub struct Difference {
     /// Whether the arm sees the target's labels: it is asked nothing, it says what could be had.
     #[serde(skip)]
     pub(super) ceiling: bool,
+    /// Whether it is that of an adaptation to the source alone: the words differ.
+    #[serde(skip)]
+    pub(super) adapts: bool,
     /// How many questions are asked at once.
     #[serde(skip)]
     family: usize,
@@ -155,7 +157,8 @@ impl Experiment {
         };
         d.seeds = seeds.len();
         d.of_models = alone && !d.folds && self.metric.is_mean() && !both.iter().all(Both::still);
-        d.ceiling = self.arms[a].method == CEILING;
+        d.ceiling = self.arms[a].is_ceiling();
+        d.adapts = self.adapts(b);
         d.p_adjusted = d.p.filter(|_| !d.ceiling);
         d.asked_of(1, self.level);
         d.settle_words(self, false);
@@ -293,7 +296,9 @@ impl Experiment {
         let values = match both {
             [one] => {
                 let [arm, other] = &one.trials;
-                self.by_fold(arm).zip(self.by_fold(other))
+                let alike = dealt_alike(&[arm[0], other[0]]);
+                let both = self.by_fold(arm).zip(self.by_fold(other));
+                both.filter(|_| alike)
             }
             _ => None,
         };
@@ -322,6 +327,15 @@ impl Difference {
         self.family = family.max(1);
         let seen = self.crossed.as_ref().map(|c| c.least(self.strict(level)));
         self.least = seen.filter(|_| !self.ceiling);
+    }
+
+    /// The least difference that the same design would tell from 0 with so many seeds, at this level; none of two models, which say nothing of seeds.
+    pub fn least_of(&self, seeds: usize, level: f64) -> Option<f64> {
+        let crossed = self
+            .crossed
+            .as_ref()
+            .filter(|_| !self.ceiling && !self.of_models);
+        crossed.map(|c| c.of_seeds(seeds).least(level))
     }
 
     /// The level at which the hardest question of the family is answered (Holm's first step).
@@ -362,7 +376,7 @@ impl Difference {
         let words = match word {
             // It is told from 0, though not from what is worth having.
             Verdict::Undecided if self.apart => "inconclusive",
-            word => word.words(e.transductive),
+            word => word.words(self.adapts),
         };
         self.words = match (self.of_models, self.folds) {
             (true, _) => format!("this model: {words}"),
@@ -374,7 +388,12 @@ impl Difference {
             return;
         }
         let Some(crossed) = &self.crossed else { return };
-        let (size, level) = (self.mean.abs().max(e.worth), self.strict(e.level));
+        // What is still to be told: a gain that is large enough from none, any other difference from one that is worth having.
+        let size = match self.mean >= e.worth {
+            true => self.mean,
+            false => e.worth - self.mean,
+        };
+        let level = self.strict(e.level);
         let rows = crossed.rows_to_see(size, level, 1_000_000);
         self.settle = Some(match crossed.seeds_to_see(size, level, 30) {
             Some(seeds) => format!("about {seeds} seeds would settle it"),

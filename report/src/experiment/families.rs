@@ -5,12 +5,15 @@ use super::difference::Difference;
 use super::read::Experiment;
 use crate::statistics::{Tally, holm, independent, mean_ranks, wilcoxon};
 
-/// Holm over the rows of the table; over the cells of pairs apart; then the words.
+/// Holm over the rows of the table; over the cells of pairs apart; then the words. A row that is not finished, failed or has no p is a question all the
+/// same: what is asked is settled by the design, not by what came through.
 pub(super) fn adjust(e: &Experiment, rows: &mut [Row]) {
-    let of_rows = rows.iter_mut().filter_map(|r| r.difference.as_mut());
-    family(e, of_rows.collect());
-    let cells = rows.iter_mut().flat_map(|r| &mut r.pairs);
-    family(e, cells.filter_map(|c| c.difference.as_mut()).collect());
+    let asked = |i: usize| e.arms[i].reference.is_some() && !e.arms[i].is_ceiling();
+    let of_rows = rows.iter_mut().enumerate().filter(|(i, _)| asked(*i));
+    family(e, of_rows.map(|(_, r)| r.difference.as_mut()).collect());
+    let cells = rows.iter_mut().enumerate().filter(|(i, _)| asked(*i));
+    let cells = cells.flat_map(|(_, r)| &mut r.pairs);
+    family(e, cells.map(|c| c.difference.as_mut()).collect());
     for row in rows {
         if let Some(d) = &mut row.difference {
             d.settle_words(e, false);
@@ -29,37 +32,39 @@ pub(super) fn adjust(e: &Experiment, rows: &mut [Row]) {
     }
 }
 
-fn family(e: &Experiment, mut all: Vec<&mut Difference>) {
-    all.retain(|d| d.p.is_some() && !d.ceiling);
-    let of = |get: fn(&Difference) -> Option<f64>, all: &[&mut Difference]| {
-        let p: Vec<f64> = all.iter().map(|d| get(d).unwrap_or(1.0)).collect();
-        holm(&p)
+fn family(e: &Experiment, mut all: Vec<Option<&mut Difference>>) {
+    let of = |get: fn(&Difference) -> Option<f64>, all: &[Option<&mut Difference>]| {
+        let p = |d: &Option<&mut Difference>| d.as_ref().and_then(|d| get(d)).unwrap_or(1.0);
+        holm(&all.iter().map(p).collect::<Vec<f64>>())
     };
     let (zero, worth) = (of(|d| d.p, &all), of(|d| d.p_worth, &all));
     let size = all.len();
-    for (k, d) in all.into_iter().enumerate() {
-        d.p_adjusted = Some(zero[k]);
-        d.p_worth_adjusted = Some(worth[k]);
+    for (k, d) in all.iter_mut().enumerate() {
+        let Some(d) = d else { continue };
+        d.p_adjusted = d.p.map(|_| zero[k]);
+        d.p_worth_adjusted = d.p_worth.map(|_| worth[k]);
         d.asked_of(size, e.level);
     }
 }
 
 impl Comparison {
-    /// What can be said of new domains: a p-value of Wilcoxon's test, adjusted by Holm over the rows that have one, only where no two pairs share a domain and
-    /// there are at least six. A ceiling is asked nothing.
+    /// What can be said of new domains: a p-value of Wilcoxon's test, adjusted by Holm over the rows that are compared, only where no two pairs share a
+    /// domain and there are at least six. A ceiling is asked nothing.
     pub fn new_domains(&self, row: &Row) -> Option<f64> {
         if !independent(&self.pairs) {
             return None;
         }
-        let asked: Vec<(&Row, f64)> = self
-            .rows
-            .iter()
-            .filter_map(|r| Some((r, wilcoxon(&differences(r)?)?)))
+        let arms = &self.experiment.arms;
+        let asked: Vec<&Row> = (self.rows.iter().zip(arms))
+            .filter(|(_, a)| a.reference.is_some() && !a.is_ceiling())
+            .map(|(r, _)| r)
             .collect();
-        let p: Vec<f64> = asked.iter().map(|(_, p)| *p).collect();
+        let of = |r: &Row| differences(r).and_then(|d| wilcoxon(&d));
         let at = asked
             .iter()
-            .position(|(r, _)| r.method == row.method && r.values == row.values)?;
+            .position(|r| r.method == row.method && r.values == row.values)?;
+        of(row)?;
+        let p: Vec<f64> = asked.iter().map(|r| of(r).unwrap_or(1.0)).collect();
         holm(&p).get(at).copied()
     }
 
@@ -81,9 +86,10 @@ impl Comparison {
 }
 
 fn ranked(group: Vec<&Row>) -> Option<Vec<(&Row, f64)>> {
-    let scores = |r: &Row| -> Option<Vec<f64>> { r.pairs.iter().map(|c| c.mean).collect() };
-    let scores: Vec<Vec<f64>> = group.iter().map(|r| scores(r)).collect::<Option<_>>()?;
-    Some(group.into_iter().zip(mean_ranks(&scores)).collect())
+    let of = |r: &Row| -> Option<Vec<f64>> { r.pairs.iter().map(|c| c.mean).collect() };
+    let (rows, scores): (Vec<&Row>, Vec<Vec<f64>>) =
+        group.into_iter().filter_map(|r| Some((r, of(r)?))).unzip();
+    (rows.len() > 1).then(|| rows.into_iter().zip(mean_ranks(&scores)).collect())
 }
 
 fn is_ceiling(row: &Row) -> bool {

@@ -377,7 +377,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 
 /// A line of CSV (RFC 4180).
 fn line(cells: &[String]) -> String {
-    let quoted = |c: &String| match c.contains([',', '"', '\n']) {
+    let quoted = |c: &String| match c.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", c.replace('"', "\"\"")),
         false => c.clone(),
     };

@@ -89,6 +89,23 @@ impl Gate {
         })
     }
 
+    /// Whether all that it names are among these methods.
+    ///
+    /// # Errors
+    /// In words, with the names that there are.
+    pub fn known(&self, methods: &[&str]) -> Result<(), String> {
+        let mut names = [&self.subject, &self.against].into_iter().flatten();
+        let Some(odd) = names.find(|name| !methods.iter().any(|m| same(m, name))) else {
+            return Ok(());
+        };
+        let mut there = methods.to_vec();
+        there.dedup();
+        Err(format!(
+            "the gate names `{odd}`; the methods are {}",
+            there.join(", ")
+        ))
+    }
+
     /// Asks it. Where several rows are asked, all have to reach the bound.
     ///
     /// # Errors
@@ -98,24 +115,16 @@ impl Gate {
             metric: self.metric,
             ..e.clone()
         };
-        for name in [&self.subject, &self.against].into_iter().flatten() {
-            if !e.arms.iter().any(|a| same(&a.method, name)) {
-                let mut names: Vec<&str> = e.arms.iter().map(|a| a.method.as_str()).collect();
-                names.dedup();
-                return Err(format!(
-                    "the gate names `{name}`; the methods are {}",
-                    names.join(", ")
-                ));
-            }
-        }
+        let methods: Vec<&str> = e.arms.iter().map(|a| a.method.as_str()).collect();
+        self.known(&methods)?;
         let all = e.every_pair();
         let comparison = e.compare(None);
         let (mut met, mut not, mut open) = (Vec::new(), Vec::new(), Vec::new());
         for (i, arm) in e.arms.iter().enumerate() {
             let asked = match (&self.subject, &self.against) {
                 (Some(s), _) => same(&arm.method, s),
-                (None, Some(a)) => !twin(arm, a) && !arm.added && arm.method != "target-supervised",
-                (None, None) => arm.method != "target-supervised",
+                (None, Some(a)) => !twin(arm, a) && !arm.added && !arm.is_ceiling(),
+                (None, None) => !arm.is_ceiling(),
             };
             if !asked {
                 continue;

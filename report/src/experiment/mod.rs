@@ -34,5 +34,5 @@ pub use compare::{Comparison, PairCell, Row};
 pub use difference::Difference;
 pub use formats::Format;
 pub use gate::{Gate, Outcome};
-pub use read::{Arm, Axis, Experiment, Trial};
+pub use read::{Arm, Axis, Experiment, Trial, imported_methods};
 pub use rows::{Metric, Rows};

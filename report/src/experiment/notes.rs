@@ -1,6 +1,6 @@
 //! The words beneath a table: what the numbers do not say by themselves.
 
-use super::compare::{Comparison, Row};
+use super::compare::{Comparison, PairCell, Row};
 use super::read::Experiment;
 use crate::statistics::{BOOTSTRAP_SEEDS, LEAST_SEEDS, Verdict, WILCOXON_PAIRS, independent};
 
@@ -190,11 +190,10 @@ fn pairs(e: &Experiment, c: &Comparison, notes: &mut Vec<String>) {
         );
     }
     for (i, row) in c.rows.iter().enumerate().filter(|(_, r)| !r.baseline) {
-        let means: Vec<f64> = row
-            .pairs
-            .iter()
-            .filter_map(|p| p.difference.as_ref().map(|d| d.mean))
-            .collect();
+        // A range over the pairs that came through would be one over the lucky.
+        let of = |p: &PairCell| p.difference.as_ref().map(|d| d.mean);
+        let means: Option<Vec<f64>> = row.pairs.iter().map(of).collect();
+        let means = means.unwrap_or_default();
         let (Some(low), Some(high)) = (
             means.iter().copied().reduce(f64::min),
             means.iter().copied().reduce(f64::max),
@@ -207,7 +206,8 @@ fn pairs(e: &Experiment, c: &Comparison, notes: &mut Vec<String>) {
             signed(low),
             signed(high)
         );
-        if let Some([_, _, losses]) = row.tally.filter(|_| c.transductive) {
+        let adapts = row.difference.as_ref().is_some_and(|d| d.adapts);
+        if let Some([_, _, losses]) = row.tally.filter(|_| adapts) {
             text.push_str(&match losses {
                 0 => ", no negative transfer shown".to_string(),
                 1 => ", negative transfer in 1 pair".to_string(),
@@ -271,9 +271,25 @@ fn selection(arms: &[(usize, &Row)], notes: &mut Vec<String>) {
         let rows = arms
             .iter()
             .filter(|(_, r)| r.marks.iter().any(|m| m == mark));
-        let who = names(rows.map(|(_, r)| r.method.clone()).collect());
+        let rows: Vec<&(usize, &Row)> = rows.collect();
+        let who = |of: &dyn Fn(&Row) -> bool| {
+            let of = rows.iter().filter(|(_, r)| of(r));
+            names(of.map(|(_, r)| r.method.clone()).collect())
+        };
+        if mark == "oracle" {
+            let learned = |r: &Row| !r.selector.contains("oracle");
+            for (had, who) in [
+                ("the epoch was chosen with", who(&|r| !learned(r))),
+                ("it learned from", who(&learned)),
+            ] {
+                if !who.is_empty() {
+                    notes.push(format!("Oracle, {had} target labels: {who}."));
+                }
+            }
+            continue;
+        }
+        let who = who(&|_| true);
         notes.push(match mark {
-            "oracle" => format!("Oracle, the epoch was chosen with target labels: {who}."),
             "tested on the rows adapted on" => {
                 format!("Tested on the rows that were adapted on: {who}.")
             }

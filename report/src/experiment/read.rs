@@ -63,6 +63,13 @@ pub struct Arm {
     pub keys: Vec<(String, String)>,
 }
 
+impl Arm {
+    /// Whether it sees the target's labels.
+    pub(super) fn is_ceiling(&self) -> bool {
+        self.strategy == "target-supervised"
+    }
+}
+
 /// One run of an arm.
 #[derive(Clone, Debug)]
 pub struct Trial {
@@ -107,6 +114,14 @@ impl Trial {
     pub(super) fn by_fold(&self, metric: Metric) -> Option<Vec<f64>> {
         let values = &self.run.result["folds"]["metrics"][metric.name()]["values"];
         values.as_array()?.iter().map(Value::as_f64).collect()
+    }
+
+    /// The score of all folds' rows together, where it is no mean over folds.
+    pub(super) fn pooled(&self, metric: Metric) -> Option<f64> {
+        let names = self.run.result["folds"]["pooled"].as_array()?;
+        let there = names.iter().any(|n| *n == metric.name());
+        let value = self.run.result["metrics"]["test"][metric.name()].as_f64();
+        value.filter(|_| there)
     }
 
     /// Whether it ended with an error.
@@ -215,11 +230,17 @@ impl Experiment {
             keys.remove("train.seed");
             // Where a run was computed is not what it is.
             keys.remove("train.device");
+            for (name, key) in UNWRITTEN {
+                if let Some(value) = run.identity[key].as_str() {
+                    keys.insert(name.into(), value.chars().take(12).collect());
+                }
+            }
             if keys.is_empty() {
                 keys.insert("run".into(), run.path.display().to_string());
             }
             let seed = run.result["seed"].as_u64().unwrap_or(0);
             let method = run.recipe().to_string();
+            let strategy = word(&run.result["strategy"]["method"]);
             let trial = Trial::of(run, seed, None)?;
             match arms.iter_mut().find(|(k, _)| *k == keys) {
                 Some((_, arm)) if arm.trials[0].iter().any(|t| t.seed == seed) => {
@@ -233,7 +254,7 @@ impl Experiment {
                 None => arms.push((
                     keys,
                     Arm {
-                        strategy: method.clone(),
+                        strategy,
                         method,
                         added: false,
                         values: Vec::new(),
@@ -244,7 +265,17 @@ impl Experiment {
                 )),
             }
         }
-        let differs = |key: &String| arms.iter().any(|(k, _)| k.get(key) != arms[0].0.get(key));
+        // Other files bring other data: that is said only where the recipes alone would be one.
+        let written = |all: &BTreeMap<String, String>| {
+            let keys = all.iter().filter(|(k, _)| !unwritten(k));
+            keys.map(|(k, v)| (k.clone(), v.clone()))
+                .collect::<Vec<_>>()
+        };
+        let recipes: Vec<_> = arms.iter().map(|(k, _)| written(k)).collect();
+        let one = (1..recipes.len()).any(|i| recipes[..i].contains(&recipes[i]));
+        let differs = |key: &String| {
+            (one || !unwritten(key)) && arms.iter().any(|(k, _)| k.get(key) != arms[0].0.get(key))
+        };
         let keys: Vec<String> = arms
             .iter()
             .flat_map(|(k, _)| k.keys().cloned())
@@ -331,10 +362,12 @@ impl Experiment {
     }
 
     fn sort(&mut self) {
-        for arm in &mut self.arms {
-            for trials in &mut arm.trials {
-                trials.sort_by_key(|t| t.seed);
-            }
+        let trials = || self.arms.iter().flat_map(|a| &a.trials).flatten();
+        let folds = trials().any(Trial::cross_validated);
+        for trials in self.arms.iter_mut().flat_map(|a| &mut a.trials) {
+            trials.sort_by_key(|t| t.seed);
+            let rows = trials.iter_mut().filter_map(|t| t.rows.as_mut());
+            rows.filter(|_| folds).for_each(Rows::sort);
         }
     }
 
@@ -377,6 +410,11 @@ impl Experiment {
             .sum()
     }
 
+    /// Whether what is compared with this arm is an adaptation against the source alone.
+    pub(super) fn adapts(&self, reference: usize) -> bool {
+        self.transductive && self.arms[reference].strategy == "source-only"
+    }
+
     /// The values of an arm in words: `target.per_class = 20`.
     pub fn values(&self, arm: &Arm) -> String {
         let values = arm.values.iter().zip(&self.axes);
@@ -408,6 +446,17 @@ impl Experiment {
     }
 }
 
+/// What makes two runs of one recipe other ones: a name, and its key in `identity.json`.
+const UNWRITTEN: [(&str, &str); 3] = [
+    ("the data", "data_sha256"),
+    ("the checkpoint", "source_digest"),
+    ("the version of tlkit", "version"),
+];
+
+fn unwritten(key: &str) -> bool {
+    UNWRITTEN.iter().any(|(name, _)| *name == key)
+}
+
 /// With what an imported method is compared: as the first method is that is no other one's reference and was not added as a twin, or with it; where
 /// there is none, with `source-only`.
 fn of_imported(methods: &[Value]) -> Option<String> {
@@ -420,6 +469,14 @@ fn of_imported(methods: &[Value]) -> Option<String> {
             .map_or_else(|| Some(word(&m["name"])), |r| Some(r.to_string())),
         None => plain().or(methods.first()).map(|m| word(&m["name"])),
     }
+}
+
+/// The names of methods whose results were imported into an experiment's folder.
+pub fn imported_methods(path: &Path) -> Vec<String> {
+    imported(path)
+        .iter()
+        .map(|cell| word(&cell["method"]))
+        .collect()
 }
 
 /// What `tlkit import` left: one `cell.json` a folder.

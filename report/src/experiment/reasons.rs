@@ -65,6 +65,11 @@ impl Experiment {
                  folds, where both sides have the same ones; else there are none."
                     .into(),
             );
+            if trials().any(|t| t.pooled(self.metric).is_some()) {
+                notes.push(format!(
+                    "Where a fold's test lacks a class, {score} is of all rows together and has no interval."
+                ));
+            }
             return notes;
         }
         if self.metric.is_mean() {
@@ -101,6 +106,10 @@ impl Experiment {
             None => self.undefined(arm),
         } {
             return format!(": {why}");
+        }
+        let failed = trials().filter(|t| t.failed()).count();
+        if failed > 0 {
+            return format!(": {failed} of {} runs failed", trials().count());
         }
         if self.shared(&arms, &all).is_empty() {
             return " yet".into();

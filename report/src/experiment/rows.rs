@@ -71,6 +71,8 @@ pub struct Rows {
     pub predictions: Vec<u32>,
     /// By class, where the run says them: `(rows, classes)`.
     pub probabilities: Vec<Vec<f64>>,
+    /// Where each row stood in the file, once they are [sorted](Self::sort).
+    pub stood: Vec<usize>,
 }
 
 impl Rows {
@@ -86,6 +88,7 @@ impl Rows {
             labels: Vec::new(),
             predictions: Vec::new(),
             probabilities: Vec::new(),
+            stood: Vec::new(),
         };
         for (i, line) in text.lines().enumerate() {
             let place = || format!("{}:{}", path.display(), i + 1);
@@ -120,6 +123,27 @@ impl Rows {
             self.classes.push(name.to_string());
             self.classes.len() - 1
         }) as u32
+    }
+
+    /// Sorts the rows by their names: cross-validations have them fold by fold.
+    pub(super) fn sort(&mut self) {
+        fn picked<T: Clone>(list: &[T], order: &[usize]) -> Vec<T> {
+            order.iter().map(|&i| list[i].clone()).collect()
+        }
+        let mut order: Vec<usize> = (0..self.ids.len()).collect();
+        order.sort_by(|&a, &b| self.ids[a].cmp(&self.ids[b]));
+        self.ids = picked(&self.ids, &order);
+        self.labels = picked(&self.labels, &order);
+        self.predictions = picked(&self.predictions, &order);
+        if !self.probabilities.is_empty() {
+            self.probabilities = picked(&self.probabilities, &order);
+        }
+        self.stood = order;
+    }
+
+    /// Whether the rows of `other` stood in the same order, before both were sorted: of cross-validations, whether they were dealt alike.
+    pub(super) fn stood_as(&self, other: &Rows) -> bool {
+        self.stood == other.stood
     }
 
     /// 1 where the run was right, 0 where not.

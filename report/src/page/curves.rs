@@ -196,9 +196,16 @@ fn adversary(record: &Record) -> Option<Chart> {
     chart("Adversary", 280.0, lines)
 }
 
-/// The score that the epoch was chosen by, where no label of the target was seen.
+/// The score that an adaptation's epoch was chosen by: one without labels of the target, or its accuracy on rows whose labels decide.
 fn selector(s: &Source<'_>) -> Option<Chart> {
     let by = s.result["selection"]["by"].as_str()?;
+    let labelled = over(&s.record, |p| p.epochs("target_accuracy"));
+    if !labelled.is_empty() {
+        let title = format!("Score with labels of the target: {by}");
+        let mut chart = chart(&title, 280.0, vec![line("accuracy", Look::First, labelled)])?;
+        chart.percent = true;
+        return Some(chart);
+    }
     let key = format!("score_{by}");
     let points = over(&s.record, |p| p.epochs(&key));
     let title = format!("Score without labels: {by}");

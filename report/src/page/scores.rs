@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Source, list, scroll};
 use crate::number::{percent, score};
 use crate::plot::round;
-use crate::result::{fits, trained_once};
+use crate::result::{fits, oracle, trained_once};
 use crate::scores;
 
 pub fn draw(s: &Source<'_>) -> Option<Markup> {
@@ -217,7 +217,7 @@ fn selection(s: &Source<'_>) -> Markup {
                     None => { "The weights are those of the last epoch." }
                 }
                 @if let Some(words) = selection["diverged"].as_str() { " " strong { "The adaptation diverged: " (words) "." } }
-                @if selection["oracle"] == true { " " strong { "Oracle: chosen with target labels." } }
+                @if selection["oracle"] == true { " " strong { "Oracle: " (oracle(selection)) "." } }
             }
         }
         @if fits(s.result).next().is_some() {

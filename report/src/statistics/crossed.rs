@@ -174,13 +174,15 @@ impl Crossed {
 
     /// The fewest seeds, at most `most`, with which a true mean of this size is told from 0 in four of five cases.
     pub fn seeds_to_see(&self, size: f64, level: f64, most: usize) -> Option<usize> {
-        (self.seeds + 1..=most).find(|&k| {
-            let factor = self.seeds as f64 / k as f64;
-            let rest = self.rest * factor;
-            let by_seed = self.pure_seeds() * factor + rest;
-            let more = Crossed::of_parts(by_seed, self.pure_rows() + rest, rest, k, self.rows);
-            more.least(level) <= size.abs()
-        })
+        (self.seeds + 1..=most).find(|&k| self.of_seeds(k).least(level) <= size.abs())
+    }
+
+    /// The same design with so many seeds.
+    pub fn of_seeds(&self, seeds: usize) -> Crossed {
+        let factor = self.seeds as f64 / seeds as f64;
+        let rest = self.rest * factor;
+        let by_seed = self.pure_seeds() * factor + rest;
+        Crossed::of_parts(by_seed, self.pure_rows() + rest, rest, seeds, self.rows)
     }
 
     /// The fewest test rows, at most `most` and to a tenth, with which it is.

@@ -1,7 +1,7 @@
 //! Cross-validations beside each other.
 
 use serde_json::{Value, json};
-use tlkit_report::{Format, Outcome};
+use tlkit_report::{Comparison, Format, Outcome};
 
 use crate::made::{At, Made, labels, note, right, row};
 
@@ -40,7 +40,7 @@ fn folds_are_compared_by_the_corrected_t_and_never_called_one_model() {
         "{low} {high}"
     );
     assert!(
-        !d.of_models && d.words == "these folds: adapt",
+        !d.of_models && d.words == "these folds: better",
         "{}",
         d.words
     );
@@ -65,4 +65,56 @@ fn folds_are_compared_by_the_corrected_t_and_never_called_one_model() {
         c.notes
     );
     assert!(!c.print(Format::Text, false).contains("this model"));
+}
+
+/// The same rows in other folds: the mean of each side, and nothing that pairs their folds.
+#[test]
+fn rows_that_were_dealt_otherwise_are_no_pairs() {
+    let of = |dealt_otherwise: bool| {
+        let mut e = Made::new(&[("plain", None), ("better", Some("plain"))]);
+        let l = labels(80);
+        let ids = |turned: usize| -> Vec<String> {
+            (0..80)
+                .map(|i| format!("{:02}", (i + turned) % 80))
+                .collect()
+        };
+        for (m, (name, values)) in [
+            ("plain", [0.80, 0.82, 0.84, 0.81]),
+            ("better", [0.90, 0.93, 0.93, 0.92]),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let mut more = folds(&values);
+            let turned = if dealt_otherwise { 2 * m } else { 0 };
+            more["ids"] = json!(ids(turned));
+            e.cell(&At(name, 0, None), &l, &right(&l, 0.8, [m, 0, 0]), more);
+        }
+        e.compare()
+    };
+    let d = |c: &Comparison| row(c, "better").difference.clone().expect("a mean");
+    let (alike, otherwise) = (d(&of(false)), d(&of(true)));
+    assert!(alike.interval.is_some() && otherwise.interval.is_none());
+    assert!((otherwise.mean - 0.1025).abs() < 1e-9, "{}", otherwise.mean);
+}
+
+/// A fold without a class has no macro F1 that means the same; all rows together have one.
+#[test]
+fn a_score_of_all_folds_together_stands_without_an_interval() {
+    let mut e = Made::new(&[("plain", None), ("better", Some("plain"))]);
+    e.plan["metric"] = json!("macro_f1");
+    let l = labels(80);
+    for (m, (name, score)) in [("plain", 0.4), ("better", 0.5)].into_iter().enumerate() {
+        let mut more = folds(&[0.8, 0.9]);
+        more["folds"]["pooled"] = json!(["macro_f1"]);
+        more["metrics"] = json!({"test": {"macro_f1": score}});
+        e.cell(&At(name, 0, None), &l, &right(&l, 0.8, [m, 0, 0]), more);
+    }
+    let c = e.compare();
+    let better = row(&c, "better");
+    assert_eq!((better.mean, better.interval), (Some(0.5), None));
+    let d = better.difference.as_ref().expect("a mean");
+    assert!((d.mean - 0.1).abs() < 1e-12 && d.interval.is_none());
+    assert!(note(&c, "of all rows together").is_some(), "{:?}", c.notes);
+    assert!(note(&c, "of one class").is_none(), "{:?}", c.notes);
 }

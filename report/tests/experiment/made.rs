@@ -82,7 +82,11 @@ impl Made {
         }
         fs::write(folder.join("result.json"), result.to_string()).expect("written");
         let lines = labels.iter().zip(said).enumerate().map(|(i, (l, s))| {
-            let mut line = json!({"id": i.to_string(), "label": self.classes[*l], "prediction": self.classes[*s]});
+            let id = more["ids"][i]
+                .as_str()
+                .map_or(i.to_string(), str::to_string);
+            let mut line =
+                json!({"id": id, "label": self.classes[*l], "prediction": self.classes[*s]});
             if let Some(p) = probabilities[i].as_f64() {
                 line["probabilities"] = json!([1.0 - p, p]);
             }

@@ -1,6 +1,7 @@
 //! Experiments of made-up runs: what is said of them, and what is refused.
 
 mod blanks;
+mod families;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 mod folds;

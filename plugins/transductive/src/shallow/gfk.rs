@@ -18,7 +18,7 @@ use tlkit_core::recipe::Keys;
 use tlkit_core::{Error, Result};
 
 use super::align::{Align, Aligned, Pair, dim};
-use super::matrix::{Mat, affine, centred, mean, principal};
+use super::matrix::{Mat, affine, centred, directions, mean};
 
 /// The geodesic flow kernel.
 #[derive(Clone, Debug)]
@@ -37,8 +37,8 @@ impl Gfk {
 
 impl Align for Gfk {
     fn align(&self, pair: &Pair<'_>) -> Result<Aligned> {
-        let directions = |x: &Mat| principal(&centred(x, &mean(x)), self.dim);
-        let (ps, pt) = (directions(pair.source)?, directions(pair.target)?);
+        let of = |x: &Mat, domain| directions(&centred(x, &mean(x)), self.dim, domain);
+        let (ps, pt) = (of(pair.source, "source")?, of(pair.target, "target")?);
         // Both spans have as many dimensions as the smaller one.
         let dims = ps.ncols().min(pt.ncols());
         let root = factor(

@@ -1,8 +1,8 @@
 //! Joint distribution adaptation (Long, Wang, Ding, Sun & Yu 2013): TCA that also brings each class's means together, by guesses of the target's classes.
 //!
 //! What it minimises: the squared distances between the domains' means, of all rows and of every class, with a penalty `r |W|^2`, while the variance
-//! of all rows is held ([`super::components`]). The target's classes are what the head says after the round before; the first
-//! round has none.
+//! of all rows is held ([`super::components`]). The target's classes are what the nearest row of the source says after the round
+//! before, by the head's own distance where the head is a neighbour; the first round has none.
 //!
 //! Defaults: `dim = 100`, `regularisation = 1`, `kernel = "linear"`, `rounds = 10`, all of Long et al. 2013, whose tables are of Office with Caltech among others: that
 //! is what they were tuned on. The head there is `1-nn`.

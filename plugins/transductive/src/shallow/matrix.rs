@@ -186,6 +186,17 @@ pub(crate) fn principal(centred: &Mat, dim: usize) -> Result<Mat> {
     Ok(found)
 }
 
+/// The same; an error where a domain has no direction at all.
+pub(crate) fn directions(centred: &Mat, dim: usize, domain: &str) -> Result<Mat> {
+    let found = principal(centred, dim)?;
+    match found.ncols() {
+        0 => Err(Error::msg(format!(
+            "the rows of the {domain} do not vary, so they have no principal directions; give more rows, or take `method = \"coral\"`"
+        ))),
+        _ => Ok(found),
+    }
+}
+
 fn rank(values: &[f64]) -> usize {
     let top = values.first().copied().unwrap_or(0.0);
     values

@@ -10,7 +10,7 @@ use tlkit_core::Result;
 use tlkit_core::recipe::Keys;
 
 use super::align::{Align, Aligned, Pair, dim};
-use super::matrix::{affine, centred, mean, principal};
+use super::matrix::{Mat, affine, centred, directions, mean};
 
 /// Subspace alignment.
 #[derive(Clone, Debug)]
@@ -31,7 +31,8 @@ impl Align for SubspaceAlignment {
     fn align(&self, pair: &Pair<'_>) -> Result<Aligned> {
         let (ms, mt) = (mean(pair.source), mean(pair.target));
         let (xs, xt) = (centred(pair.source, &ms), centred(pair.target, &mt));
-        let (ps, pt) = (principal(&xs, self.dim)?, principal(&xt, self.dim)?);
+        let of = |x: &Mat, domain| directions(x, self.dim, domain);
+        let (ps, pt) = (of(&xs, "source")?, of(&xt, "target")?);
         let m = ps.tr_mul(&pt);
         let dims = pt.ncols();
         Ok(Aligned::new(xs * ps * m, &xt * &pt)

@@ -115,17 +115,26 @@ fn batch_norms_are_counted_once() {
     }
 }
 
-/// What batch norm has after `adabn` is of the target's rows alone, also where they are fewer than one batch: the first norm's mean is that of `W x + b`.
+/// What batch norm has after `adabn` is of the target's rows alone, also where they are fewer than one batch, and whatever the size of a batch: the first norm's mean
+/// is that of `W x + b`, and so is its variance.
 #[test]
-fn nothing_of_the_source_is_left_in_the_statistics() {
+fn nothing_of_the_source_or_of_the_batches_is_left_in_the_statistics() {
     let world = World::new();
     let few = rows(20, 5, [2.3, 2.0], false);
     std::fs::write(world.path("target.csv"), &few).expect("written");
-    let sets = ["source.batch_norm=true"];
-    world.run(&world.adapted("adabn", &sets), "adabn", &[]);
-    let tensors =
-        candle_core::safetensors::load(world.path("adabn/model/model.safetensors"), &Device::Cpu)
-            .expect("weights");
+    // The source is learned alike, in a run that the others adapt.
+    let norm = "source.batch_norm=true";
+    world.run(&world.adapted("source-only", &[norm]), "source", &[]);
+    for batch in ["train.batch_size=2", "train.batch_size=256"] {
+        let checked = world.check("run = \"source\"", "adabn", &[batch]);
+        world.run(&checked.expect("a recipe"), batch, &[]);
+        statistics(&world, batch, &few);
+    }
+}
+
+fn statistics(world: &World, run: &str, few: &str) {
+    let path = world.path(run).join("model/model.safetensors");
+    let tensors = candle_core::safetensors::load(path, &Device::Cpu).expect("weights");
     let named = |end: &str| -> Tensor {
         let mut all = tensors.iter().filter(|(name, _)| name.ends_with(end));
         let (_, t) = all
@@ -154,7 +163,7 @@ fn nothing_of_the_source_is_left_in_the_statistics() {
             .map(|p| row[0] * p[0] + row[1] * p[1] + bias[k]);
         let y: Vec<f32> = y.collect();
         let m = y.iter().sum::<f32>() / 20.0;
-        let v = y.iter().map(|y| (y - m).powi(2)).sum::<f32>() / 19.0;
+        let v = y.iter().map(|y| (y - m).powi(2)).sum::<f32>() / 20.0;
         assert!((mean[k] - m).abs() < 1e-4, "{k}: {} and {m}", mean[k]);
         assert!(
             (var[k] - v).abs() < 1e-3 * v.max(1.0),
@@ -199,4 +208,72 @@ fn the_labels_of_the_target_are_not_counted_on() {
         };
         assert_eq!(fits("some.csv"), fits("exchanged.csv"), "{method}");
     }
+}
+
+/// Nothing stands beside a closed form that ends an adaptation, so nobody can say that it did no harm.
+#[test]
+fn of_a_closed_form_after_the_source_no_harm_is_ruled_out() {
+    let world = World::new();
+    let words = |method: &str, sets: &[&str]| {
+        let run = world.run(&world.adapted(method, sets), method, &[]);
+        let selection = serde_json::to_value(&run).expect("JSON")["selection"].clone();
+        (
+            selection["without_labels"].clone(),
+            selection["collapsed_epochs"].clone(),
+        )
+    };
+    for (method, sets) in [
+        ("adabn", &["source.batch_norm=true"][..]),
+        ("em-prior", &[]),
+    ] {
+        assert_eq!(
+            words(method, sets),
+            ("cannot tell".into(), serde_json::json!([]))
+        );
+    }
+}
+
+#[test]
+fn what_decides_must_be_there() {
+    let world = World::new();
+    world.run(&world.adapted("source-only", &[]), "known", &[]);
+    let said = |source: &str, method: &str, set: &str| {
+        let checked = world.check(source, method, &[set]);
+        checked.map(|_| ()).expect_err("an error")
+    };
+    let run = "run = \"known\"";
+    for score in ["source-accuracy", "importance-weighted", "dev"] {
+        let error = said(run, "shot", &format!("select.by={score:?}"));
+        assert!(
+            error.contains("looks at labelled rows of the source"),
+            "{error}"
+        );
+    }
+    // The source's rows beside the run are enough.
+    let beside = format!("{run}\ntrain = \"source.csv\"");
+    assert!(world.check(&beside, "shot", &["select.by=\"dev\""]).is_ok());
+    let error = said(run, "shot", "select.twin=true");
+    assert!(
+        error.contains("a finished run is adapted as it is"),
+        "{error}"
+    );
+    let error = said(run, "shot", "train.source_epochs=3");
+    assert!(
+        error.contains("there is no phase before the adaptation"),
+        "{error}"
+    );
+    let error = said(SOURCE, "em-prior", "select.twin=true");
+    assert!(
+        error.contains("nothing is trained beside this method"),
+        "{error}"
+    );
+    // The ceiling is chosen by labels, where some are left to choose by.
+    let error = said(SOURCE, "target-supervised", "select.by=\"auto\"");
+    assert!(error.contains("a score without labels counts"), "{error}");
+    let by = |sets: &[&str]| {
+        let checked = world.adapted("target-supervised", sets);
+        checked.values["select"]["by"].clone()
+    };
+    assert_eq!(by(&[]), "last");
+    assert_eq!(by(&["target.validation=\"some.csv\""]), "target-validation");
 }

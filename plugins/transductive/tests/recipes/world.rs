@@ -78,9 +78,13 @@ impl World {
         method: &str,
         sets: &[&str],
     ) -> std::result::Result<Checked, String> {
+        let first = match source.starts_with("run") {
+            true => "",
+            false => "source_epochs = 5\n",
+        };
         let text = format!(
             "[source]\n{source}\n[target]\ntask = \"classification\"\nunlabelled = \"target.csv\"\ntest = \"test.csv\"\n\
-             [strategy]\nkind = \"transductive\"\nmethod = \"{method}\"\n[train]\nepochs = 6\nsource_epochs = 5\nlearning_rate = 1e-2\n"
+             [strategy]\nkind = \"transductive\"\nmethod = \"{method}\"\n[train]\nepochs = 6\n{first}learning_rate = 1e-2\n"
         );
         let sets: Vec<String> = sets.iter().map(|s| s.to_string()).collect();
         let name = self.path("recipe.toml").display().to_string();

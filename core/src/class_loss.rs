@@ -125,7 +125,7 @@ fn balanced(counts: &[usize]) -> Vec<f32> {
 fn class_weights(keys: &Keys, value: &Value, data: &DataKeys) -> Option<Vec<f32>> {
     let classes = data.classes();
     if value.as_str() == Some("balanced") {
-        let Some(train) = data.domain("train") else {
+        let Ok(Some(train)) = data.domain("train") else {
             value
                 .error("`balanced` needs the labels of the training rows, and they are sealed")
                 .help("write a number for each class");

@@ -4,6 +4,14 @@ use candle_core::Device;
 
 use crate::{Error, Result};
 
+/// Whether `TLKIT_CPU` says something that can be understood: the best instructions of this machine would be other bits than those asked for.
+///
+/// # Errors
+/// In words, with what it may say.
+pub fn instructions() -> std::result::Result<(), String> {
+    tlkit_ops::Path::from_environment().map(|_| ())
+}
+
 /// What a recipe's `train.device` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {

@@ -87,10 +87,11 @@ impl Path {
         let best = Level::best_of_this_machine();
         match std::env::var("TLKIT_CPU") {
             Err(_) => Ok(Path(best)),
+            Ok(name) if name.is_empty() => Ok(Path(best)),
             Ok(name) => match Level::ALL.into_iter().find(|level| level.name() == name) {
                 Some(level) => Ok(Path(level.min(best))),
                 None => Err(format!(
-                    "TLKIT_CPU is {name:?}, expected one of amx, avx512bf16, avx512, avx2, plain"
+                    "TLKIT_CPU is {name:?}, expected amx, avx512bf16, avx512, avx2 or plain"
                 )),
             },
         }

@@ -147,8 +147,19 @@ pub fn with_mut<T: Element, R>(t: &Tensor, f: impl FnOnce(&mut [T]) -> R) -> Res
 /// ```
 ///
 /// # Errors
-/// It is not float32 on the CPU, or is a part of a larger tensor; `f` has then not been called.
+/// It is not float32 on the CPU, or is a part of a larger tensor; `f` has then not been called. Or `f` leaves another number of elements: they are cut, or zeros
+/// follow.
 pub fn with_vec(t: &Tensor, f: &mut dyn FnMut(&mut Vec<f32>)) -> Result<()> {
+    /// Has its number of elements in the end, whatever happens: nobody who reads the tensor looks again.
+    struct Whole<'v> {
+        own: &'v mut Vec<f32>,
+        n: usize,
+    }
+    impl Drop for Whole<'_> {
+        fn drop(&mut self) {
+            self.own.resize(self.n, 0.0);
+        }
+    }
     struct Lend<'f>(RefCell<&'f mut dyn FnMut(&mut Vec<f32>)>);
     impl InplaceOp1 for Lend<'_> {
         fn name(&self) -> &'static str {
@@ -161,14 +172,30 @@ pub fn with_vec(t: &Tensor, f: &mut dyn FnMut(&mut Vec<f32>)) -> Result<()> {
                         && layout.start_offset() == 0
                         && layout.shape().elem_count() == own.len() =>
                 {
-                    (self.0.borrow_mut())(own);
-                    Ok(())
+                    let n = own.len();
+                    let whole = Whole { own, n };
+                    (self.0.borrow_mut())(whole.own);
+                    match whole.own.len() == n {
+                        true => Ok(()),
+                        false => {
+                            Err(Error::Msg("with_vec: another number of elements".into()).bt())
+                        }
+                    }
                 }
                 _ => Err(Error::Msg("expected float32 on the CPU, whole".into()).bt()),
             }
         }
     }
     t.inplace_op1(&Lend(RefCell::new(f)))
+}
+
+/// Whether two tensors lie in one block of memory: to write one is to change the other, and on the CPU to wait for oneself while the other is read.
+pub(crate) fn same_storage(a: &Tensor, b: &Tensor) -> bool {
+    let block = |t: &Tensor| {
+        let (storage, _) = t.storage_and_layout();
+        &raw const *storage
+    };
+    block(a) == block(b)
 }
 
 /// Lends the elements of a contiguous CPU tensor for reading.
@@ -252,3 +279,27 @@ element!(f32, F32
     }
 );
 element!(f64, F64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn a_vector_that_is_lent_comes_back_as_long() {
+        for other in [vec![], vec![1f32; 5]] {
+            let t = Tensor::ones(3, DType::F32, &Device::Cpu).unwrap();
+            assert!(with_vec(&t, &mut |v| *v = other.clone()).is_err());
+            assert_eq!(t.to_vec1::<f32>().unwrap().len(), 3);
+        }
+        let t = Tensor::ones(3, DType::F32, &Device::Cpu).unwrap();
+        let panics = std::panic::AssertUnwindSafe(|| {
+            with_vec(&t, &mut |v| {
+                v.clear();
+                panic!("on purpose")
+            })
+        });
+        assert!(std::panic::catch_unwind(panics).is_err());
+        assert_eq!(t.to_vec1::<f32>().unwrap(), [0.0; 3]);
+    }
+}

@@ -337,6 +337,9 @@ pub struct Predict {
     /// The second text's column, where the model takes pairs.
     #[arg(long, value_name = "COLUMN")]
     pub pair: Option<String>,
+    /// The file's first line is a row, and does not name the columns: they are taken in their order, or by number.
+    #[arg(long)]
+    pub no_header: bool,
     /// How it is written; a table on a terminal, JSON Lines otherwise.
     ///
     /// With `--out` the ending decides: `.csv`, `.txt` (the table), anything else JSON Lines.
@@ -389,6 +392,9 @@ pub struct Evaluate {
     /// The label's column.
     #[arg(long, value_name = "COLUMN")]
     pub label: Option<String>,
+    /// The file's first line is a row, and does not name the columns: they are taken in their order, or by number.
+    #[arg(long)]
+    pub no_header: bool,
     /// Prints JSON on standard output.
     #[arg(long)]
     pub json: bool,

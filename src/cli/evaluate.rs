@@ -25,7 +25,7 @@ pub fn evaluate(arguments: &Evaluate) -> Result<(), Failure> {
         image: arguments.column.as_deref().map(column),
         label: arguments.label.as_deref().map(column),
     };
-    let mut found = open(&arguments.data, &saved, &named)?;
+    let mut found = open(&arguments.data, &saved, &named, !arguments.no_header)?;
     if skips(place.run.as_deref()) {
         found = predict::found(found, &saved).map_err(Failure::wrong)?;
     }

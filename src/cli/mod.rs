@@ -48,7 +48,11 @@ pub fn main() -> ExitCode {
     // Clap prints help, and what is wrong with the arguments, and leaves with 0 or 2.
     let arguments = Arguments::parse();
     exit::report_panics();
-    let ended = threads::on_a_large_stack(move || dispatch(arguments.verb));
+    let ended = threads::on_a_large_stack(move || {
+        // A word that nobody knows would be the best path of this machine, and other bits than those that were asked for.
+        tlkit_core::device::instructions().map_err(Failure::Wrong)?;
+        dispatch(arguments.verb)
+    });
     // A plugin that leaves does not come here.
     plugins::ours();
     match ended {

@@ -173,6 +173,22 @@ fn only_some_cells_and_several_at_once() {
     );
 }
 
+/// Hours of cells are not spent on a question that cannot be asked.
+#[test]
+fn what_is_asked_is_looked_at_before_the_first_cell_runs() {
+    let bench = bench();
+    let says = |arguments: &[&str], words: &str| {
+        let all = [&["compare", "two.toml"], arguments].concat();
+        let said = bench.tlkit(&all).code(2);
+        assert!(said.err.contains(words), "{words}: {}", said.err);
+        assert!(!bench.path("experiments").exists());
+    };
+    let gate = "accuracy >= norrow + 2pt";
+    says(&["--gate", gate], "the gate names `norrow`");
+    says(&["--gate", gate, "--dry-run"], "the gate names `norrow`");
+    says(&["--dry-run", "--format", "csv"], "`--dry-run` prints none");
+}
+
 #[test]
 fn a_dry_run_writes_nothing() {
     let bench = bench();

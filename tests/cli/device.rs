@@ -126,6 +126,22 @@ fn a_gpu_that_was_asked_for_and_cannot_be_used_is_an_error_that_says_what_is_mis
     assert!(!beside.bench.path("handed").exists());
 }
 
+/// A word that nobody knows is no choice of instructions.
+#[test]
+fn instructions_are_those_that_are_asked_for_or_an_error() {
+    let bench = Bench::new();
+    let run =
+        |said: &str| bench.tlkit_with(&["run", "small.toml", "--dry-run"], &[("TLKIT_CPU", said)]);
+    let wrong = run("AVX2").code(2);
+    assert!(
+        wrong.err.contains("TLKIT_CPU is \"AVX2\", expected"),
+        "{}",
+        wrong.err
+    );
+    run("plain").code(0);
+    run("").code(0);
+}
+
 /// A dry run says it too, and stays in this binary.
 #[test]
 fn a_dry_run_looks_for_the_device() {

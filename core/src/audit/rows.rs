@@ -332,6 +332,39 @@ pub(crate) fn alone(side: &Side<'_>) -> Result<Option<Finding>> {
     side.find("alone", Level::Warning, &rows, words).map(Some)
 }
 
+/// Columns that count the rows.
+pub(crate) fn counting(split: &'static str, at: At, columns: &[&str], rows: usize) -> Finding {
+    let names: Vec<String> = columns.iter().map(|c| format!("`{c}`")).collect();
+    let (one, them) = match columns.len() {
+        1 => ("the column", "it"),
+        _ => ("the columns", "them"),
+    };
+    let does = if columns.len() == 1 {
+        "counts"
+    } else {
+        "count"
+    };
+    Finding {
+        kind: "counter",
+        split,
+        level: Level::Warning,
+        count: rows,
+        of: rows,
+        words: format!(
+            "{one} {} {does} the rows and {} a feature: where a row stands may give its class away, and says nothing of new ones; `without = [{}]` leaves {them} out",
+            names.join(", "),
+            if columns.len() == 1 { "is" } else { "are each" },
+            columns
+                .iter()
+                .map(|c| format!("{c:?}"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
+        examples: Vec::new(),
+        at: Some(at),
+    }
+}
+
 /// The word for one, or for several.
 pub(super) fn verb(n: usize, one: &'static str, several: &'static str) -> &'static str {
     if n == 1 { one } else { several }

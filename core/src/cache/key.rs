@@ -9,6 +9,15 @@ use crate::nn::Param;
 /// Counts up when a change of the arithmetic gives other bits: then nothing that was kept before is found.
 const NUMERICS: u32 = 3;
 
+/// With what numbers are computed on a device, in words: another one gives other bits.
+pub(crate) fn arithmetic(device: &candle_core::Device) -> String {
+    let by = match device.is_cpu() {
+        true => tlkit_ops::Path::current().level().name(),
+        false => "cuda",
+    };
+    format!("{by}, numerics {NUMERICS}")
+}
+
 /// Everything that rows depend on. Two keys are equal when what was told of them is.
 #[derive(Clone)]
 pub struct Key(Sha256);

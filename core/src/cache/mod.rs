@@ -26,6 +26,7 @@ mod rows;
 
 pub use disk::Cache;
 pub use key::Key;
+pub(crate) use key::arithmetic;
 pub use rows::{Rows, Sink};
 
 use rows::Closed;

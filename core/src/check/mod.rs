@@ -191,6 +191,21 @@ impl Checked {
             self.strategy.digest(),
             env!("CARGO_PKG_VERSION")
         );
+        // Sealed labels are in no hash of the data; whoever learns from them depends on them.
+        let open = self.strategy.needs().target_labels;
+        let labels = |d: crate::data::Domain<crate::data::Labels>| d.labels;
+        let domain = self
+            .target
+            .domain("target-labels", &crate::data::Reading::new());
+        if let (true, Ok(Some(labels))) = (open, domain.map(|d| d.map(labels))) {
+            let bytes: Vec<u8> = labels
+                .classes
+                .iter()
+                .flat_map(|c| c.to_le_bytes())
+                .collect();
+            text.push_str(&format!("\n{}\n", labels.names.join("\n")));
+            text.push_str(&crate::hex(&sha2::Sha256::digest(&bytes)));
+        }
         // A metric that is built anew gives other numbers. Runs without a plugin's have nothing here.
         let metrics = self.target.metrics();
         let digests: BTreeSet<String> = metrics.iter().map(|m| m.metric.digest()).collect();
@@ -212,7 +227,10 @@ fn tune_needs_validation(root: &crate::recipe::Keys, c: &Checked) {
         );
     } else if let Ok(None) = c.target.domain("validation", &reading) {
         root.error(root.at_key("tune"), "a grid is chosen from on validation rows, and there are none")
-            .help("name a file, `target.validation = \"...\"`, or set rows aside: `split = { validation = 0.1 }`");
+            .help(match c.kind {
+                Kind::Transductive => "name labelled rows of the target: `target.validation = \"...\"`",
+                Kind::Inductive => "name a file, `target.validation = \"...\"`, or set rows aside: `split = { validation = 0.1 }`",
+            });
     }
 }
 

@@ -116,6 +116,12 @@ pub(super) fn meet(
         );
     }
     if needs.target_labels {
+        if let Err(e) = target.domain("target-labels", &Reading::new()) {
+            strategy
+                .error(at(), format!("`{method}` learns from the target's labels"))
+                .note(e.to_string());
+            return;
+        }
         match (has("target-labels"), has("test")) {
             (None, _) => {
                 strategy

@@ -264,7 +264,7 @@ impl Loaded {
                 let kept = if feed.drop_last { n / size * size } else { n };
                 let (order, dropped) = order.split_at(kept);
                 // Sorted within pools of 50 batches: like lengths meet, yet the pool's rows are a fresh draw each epoch.
-                for pool in order.chunks(size * 50) {
+                for pool in order.chunks(size.saturating_mul(50)) {
                     let length = |r: u32| match by_length {
                         true => self.length(r),
                         false => Ok(0),

@@ -85,7 +85,12 @@ pub struct Found {
     pub rows: Rows,
     /// The label's column, where there is one.
     pub label: Option<usize>,
+    /// The column that was taken for the text though it has another name than the run's.
+    pub taken: Option<String>,
 }
+
+/// A name of more words than this is a sentence: a row of a file that has no names.
+const WORDS: usize = 4;
 
 impl RowForm {
     /// How to open a file of such rows.
@@ -109,6 +114,7 @@ impl RowForm {
         let at = |name: &str| there.iter().position(|c| c == name);
         let listed = || listed(&there);
         let asked = |column: &Column| asked(&there, column);
+        self.fits(named)?;
         let label = self.label(&there, named)?;
         let rows = Rows::new(tables)?;
         if self.form == Form::Features {
@@ -128,6 +134,7 @@ impl RowForm {
                 inputs,
                 rows,
                 label,
+                taken: None,
             });
         }
         if self.form == Form::Images {
@@ -139,6 +146,7 @@ impl RowForm {
                 }),
                 rows,
                 label,
+                taken: None,
             });
         }
         let pair = match (&named.pair, &self.pair) {
@@ -157,25 +165,39 @@ impl RowForm {
                 .collect();
             match rest[..] {
                 [only] => Some(only),
+                // Columns by number: the only one is where the label was.
+                [] if there.len() == 1 && named.label.is_none() && !self.header => Some(0),
                 _ => None,
             }
         };
+        let own = || self.text.as_deref().and_then(at).or_else(|| at("text"));
+        let mut taken = None;
         let text = match &named.text {
             Some(column) => asked(column)?,
-            None => self
-                .text
-                .as_deref()
-                .and_then(at)
-                .or_else(|| at("text"))
-                .or_else(rest)
-                .ok_or_else(|| {
+            None => match own().or_else(rest) {
+                Some(text) if own().is_some() || !self.header => text,
+                Some(text) if there[text].split_whitespace().count() > WORDS => {
+                    return Err(Error::msg(format!(
+                        "the first line names the columns, and this one would be called `{}`; if it is a row, `--no-header` says so, else `--column` names the text",
+                        there[text]
+                    )));
+                }
+                Some(text) => {
+                    taken = Some(there[text].clone());
+                    text
+                }
+                None => {
                     let was = self.text.as_deref().unwrap_or("text");
-                    Error::msg(format!(
+                    return Err(Error::msg(format!(
                         "which column is the text? The run's was `{was}`, and {}; `--column` names it",
                         listed()
-                    ))
-                })?,
+                    )));
+                }
+            },
         };
+        // A number that was the label's may be another's in a file without labels.
+        let free = named.label.is_none() && !self.header;
+        let label = label.filter(|&l| !(free && (l == text || Some(l) == pair)));
         // As in a recipe. What a person names wins nothing by being the answer, or the other text.
         let named_one = named.text.is_some() || named.pair.is_some() || named.label.is_some();
         let same = [
@@ -199,7 +221,25 @@ impl RowForm {
             }),
             rows,
             label,
+            taken,
         })
+    }
+
+    /// What a person names is of what the model takes.
+    fn fits(&self, named: &Named) -> Result<()> {
+        let what = match self.form {
+            Form::Features if named.text.is_some() || named.pair.is_some() => {
+                "the model takes vectors, by the names of their columns; `--column` and `--pair` are for texts and images"
+            }
+            Form::Images if named.pair.is_some() => {
+                "the model takes images; `--pair` is for pairs of texts"
+            }
+            Form::Text | Form::PlainText if named.pair.is_some() && self.pair.is_none() => {
+                "the model takes single texts; `--pair` is for one that takes pairs"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::msg(what))
     }
 
     /// The label's column, where there is one.
@@ -234,7 +274,7 @@ impl RowForm {
         })
     }
 
-    /// The columns of a vector: by the run's names, or all but the label's where none has its name.
+    /// The columns of a vector: by the run's names; all but the label's, in their order, where nothing has a name.
     fn vector(&self, there: &[String], label: Option<usize>) -> Result<Vec<usize>> {
         let found: Vec<Option<usize>> = self
             .features
@@ -242,7 +282,20 @@ impl RowForm {
             .map(|name| there.iter().position(|c| c == name))
             .collect();
         if found.iter().all(Option::is_none) {
-            return Ok((0..there.len()).filter(|&c| Some(c) != label).collect());
+            let rest: Vec<usize> = (0..there.len()).filter(|&c| Some(c) != label).collect();
+            // What has no names, or is one vector, is taken by its place.
+            if !self.header || rest.len() == 1 || self.features.len() == 1 {
+                return Ok(rest);
+            }
+            return Err(Error::msg(format!(
+                "the model takes the columns {}, and {}; if the first line is a row, `--no-header` says so, and the columns are taken in their order",
+                self.features
+                    .iter()
+                    .map(|c| format!("`{c}`"))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                listed(there)
+            )));
         }
         let pairs = self.features.iter().zip(found);
         pairs

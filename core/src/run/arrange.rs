@@ -91,7 +91,8 @@ pub(super) fn phases(c: &Checked, transfer: &Transfer<'_>) -> Result<Vec<Phase>>
             "`train.linear_probe` fits a plain classifier, and this head has dense layers: leave one or the other out",
         ));
     }
-    let source = |p: &Phase| matches!(p, Phase::Train(t) if t.name == "source");
+    let adapts = c.kind == Kind::Transductive;
+    let source = |p: &Phase| adapts && matches!(p, Phase::Train(t) if t.name == "source");
     let at = phases.iter().position(source).unwrap_or(0);
     let probe = Probe {
         rows: match c.kind {

@@ -8,8 +8,12 @@ use crate::{Error, Result};
 /// Hashes of the rows that the run learned from.
 pub(super) const TRAINED_ON: &str = "trained-on.bin";
 
-/// Writes beside, syncs, renames: a reader sees the old file or the new one, never half of one.
+/// Writes beside, syncs, renames: a reader sees the old file or the new one, never half of one. What a link leads to is written, and a device as it is.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    if path.exists() && !path.is_file() && !path.is_dir() {
+        return std::fs::write(path, bytes).map_err(Error::io(path));
+    }
     let beside = path.with_extension(match path.extension() {
         Some(e) => format!("{}.part", e.to_string_lossy()),
         None => "part".to_string(),
@@ -22,10 +26,16 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
             folder.display()
         )));
     }
-    let mut file = std::fs::File::create(&beside).map_err(Error::io(&beside))?;
-    file.write_all(bytes).map_err(Error::io(&beside))?;
-    file.sync_all().map_err(Error::io(&beside))?;
-    drop(file);
+    let written = (|| {
+        let mut file = std::fs::File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    })();
+    if let Err(e) = written {
+        // Of a disk that is full nothing is kept that nobody reads.
+        let _ = std::fs::remove_file(&beside);
+        return Err(Error::io(&beside)(e));
+    }
     std::fs::rename(&beside, path).map_err(Error::io(path))
 }
 

@@ -77,6 +77,9 @@ pub struct Position {
     /// Rows a pass, once the device's memory was too small for more.
     #[serde(default)]
     pub micro_batch: Option<usize>,
+    /// With what the numbers were computed: goes on with another one, and the run ends with the bits of neither.
+    #[serde(default)]
+    pub arithmetic: String,
 }
 
 /// The candidate of a twin that stands beside an adaptation.

@@ -138,6 +138,14 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
                 path.display()
             )));
         }
+        let arithmetic = crate::cache::arithmetic(transfer.store.device());
+        if !position.arithmetic.is_empty() && position.arithmetic != arithmetic {
+            return Err(Error::msg(format!(
+                "the run was begun with {}, and here it would go on with {arithmetic}: it would end with the bits of neither\n  go on where it was begun, or \
+                 as it was (`TLKIT_CPU`, `--device`), or begin anew in another folder",
+                position.arithmetic
+            )));
+        }
         restore(transfer.store, &tensors)?;
         restore_maps(transfer, &position, &tensors, &job.maps)?;
         state.best = kept("best/", &tensors);
@@ -432,6 +440,7 @@ impl Runner {
             return Ok(());
         };
         self.position.seconds = self.seconds();
+        self.position.arithmetic = crate::cache::arithmetic(transfer.store.device());
         self.position.maps.clear();
         let model = &transfer.model;
         let maps = model.maps().iter().map(|m| (MapPlace::Features, m));

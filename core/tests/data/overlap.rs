@@ -30,7 +30,7 @@ fn rows_to_judge_by_are_dropped_from_train_and_never_from_test() {
         (read.texts("validation").len(), read.texts("test").len()),
         (6, 8)
     );
-    let labels = read.data().domain("train").unwrap().labels;
+    let labels = read.data().domain("train").unwrap().unwrap().labels;
     assert_eq!((labels.classes.len(), labels.counts()), (17, vec![9, 8]));
 }
 

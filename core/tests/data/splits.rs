@@ -56,7 +56,10 @@ fn splits_are_a_function_of_their_seed() {
         read("split = { seed = 1 }").data().digest()
     );
     let few = read("per_class = 5\nsplit = { validation = 0.0 }");
-    assert_eq!(few.data().domain("train").unwrap().labels.counts(), [5, 5]);
+    assert_eq!(
+        few.data().domain("train").unwrap().unwrap().labels.counts(),
+        [5, 5]
+    );
     let first = read("limit = 10\nsplit = { validation = 0.0 }");
     assert_eq!(first.texts("train")[9], "row number 9");
     assert_eq!(first.texts("train").len(), 10);
@@ -73,7 +76,7 @@ fn one_name_may_stand_for_several_files() {
         vec!["a.rows".into(), "b.rows".into()],
     );
     let read = world.read("train = \"hf:datasets/a/b#train\"\nsplit = { validation = 0.0 }");
-    let domain = read.data().domain("train").unwrap();
+    let domain = read.data().domain("train").unwrap().unwrap();
     assert_eq!(domain.inputs.len(), 20);
     assert_eq!(domain.inputs.id(12), "1:2");
 }

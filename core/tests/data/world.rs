@@ -177,7 +177,7 @@ impl Read {
     }
 
     pub(crate) fn texts(&self, split: &str) -> Vec<String> {
-        let Some(domain) = self.data().domain(split) else {
+        let Some(domain) = self.data().domain(split).unwrap() else {
             return Vec::new();
         };
         (0..domain.inputs.len())

@@ -15,8 +15,8 @@ use std::cell::RefCell;
 /// Up to this length the probabilities are kept.
 const KEEP: usize = 128;
 
-/// Where the dropout mask of a (sentence, head) begins. Within it, element (i, j) is draw i * keys + j, so that what a
-/// sentence's draws are does not depend on the padding, and none is wasted on it.
+/// Where the dropout mask of a (sentence, head) begins, by the length that all are padded to. Within it, element (i, j) is draw i * keys + j, so that
+/// none is wasted on padding.
 pub(crate) fn first_draw(task: usize, length: usize) -> u64 {
     task as u64 * (length * length).next_multiple_of(128) as u64
 }

@@ -72,7 +72,11 @@ impl Shape {
         Factor {
             tensor: t,
             offset: 0,
-            row: t.stride()[1],
+            // Of one row nobody has to know where a second one would be, and what stands there may be less than a row.
+            row: match t.dims()[1] {
+                0 | 1 => self.heads * self.dim,
+                _ => t.stride()[1],
+            },
             transposed,
             steps: (t.stride()[0], self.dim),
         }

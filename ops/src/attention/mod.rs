@@ -9,7 +9,7 @@
 //! may be slices of one wider tensor (a joint product for q, k and v), and [`backward_packed`] gives its gradient whole.
 //!
 //! **Padding costs nothing.** Under [`KeyMask::Lengths`] a sentence *is* its first `length` tokens: what lies beyond is
-//! neither read nor computed; its outputs are zeros, and its gradients too. Under [`KeyMask::Keep`] keys are masked one by
+//! neither read nor computed (on a GPU products run over it with zeros, so there it has to be finite); its outputs are zeros, and its gradients too. Under [`KeyMask::Keep`] keys are masked one by
 //! one and every query has an output; a sentence without any key gives zeros. Nothing gives NaN.
 //!
 //! **Queries may be the first few tokens alone**, as (batch, queries, heads * dim): then only their outputs are computed, with the masks and draws

@@ -419,6 +419,9 @@ fn apply(
 
 fn check(x: &Tensor, weight: &Tensor, bias: &Tensor, statistics: Statistics<'_>) -> Result<()> {
     let (_, width) = rows(x)?;
+    if width == 0 {
+        return Err(Error::Msg("batch_norm: no channels".into()).bt());
+    }
     let given = match statistics {
         Statistics::Given { mean, var } => vec![mean, var],
         Statistics::Batch => Vec::new(),

@@ -34,7 +34,7 @@ impl Shape {
         if g == 0 || !c.is_multiple_of(g) || !o.is_multiple_of(g) || i != c / g {
             return fail("channels do not fit the weight and the groups");
         }
-        if kh == 0 || kw == 0 || i == 0 {
+        if kh == 0 || kw == 0 || i == 0 || o == 0 {
             return fail("the kernel is empty");
         }
         let Some((oh, ow)) = conv.output((h, w), (kh, kw)) else {

@@ -78,8 +78,8 @@ fn every_path_is_within_the_stated_error() {
             let (mut worst, mut worst_slope) = (0f64, 0f64);
             for i in 0..n {
                 let scale = f64::from(x[i]).abs().max(1.0);
-                worst = worst.max((f64::from(y[i]) - exact[i]).abs() / scale);
-                worst_slope = worst_slope.max((f64::from(dy[i]) - slope[i]).abs());
+                worst = worse(worst, (f64::from(y[i]) - exact[i]).abs() / scale);
+                worst_slope = worse(worst_slope, (f64::from(dy[i]) - slope[i]).abs());
             }
             println!("gelu {kind:?} {path:?}: value {worst:.2e} slope {worst_slope:.2e}");
             assert!(worst <= 2e-7, "{kind:?} {path:?}: {worst:.2e}");

@@ -1,6 +1,6 @@
 //! Where the kernels of `kernel.cu` run: one way to launch them, and one to multiply matrices.
 //!
-//! An op's `gpu.rs` says which kernels, with which blocks and arguments; it does not know what runs them. With the feature `cuda` that is a
+//! An op's `cuda.rs` says which kernels, with which blocks and arguments; it does not know what runs them. With the feature `cuda` that is a
 //! CUDA device (`cuda.rs`); in the tests it is the processor: the same kernels compiled as C++, called through the same launches
 //! (`emulated.rs`). In any other build there is nothing to run them, [`Gpu::of`] is always `None`, and the compiler drops all of it.
 //!

@@ -19,8 +19,8 @@ use std::sync::Arc;
 /// What the backward pass needs: the normalised input and each row's mean and 1 / deviation.
 #[derive(Debug, Clone)]
 pub struct Saved {
-    /// The input that was normalised (for [`residual_forward`] the sum).
-    pub x: Tensor,
+    /// The input that was normalised (for [`residual_forward`] the sum). What was kept of it is of its shape, so nobody else puts another one here.
+    x: Tensor,
     kept: Kept,
     eps: f64,
 }

@@ -14,7 +14,7 @@ pub use cpu::column_sums;
 use crate::gpu::Gpu;
 use crate::graph::Output;
 use crate::matmul::{Precision, View, bf16, forward_in as product, precision::rounded};
-use crate::tensors::{Reading, on_kernels, rows, tensor};
+use crate::tensors::{Reading, on_kernels, rows, same_storage, tensor};
 use candle_core::{Error, Result, Tensor};
 
 /// Gradients of a linear layer.
@@ -95,13 +95,17 @@ pub fn backward_x_in(precision: Precision, weight: &Tensor, grad: &Tensor) -> Re
 
 /// `sum` + dy W: the gradient of an input that has others (a residual, a second layer), without a pass of its own.
 ///
-/// On the CPU `sum` is added to in place: whoever shares its storage sees it change.
+/// On the CPU `sum` is added to in place: whoever shares its storage sees it change. (Where that is `grad` or `weight`, it is copied first.)
 pub fn add_backward_x_in(
     precision: Precision,
     sum: Tensor,
     weight: &Tensor,
     grad: &Tensor,
 ) -> Result<Tensor> {
+    let sum = match [grad, weight].iter().any(|t| same_storage(t, &sum)) {
+        true => sum.copy()?,
+        false => sum,
+    };
     if let Some(gpu) = Gpu::of(&[grad, &sum], &[weight]).filter(|_| sum.is_contiguous()) {
         through(weight, grad, Some(&sum))?;
         return cuda::backward_x(

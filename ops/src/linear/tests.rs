@@ -87,6 +87,19 @@ fn the_gradient_of_an_input_is_added_to_another() {
     assert!(add_backward_x_in(Precision::F32, start, &w, &normal("g", &[3, 50])).is_err());
 }
 
+/// The gradient beside a residual connection is added to what comes through the layer; it may be the very tensor that goes in.
+#[test]
+fn a_gradient_is_added_to_itself() {
+    let (w, g) = (normal("w", &[8, 8]), normal("g", &[4, 8]));
+    for precision in [Precision::F32, Precision::Bf16] {
+        let exact = (&g + backward_x_in(precision, &w, &g).unwrap()).unwrap();
+        let before = values(&g);
+        let sum = add_backward_x_in(precision, g.clone(), &w, &g).unwrap();
+        assert_close("sum", &sum, &exact, 1e-5);
+        assert_eq!(values(&g), before);
+    }
+}
+
 #[test]
 fn column_sums_agree_on_every_path() {
     for (n, width) in [(1, 1), (7, 3), (130, 17), (1001, 33)] {

@@ -64,8 +64,14 @@ impl<'a, T: Element> View<'a, T> {
 
     pub(crate) fn check(&self) {
         if self.rows > 0 && self.columns > 0 {
-            let last = (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride;
-            assert!(last < self.data.len(), "matrix reaches past its slice");
+            // A product that wraps would lie within.
+            let down = (self.rows - 1).checked_mul(self.row_stride);
+            let along = (self.columns - 1).checked_mul(self.column_stride);
+            let last = down.zip(along).and_then(|(d, a)| d.checked_add(a));
+            assert!(
+                last.is_some_and(|last| last < self.data.len()),
+                "matrix reaches past its slice"
+            );
         }
     }
 }

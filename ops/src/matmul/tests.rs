@@ -91,7 +91,7 @@ fn bits_do_not_depend_on_threads() {
     }
 }
 
-/// A network's answer to one row is that to the row in any batch.
+/// A network's answer to a row is that to the row in any batch, from some rows on: very small products sum in another order.
 #[test]
 fn bits_of_a_row_do_not_depend_on_the_rows_beside_it() {
     for (n, k) in [(384, 384), (1536, 384), (130, 1100), (10, 384), (96, 96)] {
@@ -480,4 +480,17 @@ fn thirds_give_the_same_bits_on_any_number_of_threads() {
             vec![tensor(c, (m, n)).unwrap()]
         });
     }
+}
+
+/// What an overflow would bring back into the slice lies outside.
+#[test]
+#[should_panic(expected = "matrix reaches past its slice")]
+fn a_view_that_wraps_is_refused() {
+    let numbers = [0f32; 4];
+    let wraps = View {
+        row_stride: usize::MAX,
+        column_stride: 2,
+        ..View::new(&numbers, 2, 2)
+    };
+    wraps.check();
 }

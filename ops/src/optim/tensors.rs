@@ -64,7 +64,10 @@ pub fn step_tensors<T: Stepped>(updates: Vec<Update<'_, T>>, grad_scale: f64) ->
     let mut params = Vec::with_capacity(updates.len());
     for update in &updates {
         check(update)?;
-        params.push(first(update.param)?);
+        // What has no element lies nowhere.
+        if update.param.elem_count() > 0 {
+            params.push(first(update.param)?);
+        }
     }
     params.sort_unstable();
     if params.windows(2).any(|w| w[0] == w[1]) {

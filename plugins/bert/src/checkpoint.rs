@@ -33,11 +33,15 @@ impl Checkpoint {
         let mut config =
             BertConfig::parse(&format!("{name}/config.json"), &config.text("config.json")?)?;
         let Some(weights) = found.file("model.safetensors") else {
-            let why = match found.file("pytorch_model.bin") {
-                Some(_) => {
+            let has = |file: &str| found.file(file).is_some();
+            let why = match () {
+                () if has("model.safetensors.index.json") => {
+                    "has weights that are cut into several files; join them to one model.safetensors first"
+                }
+                () if has("pytorch_model.bin") => {
                     "has pytorch_model.bin, which is a pickle; convert it to model.safetensors first"
                 }
-                None => "has no model.safetensors",
+                () => "has no model.safetensors",
             };
             return Err(Error::msg(format!("{name} {why}")));
         };

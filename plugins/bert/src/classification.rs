@@ -49,7 +49,7 @@ impl TextClassification {
 
 impl TargetTask for TextClassification {
     fn domain(&self, split: &str, _: &Reading) -> Result<Option<Domain<Labels>>> {
-        Ok(self.data.domain(split))
+        self.data.domain(split)
     }
 
     fn row_form(&self) -> Result<Option<RowForm>> {

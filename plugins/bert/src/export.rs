@@ -84,7 +84,7 @@ pub(crate) fn write(
     write_json(to, "config.json", &json)?;
     let tokenizer = tokens.to_json()?;
     write_whole(&to.join("tokenizer.json"), tokenizer.as_bytes())?;
-    let more = tokenizer_config(&tokenizer, config.max_position_embeddings)?;
+    let more = tokenizer_config(&tokenizer, tokens.max_length())?;
     write_whole(
         &to.join("tokenizer_config.json"),
         more.to_string().as_bytes(),

@@ -227,14 +227,33 @@ fn sentence_pooling(found: &Found) -> Result<&'static str> {
     let Some(file) = file else { return Ok("mean") };
     let json: serde_json::Value = serde_json::from_str(&file.text("1_Pooling/config.json")?)
         .map_err(|e| Error::msg(format!("1_Pooling/config.json: {e}")))?;
-    let on = |k: &str| json[k].as_bool().unwrap_or(false);
-    Ok(if on("pooling_mode_cls_token") {
-        "first-token"
-    } else if on("pooling_mode_max_tokens") {
-        "max"
-    } else {
+    Ok(pooling_of(&json).unwrap_or_else(|modes| {
+        eprintln!(
+            "note: 1_Pooling/config.json pools by {modes}, which is not here: the mean is taken, unless `target.pooling` says otherwise"
+        );
         "mean"
-    })
+    }))
+}
+
+/// As sentence-transformers writes it: a flag for each mode, or `pooling_mode` by name, as newer versions do; an error with the modes that are none of
+/// [`POOLINGS`].
+fn pooling_of(json: &serde_json::Value) -> std::result::Result<&'static str, String> {
+    let said = match &json["pooling_mode"] {
+        serde_json::Value::String(one) => vec![one.as_str()],
+        serde_json::Value::Array(all) => all.iter().filter_map(|v| v.as_str()).collect(),
+        _ => {
+            let flags = json.as_object().into_iter().flatten();
+            let on = flags.filter(|(_, v)| v.as_bool() == Some(true));
+            on.filter_map(|(k, _)| k.strip_prefix("pooling_mode_"))
+                .collect()
+        }
+    };
+    match said[..] {
+        [] | ["mean" | "mean_tokens"] => Ok("mean"),
+        ["cls" | "cls_token"] => Ok("first-token"),
+        ["max" | "max_tokens"] => Ok("max"),
+        _ => Err(format!("`{}`", said.join("` and `"))),
+    }
 }
 
 impl SourceTask for BertSource {

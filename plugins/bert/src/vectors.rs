@@ -34,7 +34,7 @@ impl TextVectors {
 
 impl TargetTask for TextVectors {
     fn domain(&self, split: &str, _: &Reading) -> Result<Option<Domain<Labels>>> {
-        Ok(self.data.domain(split))
+        self.data.domain(split)
     }
 
     /// The pooling, and nothing behind it: what comes out are the features.

@@ -11,6 +11,7 @@ use crate::column::CLASSES;
 pub use crate::column::{ColumnFacts, facts};
 pub use crate::header::headless;
 
+/// The first [`CALLED`] are hardly anything else.
 const LABELS: [&str; 20] = [
     "label",
     "labels",
@@ -33,6 +34,8 @@ const LABELS: [&str; 20] = [
     "spam",
     "gold",
 ];
+/// Names that are hardly anything but a label.
+const CALLED: usize = 4;
 
 const TEXTS: [&str; 20] = [
     "text",
@@ -120,11 +123,13 @@ pub fn guess(columns: Vec<ColumnFacts>, rows: usize) -> Result<Guessed> {
         let name = fact.name.trim().to_lowercase();
         list.iter().position(|n| *n == name)
     };
+    // A column that is called the label may have more classes than one that is taken for it by its values.
+    let called = |f: &ColumnFacts| named(&LABELS[..CALLED], f).is_some();
     let could_be_label = |f: &ColumnFacts| {
         !f.vector
             && !f.pictures
             && f.distinct >= 2
-            && f.distinct <= CLASSES
+            && (f.distinct <= CLASSES || called(f))
             && f.words <= 4.0
             && (f.distinct * 2 <= rows || rows < 8)
     };

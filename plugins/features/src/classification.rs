@@ -35,7 +35,7 @@ impl Classification {
 
 impl TargetTask for Classification {
     fn domain(&self, split: &str, _: &Reading) -> Result<Option<Domain<Labels>>> {
-        Ok(self.data.domain(split))
+        self.data.domain(split)
     }
 
     fn row_form(&self) -> Result<Option<RowForm>> {

@@ -168,7 +168,7 @@ impl Drop for Home {
         };
         let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(exchange));
         if !matches!(done, Ok(Ok(()))) {
-            // A panic in the midst of a write has closed the storage for good. It is never freed then, as it is not ours to free.
+            // What could not be exchanged is never freed, as it is not ours to free.
             std::mem::forget(self.tensor.clone());
         }
     }
@@ -290,9 +290,9 @@ mod tests {
         assert_eq!(numbers(&b), [1.0; 3]);
     }
 
-    /// A storage that a panic has closed is not freed, whoever drops it last, as its memory is the plugin's.
+    /// A panic in the midst of a write leaves the storage open, and what is in it goes back as ever.
     #[test]
-    fn a_panic_in_a_write_frees_nothing_of_the_plugins() {
+    fn after_a_panic_in_a_write_the_memory_goes_back() {
         let (store, p) = param("a");
         let mut memory = vec![0f32; 3];
         // SAFETY: three numbers that stay until the end.

@@ -270,7 +270,7 @@ impl CTarget {
 
 impl TargetTask for CTarget {
     fn domain(&self, split: &str, _: &Reading) -> Result<Option<Domain<Labels>>> {
-        Ok(self.data.domain(split))
+        self.data.domain(split)
     }
 
     fn row_form(&self) -> Result<Option<RowForm>> {

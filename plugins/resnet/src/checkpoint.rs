@@ -69,6 +69,7 @@ impl Checkpoint {
         for config in CONFIGURATIONS {
             if let Some(blob) = found.file(config) {
                 let text = blob.text(config)?;
+                other_arithmetic(name, &text)?;
                 checkpoint
                     .preparation
                     .configure(name, config, &text, classes)?;
@@ -213,6 +214,21 @@ fn rename(name: &str) -> Option<String> {
 }
 
 /// Which network the tensors are of.
+/// timm has networks whose tensors are a ResNet's and whose strides are blurred, or pooled by means: the weights alone do not tell them apart.
+fn other_arithmetic(name: &str, config: &str) -> Result<()> {
+    let json: serde_json::Value = serde_json::from_str(config).unwrap_or_default();
+    let said = json["architecture"].as_str().unwrap_or_default();
+    match ["resnetaa", "resnetblur", "resnext50aa", "_aa", "blur"]
+        .iter()
+        .find(|part| said.contains(*part))
+    {
+        None => Ok(()),
+        Some(_) => Err(Error::msg(format!(
+            "{name} is a `{said}`: its tensors are those of a ResNet, and its strides are not; there is no such network here"
+        ))),
+    }
+}
+
 fn recognise(file: &str, tensors: &BTreeMap<String, Tensor>) -> Result<Architecture> {
     let dims = |name: &str| tensors.get(name).map(Tensor::dims);
     let has = |name: &str| tensors.contains_key(name);

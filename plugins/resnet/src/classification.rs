@@ -64,7 +64,7 @@ impl ImageClassification {
 
 impl TargetTask for ImageClassification {
     fn domain(&self, split: &str, _: &Reading) -> Result<Option<Domain<Labels>>> {
-        Ok(self.data.domain(split))
+        self.data.domain(split)
     }
 
     fn row_form(&self) -> Result<Option<RowForm>> {

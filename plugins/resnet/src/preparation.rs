@@ -28,6 +28,8 @@ pub struct Preparation {
     pub configured: Option<&'static str>,
     /// The classifier's classes, where the configuration names them.
     pub labels: Vec<String>,
+    /// transformers' name of the kind of network; empty where nobody says.
+    pub model_type: String,
 }
 
 /// Files that may say it, the later one last.
@@ -46,6 +48,7 @@ impl Preparation {
             origin: origin.to_string(),
             configured: None,
             labels: Vec::new(),
+            model_type: String::new(),
         }
     }
 
@@ -80,19 +83,27 @@ impl Preparation {
             }
             self.std = std;
         }
+        if let Some(kind) = json.get("model_type").and_then(|v| v.as_str()) {
+            self.model_type = kind.to_string();
+        }
         self.sides(&json, pretrained);
         // PIL's numbers, as transformers writes them.
         let interpolation = match (pretrained.get("interpolation"), json.get("resample")) {
-            (Some(name), _) => name.as_str().and_then(Interpolation::named),
+            (Some(name), _) => Some((name.as_str().and_then(Interpolation::named), name)),
             (None, Some(n)) => match n.as_u64() {
-                Some(2) => Some(Interpolation::Bilinear),
-                Some(3) => Some(Interpolation::Bicubic),
-                _ => None,
+                Some(2) => Some((Some(Interpolation::Bilinear), n)),
+                Some(3) => Some((Some(Interpolation::Bicubic), n)),
+                _ => Some((None, n)),
             },
             (None, None) => None,
         };
-        if let Some(interpolation) = interpolation {
-            self.interpolation = interpolation;
+        match interpolation {
+            Some((Some(interpolation), _)) => self.interpolation = interpolation,
+            Some((None, said)) if !said.is_null() => eprintln!(
+                "note: {file} resizes images by {said}, which is not here: `{}` is taken, unless `source.interpolation` says otherwise",
+                self.interpolation.name()
+            ),
+            _ => {}
         }
         let names = ["labels", "label_names"].iter().find_map(|k| {
             let list = pretrained.get(k).or_else(|| json.get(k))?.as_array()?;
@@ -145,9 +156,15 @@ impl Preparation {
                 .iter()
                 .find_map(|k| json.get(k)?.as_str());
             let number = json["size"].is_u64();
-            let square = ["ViT", "DeiT", "Beit"]
-                .iter()
-                .any(|kind| number && processor.is_some_and(|p| p.starts_with(kind)));
+            let kinds = ["ViT", "DeiT", "Beit"];
+            // Where no processor is named, transformers goes by the model.
+            let square = number
+                && match processor {
+                    Some(p) => kinds.iter().any(|kind| p.starts_with(kind)),
+                    None => kinds
+                        .iter()
+                        .any(|kind| kind.to_lowercase() == self.model_type),
+                };
             self.squash = square || json["size"].get("height").is_some();
             // ConvNeXt's processor resizes to more than the number, by 0.875 where it says nothing else.
             let more = processor.is_some_and(|p| p.starts_with("ConvNext"));

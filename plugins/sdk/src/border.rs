@@ -118,10 +118,12 @@ pub(crate) unsafe fn guard(call: *const abi::Call, f: impl FnOnce(&Host<'_>) -> 
         return abi::FAILED;
     };
     // What a panic leaves half done is the plugin's own: nothing of the host is touched by `f`.
-    match catch_unwind(AssertUnwindSafe(|| f(&host))) {
+    // An error may hold what the author wrote, whose words, and whose end, may panic too.
+    let said = || f(&host).map_err(|e| e.to_string());
+    match catch_unwind(AssertUnwindSafe(said)) {
         Ok(Ok(())) => abi::OK,
-        Ok(Err(e)) => {
-            host.fail(&e.to_string());
+        Ok(Err(words)) => {
+            host.fail(&words);
             abi::FAILED
         }
         Err(panic) => {

@@ -134,6 +134,13 @@ impl Plugin {
 /// What [`crate::export_plugin!`] calls. Null where the plugin could not be made: a panic does not leave it.
 pub fn export(_: *const abi::Host, make: fn() -> Plugin) -> *const abi::Plugin {
     static MADE: OnceLock<Option<&'static abi::Plugin>> = OnceLock::new();
-    let made = MADE.get_or_init(|| catch_unwind(|| make().table()).ok());
+    let made = MADE.get_or_init(|| match catch_unwind(|| make().table()) {
+        Ok(table) => Some(table),
+        Err(panic) => {
+            // What it holds may panic again when it is dropped.
+            std::mem::forget(panic);
+            None
+        }
+    });
     made.map_or(std::ptr::null(), |table| &raw const *table)
 }

@@ -388,6 +388,8 @@ unsafe extern "C" fn vjp<T: Source>(
             let back = kept.0.take();
             let back = back.ok_or_else(|| Error::msg("the way back is gone once"))?;
             let mut into = Gradients::default();
+            // A pass without a way back may have come between.
+            this.store.train_only(&Select::All);
             let of_input = back.pull(&import(gradient)?, &mut into)?;
             if !input_gradient.is_null() {
                 let g = of_input

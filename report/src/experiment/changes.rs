@@ -198,6 +198,7 @@ mod tests {
             labels: labels.to_vec(),
             predictions: predictions.to_vec(),
             probabilities: Vec::new(),
+            stood: Vec::new(),
         }
     }
 

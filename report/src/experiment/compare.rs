@@ -243,7 +243,8 @@ impl Experiment {
             };
             mark(selection["oracle"] == true, "oracle");
             mark(
-                t.run.identity["values"]["target"]["test"] == "unlabelled",
+                t.run.identity["values"]["target"]["test"] == "unlabelled"
+                    || t.run.result["audit"]["tests_adapted"] == true,
                 "tested on the rows adapted on",
             );
             mark(t.run.result["imported"] == true, "imported");

@@ -314,6 +314,7 @@ mod tests {
             labels: labels.to_vec(),
             predictions: predictions.to_vec(),
             probabilities: positive.iter().map(|p| vec![1.0 - p, *p]).collect(),
+            stood: Vec::new(),
         }
     }
 

@@ -108,5 +108,6 @@ pub fn found(found: FoundRows, saved: &Saved) -> Result<FoundRows> {
         rows: found.rows.pick(&kept),
         inputs: data::pick(found.inputs, kept),
         label: found.label,
+        taken: found.taken,
     })
 }

@@ -15,6 +15,7 @@ use tlkit_core::{Error, Result};
 use super::broken;
 use crate::cli::arguments::Predict;
 use crate::cli::exit::Failure;
+use crate::cli::output;
 use crate::cli::parts::{self, Fetch};
 
 /// Rows that are answered at once.
@@ -51,6 +52,11 @@ impl Input {
             ));
         }
         if !arguments.text.is_empty() {
+            if arguments.column.is_some() || arguments.pair.is_some() {
+                return Err(Failure::Wrong(
+                    "`--column` and `--pair` name columns of a file, and `--text` is none; of two texts it has both, a tab between them".into(),
+                ));
+            }
             let mut rows = Vec::new();
             for (i, text) in arguments.text.iter().enumerate() {
                 let row = row(form, text)
@@ -90,7 +96,7 @@ impl Input {
             )),
             None => Ok(Self::standard(form, arguments.line_buffered)),
             Some(file) => {
-                let found = open(file, saved, &named)?;
+                let found = open(file, saved, &named, !arguments.no_header)?;
                 Ok(Input::Table {
                     name: file.to_string(),
                     inputs: found.inputs,
@@ -216,11 +222,12 @@ fn pictures(named: &[String]) -> std::result::Result<Option<Arc<dyn Table>>, Fai
     Ok(some.then(|| tlkit_data::pictures(all)))
 }
 
-/// Opens a file of rows and finds the columns that a model takes.
+/// Opens a file of rows and finds the columns that a model takes. `header`: its first line may name them.
 pub fn open(
     file: &str,
     saved: &Saved,
     named: &Named,
+    header: bool,
 ) -> std::result::Result<data::FoundRows, Failure> {
     let wrong = |e: Error| {
         let text = e.to_string();
@@ -237,7 +244,17 @@ pub fn open(
     let resolve = parts::resolve(Fetch::Aloud);
     let mut cx = Context::new(saved.registry(), &resolve, Path::new("."));
     cx.readers.splice(0..0, saved.reader());
-    open_rows(&cx, file, &saved.rows, named).map_err(wrong)
+    let form = RowForm {
+        header: header && saved.rows.header,
+        ..saved.rows.clone()
+    };
+    let found = open_rows(&cx, file, &form, named).map_err(wrong)?;
+    if let Some(name) = &found.taken {
+        output::err(&format!(
+            "note: the text is the only column there is, `{name}`; if that is a row, `--no-header` says so\n"
+        ));
+    }
+    Ok(found)
 }
 
 /// A column as a person writes it: a number counts from 1.

@@ -47,6 +47,8 @@ pub enum Target {
         beside: PathBuf,
         to: PathBuf,
     },
+    /// A device or a pipe, which no file takes the place of.
+    Direct { file: BufWriter<File>, to: PathBuf },
 }
 
 impl Target {
@@ -55,6 +57,18 @@ impl Target {
         let Some(to) = out else {
             return Ok(Target::Standard);
         };
+        // What a link leads to is what is meant.
+        let to = &std::fs::canonicalize(to).unwrap_or_else(|_| to.to_path_buf());
+        if to.exists() && !to.is_file() && !to.is_dir() {
+            let file = File::options().write(true).open(to);
+            let file = file
+                .with_context(|| to.display().to_string())
+                .map_err(|e| Failure::Wrong(format!("{e:#}")))?;
+            return Ok(Target::Direct {
+                file: BufWriter::new(file),
+                to: to.clone(),
+            });
+        }
         let mut name = to.file_name().unwrap_or_default().to_os_string();
         name.push(".part");
         let beside = to.with_file_name(name);
@@ -135,8 +149,13 @@ impl Writer {
 
     /// Gives a file its name.
     pub fn finish(mut self) -> Result<(), Failure> {
-        let Target::Beside { file, beside, to } = &mut self.target else {
-            return Ok(());
+        let (file, beside, to) = match &mut self.target {
+            Target::Standard => return Ok(()),
+            Target::Direct { file, to } => {
+                file.flush().with_context(|| to.display().to_string())?;
+                return Ok(());
+            }
+            Target::Beside { file, beside, to } => (file, beside, to),
         };
         file.flush().with_context(|| beside.display().to_string())?;
         let file = file.get_ref();
@@ -153,9 +172,12 @@ impl Writer {
                 Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
                 Err(e) => Err(Failure::Failed(format!("standard output: {e}"))),
             },
-            Target::Beside { file, beside, .. } => {
+            Target::Beside {
+                file, beside: to, ..
+            }
+            | Target::Direct { file, to } => {
                 file.write_all(bytes)
-                    .with_context(|| beside.display().to_string())?;
+                    .with_context(|| to.display().to_string())?;
                 Ok(true)
             }
         }

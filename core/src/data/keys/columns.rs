@@ -35,6 +35,8 @@ pub(super) struct ColumnKeys {
     noun: &'static str,
     pair: (Option<Column>, At),
     label: (Option<Column>, At),
+    /// Columns that are no features.
+    without: (Option<Vec<String>>, At),
     pub header: bool,
 }
 
@@ -49,6 +51,7 @@ impl ColumnKeys {
             noun,
             pair: (None, keys.here()),
             label: (None, keys.here()),
+            without: (None, keys.here()),
             header: true,
         };
         if form != Form::Features {
@@ -82,6 +85,15 @@ impl ColumnKeys {
                 keys.at("label"),
             );
         }
+        if form == Form::Features {
+            columns.without = (
+                keys.one_or_more("without")
+                    .help("columns that are no features: an id, a date")
+                    .unset("every column but the label is one")
+                    .optional(),
+                keys.at("without"),
+            );
+        }
         columns.header = keys
             .bool("header")
             .default(true, "the first line names the columns")
@@ -100,6 +112,9 @@ impl ColumnKeys {
             if mine.0.is_none() {
                 *mine = theirs.clone();
             }
+        }
+        if self.without.0.is_none() {
+            self.without = other.without.clone();
         }
         if !keys.has("header") {
             self.header = other.header;
@@ -147,9 +162,24 @@ impl ColumnKeys {
             }
         }
         if form == Form::Features {
+            let without = self.without.0.as_deref().unwrap_or_default();
+            if let Some(odd) = without.iter().find(|name| !there.contains(name)) {
+                keys.error(
+                    self.without.1.clone(),
+                    format!("the data has no column `{odd}`"),
+                )
+                .also(at.clone(), listed(table));
+                return None;
+            }
             out.features = (0..there.len())
                 .filter(|&c| Some(c) != out.label && Some(c) != besides)
+                .filter(|&c| !without.contains(&there[c]))
                 .collect();
+            if out.features.is_empty() {
+                keys.error(at.clone(), "no column is left as a feature")
+                    .label(listed(table));
+                return None;
+            }
             return Some(out);
         }
         let usual: &[&str] = match form {

@@ -184,16 +184,29 @@ impl DataKeys {
     }
 
     /// One split as a domain; rows without labels get class 0 of none.
-    pub fn domain(&self, split: &str) -> Option<Domain<Labels>> {
-        let part = match split {
-            "target-labels" => self.splits.get("unlabelled")?,
-            _ => self.splits.get(split)?,
+    ///
+    /// # Errors
+    /// A label of `target-labels` cannot be read or is no class of the run: they are read when they are asked for, and not before.
+    pub fn domain(&self, split: &str) -> Result<Option<Domain<Labels>>> {
+        let name = match split {
+            "target-labels" => "unlabelled",
+            _ => split,
         };
-        let labels = match split {
-            // Read when they are asked for, and not before.
-            "target-labels" => {
-                let names = part.rows.names(part.columns.label?).ok()?;
-                Some(super::columns::index(&names, &self.classes).ok()?)
+        let Some(part) = self.splits.get(name) else {
+            return Ok(None);
+        };
+        let labels = match (split, part.columns.label) {
+            ("target-labels", None) => return Ok(None),
+            ("target-labels", Some(column)) => {
+                let names = part.rows.names(column)?;
+                let labels = super::columns::index(&names, &self.classes);
+                Some(labels.map_err(|(row, name)| {
+                    let what = format!(
+                        "the label `{name}` is not among the classes {}",
+                        self.classes.join(", ")
+                    );
+                    part.rows.wrong(row, column, what)
+                })?)
             }
             _ => part.labels.clone(),
         };
@@ -201,14 +214,14 @@ impl DataKeys {
             classes: vec![0; part.rows.len()],
             names: self.classes.clone(),
         });
-        Some(Domain {
+        Ok(Some(Domain {
             name: match split.starts_with("source") {
                 true => self.source.clone(),
                 false => self.domain.clone(),
             },
             inputs: samples(self.form, &part.rows, &part.columns),
             labels,
-        })
+        }))
     }
 }
 

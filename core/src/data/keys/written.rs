@@ -45,6 +45,9 @@ pub(super) struct Written {
     pub split: Split,
 }
 
+/// The share that is set aside for validation where nothing is written.
+const TENTH: f64 = 0.1;
+
 /// `split`: how rows are set aside where no file is given.
 pub(super) struct Split {
     pub validation: f64,
@@ -135,6 +138,25 @@ impl Written {
                 .unset("all")
                 .optional()
         };
+        let shares = keys.table("split");
+        let split = Split::read(&shares, main);
+        for (name, share, usual) in [
+            ("validation", split.validation, TENTH),
+            ("test", split.test, 0.0),
+        ] {
+            let own = |n: &str| n == name || n == "source-validation" && name == "validation";
+            let file = files.iter().any(|(n, f)| own(n) && !f.is_empty());
+            if file && share > 0.0 && share != usual {
+                keys.conflict(
+                    &[
+                        (keys.at(name), "these rows"),
+                        (shares.at(name), "and a share of others"),
+                    ],
+                    format!("where `{name}` names rows none are split off"),
+                )
+                .help("leave one of the two out");
+            }
+        }
         Written {
             files,
             places,
@@ -143,7 +165,7 @@ impl Written {
             domain,
             limit,
             per_class,
-            split: Split::read(&keys.table("split"), main),
+            split,
             skip_broken,
             scene_size,
         }
@@ -180,7 +202,7 @@ impl Split {
             _ => split
                 .f64("validation")
                 .range(0.0..0.9)
-                .default(0.1, "a tenth, where no validation file is given")
+                .default(TENTH, "a tenth, where no validation file is given")
                 .help("share of the training rows")
                 .read(),
         };

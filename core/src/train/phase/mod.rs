@@ -97,7 +97,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             });
         }
         let wanted = match train.until {
-            Until::Epochs(n) => n * per_epoch,
+            Until::Epochs(n) => n.saturating_mul(per_epoch),
             Until::Steps(n) => n,
         };
         let total = job.max_steps.map_or(wanted, |m| wanted.min(m));

@@ -48,7 +48,7 @@ fn images_that_cannot_be_read_are_left_out_where_the_recipe_says_so() {
     let data = world.data(&format!(
         "train = \"photos\"\nskip_broken = true\n{NO_SPLIT}"
     ));
-    assert_eq!(data.domain("train").unwrap().inputs.len(), 12);
+    assert_eq!(data.domain("train").unwrap().unwrap().inputs.len(), 12);
     assert_eq!(data.audit().dropped["broken"], 5);
     assert_eq!(
         findings(&data)[0],

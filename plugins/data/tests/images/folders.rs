@@ -77,13 +77,13 @@ fn a_folder_is_split_by_shares_and_knows_its_name() {
     let world = World::new();
     world.photos("pets/train", &["cat", "dog"], 20, 0);
     let data = world.data("train = \"pets/train\"\nsplit = { validation = 0.1, test = 0.2 }");
-    let rows = |split: &str| data.domain(split).unwrap().inputs.len();
+    let rows = |split: &str| data.domain(split).unwrap().unwrap().inputs.len();
     assert_eq!(
         (rows("train"), rows("validation"), rows("test")),
         (28, 4, 8)
     );
     assert_eq!(data.classes().as_slice(), ["cat", "dog"]);
-    let domain = data.domain("train").unwrap();
+    let domain = data.domain("train").unwrap().unwrap();
     assert_eq!(domain.name, "pets");
     assert!(domain.inputs.place(0).starts_with("pets/train/cat/"));
     assert_eq!(

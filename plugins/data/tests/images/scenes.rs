@@ -63,7 +63,7 @@ fn scenes_in_a_recipe() {
     let data = world.data(
         "train = \"builtin:scenes/day/train#40\"\ntest = \"builtin:scenes/night/test#50\"\nscene_size = 32\nsplit = { validation = 0.25 }",
     );
-    let rows = |split: &str| data.domain(split).unwrap().inputs.len();
+    let rows = |split: &str| data.domain(split).unwrap().unwrap().inputs.len();
     assert_eq!(
         (rows("train"), rows("validation"), rows("test")),
         (30, 10, 50)
@@ -78,5 +78,5 @@ fn scenes_in_a_recipe() {
         "train = \"builtin:scenes/day/train\"\nscene_size = 16",
         &["scene_size"],
     );
-    assert_eq!(data.domain("train").unwrap().name, "day");
+    assert_eq!(data.domain("train").unwrap().unwrap().name, "day");
 }

@@ -18,7 +18,7 @@ fn a_table_of_paths() {
         b"file,label\nphotos/cat/0.jpg,cat\nphotos/dog/0.jpg,dog\nphotos/dog/1.jpg,dog\nphotos/cat/2.jpg,cat\n",
     );
     let data = world.data(&format!("train = \"set/train.csv\"\n{NO_SPLIT}"));
-    let domain = data.domain("train").unwrap();
+    let domain = data.domain("train").unwrap().unwrap();
     assert_eq!(
         bytes(domain.inputs.input(1).unwrap()),
         fs::read(world.path("set/photos/dog/0.jpg")).unwrap()
@@ -106,7 +106,7 @@ fn a_data_set_of_the_hub_calls_an_image_by_its_group() {
         );
         let data = world.data(&target);
         assert_eq!(**data.classes(), ["cat".to_string(), "dog".to_string()]);
-        let train = data.domain("train").unwrap();
+        let train = data.domain("train").unwrap().unwrap();
         assert_eq!(
             bytes(train.inputs.input(1).unwrap()),
             bmp(&picture(1, 20, 16))

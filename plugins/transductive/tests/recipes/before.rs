@@ -277,3 +277,71 @@ fn what_decides_must_be_there() {
     assert_eq!(by(&[]), "last");
     assert_eq!(by(&["target.validation=\"some.csv\""]), "target-validation");
 }
+
+/// Rows of the source that the target is judged on are found by their inputs, whatever their labels.
+#[test]
+fn rows_of_the_source_that_are_tested_on_are_found() {
+    let world = World::new();
+    let text = |name: &str| std::fs::read_to_string(world.path(name)).expect("rows");
+    let (source, test) = (text("source.csv"), text("test.csv"));
+    let some: String = test
+        .lines()
+        .skip(1)
+        .take(30)
+        .map(|l| format!("{l}\n"))
+        .collect();
+    std::fs::write(world.path("source.csv"), source + &some).expect("written");
+    let checked = world.adapted("dann", &[]);
+    let audit = checked.audit().expect("an audit");
+    let found = audit
+        .findings
+        .iter()
+        .find(|f| f.kind == "overlap" && f.split == "source");
+    let found = found.expect("the rows of both");
+    assert!(found.words.contains("target.test"), "{}", found.words);
+    assert!((20..=30).contains(&found.count), "{}", found.count);
+    assert!(!audit.tests_adapted);
+    let stop = world.check(SOURCE, "dann", &["evaluate.overlap=\"stop\""]);
+    let error = stop.map(|_| ()).expect_err("an error");
+    assert!(
+        error.contains("of `source` also stand in target.test"),
+        "{error}"
+    );
+    // One file by two names is what `test = "unlabelled"` says.
+    let checked = world.adapted("dann", &["target.test=\"target.csv\""]);
+    assert!(checked.audit().expect("an audit").tests_adapted);
+}
+
+/// The labels that the ceiling learns from are no part of the data's hash, since nobody else may see them.
+#[test]
+fn the_ceiling_depends_on_its_labels() {
+    let world = World::new();
+    let identity = |method: &str, file: &str| {
+        let set = format!("target.unlabelled={file:?}");
+        world.adapted(method, &[&set]).identity()
+    };
+    let copy = |name: &str| {
+        let path = world.path("turned.csv");
+        std::fs::copy(world.path(name), path).expect("copied");
+    };
+    let of = |method: &str, name: &str| {
+        copy(name);
+        identity(method, "turned.csv")
+    };
+    let (target, flipped) = ("target.csv", "flipped.csv");
+    assert_eq!(of("dann", target), of("dann", flipped));
+    assert_ne!(
+        of("target-supervised", target),
+        of("target-supervised", flipped)
+    );
+    let rows = std::fs::read_to_string(world.path(target)).expect("rows");
+    std::fs::write(world.path("turned.csv"), rows.replacen("left", "lfet", 1)).expect("written");
+    let set = ["target.unlabelled=\"turned.csv\""];
+    let wrong = world.check(SOURCE, "target-supervised", &set);
+    let error = wrong.map(|_| ()).expect_err("an error");
+    assert!(
+        error.contains("`lfet` is not among the classes left, right"),
+        "{error}"
+    );
+    assert!(world.check(SOURCE, "dann", &set).is_ok());
+}

@@ -2,6 +2,13 @@
 
 use super::*;
 
+/// Rows of a column that are looked at to see whether it counts them.
+const LOOKED_AT: usize = 1000;
+/// Of fewer rows a column may count by chance.
+const LEAST: usize = 20;
+/// What columns are called that count rows; pandas writes one without a name.
+const COUNTERS: [&str; 5] = ["", "id", "index", "unnamed: 0", "__index_level_0__"];
+
 impl Gather<'_> {
     /// Leaves out images that cannot be read, where the recipe says so; else they stop it.
     pub(super) fn without_broken(
@@ -44,6 +51,41 @@ impl Gather<'_> {
             return None;
         }
         Some(side)
+    }
+
+    /// Columns of numbers that say where a row stands: of a file that is sorted by class, the answer, and of any other nothing.
+    pub(super) fn counting(&self, side: &Rowed) -> Result<Option<Finding>> {
+        let features = &side.columns.features;
+        let n = side.rows.len().min(LOOKED_AT);
+        let main = side.name == self.written(side.name).main();
+        if self.form != Form::Features || !main || features.len() < 2 || n < LEAST {
+            return Ok(None);
+        }
+        let names = side.rows.columns();
+        let mut counting = Vec::new();
+        for &c in features {
+            let value = |row: usize| -> Result<f64> {
+                let text = side.rows.text(row, c)?;
+                Ok(text.trim().parse().unwrap_or(f64::NAN))
+            };
+            let first = value(0)?;
+            let mut all = Vec::with_capacity(n);
+            for row in 0..n {
+                let v = value(row)?;
+                let called = COUNTERS.contains(&names[c].trim().to_lowercase().as_str());
+                // Whatever its order, where its name says what it is.
+                if v != first + row as f64 && !(called && v.fract() == 0.0) {
+                    break;
+                }
+                all.push(v);
+            }
+            all.sort_by(f64::total_cmp);
+            if all.len() == n && all.windows(2).all(|w| w[0] < w[1]) {
+                counting.push(names[c].as_str());
+            }
+        }
+        Ok((!counting.is_empty())
+            .then(|| audit::counting(side.name, self.at(side.name), &counting, side.rows.len())))
     }
 
     /// What is to be said of one part as the run uses it.

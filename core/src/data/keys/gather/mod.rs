@@ -128,6 +128,7 @@ impl Gather<'_> {
         let mut sides = Vec::new();
         for (name, part) in opened {
             let side = self.scan(name, part)?;
+            found.extend(self.noted(side.name, self.counting(&side))?);
             sides.push(self.without_broken(side, &mut audit, &mut found)?);
         }
         self.differ(&sides)?;
@@ -156,6 +157,13 @@ impl Gather<'_> {
             whole = whole.or(all);
             parts.push(group.main);
             parts.extend(group.others);
+        }
+        if self.sealed {
+            self.across(&mut parts, &mut whole, &mut audit, &mut found)?;
+            if let Some(source) = parts.iter().find(|p| p.name == "source") {
+                self.still_two_classes(source, &classes)?;
+            }
+            audit.tests_adapted = self.tests_adapted(&parts);
         }
         let audit = match self.dealt.take() {
             None => self.audited(&parts, audit, found)?,

@@ -93,6 +93,44 @@ impl Gather<'_> {
         Some(main.without(&out))
     }
 
+    /// Leaves rows of the source that also stand among the target's rows to judge by out of what is learned from. Inputs alone are compared.
+    pub(super) fn across(
+        &self,
+        parts: &mut [Rowed],
+        whole: &mut Option<Rowed>,
+        audit: &mut Audit,
+        found: &mut Vec<Finding>,
+    ) -> Option<()> {
+        let judged = |p: &&Rowed| matches!(p.name, "validation" | "test");
+        let judged: Vec<Rowed> = (parts.iter().filter(judged))
+            .map(|p| p.pick(&all_rows(p)))
+            .collect();
+        if judged.is_empty() {
+            return Some(());
+        }
+        for part in parts.iter_mut().filter(|p| p.name == "source") {
+            let out = self.overlap(part, &judged, audit, found)?;
+            *part = part.pick(&all_rows(part)).without(&out);
+            // The same rows, those that are set aside for validation among them: what of them is left out is no second finding.
+            if let (false, Some(all)) = (out.is_empty(), whole.as_mut()) {
+                let out = also(all, &judged);
+                *all = all.pick(&all_rows(all)).without(&out);
+            }
+        }
+        Some(())
+    }
+
+    /// Whether every test row is among those adapted on, by whatever name.
+    pub(super) fn tests_adapted(&self, parts: &[Rowed]) -> bool {
+        let of = |name: &str| parts.iter().find(|p| p.name == name);
+        match (of("test"), of("unlabelled")) {
+            (Some(test), Some(adapted)) if test.rows.len() > 0 => {
+                also(test, std::slice::from_ref(adapted)).len() == test.rows.len()
+            }
+            _ => false,
+        }
+    }
+
     /// The rows of `main` to leave out, since they also stand in `others`.
     pub(super) fn overlap(
         &self,
@@ -101,16 +139,15 @@ impl Gather<'_> {
         audit: &mut Audit,
         found: &mut Vec<Finding>,
     ) -> Option<Vec<u32>> {
-        let mut theirs: Vec<Key> = others
-            .iter()
-            .flat_map(|o| o.scanned.keys.iter().copied())
-            .collect();
-        theirs.sort_unstable();
-        let shared = audit::shared(&main.scanned.keys, &main.scanned.fills, &theirs);
+        let shared = also(main, others);
         if shared.is_empty() {
             return Some(shared);
         }
-        let names: Vec<&str> = others.iter().map(|o| o.name).collect();
+        let of = |o: &Rowed| match main.name {
+            "source" if !o.name.starts_with("source") => format!("target.{}", o.name),
+            _ => o.name.to_string(),
+        };
+        let names: Vec<String> = others.iter().map(of).collect();
         let names = names.join(" or ");
         // Vectors of few values are equal without anybody having copied a row: they stay.
         let policy = match (self.policy, self.form) {
@@ -158,4 +195,14 @@ impl Gather<'_> {
         let out = self.overlap(&main, &off, audit, found)?;
         Some((main.without(&out), off))
     }
+}
+
+/// The rows of one split that also stand in others.
+fn also(main: &Rowed, others: &[Rowed]) -> Vec<u32> {
+    let mut theirs: Vec<Key> = others
+        .iter()
+        .flat_map(|o| o.scanned.keys.iter().copied())
+        .collect();
+    theirs.sort_unstable();
+    audit::shared(&main.scanned.keys, &main.scanned.fills, &theirs)
 }

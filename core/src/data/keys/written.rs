@@ -147,14 +147,12 @@ impl Written {
             let own = |n: &str| n == name || n == "source-validation" && name == "validation";
             let file = files.iter().any(|(n, f)| own(n) && !f.is_empty());
             if file && share > 0.0 && share != usual {
-                keys.conflict(
-                    &[
-                        (keys.at(name), "these rows"),
-                        (shares.at(name), "and a share of others"),
-                    ],
-                    format!("where `{name}` names rows none are split off"),
-                )
-                .help("leave one of the two out");
+                shares
+                    .warning(
+                        shares.at(name),
+                        format!("`{name}` names rows of its own, so none are split off"),
+                    )
+                    .also(keys.at(name), "these");
             }
         }
         Written {

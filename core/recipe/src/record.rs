@@ -209,6 +209,16 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether a key, a table or a list of tables of this name was asked for in a (top-level) table.
+    pub fn reads(&self, table: &str, name: &str) -> bool {
+        let inside = format!("{table}.{name}");
+        self.tables.iter().any(|t| {
+            let path = t.path.to_string();
+            let own = path == table;
+            path == inside || own && (t.key(name).is_some() || t.lists.iter().any(|l| l == name))
+        })
+    }
+
     pub(crate) fn table(&self, path: &Path) -> Option<&TableRecord> {
         self.tables.iter().find(|table| table.path == *path)
     }

@@ -1,6 +1,7 @@
 //! From a recipe as written to one that is checked. Only a checked one can run.
 
 mod arranged;
+mod elsewhere;
 mod evaluate;
 mod measured;
 mod metrics;
@@ -192,18 +193,16 @@ impl Checked {
             env!("CARGO_PKG_VERSION")
         );
         // Sealed labels are in no hash of the data; whoever learns from them depends on them.
-        let open = self.strategy.needs().target_labels;
-        let labels = |d: crate::data::Domain<crate::data::Labels>| d.labels;
-        let domain = self
-            .target
-            .domain("target-labels", &crate::data::Reading::new());
-        if let (true, Ok(Some(labels))) = (open, domain.map(|d| d.map(labels))) {
-            let bytes: Vec<u8> = labels
-                .classes
-                .iter()
-                .flat_map(|c| c.to_le_bytes())
-                .collect();
-            text.push_str(&format!("\n{}\n", labels.names.join("\n")));
+        let open = || {
+            self.target
+                .domain("target-labels", &crate::data::Reading::new())
+        };
+        if self.strategy.needs().target_labels
+            && let Ok(Some(domain)) = open()
+        {
+            let classes = domain.labels.classes.iter();
+            let bytes: Vec<u8> = classes.flat_map(|c| c.to_le_bytes()).collect();
+            text.push_str(&format!("\n{}\n", domain.labels.names.join("\n")));
             text.push_str(&crate::hex(&sha2::Sha256::digest(&bytes)));
         }
         // A metric that is built anew gives other numbers. Runs without a plugin's have nothing here.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::measured::Measured;
 use super::train::Trainable;
-use super::{Checked, arranged, evaluate, plain, probe, select, transductive, views};
+use super::{Checked, arranged, elsewhere, evaluate, plain, probe, select, transductive, views};
 use crate::Error;
 use crate::data::{DEALT, Found, Reading, Resolve, View, note_unresolved};
 use crate::nn::NormMode;
@@ -224,6 +224,12 @@ pub(super) fn read(
             )
             .help("write `method = \"feature-extraction\"`, or `method = \"fine-tune\"` with `train_from = \"head\"` for a head of several layers");
     }
+    if made_strategy.is_some() {
+        elsewhere::of_methods(&strategy, &method, registry, resolve);
+    }
+    if made_target.is_some() {
+        elsewhere::of_tasks(&target, &wanted, registry, resolve);
+    }
     let norm = batch_norm(&strategy, made_source.as_deref(), &needs);
 
     let defaults = match &made_source {
@@ -248,6 +254,8 @@ pub(super) fn read(
         rows,
         (transductive || root.is_blank(), finished),
     );
+    let chosen = train.settings.optimizer.name();
+    elsewhere::of_training(&root.table("train"), chosen, transductive);
     let (by, twin) = select::read(
         &root.table("select"),
         transductive,

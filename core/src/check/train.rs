@@ -18,7 +18,7 @@ pub(super) struct Trainable {
 }
 
 impl Trainable {
-    /// `rows` are those of an epoch; `kind` is whether it is transductive, and whether the source is a finished run.
+    /// `rows` are those of an epoch; `finished`: the source of a transductive recipe is a run.
     pub fn read(
         keys: &Keys,
         d: &Defaults,

@@ -57,9 +57,20 @@ pub struct Named {
     pub image: Option<Column>,
 }
 
+/// Columns that an error lists; vectors have hundreds.
+const LISTED: usize = 12;
+
+fn quoted(names: &[String]) -> String {
+    let some = names.iter().take(LISTED).map(|c| format!("`{c}`"));
+    let list = some.collect::<Vec<_>>().join(", ");
+    match names.len() {
+        0..=LISTED => list,
+        n => format!("{list} and {} more", n - LISTED),
+    }
+}
+
 fn listed(there: &[String]) -> String {
-    let list: Vec<String> = there.iter().map(|c| format!("`{c}`")).collect();
-    format!("the data has {}", list.join(", "))
+    format!("the data has {}", quoted(there))
 }
 
 fn asked(there: &[String], column: &Column) -> Result<usize> {
@@ -289,11 +300,7 @@ impl RowForm {
             }
             return Err(Error::msg(format!(
                 "the model takes the columns {}, and {}; if the first line is a row, `--no-header` says so, and the columns are taken in their order",
-                self.features
-                    .iter()
-                    .map(|c| format!("`{c}`"))
-                    .collect::<Vec<_>>()
-                    .join(", "),
+                quoted(&self.features),
                 listed(there)
             )));
         }

@@ -87,7 +87,8 @@ impl Gather<'_> {
         }
         // The rows adapted on may be those tested on: their labels are sealed.
         if !self.is_sealed(main.name) {
-            out.extend(self.overlap(&main, others, audit, found)?);
+            let others: Vec<&Rowed> = others.iter().collect();
+            out.extend(self.overlap(&main, &others, audit, found)?);
         }
         out.sort_unstable();
         Some(main.without(&out))
@@ -96,27 +97,27 @@ impl Gather<'_> {
     /// Leaves rows of the source that also stand among the target's rows to judge by out of what is learned from. Inputs alone are compared.
     pub(super) fn across(
         &self,
-        parts: &mut [Rowed],
+        parts: &mut Vec<Rowed>,
         whole: &mut Option<Rowed>,
         audit: &mut Audit,
         found: &mut Vec<Finding>,
     ) -> Option<()> {
+        let Some(at) = parts.iter().position(|p| p.name == "source") else {
+            return Some(());
+        };
         let judged = |p: &&Rowed| matches!(p.name, "validation" | "test");
-        let judged: Vec<Rowed> = (parts.iter().filter(judged))
-            .map(|p| p.pick(&all_rows(p)))
-            .collect();
-        if judged.is_empty() {
+        let judged: Vec<&Rowed> = parts.iter().filter(judged).collect();
+        let out = self.overlap(&parts[at], &judged, audit, found)?;
+        // The same rows, those that are set aside for validation among them: what of them is left out is no second finding.
+        let of_whole = whole.as_ref().map(|all| also(all, &judged));
+        if out.is_empty() {
             return Some(());
         }
-        for part in parts.iter_mut().filter(|p| p.name == "source") {
-            let out = self.overlap(part, &judged, audit, found)?;
-            *part = part.pick(&all_rows(part)).without(&out);
-            // The same rows, those that are set aside for validation among them: what of them is left out is no second finding.
-            if let (false, Some(all)) = (out.is_empty(), whole.as_mut()) {
-                let out = also(all, &judged);
-                *all = all.pick(&all_rows(all)).without(&out);
-            }
-        }
+        let source = parts.remove(at);
+        parts.insert(at, source.without(&out));
+        *whole = whole
+            .take()
+            .map(|all| all.without(&of_whole.unwrap_or_default()));
         Some(())
     }
 
@@ -125,7 +126,7 @@ impl Gather<'_> {
         let of = |name: &str| parts.iter().find(|p| p.name == name);
         match (of("test"), of("unlabelled")) {
             (Some(test), Some(adapted)) if test.rows.len() > 0 => {
-                also(test, std::slice::from_ref(adapted)).len() == test.rows.len()
+                also(test, &[adapted]).len() == test.rows.len()
             }
             _ => false,
         }
@@ -135,7 +136,7 @@ impl Gather<'_> {
     pub(super) fn overlap(
         &self,
         main: &Rowed,
-        others: &[Rowed],
+        others: &[&Rowed],
         audit: &mut Audit,
         found: &mut Vec<Finding>,
     ) -> Option<Vec<u32>> {
@@ -143,7 +144,7 @@ impl Gather<'_> {
         if shared.is_empty() {
             return Some(shared);
         }
-        let of = |o: &Rowed| match main.name {
+        let of = |o: &&Rowed| match main.name {
             "source" if !o.name.starts_with("source") => format!("target.{}", o.name),
             _ => o.name.to_string(),
         };
@@ -192,13 +193,14 @@ impl Gather<'_> {
         if self.is_sealed(main.name) || off.is_empty() {
             return Some((main, off));
         }
-        let out = self.overlap(&main, &off, audit, found)?;
+        let judged: Vec<&Rowed> = off.iter().collect();
+        let out = self.overlap(&main, &judged, audit, found)?;
         Some((main.without(&out), off))
     }
 }
 
 /// The rows of one split that also stand in others.
-fn also(main: &Rowed, others: &[Rowed]) -> Vec<u32> {
+fn also(main: &Rowed, others: &[&Rowed]) -> Vec<u32> {
     let mut theirs: Vec<Key> = others
         .iter()
         .flat_map(|o| o.scanned.keys.iter().copied())

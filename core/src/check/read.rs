@@ -263,6 +263,9 @@ pub(super) fn read(
         made_target.as_deref(),
         finished,
     );
+    if let (Some(_), Some(t), Some(_)) = (&made_strategy, &made_target, train.settings.patience) {
+        select::waits(&root.table("train"), &by, transductive, t.as_ref());
+    }
     if let (true, Some(_), Some(s), Some(t)) =
         (transductive, &made_strategy, &made_source, &made_target)
     {

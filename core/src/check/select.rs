@@ -35,6 +35,19 @@ pub(super) fn read(
     (by, margin)
 }
 
+/// Who waits for a better epoch, where nothing tells one epoch from another, is told so.
+pub(super) fn waits(train: &Keys, by: &Selection, transductive: bool, target: &dyn TargetTask) {
+    let none = || matches!(target.domain("validation", &Reading::new()), Ok(None));
+    if *by == Selection::Last || !transductive && none() {
+        train
+            .warning(
+                train.at("patience"),
+                "nothing decides between epochs here, so training never stops early",
+            )
+            .help("name validation rows, or take it out");
+    }
+}
+
 /// Whether the twin stands beside the adaptation, and what this must have over it. `none`: why there can be none.
 fn twin(keys: &Keys, by: &Selection, none: Option<&str>) -> Option<f64> {
     let auto = *by == Selection::LabelFree(LabelFree::Auto);

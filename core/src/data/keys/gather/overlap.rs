@@ -125,7 +125,7 @@ impl Gather<'_> {
     pub(super) fn tests_adapted(&self, parts: &[Rowed]) -> bool {
         let of = |name: &str| parts.iter().find(|p| p.name == name);
         match (of("test"), of("unlabelled")) {
-            (Some(test), Some(adapted)) if test.rows.len() > 0 => {
+            (Some(test), Some(adapted)) if !test.rows.is_empty() => {
                 also(test, &[adapted]).len() == test.rows.len()
             }
             _ => false,

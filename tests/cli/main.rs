@@ -8,7 +8,7 @@
 //! - `folds.rs`, `tune.rs`: runs that have parts: cross-validation, grids
 //! - `plan.rs`: what a run will take, before it runs
 //! - `place.rs`: run directories, and what is refused
-//! - `predict.rs`, `evaluate.rs`: a finished run's model on other rows
+//! - `predict.rs`, `evaluate.rs`: a finished run's model on other rows; `files.rs`: of files without names of columns
 //! - `images.rs`: photographs, from a folder to a report
 //! - `import.rs`: predictions that were made elsewhere
 //! - `init.rs`: a recipe from a file
@@ -22,6 +22,7 @@ mod bench;
 mod compare;
 mod device;
 mod evaluate;
+mod files;
 mod folds;
 mod images;
 mod import;

@@ -12,6 +12,7 @@ pub(crate) mod pass;
 mod phase;
 mod record;
 mod run;
+mod runner;
 mod schedule;
 mod shared;
 mod step;

@@ -433,6 +433,37 @@ fn trim(prefix: &str) -> &str {
 mod tests {
     use super::*;
 
+    /// As sentence-transformers has written it, and as it writes it now.
+    #[test]
+    fn poolings_of_sentence_encoders_are_read() {
+        let of = |json: &str| pooling_of(&serde_json::from_str(json).unwrap());
+        for (json, pooling) in [
+            (
+                r#"{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}"#,
+                "first-token",
+            ),
+            (
+                r#"{"pooling_mode_mean_tokens": true, "include_prompt": true}"#,
+                "mean",
+            ),
+            (r#"{"pooling_mode_max_tokens": true}"#, "max"),
+            (
+                r#"{"embedding_dimension": 384, "pooling_mode": "cls"}"#,
+                "first-token",
+            ),
+            (r#"{"pooling_mode": ["max"]}"#, "max"),
+            ("{}", "mean"),
+        ] {
+            assert_eq!(of(json), Ok(pooling), "{json}");
+        }
+        assert_eq!(
+            of(r#"{"pooling_mode": "lasttoken"}"#),
+            Err("`lasttoken`".into())
+        );
+        let two = r#"{"pooling_mode_cls_token": true, "pooling_mode_max_tokens": true}"#;
+        assert!(of(two).is_err());
+    }
+
     #[test]
     fn vocabularies_of_one_length_are_two_digests() {
         let dir = tempfile::tempdir().unwrap();

@@ -218,12 +218,12 @@ fn rename(name: &str) -> Option<String> {
 fn other_arithmetic(name: &str, config: &str) -> Result<()> {
     let json: serde_json::Value = serde_json::from_str(config).unwrap_or_default();
     let said = json["architecture"].as_str().unwrap_or_default();
-    match ["resnetaa", "resnetblur", "resnext50aa", "_aa", "blur"]
+    match ["netaa", "nextaa", "blur"]
         .iter()
-        .find(|part| said.contains(*part))
+        .any(|part| said.contains(part))
     {
-        None => Ok(()),
-        Some(_) => Err(Error::msg(format!(
+        false => Ok(()),
+        true => Err(Error::msg(format!(
             "{name} is a `{said}`: its tensors are those of a ResNet, and its strides are not; there is no such network here"
         ))),
     }
@@ -293,6 +293,20 @@ fn recognise(file: &str, tensors: &BTreeMap<String, Tensor>) -> Result<Architect
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn networks_of_other_arithmetic_are_refused_by_name() {
+        let of = |name: &str| other_arithmetic("net", &format!("{{\"architecture\": {name:?}}}"));
+        for other in ["resnetblur18", "resnetaa50d", "seresnextaa101d_32x8d"] {
+            assert!(
+                of(other).is_err_and(|e| e.to_string().contains(other)),
+                "{other}"
+            );
+        }
+        for plain in ["resnet18", "tv_resnet34", "wide_resnet50_2", "vgg16_bn"] {
+            assert!(of(plain).is_ok(), "{plain}");
+        }
+    }
 
     #[test]
     fn names_of_transformers_and_timm_are_torchvisions() {

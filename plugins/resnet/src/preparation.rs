@@ -274,6 +274,21 @@ mod tests {
         p
     }
 
+    /// A number alone is a square to a ViT, whether its processor is named or its config.json says what it is.
+    #[test]
+    fn a_number_alone_goes_by_the_model_where_no_processor_is_named() {
+        let squash = |model: &str| {
+            let mut p = Preparation::imagenet(224, "");
+            let config = format!("{{\"model_type\": {model:?}}}");
+            p.configure("net", "config.json", &config, 2).unwrap();
+            p.configure("net", "preprocessor_config.json", "{\"size\": 224}", 2)
+                .unwrap();
+            p.squash
+        };
+        assert!(squash("vit") && squash("deit") && squash("beit"));
+        assert!(!squash("resnet") && !squash("dinov2"));
+    }
+
     #[test]
     fn transformers_says_what_is_resized_and_what_is_cut() {
         let config = "preprocessor_config.json";

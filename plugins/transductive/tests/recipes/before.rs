@@ -345,3 +345,50 @@ fn the_ceiling_depends_on_its_labels() {
     );
     assert!(world.check(SOURCE, "dann", &set).is_ok());
 }
+
+/// A column that counts the rows is named, and can be left out.
+#[test]
+fn columns_that_count_the_rows_are_warned_of_and_left_out() {
+    let world = World::new();
+    for name in ["source.csv", "target.csv", "test.csv"] {
+        let text = std::fs::read_to_string(world.path(name)).expect("rows");
+        let number = |(i, line): (usize, &str)| match i {
+            0 => format!("Id,{line}\n"),
+            n => format!("{n},{line}\n"),
+        };
+        let text: String = text.lines().enumerate().map(number).collect();
+        std::fs::write(world.path(name), text).expect("written");
+    }
+    let warned = |checked: &tlkit_core::Checked| {
+        let audit = checked.audit().expect("an audit");
+        let found = audit.findings.iter().filter(|f| f.kind == "counter");
+        found.map(|f| f.words.clone()).collect::<Vec<_>>()
+    };
+    let words = warned(&world.adapted("dann", &[]));
+    assert_eq!(words.len(), 2, "{words:?}");
+    assert!(
+        words[0].contains("the column `Id` counts the rows")
+            && words[0].contains("without = [\"Id\"]")
+    );
+    let without = world.adapted("dann", &["target.without=\"Id\""]);
+    assert!(warned(&without).is_empty());
+    world.run(&without, "without", &[]);
+    let odd = world.check(SOURCE, "dann", &["target.without=\"id\""]);
+    let error = odd.map(|_| ()).expect_err("an error");
+    assert!(error.contains("the data has no column `id`"), "{error}");
+}
+
+#[test]
+fn rows_that_do_not_vary_have_no_directions() {
+    let world = World::new();
+    let one = format!("x,y,label\n{}", "1.0,1.0,left\n".repeat(30));
+    std::fs::write(world.path("target.csv"), one).expect("written");
+    for method in ["gfk", "subspace-alignment"] {
+        let checked = world.adapted(method, &["target.test=\"some.csv\""]);
+        let error = world.fails(&checked, method);
+        assert!(
+            error.contains("the rows of the target do not vary"),
+            "{method}: {error}"
+        );
+    }
+}

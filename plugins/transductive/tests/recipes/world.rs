@@ -108,6 +108,12 @@ impl World {
         go(checked, &self.path(to), None).expect("a result")
     }
 
+    /// Why a run failed.
+    pub fn fails(&self, checked: &Checked, to: &str) -> String {
+        let ended = tried(checked, &self.path(to), None).expect("it ended");
+        ended.map(|_| ()).expect_err("an error")
+    }
+
     pub fn metrics(&self, to: &str) -> Vec<Value> {
         let text = std::fs::read_to_string(self.path(to).join("metrics.jsonl")).expect("metrics");
         let line = |line: &str| {
@@ -139,7 +145,12 @@ impl Observer for Watch {
     }
 }
 
-pub fn go(checked: &Checked, to: &Path, die: Option<u64>) -> Option<RunResult> {
+/// What came of a run; nothing where it was killed, or stopped.
+fn tried(
+    checked: &Checked,
+    to: &Path,
+    die: Option<u64>,
+) -> Option<std::result::Result<RunResult, String>> {
     let watch = Watch {
         die,
         steps: AtomicU64::new(0),
@@ -155,9 +166,12 @@ pub fn go(checked: &Checked, to: &Path, die: Option<u64>) -> Option<RunResult> {
     match std::panic::catch_unwind(run) {
         Err(_) => None,
         Ok(Err(Error::Stopped { .. })) => None,
-        Ok(Err(e)) => panic!("{e}"),
-        Ok(Ok(result)) => Some(result),
+        Ok(ended) => Some(ended.map_err(|e| e.to_string())),
     }
+}
+
+pub fn go(checked: &Checked, to: &Path, die: Option<u64>) -> Option<RunResult> {
+    tried(checked, to, die).map(|ended| ended.unwrap_or_else(|e| panic!("{e}")))
 }
 
 pub fn accuracy(result: &RunResult) -> f64 {

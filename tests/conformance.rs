@@ -1,7 +1,7 @@
 //! What tlkit brings itself goes through the trials that `tlkit plugins check` makes of strangers.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tlkit_core::Error;
 use tlkit_core::data::{Input, Resolve};
@@ -18,6 +18,13 @@ fn registry() -> Registry {
     tlkit_features::register(&mut all).expect("features");
     tlkit_resnet::register(&mut all).expect("resnet");
     all
+}
+
+/// One trial at a time: what is measured of memory is the whole process's.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 /// Every trial, and nothing that went wrong.
@@ -45,6 +52,7 @@ impl Told {
 
 /// A source task from its keys, as a recipe makes it.
 fn source(keys: &str, width: Option<usize>, rows: Rows) {
+    let _alone = alone();
     let registry = registry();
     let resolve: Arc<dyn Resolve> = Arc::new(Hub::new(Settings::from_env()).without_downloads());
     let make = || -> tlkit_core::Result<Box<dyn SourceTask>> {
@@ -136,6 +144,7 @@ fn the_source_task_resnet() {
 /// Every reader of files, with a file of its kind where one can be written in a line.
 #[test]
 fn the_readers() {
+    let _alone = alone();
     let folder = tempfile();
     let files = [
         ("csv", "text,label\ngood,yes\nbad,no\n"),

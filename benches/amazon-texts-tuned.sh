@@ -44,4 +44,4 @@ TOML
         printf '[domains.%s]\nlabelled = "%s/%s.tsv"\nunlabelled = "data/%s-adapt.tsv"\ntest = "data/%s-test.tsv"\n' "$d" "$texts" "$d" "$d" "$d"
     done
 } > "$out/tuned-pairs.toml"
-"$tlkit" compare "$out/tuned-pairs.toml" --out "$out/tuned" --jobs "${JOBS:-1}" --format md ${5:-}
+"$tlkit" compare "$out/tuned-pairs.toml" --out "$out/tuned" --jobs "${JOBS:-1}" "${5:---format=md}"

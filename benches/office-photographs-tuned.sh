@@ -46,4 +46,4 @@ TOML
         printf '[domains.%s]\nlabelled = "%s/%s"\ntest = "unlabelled"\n' "$d" "$images" "$d"
     done
 } > "$out/tuned-pairs.toml"
-"$tlkit" compare "$out/tuned-pairs.toml" --out "$out/tuned" --jobs "${JOBS:-1}" --format md ${5:-}
+"$tlkit" compare "$out/tuned-pairs.toml" --out "$out/tuned" --jobs "${JOBS:-1}" "${5:---format=md}"

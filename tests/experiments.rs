@@ -77,6 +77,48 @@ fn every_broken_experiment_is_refused_in_these_words() {
     }
 }
 
+/// The target's statistics in place of the source's cost seconds: what adapts more has to be better than that.
+#[test]
+fn adabn_stands_beside_adaptations_of_a_network_with_batch_norm() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/day-night.toml");
+    let file = dir.path().join("few.toml");
+    let set = "\
+[experiment.set]
+\"source.train\" = \"builtin:scenes/day/train#80\"
+\"source.validation\" = \"builtin:scenes/day/validation#40\"
+\"target.unlabelled\" = \"builtin:scenes/night/train#80\"
+\"target.test\" = \"builtin:scenes/night/test#40\"
+\"train.max_steps\" = 2
+";
+    let methods = |more: &str| -> Vec<String> {
+        let text = format!("[experiment]\nbase = {base:?}\nseeds = 1\n{more}\n{set}");
+        fs::write(&file, text).expect("written");
+        let output = tlkit()
+            .args(["compare", "--dry-run"])
+            .arg(&file)
+            .output()
+            .expect("it runs");
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{out}");
+        out.lines()
+            .filter_map(|l| Some(l.split_once("-s0 ")?.0.to_string()))
+            .collect()
+    };
+    assert_eq!(
+        methods("methods = [\"mcc\"]"),
+        ["source-only", "adabn", "mcc"]
+    );
+    assert_eq!(
+        methods("methods = [\"mcc\"]\nbaselines = false"),
+        ["source-only", "mcc"]
+    );
+    assert_eq!(
+        methods("methods = [\"mcc\", \"adabn\"]"),
+        ["source-only", "mcc", "adabn"]
+    );
+}
+
 #[test]
 fn every_experiment_that_ships_runs_shortened() {
     let dir = tempfile::tempdir().expect("a folder");

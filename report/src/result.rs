@@ -33,6 +33,9 @@ pub fn result_table(run: &Run, colour: bool) -> String {
     }
     scores::test(&result["metrics"]["test"], style, &mut row);
     scores::beside(result, &mut row);
+    if let Some(text) = opened(run) {
+        row("test rows", text);
+    }
     if let Some(text) = validation(result) {
         let none = result["metrics"]["validation"].is_null();
         row(if none { "selection" } else { "validation" }, text);
@@ -89,6 +92,24 @@ pub(crate) fn fits(result: &Value) -> impl Iterator<Item = (&String, &Value)> {
 /// Whether the weights are those of one training: a closed form takes no step, a cross-validation leaves a model a fold.
 pub(crate) fn trained_once(result: &Value) -> bool {
     result["steps"] != 0 && result["folds"].is_null()
+}
+
+/// What makes a score on the test rows say less than it seems to: others that opened them, defaults that were chosen on them.
+fn opened(run: &Run) -> Option<String> {
+    let rows = &run.result["test_rows"];
+    let mut parts = Vec::new();
+    if let Some(n) = rows["opened_by"].as_u64().filter(|n| *n > 1) {
+        let folder = run.path.parent().filter(|f| !f.as_os_str().is_empty());
+        let folder = folder.map_or_else(|| "this folder".into(), |f| f.display().to_string());
+        parts.push(format!("opened by {n} runs in {folder}"));
+    }
+    for (set, keys) in rows["tuned_on"].as_object().into_iter().flatten() {
+        let keys: Vec<&str> = (keys.as_array().into_iter().flatten())
+            .filter_map(Value::as_str)
+            .collect();
+        parts.push(format!("of {set}, on which {} was chosen", keys.join(", ")));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 fn validation(result: &Value) -> Option<String> {

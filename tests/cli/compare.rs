@@ -391,6 +391,35 @@ fn finished_runs_are_compared_and_gates_have_exit_codes() {
     );
 }
 
+/// A file that has changed between two runs of one recipe makes two rows of them, and the table says so.
+#[test]
+fn runs_that_learned_from_other_rows_are_kept_apart() {
+    let bench = Bench::new();
+    let all = rows(300);
+    let lines: Vec<&str> = all.lines().collect();
+    let file =
+        |range: std::ops::Range<usize>| format!("{}\n{}\n", lines[0], lines[range].join("\n"));
+    bench.write("test.csv", &file(201..301));
+    let split = "split = { validation = 0.1, test = 0.3 }";
+    let recipe =
+        crate::bench::RECIPE.replace(split, "split = { validation = 0.1 }\ntest = \"test.csv\"");
+    bench.write("one.toml", &recipe);
+    for (name, range) in [("first", 1..101), ("second", 101..201)] {
+        bench.write("rows.csv", &file(range));
+        for seed in ["0", "1"] {
+            let out = format!("{name}-{seed}");
+            let run = ["run", "one.toml", "--seed", seed, "--out", &out];
+            bench.tlkit(&run).code(0);
+        }
+    }
+    let compared = bench
+        .tlkit(&["compare", "first-0", "first-1", "second-0", "second-1"])
+        .code(0);
+    for part in ["2 seeds", "`one` has the data = ", "one (2)"] {
+        assert!(compared.out.contains(part), "{part}: {}", compared.out);
+    }
+}
+
 #[test]
 fn predictions_made_elsewhere_stand_in_the_table() {
     let bench = bench();

@@ -68,6 +68,31 @@ fn a_file_of_reviews() {
     bench.tlkit(&["init", "reviews.csv", "--force"]).code(0);
 }
 
+/// A hundred and twenty names of intents are no label by their values, but by the name of their column.
+#[test]
+fn a_column_that_is_called_label_may_have_many_classes() {
+    let bench = Bench::new();
+    let table = |column: &str| {
+        (0..360).fold(format!("text,{column}\n"), |text, i| {
+            text + &format!(
+                "please do thing number {} for me now {i},intent {}\n",
+                i % 120,
+                i % 120
+            )
+        })
+    };
+    bench.write("intents.csv", &table("label"));
+    let ended = bench.tlkit(&["init", "intents.csv"]).code(0);
+    assert!(
+        ended.err.contains("label `label`: its name"),
+        "{}",
+        ended.err
+    );
+    runs(&bench, "intents.toml");
+    bench.write("others.csv", &table("what"));
+    bench.tlkit(&["init", "others.csv"]).code(2);
+}
+
 #[test]
 fn without_a_header_columns_are_numbers() {
     let bench = Bench::new();

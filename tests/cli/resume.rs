@@ -123,6 +123,31 @@ fn ctrl_c_writes_a_checkpoint_says_how_to_go_on_and_exits_130() {
     }
 }
 
+/// Other instructions add in another order: the run would end with the bits of neither.
+#[test]
+fn a_run_goes_on_by_the_instructions_that_it_began_with() {
+    let bench = bench();
+    let plain = &[("TLKIT_CPU", "plain")];
+    let child = bench.start_with(&["run", "long.toml", "--out", "begun"], plain);
+    wait_for(&bench.path("begun"), 10);
+    signal("-INT", &child);
+    ended(child).code(130);
+    let resume = &["run", "long.toml", "--out", "begun", "--resume"];
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+        let refused = bench.tlkit_with(resume, &[("TLKIT_CPU", "avx2")]).code(1);
+        assert!(
+            refused.err.contains("the run was begun with plain"),
+            "{}",
+            refused.err
+        );
+    }
+    bench.tlkit_with(resume, plain).code(0);
+    let whole = &["run", "long.toml", "--out", "whole"];
+    bench.tlkit_with(whole, plain).code(0);
+    assert_eq!(bits(&bench, "whole"), bits(&bench, "begun"));
+}
+
 #[test]
 fn without_out_the_newest_unfinished_run_goes_on() {
     let bench = bench();

@@ -66,6 +66,51 @@ fn a_run_leaves_its_result_its_predictions_and_its_recipe() {
 }
 
 #[test]
+fn a_run_says_how_many_of_its_folder_have_opened_its_test_rows() {
+    let bench = Bench::new();
+    let run = |out: &str, more: &[&str]| {
+        let arguments = [&["run", "small.toml", "--out", out], more].concat();
+        bench.tlkit(&arguments).code(0).out
+    };
+    let alone = run("many/0", &[]);
+    let second = run("many/1", &["--seed", "1"]);
+    let other = run("many/2", &["--set", "target.split.seed=3"]);
+    run("few/0", &["--seed", "2"]);
+    assert!(!alone.contains("opened by"), "{alone}");
+    assert!(second.contains("opened by 2 runs in many"), "{second}");
+    assert!(!other.contains("opened by"), "{other}");
+    for (run, opened) in [("many/0", 1), ("many/1", 2), ("many/2", 1), ("few/0", 1)] {
+        let rows = &bench.json(&format!("{run}/result.json"))["test_rows"];
+        assert_eq!(rows["opened_by"], opened, "{run}: {rows}");
+    }
+}
+
+#[test]
+fn patience_where_nothing_decides_is_a_warning() {
+    let bench = Bench::new();
+    let dry = |more: &[&str]| {
+        let arguments = [
+            &[
+                "run",
+                "small.toml",
+                "--dry-run",
+                "--set",
+                "train.patience=2",
+            ],
+            more,
+        ]
+        .concat();
+        bench.tlkit(&arguments).code(0).err
+    };
+    let words = "nothing decides between epochs here";
+    assert!(!dry(&[]).contains(words));
+    for none in ["target.split.validation=0.0", "select.by=last"] {
+        let err = dry(&["--set", none]);
+        assert!(err.contains(words), "{none}: {err}");
+    }
+}
+
+#[test]
 fn the_recipe_of_a_run_directory_runs_again_from_anywhere() {
     let bench = Bench::new();
     bench.tlkit(&["run", "small.toml", "--out", "r"]).code(0);

@@ -81,6 +81,7 @@ impl Print<'_> {
                     Presence::Default {
                         value: Some(value),
                         origin,
+                        ..
                     },
                     None,
                 ) => {
@@ -96,6 +97,7 @@ impl Print<'_> {
                     Presence::Default {
                         value: None,
                         origin,
+                        ..
                     },
                     None,
                 ) => format!("# {name}  # default: {origin}"),

@@ -20,6 +20,7 @@ pub struct NoDefault;
 pub struct WithDefault<T> {
     value: T,
     origin: String,
+    on: &'static [&'static str],
 }
 
 /// A key on its way to being read: first what is allowed and what it means, then one of `read`, `optional` and
@@ -62,6 +63,7 @@ impl<T: Readable> Key<T> {
         let default = WithDefault {
             value: value.into(),
             origin: origin.into(),
+            on: &[],
         };
         Key {
             keys: self.keys,
@@ -99,12 +101,22 @@ impl<T: Readable> Key<T> {
 }
 
 impl<T: Readable> Key<T, WithDefault<T>> {
+    /// The data sets that the default was chosen on, by name; they stand behind its origin. See [`Record::tuned_on`](crate::Record::tuned_on).
+    pub fn tuned_on(mut self, sets: &'static [&'static str]) -> Self {
+        if !sets.is_empty() {
+            self.default.origin = format!("{}, on {}", self.default.origin, sets.join(" and "));
+        }
+        self.default.on = sets;
+        self
+    }
+
     /// The value written, or the default.
     pub fn read(self) -> T {
         let value = self.default.value.clone();
         let presence = Presence::Default {
             value: value.literal(),
             origin: self.default.origin.clone(),
+            on: self.default.on,
         };
         self.take(presence).unwrap_or(value)
     }

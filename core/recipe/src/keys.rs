@@ -395,6 +395,7 @@ impl Keys {
                 key.presence = Presence::Default {
                     value: Some(value.into()),
                     origin: origin.into(),
+                    on: &[],
                 };
             }
         });

@@ -90,6 +90,8 @@ pub(crate) enum Presence {
     Default {
         value: Option<Json>,
         origin: String,
+        /// The data sets that it was chosen on.
+        on: &'static [&'static str],
     },
     /// In the grammar, but not in this version; the text says so.
     Reserved,
@@ -221,6 +223,32 @@ impl Record {
 
     pub(crate) fn table(&self, path: &Path) -> Option<&TableRecord> {
         self.tables.iter().find(|table| table.path == *path)
+    }
+
+    /// The keys whose value is a default that was chosen on data sets, and these: what is tested on them has been tuned on them. A value counts
+    /// whether it is written or stands in.
+    pub fn tuned_on(&self) -> Vec<(String, &'static [&'static str])> {
+        let mut found = Vec::new();
+        for table in &self.tables {
+            for key in &table.keys {
+                let Presence::Default {
+                    value: Some(value),
+                    on,
+                    ..
+                } = &key.presence
+                else {
+                    continue;
+                };
+                let written = key.written.map(|node| self.shared.tree.json(node));
+                let same = written.is_none_or(|w| {
+                    w == *value || w.as_f64().zip(value.as_f64()).is_some_and(|(a, b)| a == b)
+                });
+                if !on.is_empty() && same {
+                    found.push((format!("{}.{}", table.path, quote_key(&key.name)), *on));
+                }
+            }
+        }
+        found
     }
 
     pub(crate) fn children(&self, path: &Path) -> Vec<&TableRecord> {

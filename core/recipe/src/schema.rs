@@ -412,6 +412,7 @@ fn form_of(key: &KeyRecord) -> Json {
     if let Presence::Default {
         value: Some(value),
         origin,
+        ..
     } = &key.presence
     {
         form["default"] = value.clone();

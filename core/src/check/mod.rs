@@ -85,6 +85,8 @@ pub struct Checked {
     pub values: serde_json::Value,
     /// The same of [`Checked::replayable`].
     pub located: serde_json::Value,
+    /// Keys whose value was chosen on data sets, and these.
+    pub(crate) tuned_on: Vec<(String, &'static [&'static str])>,
     audited: OnceLock<Audit>,
     /// Only these rows are there: a run in small, to know what the whole takes.
     pub(crate) small: Option<Arc<Picks>>,
@@ -120,6 +122,7 @@ impl Checked {
                 let record = written.record();
                 // A branch moves on; the run is of the commit that it found.
                 let pinned = |name: &str| resolve.pinned(name).unwrap_or_else(|| name.to_string());
+                c.tuned_on = record.tuned_on();
                 c.explained = record.explain_with(&pinned);
                 c.replayable =
                     record.explain_with(&|name| pinned(&absolute(name, written.folder())));

@@ -368,6 +368,7 @@ pub(super) fn read(
         replayable: String::new(),
         values: serde_json::Value::Null,
         located: serde_json::Value::Null,
+        tuned_on: Vec::new(),
         audited: Default::default(),
         small: None,
     };

@@ -2,7 +2,7 @@
 
 use crate::data::Reading;
 use crate::recipe::Keys;
-use crate::select::{LabelFree, MARGIN, MARGIN_FROM};
+use crate::select::{LabelFree, MARGIN, MARGIN_ON};
 use crate::strategy::{Needs, Selection};
 use crate::task::TargetTask;
 
@@ -78,7 +78,8 @@ fn twin(keys: &Keys, by: &Selection, none: Option<&str>) -> Option<f64> {
     let margin = keys
         .f64("margin")
         .range(0.0..)
-        .default(MARGIN, MARGIN_FROM)
+        .default(MARGIN, "ours")
+        .tuned_on(MARGIN_ON)
         .help("what an adapted epoch's score must have over the twin's to be kept")
         .read();
     Some(margin)

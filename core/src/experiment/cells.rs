@@ -125,7 +125,7 @@ pub(super) fn cells(
 }
 
 /// Reads and checks one cell.
-fn check(
+pub(super) fn check(
     base: &Path,
     over: &[Overlay],
     registry: &Registry,
@@ -186,7 +186,7 @@ fn same_rows(
 }
 
 /// What a cell has over the base: `set` of all, the pair, the method, the values, the seed.
-fn overlays(
+pub(super) fn overlays(
     design: &Design,
     method: usize,
     values: &[usize],

@@ -12,6 +12,7 @@
 //! have: a finished cell is one whose run has that identity. Running cells is the binary's business; comparing them is
 //! `tlkit-report`'s.
 
+mod beside;
 mod cells;
 mod domains;
 mod method;

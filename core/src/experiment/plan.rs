@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::beside;
 use super::cells::{Cell, cells, word};
 use super::method::set_text;
 use super::read::{Design, read};
@@ -41,7 +42,9 @@ pub fn plan(
 ) -> Result<Plan, Report> {
     let written = Written::read(path, sets)?;
     let registry = &registry.sharing();
-    let design = read(&written, &with_plugins_of_base(path, sets, registry))?;
+    let mut design = read(&written, &with_plugins_of_base(path, sets, registry))?;
+    let at = written.keys().table("experiment").at("methods");
+    beside::adabn(&mut design, &at, registry, resolve);
     let shown = path.display().to_string();
     let (cells, rows) = cells(&design, &shown, registry, resolve, checked)?;
     let name = path

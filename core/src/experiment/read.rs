@@ -129,7 +129,7 @@ pub(super) fn read(written: &Written, registry: &Registry) -> Result<Design, Rep
     let baselines = keys
         .bool("baselines")
         .default(true, "a yardstick costs a line")
-        .help("rows for the baselines that the runs computed")
+        .help("rows for the baselines that the runs computed; of adaptations of a network with batch norm, for `adabn`")
         .read();
     let metric = keys
         .string("metric")

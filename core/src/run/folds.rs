@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::directory::write_whole;
 use super::execute::{Surroundings, begin, pretty};
 use super::many::{Again, part};
+use super::opened::Opened;
 use super::result::peak_rss_mb;
 use crate::check::Checked;
 use crate::evaluate::words;
@@ -46,6 +47,7 @@ pub(super) fn run(
         "data_sha256": c.data_sha256(),
         "identity": c.identity(),
         "peak_rss_mb": peak_rss_mb(),
+        "test_rows": Opened::by(c, dir)?,
         "audit": audit(c, &results)?,
     });
     if let (Some(all), Value::Object(own)) = (result.as_object_mut(), own) {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arrange::Layer;
 use super::execute::{Part, Surroundings};
+use super::opened::Opened;
 use super::saved::Reloads;
 use crate::Result;
 use crate::audit::Audit;
@@ -54,6 +55,9 @@ pub struct RunResult {
     pub selection: serde_json::Value,
     /// `validation` and `test`.
     pub metrics: BTreeMap<&'static str, Scores>,
+    /// The rows that it was tested on, and by how many runs of its folder they were opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_rows: Option<Opened>,
     /// What was found in the rows before training.
     pub audit: Audit,
     /// What stands beside the test scores.
@@ -180,6 +184,10 @@ pub(super) fn result(
         ]
         .into(),
         selection,
+        test_rows: match scored.metrics.contains_key("test") {
+            true => Opened::by(c, &around.directory)?,
+            false => None,
+        },
         metrics: scored.metrics,
         audit: c.audit()?.clone(),
         baselines: scored.baselines,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{LabelFree, Seen, scores};
+use crate::data::{OFFICE_CALTECH, SCENES};
 
 /// What `auto` is a mean of. Each lies between -1 and 1 whatever the network.
 pub(super) const EVIDENCE: [LabelFree; 6] = [
@@ -87,8 +88,8 @@ impl Reference {
 
 /// What an adapted candidate's mean of scores must have over its twin's to be kept.
 pub const MARGIN: f64 = 0.01;
-/// Where that comes from.
-pub const MARGIN_FROM: &str = "photographs of Office with Caltech, and scenes by day and night";
+/// The data sets that it was chosen on.
+pub const MARGIN_ON: &[&str] = &[OFFICE_CALTECH, SCENES];
 
 /// Whether an adapted candidate is kept, where the best of its twin stands beside it: the model that learned on from the source alone. Both are
 /// judged by what the method does not minimise. `by` one score alone: by that.

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use auto::{Choice, MARGIN, MARGIN_FROM, Reference, adapted_stands};
+pub use auto::{Choice, MARGIN, MARGIN_ON, Reference, adapted_stands};
 pub use density::domain_weights;
 pub use seen::{Look, Seen};
 

@@ -25,11 +25,12 @@ pub(crate) struct Adversary {
 }
 
 impl Adversary {
-    pub fn read(keys: &Keys, lambda: f64, why: &str) -> Self {
+    pub fn read(keys: &Keys, lambda: f64, why: &str, on: &'static [&'static str]) -> Self {
         let lambda = keys
             .f64("lambda")
             .range(0.0..)
             .default(lambda, why)
+            .tuned_on(on)
             .help(
                 "the largest reversal coefficient; 0 trains the discriminator and reverses nothing",
             )

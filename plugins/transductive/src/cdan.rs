@@ -32,7 +32,7 @@ pub struct Cdan {
 impl Cdan {
     /// From the keys of `[strategy]`.
     pub fn make(keys: &Keys, _: &Context) -> Option<Box<dyn Strategy>> {
-        let adversary = Adversary::read(keys, 1.0, "Long et al. 2018");
+        let adversary = Adversary::read(keys, 1.0, "Long et al. 2018", &[]);
         let entropy = keys
             .bool("entropy")
             .default(true, "CDAN+E, Long et al. 2018")

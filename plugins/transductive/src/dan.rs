@@ -7,6 +7,7 @@
 
 use candle_core::Tensor;
 use tlkit_core::Result;
+use tlkit_core::data::OFFICE_31;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Needs, Phase, Strategy, Term, Transfer};
@@ -27,7 +28,8 @@ impl Dan {
         let weight = keys
             .f64("weight")
             .above(0.0)
-            .default(1.0, "Transfer Learning Library, on Office-31")
+            .default(1.0, "Transfer Learning Library")
+            .tuned_on(&[OFFICE_31])
             .help("of the discrepancy, beside the task's loss")
             .read();
         let kernels = keys

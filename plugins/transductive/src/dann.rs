@@ -32,7 +32,7 @@ pub struct Dann {
 impl Dann {
     /// From the keys of `[strategy]`.
     pub fn make(keys: &Keys, _: &Context) -> Option<Box<dyn Strategy>> {
-        let adversary = Adversary::read(keys, 1.0, "Ganin et al. 2016");
+        let adversary = Adversary::read(keys, 1.0, "Ganin et al. 2016", &[]);
         Some(Box::new(Dann { adversary }))
     }
 }

@@ -5,6 +5,7 @@
 
 use candle_core::Tensor;
 use tlkit_core::Result;
+use tlkit_core::data::OFFICE_31;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Needs, Phase, Strategy, Term, Transfer};
@@ -24,7 +25,8 @@ impl DeepCoral {
         let weight = keys
             .f64("weight")
             .above(0.0)
-            .default(10.0, "DeepDA, on Office-31")
+            .default(10.0, "DeepDA")
+            .tuned_on(&[OFFICE_31])
             .help("of the covariances' distance, beside the task's loss")
             .read();
         Some(Box::new(DeepCoral { weight }))

@@ -5,6 +5,7 @@
 
 use candle_core::Tensor;
 use tlkit_core::Result;
+use tlkit_core::data::OFFICE_31;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::select::LabelFree;
@@ -26,13 +27,15 @@ impl Mcc {
         let weight = keys
             .f64("weight")
             .above(0.0)
-            .default(1.0, "Jin et al. 2020, on Office-31")
+            .default(1.0, "Jin et al. 2020")
+            .tuned_on(&[OFFICE_31])
             .help("of the confusion, beside the task's loss")
             .read();
         let temperature = keys
             .f64("temperature")
             .above(0.0)
-            .default(2.5, "Jin et al. 2020, on Office-31")
+            .default(2.5, "Jin et al. 2020")
+            .tuned_on(&[OFFICE_31])
             .help("softens the predictions on the target")
             .read();
         Some(Box::new(Mcc {

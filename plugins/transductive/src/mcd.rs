@@ -9,7 +9,7 @@
 
 use candle_core::Tensor;
 use tlkit_core::Result;
-use tlkit_core::data::From;
+use tlkit_core::data::{DIGITS, From};
 use tlkit_core::nn::Select;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
@@ -34,13 +34,15 @@ impl Mcd {
         let weight = keys
             .f64("weight")
             .above(0.0)
-            .default(1.0, "Saito et al. 2018, on digits")
+            .default(1.0, "Saito et al. 2018")
+            .tuned_on(&[DIGITS])
             .help("of the discrepancy, beside the task's loss")
             .read();
         let repeats = keys
             .usize("repeats")
             .range(1..=16)
-            .default(4usize, "Saito et al. 2018, on digits")
+            .default(4usize, "Saito et al. 2018")
+            .tuned_on(&[DIGITS])
             .help("steps of the encoder for each batch")
             .read();
         Some(Box::new(Mcd {

@@ -13,7 +13,7 @@
 
 use candle_core::{DType, Tensor};
 use tlkit_core::Result;
-use tlkit_core::data::From;
+use tlkit_core::data::{From, OFFICE_31, VISDA};
 use tlkit_core::nn::{Select, scale_gradient};
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
@@ -33,11 +33,12 @@ pub struct Mdd {
 impl Mdd {
     /// From the keys of `[strategy]`.
     pub fn make(keys: &Keys, _: &Context) -> Option<Box<dyn Strategy>> {
-        let adversary = Adversary::read(keys, 0.1, "Zhang et al. 2019");
+        let adversary = Adversary::read(keys, 0.1, "Zhang et al. 2019", &[OFFICE_31, VISDA]);
         let margin = keys
             .f64("margin")
             .above(0.0)
             .default(4.0, "Zhang et al. 2019")
+            .tuned_on(&[OFFICE_31, VISDA])
             .help("how much agreement on the source counts beside disagreement on the target")
             .read();
         Some(Box::new(Mdd { adversary, margin }))

@@ -15,7 +15,7 @@
 
 use candle_core::{D, Tensor};
 use tlkit_core::Result;
-use tlkit_core::data::From;
+use tlkit_core::data::{DIGITS, From, OFFICE_31};
 use tlkit_core::nn::Select;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
@@ -39,12 +39,14 @@ impl Shot {
             .f64("diversity")
             .range(0.0..)
             .default(1.0, "Liang et al. 2020")
+            .tuned_on(&[OFFICE_31, DIGITS])
             .help("of the entropy of the mean prediction, which is kept large")
             .read();
         let pseudo = keys
             .f64("pseudo")
             .range(0.0..)
-            .default(0.3, "Liang et al. 2020, on Office-31")
+            .default(0.3, "Liang et al. 2020")
+            .tuned_on(&[OFFICE_31])
             .help("of the loss at the pseudo-labels; 0: information maximisation alone (SHOT-IM)")
             .read();
         Some(Box::new(Shot { diversity, pseudo }))

@@ -248,6 +248,18 @@ impl Experiment {
                 "tested on the rows adapted on",
             );
             mark(t.run.result["imported"] == true, "imported");
+            for (set, keys) in t.run.result["test_rows"]["tuned_on"]
+                .as_object()
+                .into_iter()
+                .flatten()
+            {
+                let keys = keys.as_array().into_iter().flatten();
+                let keys: Vec<&str> = keys.filter_map(serde_json::Value::as_str).collect();
+                let own = keys.iter().any(|k| k.starts_with("strategy."));
+                mark(own, &format!("defaults chosen on {set}"));
+                let chooses = keys.iter().any(|k| k.starts_with("select."));
+                mark(chooses, &format!("selection tuned on {set}"));
+            }
         }
         let chose = |key: &str| {
             let said = done

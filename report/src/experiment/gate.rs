@@ -124,7 +124,8 @@ impl Gate {
             let asked = match (&self.subject, &self.against) {
                 (Some(s), _) => same(&arm.method, s),
                 (None, Some(a)) => !twin(arm, a) && !arm.added && !arm.is_ceiling(),
-                (None, None) => !arm.is_ceiling(),
+                // Of what was added only the reference: another baseline is no method that somebody chose.
+                (None, None) => !arm.is_ceiling() && !(arm.added && arm.reference.is_some()),
             };
             if !asked {
                 continue;

@@ -294,7 +294,15 @@ fn selection(arms: &[(usize, &Row)], notes: &mut Vec<String>) {
                 format!("Tested on the rows that were adapted on: {who}.")
             }
             "imported" => format!("Made elsewhere and imported: {who}."),
-            other => format!("{other}: {who}."),
+            other => match other.split_once(" on ") {
+                Some(("defaults chosen", set)) => format!(
+                    "Tested on rows of {set}, by the names of the files, on which defaults of theirs were chosen: {who}."
+                ),
+                Some(("selection tuned", set)) => format!(
+                    "Tested on rows of {set}, by the names of the files, on which `select.margin` was chosen: {who}."
+                ),
+                _ => format!("{other}: {who}."),
+            },
         });
     }
 }

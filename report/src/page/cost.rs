@@ -24,6 +24,13 @@ pub fn draw(s: &Source<'_>) -> Option<Markup> {
                 .filter(|n| *n > 0)
                 .map(|n| format!("{} MiB", thousands(n))),
         ),
+        (
+            "its test rows were opened by",
+            result["test_rows"]["opened_by"].as_u64().map(|n| match n {
+                1 => "this run alone, in its folder".into(),
+                n => format!("{n} runs in its folder"),
+            }),
+        ),
         ("device", text("device")),
         ("threads", number("threads").map(|n| n.to_string())),
     ];

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tlkit_core::Result;
+use tlkit_core::data::OFFICE_CALTECH;
 use tlkit_core::model::{Affine, Map};
 use tlkit_core::random::Stream;
 use tlkit_core::recipe::Keys;
@@ -87,11 +88,12 @@ pub(crate) trait Align: Send + Sync {
     fn align(&self, pair: &Pair<'_>) -> Result<Aligned>;
 }
 
-/// `dim`, how many directions are kept.
+/// `dim`, how many directions are kept; what its methods take was found on Office with Caltech.
 pub(crate) fn dim(keys: &Keys, default: usize, origin: &str) -> usize {
     keys.usize("dim")
         .range(1..)
         .default(default, origin)
+        .tuned_on(&[OFFICE_CALTECH])
         .help("how many directions are kept, as far as the features have them")
         .read()
 }

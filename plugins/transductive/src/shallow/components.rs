@@ -13,6 +13,7 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use tlkit_core::data::OFFICE_CALTECH;
 use tlkit_core::model::Map;
 use tlkit_core::recipe::Keys;
 use tlkit_core::strategy::State;
@@ -47,6 +48,7 @@ impl Components {
                 .f64("regularisation")
                 .above(0.0)
                 .default(1.0, "Long et al. 2013")
+                .tuned_on(&[OFFICE_CALTECH])
                 .help("of the directions' length")
                 .read(),
             rbf: keys

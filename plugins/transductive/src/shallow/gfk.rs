@@ -30,7 +30,7 @@ impl Gfk {
     /// From the keys of `[strategy]`.
     pub fn read(keys: &Keys) -> Self {
         Gfk {
-            dim: dim(keys, 20, "Gong et al. 2012, on Office with Caltech"),
+            dim: dim(keys, 20, "Gong et al. 2012"),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! is what they were tuned on. The head there is `1-nn`.
 
 use tlkit_core::Result;
+use tlkit_core::data::OFFICE_CALTECH;
 use tlkit_core::recipe::Keys;
 
 use super::align::{Align, Aligned, Pair};
@@ -31,6 +32,7 @@ impl Jda {
                 .u64("rounds")
                 .range(1..=1000)
                 .default(10u64, "Long et al. 2013")
+                .tuned_on(&[OFFICE_CALTECH])
                 .help("how often the target's classes are guessed anew")
                 .read(),
         }

@@ -22,7 +22,7 @@ impl SubspaceAlignment {
     /// From the keys of `[strategy]`.
     pub fn read(keys: &Keys) -> Self {
         SubspaceAlignment {
-            dim: dim(keys, 20, "Gong et al. 2012, on Office with Caltech"),
+            dim: dim(keys, 20, "Gong et al. 2012"),
         }
     }
 }

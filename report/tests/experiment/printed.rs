@@ -109,6 +109,73 @@ fn a_gate_takes_a_method_against_its_own_twin_and_asks_no_twin() {
     );
 }
 
+#[test]
+fn a_baseline_that_was_added_is_asked_by_its_name_alone() {
+    let mut e = Made::new(&[
+        ("source-only", None),
+        ("adabn", Some("source-only")),
+        ("dann", Some("source-only")),
+    ]);
+    e.plan["methods"][1]["added"] = json!(true);
+    let l = labels(400);
+    for s in 0..4usize {
+        for (m, (name, share)) in [("source-only", 0.6), ("adabn", 0.3), ("dann", 0.9)]
+            .iter()
+            .enumerate()
+        {
+            let said = right(&l, *share, [m, 0, s]);
+            e.cell(&At(name, s as u64, None), &l, &said, json!({}));
+        }
+    }
+    for gate in ["accuracy >= source_only + 2pt", "accuracy >= 45%"] {
+        assert!(matches!(e.gate(gate), Outcome::Met(_)), "{gate}");
+    }
+    for gate in [
+        "adabn: accuracy >= source_only + 2pt",
+        "adabn: accuracy >= 45%",
+    ] {
+        assert!(matches!(e.gate(gate), Outcome::NotMet(_)), "{gate}");
+    }
+}
+
+#[test]
+fn rows_that_were_tuned_on_what_they_are_tested_on_have_a_footnote() {
+    let mut e = Made::new(&[
+        ("source-only", None),
+        ("dann", Some("source-only")),
+        ("mcc", Some("source-only")),
+    ]);
+    let l = labels(100);
+    let margin = || json!({"drawn scenes": ["select.margin"]});
+    let tuned = [
+        json!({}),
+        margin(),
+        json!({"drawn scenes": ["strategy.temperature", "select.margin"], "Office-31": ["strategy.weight"]}),
+    ];
+    for s in 0..3usize {
+        for (m, name) in ["source-only", "dann", "mcc"].iter().enumerate() {
+            let more = json!({"test_rows": {"sha256": "0", "opened_by": 9, "tuned_on": tuned[m]}});
+            let said = right(&l, 0.7, [m, 0, s]);
+            e.cell(&At(name, s as u64, None), &l, &said, more);
+        }
+    }
+    let c = e.compare();
+    let footnote = |part: &str| note(&c, part).expect("a footnote");
+    let margin = footnote("on which `select.margin` was chosen");
+    assert!(
+        margin.starts_with("Tested on rows of drawn scenes"),
+        "{margin}"
+    );
+    assert!(margin.ends_with("chosen: `dann`, `mcc`."), "{margin}");
+    let own = footnote("rows of Office-31");
+    assert!(
+        own.ends_with("on which defaults of theirs were chosen: `mcc`."),
+        "{own}"
+    );
+    assert_eq!(row(&c, "mcc").marks.len(), 3);
+    assert!(row(&c, "source-only").marks.is_empty());
+}
+
 /// Two pairs of one target that were tested on other rows are two test sets.
 #[test]
 fn pairs_of_one_target_with_other_rows_are_not_averaged_row_by_row() {

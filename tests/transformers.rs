@@ -89,6 +89,50 @@ fn the_default_head_loads_in_transformers_with_the_same_logits() {
     }
 }
 
+/// One network in every format that checkpoints come in trains to the same bits.
+#[test]
+fn every_format_of_a_checkpoint_is_the_same_network() {
+    let Some(python) = python() else {
+        println!("skipped: no Python with transformers (TLKIT_PYTHON names one)");
+        return;
+    };
+    let dir = tempfile::tempdir().expect("a folder");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/formats.py");
+    let written = Command::new(&python)
+        .arg(script)
+        .arg(dir.path())
+        .env("HF_HUB_OFFLINE", "1")
+        .output()
+        .expect("Python starts");
+    let err = String::from_utf8_lossy(&written.stderr);
+    assert!(written.status.success(), "{err}");
+    let rows: String = (0..40)
+        .map(|i| format!("a {0} film number {i}\t{0}\n", ["good", "bad"][i % 2]))
+        .collect();
+    std::fs::write(dir.path().join("rows.tsv"), format!("text\tlabel\n{rows}")).expect("written");
+    let weights = |format: &str| {
+        let recipe = format!(
+            "[source]\ncheckpoint = {format:?}\n[target]\ntask = \"text-classification\"\ntrain = \"rows.tsv\"\n\
+             [strategy]\nkind = \"inductive\"\nmethod = \"fine-tune\"\n[train]\nmax_steps = 2\n"
+        );
+        std::fs::write(dir.path().join("recipe.toml"), recipe).expect("written");
+        let out = format!("run-{format}");
+        tlkit(
+            &["run", "recipe.toml", "--quiet", "--out", &out],
+            dir.path(),
+        );
+        let result = dir.path().join(out).join("result.json");
+        let result = std::fs::read(result).expect("a result");
+        let result: Value = serde_json::from_slice(&result).expect("JSON");
+        result["weights_sha256"].clone()
+    };
+    let whole = weights("whole");
+    assert!(whole.is_string());
+    for format in ["sharded", "zip", "old", "python2"] {
+        assert_eq!(weights(format), whole, "{format}");
+    }
+}
+
 fn compare(python: &Path, folder: &Path, model: &Path) {
     let name = model.display().to_string();
     let mut arguments = vec![

@@ -65,7 +65,9 @@ fn each_row_is_tested_once_and_the_result_says_how_sure_the_mean_is() {
 #[test]
 fn a_test_that_is_set_aside_stays_unseen() {
     let bench = Bench::new();
-    bench.tlkit(&run("r", &[])).code(0);
+    let said = bench.tlkit(&run("r", &[])).code(0).err;
+    let words = "60 rows are neither learned from nor tested on";
+    assert_eq!(said.matches(words).count(), 1, "{said}");
     // Of 200 rows three tenths are set aside; the folds share the rest.
     assert_eq!(bench.json("r/result.json")["metrics"]["test"]["n"], 140);
     bench.write("other.csv", &crate::bench::rows(50));

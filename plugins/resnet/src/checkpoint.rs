@@ -9,7 +9,6 @@ use tlkit_core::nn::Weights;
 use tlkit_core::{Error, Result};
 
 use crate::network::Architecture;
-use crate::pickle;
 use crate::preparation::{CONFIGURATIONS, Preparation};
 
 /// Files that hold weights, in the order they are looked for.
@@ -133,9 +132,10 @@ pub(crate) fn finite(file: &str, tensors: &BTreeMap<String, Tensor>) -> Result<(
 
 pub(crate) fn read(file: &str, blob: &Blob) -> Result<BTreeMap<String, Tensor>> {
     let bytes = blob.bytes()?;
-    // A zip archive, or the pickle of an old PyTorch.
-    if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) && !file.ends_with(".safetensors") {
-        return pickle::read(file, &bytes);
+    // (The first byte of safetensors is of a length.)
+    let named = file.ends_with(".safetensors") && !bytes.starts_with(b"PK");
+    if tlkit_pickle::is_one(&bytes) && !named {
+        return tlkit_pickle::read(file, &bytes).map_err(Error::msg);
     }
     let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| {
         Error::msg(format!(

@@ -17,7 +17,7 @@
 //! and loaded with the weights and are no parameters.
 //!
 //! Where to look: `node` is what networks are made of, `conv` its main unit with the hand-written way back; `resnet`, `vgg`,
-//! `inception`, `shallow` and `lenet` put them together; `checkpoint` and `pickle` read files, `export` writes them; `preparation` and `prepare` make batches of images; `vit` lends
+//! `inception`, `shallow` and `lenet` put them together; `checkpoint` reads files, `export` writes them; `preparation` and `prepare` make batches of images; `vit` lends
 //! candle-transformers' modules the store's parameters.
 
 use std::sync::Arc;
@@ -33,7 +33,6 @@ mod inception;
 mod lenet;
 mod network;
 mod node;
-mod pickle;
 mod preparation;
 mod prepare;
 mod resnet;

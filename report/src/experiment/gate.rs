@@ -125,7 +125,7 @@ impl Gate {
                 (Some(s), _) => same(&arm.method, s),
                 (None, Some(a)) => !twin(arm, a) && !arm.added && !arm.is_ceiling(),
                 // Of what was added only the reference: another baseline is no method that somebody chose.
-                (None, None) => !arm.is_ceiling() && !(arm.added && arm.reference.is_some()),
+                (None, None) => !(arm.is_ceiling() || arm.added && arm.reference.is_some()),
             };
             if !asked {
                 continue;

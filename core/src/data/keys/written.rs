@@ -54,6 +54,7 @@ pub(super) struct Split {
     pub test: f64,
     pub seed: u64,
     pub group: (Option<Column>, At),
+    pub test_at: At,
 }
 
 impl Written {
@@ -238,6 +239,7 @@ impl Split {
             test,
             seed,
             group: (group, split.at("group")),
+            test_at: split.at("test"),
         }
     }
 }

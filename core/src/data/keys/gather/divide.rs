@@ -117,7 +117,20 @@ impl Gather<'_> {
             (None, _) => None,
         };
         let main = match aside {
-            Some(aside) => main.pick(&aside.train),
+            Some(aside) => {
+                // Said once, and not again by the run of each fold.
+                if self.folds.is_some() {
+                    let n = main.rows.len() - aside.train.len();
+                    self.keys
+                        .warning(
+                            asked.test_at.clone(),
+                            format!("{n} rows are neither learned from nor tested on"),
+                        )
+                        .label("set aside before the folds are dealt")
+                        .help("leave it out to have all rows in the folds, or keep them for `tlkit evaluate`");
+                }
+                main.pick(&aside.train)
+            }
             None => main,
         };
         if let (Some(groups), Some(column)) = (&main.scanned.groups, &asked.group.0) {

@@ -1,4 +1,4 @@
-//! PyTorch's `.pth` and `.pt` files: a zip archive with a pickle that says which tensors there are, and their bytes beside it.
+//! PyTorch's `.pth`, `.pt` and `.bin` files: a pickle that says which tensors there are, and their bytes beside it, in a zip archive (since 1.6) or behind it (before).
 //!
 //! A pickle is a program, and Python's own reader runs it: whoever sends a checkpoint may run anything. Here nothing is run. The
 //! few instructions that a dictionary of tensors is made of are read as data; a call of anything but the three functions that
@@ -6,82 +6,45 @@
 //! reference, so that a small file can fill the memory, and panics on short arguments.)
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
 use std::rc::Rc;
 
 use candle_core::{DType, Device, Tensor};
-use tlkit_core::{Error, Result};
 
+mod archive;
+mod legacy;
 mod machine;
 
-use machine::Machine;
+use machine::{Machine, Value};
 
-/// Largest pickle that is read. That of a ResNet-152 has 100 KB.
-const PICKLE: u64 = 64 << 20;
+/// A zip archive, or a pickle.
+pub fn is_one(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK") || bytes.starts_with(&[0x80])
+}
 
 /// Every tensor of a file, by name. Where the file holds more than a dictionary of tensors, the one under `state_dict`,
-/// `model_state_dict` or `model`.
-pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<BTreeMap<String, Tensor>> {
-    let broken =
-        |e: &dyn std::fmt::Display| Error::msg(format!("{file}: not a whole PyTorch file ({e})"));
-    if bytes.starts_with(&[0x80]) {
-        return Err(Error::msg(format!(
-            "{file}: written by PyTorch before 1.6, which this tool does not read; load it there and save it again, best as safetensors"
-        )));
+/// `model_state_dict` or `model`. Those that share memory are copies.
+///
+/// # Errors
+/// The file is none of PyTorch's, is cut off, or asks for more than tensors: in words that begin with `file`.
+pub fn read(file: &str, bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, String> {
+    match bytes.starts_with(&[0x80]) {
+        true => legacy::read(file, bytes),
+        false => archive::read(file, bytes),
     }
-    let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| broken(&e))?;
-    let mut names = Vec::with_capacity(zip.len());
-    for i in 0..zip.len() {
-        let entry = zip.by_index_raw(i).map_err(|e| broken(&e))?;
-        names.push(String::from_utf8_lossy(entry.name_raw()).into_owned());
-    }
-    let Some(pickle) = names.iter().position(|n| n.ends_with("data.pkl")) else {
-        return Err(broken(&"no data.pkl in it"));
-    };
-    let folder = names[pickle].trim_end_matches("data.pkl").to_string();
-    let mut program = Vec::new();
-    zip.by_index(pickle)
-        .map_err(|e| broken(&e))?
-        .take(PICKLE + 1)
-        .read_to_end(&mut program)
-        .map_err(|e| broken(&e))?;
-    if program.len() as u64 > PICKLE {
-        return Err(broken(&"its data.pkl is over 64 MiB"));
-    }
-    let mut machine = Machine::new(&program);
-    let root = machine
-        .run()
-        .map_err(|why| Error::msg(format!("{file}: {why}")))?;
-    let mut tensors = BTreeMap::new();
-    let mut storages: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for (name, info) in machine
-        .state(&root)
-        .ok_or_else(|| broken(&"no dictionary of tensors in it"))?
-    {
-        let storage = &info.storage;
-        if !storages.contains_key(&storage.key) {
-            let wanted = format!("{folder}data/{}", storage.key);
-            let at = names.iter().position(|n| *n == wanted);
-            let at = at.ok_or_else(|| broken(&format!("no {wanted} in it")))?;
-            let size = storage.count as u64 * storage.dtype.size_in_bytes() as u64;
-            let mut data = Vec::new();
-            zip.by_index(at)
-                .map_err(|e| broken(&e))?
-                .take(size)
-                .read_to_end(&mut data)
-                .map_err(|e| broken(&e))?;
-            if data.len() as u64 != size {
-                let why = format!("{wanted} has {} of {size} bytes", data.len());
-                return Err(broken(&why));
-            }
-            storages.insert(storage.key.clone(), data);
-        }
-        let tensor = info
-            .tensor(&storages[&storage.key])
-            .map_err(|why| Error::msg(format!("{file}: {name}: {why}")))?;
-        tensors.insert(name, tensor);
-    }
-    Ok(tensors)
+}
+
+fn broken(file: &str, why: &dyn std::fmt::Display) -> String {
+    format!("{file}: not a whole PyTorch file ({why})")
+}
+
+/// What a pickle describes, each tensor with its name.
+fn described(
+    file: &str,
+    machine: &Machine<'_>,
+    root: &Value,
+) -> Result<BTreeMap<String, Rc<Info>>, String> {
+    let state = machine.state(root);
+    state.ok_or_else(|| broken(file, &"no dictionary of tensors in it"))
 }
 
 /// A run of numbers beside the pickle.
@@ -90,6 +53,12 @@ struct Storage {
     key: String,
     dtype: DType,
     count: usize,
+}
+
+impl Storage {
+    fn bytes(&self) -> u64 {
+        (self.count as u64).saturating_mul(self.dtype.size_in_bytes() as u64)
+    }
 }
 
 /// A view of a storage.

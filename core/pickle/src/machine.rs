@@ -37,6 +37,8 @@ pub(super) struct Machine<'a> {
     heap: Vec<Vec<Value>>,
     /// Values ever put on the heap.
     held: usize,
+    /// What every storage is made of, also one that no tensor of the dictionary has.
+    storages: BTreeMap<String, DType>,
 }
 
 type Answer<T> = std::result::Result<T, String>;
@@ -50,7 +52,30 @@ impl<'a> Machine<'a> {
             memo: BTreeMap::new(),
             heap: Vec::new(),
             held: 0,
+            storages: BTreeMap::new(),
         }
+    }
+
+    /// How many bytes of the program were read.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// What a storage is made of.
+    pub(super) fn storage_of(&self, key: &str) -> Option<DType> {
+        self.storages.get(key).copied()
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(&self, value: &Value) -> Option<Vec<Rc<str>>> {
+        let Value::List(list) = value else {
+            return None;
+        };
+        let text = |v: &Value| match v {
+            Value::Text(text) => Some(text.clone()),
+            _ => None,
+        };
+        self.heap[*list].iter().map(text).collect()
     }
 
     /// The dictionary of tensors in a file's value.
@@ -239,7 +264,13 @@ impl<'a> Machine<'a> {
                     let text = self.text(n)?;
                     self.push(Value::Text(text))?;
                 }
-                0x8c => {
+                // Python 2 wrote texts so.
+                b'T' => {
+                    let n = self.number(4)? as usize;
+                    let text = self.text(n)?;
+                    self.push(Value::Text(text))?;
+                }
+                0x8c | b'U' => {
                     let n = self.number(1)? as usize;
                     let text = self.text(n)?;
                     self.push(Value::Text(text))?;
@@ -355,50 +386,59 @@ impl<'a> Machine<'a> {
                 Some(tensor @ Value::Tensor(_)) => Ok(tensor.clone()),
                 _ => Err("its pickle makes a parameter of what is no tensor".into()),
             },
-            "torch._utils._rebuild_tensor_v2" => match &arguments[..] {
-                [
-                    Value::Storage(storage),
-                    Value::Int(offset),
-                    Value::Tuple(shape),
-                    Value::Tuple(stride),
-                    ..,
-                ] if self.heap[*shape].len() == self.heap[*stride].len()
-                    && self.heap[*shape].len() <= 8 =>
-                {
-                    let whole = |values: &[Value]| -> Option<Vec<usize>> {
-                        let number = |v: &Value| match v {
-                            Value::Int(x) => usize::try_from(*x).ok(),
-                            _ => None,
+            "torch._utils._rebuild_tensor_v2" | "torch._utils._rebuild_tensor" => {
+                match &arguments[..] {
+                    [
+                        Value::Storage(storage),
+                        Value::Int(offset),
+                        Value::Tuple(shape),
+                        Value::Tuple(stride),
+                        ..,
+                    ] if self.heap[*shape].len() == self.heap[*stride].len()
+                        && self.heap[*shape].len() <= 8 =>
+                    {
+                        let whole = |values: &[Value]| -> Option<Vec<usize>> {
+                            let number = |v: &Value| match v {
+                                Value::Int(x) => usize::try_from(*x).ok(),
+                                _ => None,
+                            };
+                            values.iter().map(number).collect()
                         };
-                        values.iter().map(number).collect()
-                    };
-                    let numbers = (
-                        usize::try_from(*offset),
-                        whole(&self.heap[*shape]),
-                        whole(&self.heap[*stride]),
-                    );
-                    let (Ok(offset), Some(shape), Some(stride)) = numbers else {
-                        return Err("its pickle has a tensor of a negative size".into());
-                    };
-                    Ok(Value::Tensor(Rc::new(Info {
-                        storage: storage.clone(),
-                        offset,
-                        shape,
-                        stride,
-                    })))
+                        let numbers = (
+                            usize::try_from(*offset),
+                            whole(&self.heap[*shape]),
+                            whole(&self.heap[*stride]),
+                        );
+                        let (Ok(offset), Some(shape), Some(stride)) = numbers else {
+                            return Err("its pickle has a tensor of a negative size".into());
+                        };
+                        Ok(Value::Tensor(Rc::new(Info {
+                            storage: storage.clone(),
+                            offset,
+                            shape,
+                            stride,
+                        })))
+                    }
+                    _ => {
+                        Err("its pickle has a tensor that is not described as PyTorch does".into())
+                    }
                 }
-                _ => Err("its pickle has a tensor that is not described as PyTorch does".into()),
-            },
+            }
             name => Err(refused(&format!("calls {name}"))),
         }
     }
 
-    /// `("storage", torch.FloatStorage, "0", "cpu", count)`
-    fn storage(&self, id: &Value) -> Answer<Value> {
+    /// `("storage", torch.FloatStorage, "0", "cpu", count)`; before 1.6 with a last element that is None, or a view of another storage, which nothing has
+    /// written since 0.4.
+    fn storage(&mut self, id: &Value) -> Answer<Value> {
         let broken =
             || "its pickle has a storage that is not described as PyTorch does".to_string();
         let Value::Tuple(parts) = id else {
             return Err(broken());
+        };
+        let parts = match &self.heap[*parts][..] {
+            [parts @ .., Value::None] => parts,
+            parts => parts,
         };
         let [
             Value::Text(_),
@@ -406,7 +446,7 @@ impl<'a> Machine<'a> {
             Value::Text(key),
             _,
             Value::Int(count),
-        ] = &self.heap[*parts][..]
+        ] = parts
         else {
             return Err(broken());
         };
@@ -416,7 +456,9 @@ impl<'a> Machine<'a> {
             Some("HalfStorage") => DType::F16,
             Some("BFloat16Storage") => DType::BF16,
             Some("LongStorage") => DType::I64,
-            Some("ByteStorage") => DType::U8,
+            Some("IntStorage") => DType::I32,
+            Some("ShortStorage") => DType::I16,
+            Some("ByteStorage" | "BoolStorage") => DType::U8,
             _ => {
                 return Err(format!(
                     "its pickle has numbers of the type {class}, which are not read"
@@ -424,11 +466,9 @@ impl<'a> Machine<'a> {
             }
         };
         let count = usize::try_from(*count).map_err(|_| broken())?;
-        Ok(Value::Storage(Rc::new(Storage {
-            key: key.to_string(),
-            dtype,
-            count,
-        })))
+        let key = key.to_string();
+        self.storages.insert(key.clone(), dtype);
+        Ok(Value::Storage(Rc::new(Storage { key, dtype, count })))
     }
 }
 

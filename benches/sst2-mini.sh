@@ -8,7 +8,8 @@ train=$(realpath "$1")
 dev=$(realpath "$2")
 seeds=${3:-5}
 cd "$(dirname "$0")/.."
-cargo build --release --quiet
+tlkit=${TLKIT:-target/release/tlkit}
+[ -n "${TLKIT:-}" ] || cargo build --release --quiet
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 for limit in all 500; do
@@ -16,7 +17,7 @@ for limit in all 500; do
     for seed in $(seq 0 $((seeds - 1))); do
       set=()
       [ "$limit" = all ] || set=(--set "target.limit=$limit")
-      target/release/tlkit run benches/recipes/sst2-mini.toml --seed "$seed" --out "$out/run" --quiet "${set[@]}" \
+      "$tlkit" run benches/recipes/sst2-mini.toml --seed "$seed" --out "$out/run" --quiet "${set[@]}" \
         --set "target.train=\"$train\"" --set "target.test=\"$dev\"" --set "strategy.method=\"$method\"" >/dev/null
       python3 - "$out/run/result.json" "$limit" "$method" <<'PY' >> "$out/rows"
 import json, sys

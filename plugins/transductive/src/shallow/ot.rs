@@ -10,8 +10,8 @@
 //! mean cost, `rounds = 10`. The first two are ours: the papers search a grid. They were tuned on nothing. The papers' head is `1-nn`.
 
 use nalgebra::DVector;
-use tlkit_core::Result;
 use tlkit_core::recipe::Keys;
+use tlkit_core::{Error, Result};
 
 use super::align::{Align, Aligned, Pair};
 use super::matrix::{Mat, distances};
@@ -20,6 +20,9 @@ use super::matrix::{Mat, distances};
 const BLOCK: usize = 50;
 /// Keeps the square root's slope finite where a class sends nothing.
 const SMALLEST: f64 = 1e-3;
+
+/// Most numbers of a plan. Five such matrices are held at once, 2 GB of them.
+const PLAN: usize = 50_000_000;
 
 /// Transport by rows.
 #[derive(Clone, Debug)]
@@ -75,6 +78,13 @@ impl Ot {
 
 impl Align for Ot {
     fn align(&self, pair: &Pair<'_>) -> Result<Aligned> {
+        let (n, m) = (pair.source.nrows(), pair.target.nrows());
+        if n.saturating_mul(m) > PLAN {
+            return Err(Error::msg(format!(
+                "strategy.method: `ot` weighs every source row against every target row, {n} x {m} of them, and {PLAN} are the most; give fewer rows by `limit` under \
+                 [source] and [target], or write `linear-ot`, which needs the covariances alone"
+            )));
+        }
         let mut cost = distances(pair.source, pair.target);
         let mean = cost.mean();
         if mean > 0.0 {
@@ -161,4 +171,27 @@ fn log_sum(values: &[f64], other: &[f64]) -> f64 {
     let sums = values.iter().zip(other).map(|(c, g)| c + g);
     let top = sums.clone().fold(f64::NEG_INFINITY, f64::max);
     top + sums.map(|s| (s - top).exp()).sum::<f64>().ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use tlkit_core::random::Stream;
+
+    use super::super::heads::Head;
+    use super::*;
+
+    #[test]
+    fn a_plan_that_no_memory_holds_is_not_begun() {
+        let rows = Mat::zeros(7_500, 1);
+        let pair = Pair {
+            source: &rows,
+            labels: &[0; 7_500],
+            classes: 1,
+            target: &rows,
+            head: &Head::Nearest { cosine: false },
+            random: Stream::new(0),
+        };
+        let error = Ot::to_the_end(0.1).align(&pair).err().expect("too many");
+        assert!(error.to_string().contains("7500 x 7500"), "{error}");
+    }
 }

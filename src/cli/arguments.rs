@@ -104,6 +104,7 @@ Examples:
     /// Prints completions for a shell.
     #[command(after_help = "\
 Examples:
+  (the folder has to be there: `mkdir -p FOLDER`)
   tlkit completions bash > ~/.local/share/bash-completion/completions/tlkit
   tlkit completions zsh > ~/.zfunc/_tlkit
   tlkit completions fish > ~/.config/fish/completions/tlkit.fish")]
@@ -337,7 +338,7 @@ pub struct Predict {
     /// The second text's column, where the model takes pairs.
     #[arg(long, value_name = "COLUMN")]
     pub pair: Option<String>,
-    /// The file's first line is a row, and does not name the columns: they are taken in their order, or by number.
+    /// The file's first line is a row, and does not name the columns: numbers are taken in their order, a text by its number.
     #[arg(long)]
     pub no_header: bool,
     /// How it is written; a table on a terminal, JSON Lines otherwise.
@@ -392,7 +393,7 @@ pub struct Evaluate {
     /// The label's column.
     #[arg(long, value_name = "COLUMN")]
     pub label: Option<String>,
-    /// The file's first line is a row, and does not name the columns: they are taken in their order, or by number.
+    /// The file's first line is a row, and does not name the columns: numbers are taken in their order, a text by its number.
     #[arg(long)]
     pub no_header: bool,
     /// Prints JSON on standard output.

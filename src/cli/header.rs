@@ -10,7 +10,7 @@ use tlkit_core::run::{Layer, Overview};
 use tlkit_report::{Align, Table};
 
 /// The recipe in a few lines.
-pub fn overview(recipe: &Path, checked: &Checked, overview: &Overview) -> Vec<String> {
+pub fn overview(recipe: &Path, checked: &Checked, overview: &Overview, all: bool) -> Vec<String> {
     let values = &checked.values;
     let text = |table: &str, key: &str| match &values[table][key] {
         Value::Null => None,
@@ -69,7 +69,7 @@ pub fn overview(recipe: &Path, checked: &Checked, overview: &Overview) -> Vec<St
     if !overview.classes.is_empty() {
         table.row(["classes".to_string(), classes(&overview.classes)]);
     }
-    for (i, line) in findings(&overview.audit).into_iter().enumerate() {
+    for (i, line) in findings(&overview.audit, all).into_iter().enumerate() {
         let name = if i == 0 { "audit" } else { "" };
         table.row([name.to_string(), line]);
     }
@@ -107,15 +107,16 @@ fn domain(overview: &Overview, is: impl Fn(&str) -> bool) -> Option<String> {
 const LINES: usize = 6;
 
 /// What was found in the rows, a line each, warnings first.
-fn findings(audit: &Audit) -> Vec<String> {
+fn findings(audit: &Audit, all: bool) -> Vec<String> {
+    let most = if all { usize::MAX } else { LINES };
     let said = |f: &Finding| match (f.level, f.examples.first()) {
         (Level::Warning, Some(e)) => format!("warning: {} ({})", f.words, e.row),
         (Level::Warning, None) => format!("warning: {}", f.words),
         (Level::Note, _) => f.words.clone(),
     };
-    let mut lines: Vec<String> = audit.findings.iter().take(LINES).map(said).collect();
-    if audit.findings.len() > LINES {
-        let more = audit.findings.len() - LINES;
+    let mut lines: Vec<String> = audit.findings.iter().take(most).map(said).collect();
+    if audit.findings.len() > most {
+        let more = audit.findings.len() - most;
         lines.push(format!("and {more} more, in result.json"));
     }
     lines

@@ -35,7 +35,7 @@ pub fn run(arguments: &Run) -> Result<(), Failure> {
     // Built once to see that it can be; a dry run ends here, with everything checked.
     let layers = run::summary(&checked)?;
     let progress = Arc::new(Progress::new(arguments.quiet || arguments.json));
-    let mut head = header::overview(&arguments.recipe, &checked, &overview);
+    let mut head = header::overview(&arguments.recipe, &checked, &overview, arguments.dry_run);
     head.push(String::new());
     head.extend(header::layers(&layers));
     head.push(String::new());

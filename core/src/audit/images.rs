@@ -9,6 +9,9 @@ use crate::recipe::At;
 /// Images with a side under this are small for any network.
 const SMALL: u32 = 16;
 
+/// Images that were left out are named one by one, up to so many.
+const LISTED: usize = 1000;
+
 /// Images that could not be read and were left out.
 pub(crate) fn broken(split: &'static str, at: At, rows: &[(u32, String)], of: usize) -> Finding {
     let example = |(_, why): &(u32, String)| {
@@ -29,7 +32,7 @@ pub(crate) fn broken(split: &'static str, at: At, rows: &[(u32, String)], of: us
             images(rows.len()),
             verb(rows.len(), "is", "are")
         ),
-        examples: rows.iter().take(3).map(example).collect(),
+        examples: rows.iter().take(LISTED).map(example).collect(),
         at: Some(at),
     }
 }

@@ -109,7 +109,7 @@ pub struct Finding {
     pub of: usize,
     /// The finding in words, in one line without a full stop.
     pub words: String,
-    /// Some of the rows, at most three.
+    /// Some of the rows, at most three; of what is `broken` at most a thousand.
     pub examples: Vec<Example>,
     /// The place in the recipe that names the rows, where it is known.
     #[serde(skip)]

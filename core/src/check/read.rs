@@ -155,7 +155,15 @@ pub(super) fn read(
                 .read(),
         ),
         (None, true) => task.optional(),
-        (None, false) => Some(task.example("bert").required()),
+        (None, false) => {
+            // The one whose keys stand there.
+            let example = match () {
+                () if source.has("architecture") => "image-network",
+                () if source.has("hidden") || source.has("scale") => "features",
+                () => "bert",
+            };
+            Some(task.example(example).required())
+        }
     };
     let mut made_source = match run {
         Some(run) => Some(Box::new(run) as Box<dyn SourceTask>),

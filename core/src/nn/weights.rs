@@ -145,7 +145,10 @@ impl Weights {
             return Ok(None);
         }
         match self.tensor(name)? {
-            Some(t) => Ok(Some(t.to_dtype(dtype)?.to_device(device)?)),
+            Some(t) => {
+                self.finite(name, &t)?;
+                Ok(Some(t.to_dtype(dtype)?.to_device(device)?))
+            }
             None => Ok(None),
         }
     }
@@ -177,6 +180,22 @@ impl Weights {
             false => Err(Error::msg(format!(
                 "{}: {name} has shape {there:?}, and the model wants {shape:?}",
                 self.file
+            ))),
+        }
+    }
+
+    /// From a weight that is no number nothing can be learned.
+    fn finite(&self, name: &str, t: &Tensor) -> Result<()> {
+        if !t.dtype().is_float() {
+            return Ok(());
+        }
+        let values = t.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+        match values.iter().filter(|v| !v.is_finite()).count() {
+            0 => Ok(()),
+            bad => Err(Error::msg(format!(
+                "{}: {bad} of {} numbers of {name} are NaN or infinite, so nothing can be learned from it; get the file again, or choose another checkpoint",
+                self.file,
+                values.len()
             ))),
         }
     }
@@ -250,6 +269,18 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(text.contains("[2]") && text.contains("[3]"), "{text}");
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_taken() -> Result<()> {
+        for bad in [f32::NAN, f32::INFINITY] {
+            let t = Tensor::new(&[1f32, bad, 2.0], &Device::Cpu)?;
+            let w = Weights::from_tensors("x", [("w".to_string(), t)].into());
+            let taken = w.take("w", &[3], DType::F32, &Device::Cpu);
+            let text = taken.unwrap_err().to_string();
+            assert!(text.starts_with("x: 1 of 3 numbers of w are"), "{text}");
+        }
         Ok(())
     }
 

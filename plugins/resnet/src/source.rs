@@ -309,10 +309,9 @@ impl SourceTask for ImageSource {
         let (foreign, odd) = left_over(&report.unexpected, scope.prefix(), &self.architecture);
         if !foreign.is_empty() {
             return Err(Error::msg(format!(
-                "{}: {} tensors stand within the layers of {} and belong to nothing of it: {}; the file is of another network, whose features \
-                 this one would not give: choose another checkpoint",
+                "{}: no part of {} takes what stands within its layers as {}; the file is of another network, whose features this one would not give: \
+                 choose another checkpoint",
                 checkpoint.name,
-                foreign.len(),
                 self.architecture.words(),
                 some(&foreign)
             )));

@@ -315,8 +315,8 @@ fn bad_checkpoints_say_what_is_wrong_with_them() {
     let checked = check(dir.path(), &recipe("")).unwrap();
     let text = summary(&checked).err().unwrap().to_string();
     assert!(
-        text.contains("1 tensors stand within the layers of cifar_resnet20")
-            && text.contains(": layer1.0.se.fc1.weight;"),
+        text.contains("no part of cifar_resnet20 takes what stands within its layers as")
+            && text.contains("layer1.0.se.fc1.weight; the file is of another network"),
         "{text}"
     );
     // A tensor of the network is gone.

@@ -126,7 +126,7 @@ fn findings(findings: &[Value]) -> Markup {
                 div {
                     p { (found["words"].as_str().unwrap_or("?")) }
                     @if !list(&found["examples"]).is_empty() {
-                        ul.examples { @for example in list(&found["examples"]) { li {
+                        ul.examples { @for example in list(&found["examples"]).iter().take(3) { li {
                             @if let Some(row) = example["row"].as_str() { code { (row) } " " }
                             span dir="auto" { (example["text"].as_str().unwrap_or_default()) }
                         } } }

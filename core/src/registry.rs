@@ -28,7 +28,7 @@ pub struct Context {
     pub folder: PathBuf,
     /// Whether the target's labels are sealed.
     pub transductive: bool,
-    /// Whether the method trains no network.
+    /// Whether the method trains no encoder.
     pub closed_form: bool,
     /// `[source]`, where a labelled source domain may stand in it: in a transductive recipe.
     pub source_keys: Option<Keys>,
@@ -201,6 +201,8 @@ pub struct StrategyEntry {
     pub about: &'static str,
     /// Whether it trains no network, and what stands beside it then ([`Registry::closed_form`]).
     pub closed_form: Option<Twin>,
+    /// Whether the encoder stays as it is ([`Registry::frozen`]).
+    pub frozen: bool,
     /// Makes it.
     pub make: Make<dyn Strategy>,
 }
@@ -349,6 +351,7 @@ impl Registry {
             kind,
             about,
             closed_form: None,
+            frozen: false,
             make,
         };
         taken(
@@ -363,6 +366,13 @@ impl Registry {
     pub fn closed_form(&mut self, name: &str, twin: Twin) {
         if let Some(entry) = self.strategies.get_mut(name) {
             entry.closed_form = Some(twin);
+        }
+    }
+
+    /// Says that a strategy leaves the encoder as it is, which a source without weights of its own wants to know as well.
+    pub fn frozen(&mut self, name: &str) {
+        if let Some(entry) = self.strategies.get_mut(name) {
+            entry.frozen = true;
         }
     }
 

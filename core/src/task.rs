@@ -52,6 +52,11 @@ pub trait SourceTask: Send + Sync {
     fn trains(&self) -> bool {
         true
     }
+    /// The key of `[source]` that makes layers with fresh weights, where no weights were named that somebody has trained; methods that leave the encoder as it
+    /// is refuse these.
+    fn untrained(&self) -> Option<&'static str> {
+        None
+    }
     /// How batch norm behaves in this family where nothing else is said, `fresh` for weights that start from nothing; `None` where the network has
     /// none.
     fn norm_mode(&self, _fresh: bool) -> Option<NormMode> {

@@ -98,6 +98,9 @@ pub(crate) fn trained_once(result: &Value) -> bool {
 fn opened(run: &Run) -> Option<String> {
     let rows = &run.result["test_rows"];
     let mut parts = Vec::new();
+    if run.tested_as_adapted() {
+        parts.push("those that were adapted on".to_string());
+    }
     if let Some(n) = rows["opened_by"].as_u64().filter(|n| *n > 1) {
         let folder = run.path.parent().filter(|f| !f.as_os_str().is_empty());
         let folder = folder.map_or_else(|| "this folder".into(), |f| f.display().to_string());

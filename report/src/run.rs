@@ -113,6 +113,12 @@ impl Run {
             .unwrap_or("?")
     }
 
+    /// Whether it was tested on the rows that it was adapted on.
+    pub fn tested_as_adapted(&self) -> bool {
+        let test = &self.identity["values"]["target"]["test"];
+        test == "unlabelled" || self.result["audit"]["tests_adapted"] == true
+    }
+
     /// The accuracy on the test rows.
     pub fn test_accuracy(&self) -> Option<f64> {
         self.result["metrics"]["test"]["accuracy"].as_f64()

@@ -32,6 +32,18 @@ pub fn init(arguments: &Init) -> Result<(), Failure> {
         Some(out) => out.clone(),
         None => PathBuf::from(format!("{}.toml", stem(data))),
     };
+    let same = || std::fs::canonicalize(&out).ok() == std::fs::canonicalize(data).ok();
+    if out.is_dir() || out.exists() && same() {
+        let what = if out.is_dir() {
+            "a folder"
+        } else {
+            "the data itself"
+        };
+        return Err(Failure::Wrong(format!(
+            "{} is {what}; `--out` names the recipe's file",
+            out.display()
+        )));
+    }
     if out.exists() && !arguments.force {
         return Err(Failure::Wrong(format!(
             "{} is there already; `--force` overwrites it, `--out` names another",

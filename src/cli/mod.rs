@@ -30,6 +30,7 @@ mod runs;
 mod schema;
 mod shipped;
 mod signals;
+mod spared;
 mod threads;
 mod turns;
 mod which;

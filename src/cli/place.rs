@@ -115,7 +115,11 @@ fn go_on(run: &Run, wanted: &Wanted<'_>) -> Result<Place, Failure> {
     match run.status {
         Status::None => {
             return Err(Failure::Wrong(format!(
-                "{name} holds no run to go on with\n  leave out `--resume` to start one there"
+                "{name} holds no run to go on with\n  {}",
+                match free(&run.path) {
+                    Ok(_) => "leave out `--resume` to start one there",
+                    Err(_) => "start one in an empty or a new directory",
+                }
             )));
         }
         Status::Running => {
@@ -138,8 +142,12 @@ fn go_on(run: &Run, wanted: &Wanted<'_>) -> Result<Place, Failure> {
             _ => "cannot go on: it would not be the same run",
         };
         let list: String = lines.iter().map(|l| format!("\n  {l}")).collect();
+        let anew = match wanted.out {
+            Some(_) => "start a new run in another directory",
+            None => "leave out `--resume` to start a new run",
+        };
         return Err(Failure::Wrong(format!(
-            "{name} {said}{list}\n  undo the change to go on, or leave out `--resume` to start a new run"
+            "{name} {said}{list}\n  undo the change to go on, or {anew}"
         )));
     }
     Ok(match run.status {

@@ -10,6 +10,7 @@ use tlkit_report::{Run, page};
 use super::arguments::Report;
 use super::exit::Failure;
 use super::output;
+use super::spared::spare;
 use super::which::find;
 
 /// The page's name in a run directory.
@@ -19,7 +20,17 @@ const NAME: &str = "report.html";
 pub fn report(arguments: &Report) -> Result<(), Failure> {
     let run = find(&arguments.run)?;
     let to = match &arguments.out {
-        Some(file) => file.clone(),
+        Some(file) => {
+            spare("--out", file, [])?;
+            let page = file.extension().is_some_and(|e| e == "html" || e == "htm");
+            if file.is_file() && !page {
+                return Err(Failure::Wrong(format!(
+                    "--out {}: this is there already and is no page; name another file",
+                    file.display()
+                )));
+            }
+            file.clone()
+        }
         None => run.path.join(NAME),
     };
     write_whole(&to, page(&run).as_bytes())?;

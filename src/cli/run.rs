@@ -39,21 +39,26 @@ pub fn run(arguments: &Run) -> Result<(), Failure> {
     head.push(String::new());
     head.extend(header::layers(&layers));
     head.push(String::new());
-    if arguments.dry_run {
-        progress.lines(&head);
-        output::out(&dry(arguments, &overview, &layers));
-        return Ok(());
-    }
-
     let name = stem(&arguments.recipe);
     let identity = Identity::of(&checked, &name, &checked.identity());
-    let place = place::choose(&Wanted {
+    let wanted = Wanted {
         out: arguments.out.as_deref(),
         resume: arguments.resume,
         recipe: &name,
         seed: checked.seed,
         identity: &identity,
-    })?;
+    };
+    if arguments.dry_run {
+        if arguments.resume {
+            // Whether it may go on; nothing is made.
+            place::choose(&wanted)?;
+        }
+        progress.lines(&head);
+        output::out(&dry(arguments, &overview, &layers));
+        return Ok(());
+    }
+
+    let place = place::choose(&wanted)?;
     let (path, resumes) = match place {
         Place::Start(path) => (path, false),
         Place::Resume(path) => (path, true),

@@ -8,6 +8,7 @@ use tlkit_report::{Align, Table};
 use super::arguments::Recipes;
 use super::exit::Failure;
 use super::parts::Fetch;
+use super::run::quoted;
 use super::{output, recipe};
 
 /// Name (the path under recipes/ without `.toml`) and text, by name.
@@ -90,7 +91,11 @@ fn said_copied(to: &Path) -> Result<(), Failure> {
         Err(other) => return Err(other),
     };
     let said = match needs {
-        None => format!("{}: written; `tlkit run {0}` runs it\n", to.display()),
+        None => format!(
+            "{}: written; `tlkit run {}` runs it\n",
+            to.display(),
+            quoted(&to.display().to_string())
+        ),
         Some(report) => {
             output::err(&report.to_text(output::colour(&std::io::stderr())));
             format!(

@@ -391,6 +391,23 @@ fn finished_runs_are_compared_and_gates_have_exit_codes() {
     );
 }
 
+/// As many rows, the same numbers for names and the same labels make no same rows.
+#[test]
+fn runs_that_were_tested_on_other_inputs_are_not_compared() {
+    let bench = Bench::new();
+    bench.tlkit(&["run", "small.toml", "--out", "mine"]).code(0);
+    let other: String = (bench.read("rows.csv").lines())
+        .map(|l| l.replace("0.1", "0.7") + "\n")
+        .collect();
+    bench.write("rows.csv", &other);
+    bench
+        .tlkit(&["run", "small.toml", "--out", "theirs"])
+        .code(0);
+    let compared = bench.tlkit(&["compare", "mine", "theirs"]).code(2);
+    let words = "were tested on different rows";
+    assert!(compared.err.contains(words), "{}", compared.err);
+}
+
 /// A file that has changed between two runs of one recipe makes two rows of them, and the table says so.
 #[test]
 fn runs_that_learned_from_other_rows_are_kept_apart() {

@@ -123,6 +123,36 @@ fn ctrl_c_writes_a_checkpoint_says_how_to_go_on_and_exits_130() {
     }
 }
 
+/// A dry run says what the run would.
+#[test]
+fn a_dry_run_looks_at_what_it_would_go_on_with() {
+    let bench = bench();
+    let child = bench.start(&["run", "long.toml", "--out", "begun"]);
+    wait_for(&bench.path("begun"), 10);
+    signal("-INT", &child);
+    ended(child).code(130);
+    let dry = &[
+        "run",
+        "long.toml",
+        "--out",
+        "begun",
+        "--resume",
+        "--dry-run",
+    ];
+    bench.tlkit(dry).code(0);
+    let other = bench.tlkit(&[dry, &["--seed", "9"][..]].concat()).code(2);
+    assert!(
+        other.err.contains("train.seed was 0, is 9"),
+        "{}",
+        other.err
+    );
+    assert!(
+        other.err.contains("start a new run in another directory"),
+        "{}",
+        other.err
+    );
+}
+
 /// Other instructions add in another order: the run would end with the bits of neither.
 #[test]
 fn a_run_goes_on_by_the_instructions_that_it_began_with() {

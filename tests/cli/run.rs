@@ -85,6 +85,61 @@ fn a_run_says_how_many_of_its_folder_have_opened_its_test_rows() {
     }
 }
 
+/// A layer that nobody has trained and nothing trains makes noise of the vectors.
+#[test]
+fn a_method_that_trains_no_encoder_has_the_vectors_as_they_are() {
+    let bench = Bench::new();
+    for method in ["knn", "feature-extraction"] {
+        let method = format!("strategy.method={method}");
+        let set = ["--set", method.as_str(), "--set", "train.epochs=1"];
+        let weights = |seed: &str| {
+            let out = format!("{seed}{method}");
+            let run = ["run", "small.toml", "--out", &out, "--seed", seed];
+            bench.tlkit(&[&run[..], &set].concat()).code(0);
+            bench.json(&format!("{out}/result.json"))["metrics"]["test"]["accuracy"].clone()
+        };
+        assert_eq!(weights("0"), weights("1"), "no seed has a say: {method}");
+        let hidden = ["validate", "small.toml", "--set", "source.hidden=[8]"];
+        let refused = bench.tlkit(&[&hidden[..], &set[..2]].concat()).code(2);
+        let words = "leaves the encoder as it is, and nobody has trained this one";
+        assert!(refused.err.contains(words), "{}", refused.err);
+        assert!(refused.err.contains("take `hidden` out"), "{}", refused.err);
+    }
+}
+
+#[test]
+fn results_go_over_nothing_that_is_wanted_still() {
+    let bench = Bench::new();
+    bench.tlkit(&["run", "small.toml", "--out", "r"]).code(0);
+    let before = bench.read("rows.csv");
+    for arguments in [
+        &["predict", "r", "rows.csv", "--out", "rows.csv"][..],
+        &["predict", "r", "rows.csv", "--features", "rows.csv"],
+        &["predict", "r", "rows.csv", "--out", "small.toml"],
+        &["predict", "r", "rows.csv", "--out", "r/result.json"],
+        &["predict", "r", "rows.csv", "--out", "."],
+        &["predict", "r", "rows.csv", "--out", "a", "--features", "a"],
+        &["report", "r", "--out", "rows.csv"],
+        &["report", "r", "--out", "small.toml"],
+        &["init", "rows.csv", "--out", "rows.csv", "--force"],
+    ] {
+        let ended = bench.tlkit(arguments).code(2);
+        assert!(ended.err.contains("name"), "{arguments:?}: {}", ended.err);
+    }
+    assert_eq!(bench.read("rows.csv"), before);
+    assert_eq!(bench.json("r/result.json")["status"], "done");
+    bench.tlkit(&["report", "r", "--out", "page.html"]).code(0);
+    bench.tlkit(&["report", "r", "--out", "page.html"]).code(0);
+    // A run's folder is no checkpoint, but holds one.
+    let checkpoint = ["validate", "small.toml", "--set", "source.checkpoint=r"];
+    let refused = bench.tlkit(&checkpoint).code(2);
+    assert!(
+        refused.err.contains("`checkpoint = \"r/model\"`"),
+        "{}",
+        refused.err
+    );
+}
+
 #[test]
 fn patience_where_nothing_decides_is_a_warning() {
     let bench = Bench::new();

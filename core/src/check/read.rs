@@ -86,7 +86,7 @@ pub(super) fn read(
 
     let mut cx = Context {
         transductive,
-        closed_form: entry.is_some_and(|e| e.closed_form.is_some()),
+        closed_form: entry.is_some_and(|e| e.closed_form.is_some() || e.frozen),
         ..Context::new(registry, resolve, folder)
     };
     // Entered in the order of the grammar, which errors list them in; what the data is depends on the folds.
@@ -125,6 +125,17 @@ pub(super) fn read(
     let mut unchecked = false;
     if let Some(name) = &checkpoint {
         match resolve.resolve(name, folder) {
+            Ok(Found::Folder(dir)) if dir.join("identity.json").is_file() => {
+                source
+                    .error(
+                        source.at("checkpoint"),
+                        "this is the folder of a run, and no checkpoint",
+                    )
+                    .help(format!(
+                        "write `checkpoint = \"{}/model\"` for its weights, or `run = \"{name}\"` for the whole model",
+                        name.trim_end_matches('/')
+                    ));
+            }
             Ok(found) => cx.checkpoint = Some(found),
             Err(e) => {
                 unchecked = matches!(e, Error::NotHere(_));
@@ -231,6 +242,21 @@ pub(super) fn read(
                 format!("`{method}` trains the encoder, and this one stays as it is"),
             )
             .help("write `method = \"feature-extraction\"`, or `method = \"fine-tune\"` with `train_from = \"head\"` for a head of several layers");
+    }
+    if let (Some(s), Some(_)) = (&made_source, &made_strategy)
+        && (needs.frozen || needs.closed_form)
+        && let Some(key) = s.untrained()
+    {
+        strategy
+            .error(
+                strategy.at("method"),
+                format!("`{method}` leaves the encoder as it is, and nobody has trained this one"),
+            )
+            .also(source.at(key), "fresh weights")
+            .help(match key {
+                "hidden" => "take `hidden` out: the method works on the vectors as they are; or name a finished run, `run = \"FOLDER\"`",
+                _ => "name weights, `checkpoint = \"..\"` under [source], or a method that trains, `fine-tune` or `from-scratch`",
+            });
     }
     if made_strategy.is_some() {
         elsewhere::of_methods(&strategy, &method, registry, resolve);

@@ -117,11 +117,12 @@ impl Method {
         }
     }
 
-    /// What makes the base this method: another method than the base's has nothing of the base's `[strategy]` but the kind.
+    /// What makes the base this method: another method than the base's has nothing of the base's `[strategy]` but the kind, and what batch norm does, which is
+    /// the network's and would make two methods differ in more than the method.
     pub fn overlays(&self, base: &BaseStrategy, folder: &Folder) -> Vec<Overlay> {
         let mut over = Vec::new();
         if self.method != base.method {
-            over.push(Overlay::clear("strategy", &["kind"]));
+            over.push(Overlay::clear("strategy", &["kind", BATCH_NORM]));
             over.extend(Overlay::text(
                 "strategy.method",
                 self.at.clone(),
@@ -132,6 +133,9 @@ impl Method {
         over
     }
 }
+
+/// Of the network, though it stands under `[strategy]`.
+const BATCH_NORM: &str = "batch_norm";
 
 fn known(method: &str, registry: &Registry) -> bool {
     registry.strategies().contains_key(method)
@@ -239,7 +243,7 @@ impl Method {
             // A method in closed form has a twin with its own head; any other, training on the source alone.
             let (twin, shared) = match &entry.closed_form {
                 Some(twin) => (twin.method, twin.keys),
-                None => (SOURCE_ONLY, &[] as &[&str]),
+                None => (SOURCE_ONLY, &[BATCH_NORM] as &[&str]),
             };
             let adapts = entry.kind == Kind::Transductive && m.method != SOURCE_ONLY;
             if m.method == twin || !adapts || !known(twin, registry) {

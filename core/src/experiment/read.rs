@@ -403,6 +403,47 @@ text = \"body\"
         std::fs::remove_dir_all(dir).expect("removed");
     }
 
+    /// What batch norm does is the network's: every row has the base's, and a method's own has a twin with it.
+    #[test]
+    fn batch_norm_is_the_networks() {
+        let dir = std::env::temp_dir().join(format!("tlkit-design-norm-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a folder");
+        let base = format!("{BASE}batch_norm = \"train\"\n");
+        std::fs::write(dir.join("base.toml"), base).expect("written");
+        let file = dir.join("experiment.toml");
+        let own = "methods = [\"dann\", { name = \"own\", method = \"dann\", batch_norm = \"frozen\" }]\n";
+        let text: String = (EXPERIMENT.lines())
+            .filter(|l| !l.starts_with("methods"))
+            .map(|l| format!("{l}\n"))
+            .collect();
+        std::fs::write(&file, text.replacen("pairs", &format!("{own}pairs"), 1)).expect("written");
+        let written = Written::read(&file, &[]).expect("TOML");
+        let d = read(&written, &registry(&["dann", "mcc", "source-only"])).expect("an experiment");
+        let norms: Vec<(&str, String)> = (d.methods.iter())
+            .map(|m| {
+                let over = m.overlays(&d.strategy, &d.folder);
+                let cell = Written::read_under(&d.base, &over).expect("TOML");
+                let norm = cell
+                    .keys()
+                    .table("strategy")
+                    .string("batch_norm")
+                    .required();
+                (m.name.as_str(), norm)
+            })
+            .collect();
+        assert_eq!(
+            norms,
+            [
+                ("source-only", "train".to_string()),
+                ("source-only as own", "frozen".into()),
+                ("dann", "train".into()),
+                ("own", "frozen".into()),
+            ]
+        );
+        assert_eq!(reference(&d, 3), Some(1));
+        std::fs::remove_dir_all(dir).expect("removed");
+    }
+
     /// A twin that the experiment lists itself is the twin all the same, and another method's is another.
     #[test]
     fn a_twin_that_is_listed_is_what_its_methods_are_compared_with() {

@@ -257,6 +257,10 @@ fn pooling_of(json: &serde_json::Value) -> std::result::Result<&'static str, Str
 }
 
 impl SourceTask for BertSource {
+    fn untrained(&self) -> Option<&'static str> {
+        self.checkpoint.is_none().then_some("task")
+    }
+
     fn defaults(&self) -> Defaults {
         Defaults {
             family: format!("BERT, width {}", self.config.hidden_size),

@@ -29,7 +29,7 @@ impl FeaturesSource {
     /// From the keys of `[source]`.
     pub fn make(keys: &Keys, cx: &Context) -> Option<Box<dyn SourceTask>> {
         let (default, why) = match cx.closed_form {
-            true => (vec![], "the method trains no network"),
+            true => (vec![], "the method trains no encoder"),
             false => (vec![64.0], "one layer"),
         };
         let hidden = keys
@@ -105,6 +105,10 @@ impl SourceTask for FeaturesSource {
             batch_size: 32,
             clip: None,
         }
+    }
+
+    fn untrained(&self) -> Option<&'static str> {
+        (!self.shape.hidden.is_empty()).then_some("hidden")
     }
 
     fn expect_width(&mut self, width: Option<usize>) -> Result<()> {

@@ -101,5 +101,8 @@ pub fn register(registry: &mut Registry) -> Result<()> {
         inductive,
         "freeze the encoder, answer as the nearest training rows do",
         Arc::new(Nearest::make),
-    )
+    )?;
+    registry.frozen("feature-extraction");
+    registry.frozen("knn");
+    Ok(())
 }

@@ -220,6 +220,10 @@ pub(crate) fn digest(found: &Found) -> Result<String> {
 }
 
 impl SourceTask for ImageSource {
+    fn untrained(&self) -> Option<&'static str> {
+        self.checkpoint.is_none().then_some("architecture")
+    }
+
     fn defaults(&self) -> Defaults {
         if self.checkpoint.is_none() {
             return self.scratch_defaults();

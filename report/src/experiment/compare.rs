@@ -242,11 +242,7 @@ impl Experiment {
                 }
             };
             mark(selection["oracle"] == true, "oracle");
-            mark(
-                t.run.identity["values"]["target"]["test"] == "unlabelled"
-                    || t.run.result["audit"]["tests_adapted"] == true,
-                "tested on the rows adapted on",
-            );
+            mark(t.run.tested_as_adapted(), "tested on the rows adapted on");
             mark(t.run.result["imported"] == true, "imported");
             for (set, keys) in t.run.result["test_rows"]["tuned_on"]
                 .as_object()

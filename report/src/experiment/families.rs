@@ -5,10 +5,17 @@ use super::difference::Difference;
 use super::read::Experiment;
 use crate::statistics::{Tally, holm, independent, mean_ranks, wilcoxon};
 
+impl Experiment {
+    /// Whether a row is a question: it is compared with something, and is not the ceiling.
+    pub(super) fn asks(&self, arm: usize) -> bool {
+        self.arms[arm].reference.is_some() && !self.arms[arm].is_ceiling()
+    }
+}
+
 /// Holm over the rows of the table; over the cells of pairs apart; then the words. A row that is not finished, failed or has no p is a question all the
 /// same: what is asked is settled by the design, not by what came through.
 pub(super) fn adjust(e: &Experiment, rows: &mut [Row]) {
-    let asked = |i: usize| e.arms[i].reference.is_some() && !e.arms[i].is_ceiling();
+    let asked = |i: usize| e.asks(i);
     let of_rows = rows.iter_mut().enumerate().filter(|(i, _)| asked(*i));
     family(e, of_rows.map(|(_, r)| r.difference.as_mut()).collect());
     let cells = rows.iter_mut().enumerate().filter(|(i, _)| asked(*i));

@@ -267,6 +267,7 @@ impl Comparison {
         } else {
             ""
         };
+        let e = &self.experiment;
         vec![
             first,
             format!(
@@ -274,16 +275,7 @@ impl Comparison {
                 names.join(" and "),
                 // Of 0.999 the digits, not those of its double.
                 (self.level * 1e8).round() / 1e6,
-                plural(
-                    self.rows
-                        .iter()
-                        .filter(|r| r
-                            .difference
-                            .as_ref()
-                            .is_some_and(|d| d.p.is_some() && !d.ceiling))
-                        .count(),
-                    "row"
-                ),
+                plural((0..e.arms.len()).filter(|&i| e.asks(i)).count(), "row"),
                 if self.worth == 0.01 {
                     "1 point".to_string()
                 } else {

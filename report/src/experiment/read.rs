@@ -124,6 +124,18 @@ impl Trial {
         value.filter(|_| there)
     }
 
+    /// A hash of what stands in its test rows, in order.
+    fn inputs(&self) -> Option<&str> {
+        self.run.result["test_rows"]["sha256"].as_str()
+    }
+
+    /// What is read of a row: two runs that read other columns of the same rows have other inputs.
+    fn columns(&self) -> Vec<&Value> {
+        let target = &self.run.identity["values"]["target"];
+        let keys = ["task", "text", "pair", "image", "without", "header"];
+        keys.iter().map(|k| &target[*k]).collect()
+    }
+
     /// Whether it ended with an error.
     pub fn failed(&self) -> bool {
         self.run.status == Status::Failed
@@ -391,6 +403,16 @@ impl Experiment {
                 if let Some(words) = other {
                     return Err(format!(
                         "{} and {} were tested on different rows, so they cannot be compared:\n  {words}",
+                        f.run.path.display(),
+                        trial.run.path.display()
+                    ));
+                }
+                if let (Some(a), Some(b)) = (f.inputs(), trial.inputs())
+                    && a != b
+                    && f.columns() == trial.columns()
+                {
+                    return Err(format!(
+                        "{} and {} were tested on different rows, so they cannot be compared:\n  how many there are, their ids and labels may agree; what stands in them does not",
                         f.run.path.display(),
                         trial.run.path.display()
                     ));

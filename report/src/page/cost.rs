@@ -25,6 +25,10 @@ pub fn draw(s: &Source<'_>) -> Option<Markup> {
                 .map(|n| format!("{} MiB", thousands(n))),
         ),
         (
+            "tested on",
+            (s.run.tested_as_adapted()).then(|| "the rows that were adapted on".into()),
+        ),
+        (
             "its test rows were opened by",
             result["test_rows"]["opened_by"].as_u64().map(|n| match n {
                 1 => "this run alone, in its folder".into(),

@@ -11,6 +11,7 @@ use tlkit_core::train::Silent;
 
 use super::arguments::{Format, Predict};
 use super::exit::Failure;
+use super::spared::spare;
 use super::{output, parts, which};
 pub use broken::{explained, found, skips};
 use input::Input;
@@ -19,6 +20,21 @@ use write::{Target, Writer};
 
 /// Loads the model, answers block after block, and keeps the order.
 pub fn predict(arguments: &Predict) -> Result<(), Failure> {
+    let read = || arguments.files.iter().map(String::as_str);
+    for (flag, to) in [
+        ("--out", &arguments.out),
+        ("--features", &arguments.features),
+    ] {
+        if let Some(to) = to {
+            spare(flag, to, read())?;
+        }
+    }
+    if let (Some(out), Some(features)) = (&arguments.out, &arguments.features)
+        && out == features
+    {
+        let both = "`--out` and `--features` name one file; give each its own";
+        return Err(Failure::Wrong(both.into()));
+    }
     let place = which::model(&arguments.run)?;
     let registry = parts::registry()?;
     let saved = Saved::open(&place.model, &registry).map_err(Failure::wrong)?;

@@ -3,7 +3,7 @@
 //! What it minimises, over plans `P` whose rows sum to `1 / n` and whose columns to `1 / m`: `<P, C> + e sum P (ln P - 1) + w sum_j sum_k (sum_{i in k} P_ij)^1/2`,
 //! where `C` is the squared distance and the last sum, over target rows `j` and source classes `k`, wants the mass that reaches a target row to come
 //! from one class. The second term alone is Cuturi's (2013) entropic transport, solved by Sinkhorn's scaling in logarithms; with the third, each of
-//! `rounds` puts the square root's tangent into the cost (Courty, Flamary & Tuia 2014). A source row becomes the mean of the target rows by its row of `P`;
+//! `rounds` but the first puts the square root's tangent into the cost (Courty, Flamary & Tuia 2014). A source row becomes the mean of the target rows by its row of `P`;
 //! the target's rows stay as they are.
 //!
 //! Defaults: the cost is divided by its mean, so that nothing hangs on the features' scale; `entropy = 0.05` and `class_weight = 0.1` of that
@@ -66,9 +66,9 @@ impl Ot {
                 .read(),
             rounds: keys
                 .usize("rounds")
-                .range(1..=1000)
+                .range(2..=1000)
                 .default(10usize, "Courty et al. 2014")
-                .help("how often the classes' part of the cost is made anew")
+                .help("transports in all; each but the first has the classes' part of the cost made anew")
                 .read(),
             scalings: 1000,
             tolerance: 1e-7,

@@ -201,6 +201,13 @@ fn diagnose_says_what_is_between_the_domains() {
     );
     assert_eq!(found["discrepancy"]["p"].as_f64(), Some(0.001));
     assert_eq!(found["target_rows"], 210);
+    let few = ["diagnose", "recipe.toml", "--set", "target.limit=3"];
+    let said = tlkit(dir.path(), &few).code(2);
+    let text = String::from_utf8_lossy(&said.get_output().stderr).to_string();
+    assert!(
+        text.contains("has 3 rows, of which nothing can be said"),
+        "{text}"
+    );
     let inductive = [
         "diagnose",
         "recipe.toml",

@@ -52,7 +52,12 @@ pub struct Run {
 impl Run {
     /// Reads a directory. What is not there is null; what is no run has [`Status::None`].
     pub fn read(path: &Path) -> Run {
-        let (result, identity) = (json(path, "result.json"), json(path, "identity.json"));
+        let (mut result, identity) = (json(path, "result.json"), json(path, "identity.json"));
+        // What is there and says nothing is no run that was stopped.
+        if result.is_null() && path.join("result.json").exists() {
+            let error = "result.json is there and cannot be read; `--resume` writes it anew";
+            result = serde_json::json!({ "status": "failed", "error": error });
+        }
         let status = match result["status"].as_str() {
             _ if held(path) => Status::Running,
             Some("done") => Status::Done,

@@ -118,6 +118,7 @@ pub fn run(
     }
     let (all, open) = (to_do.len(), queue.len());
     progress.line(&match (all - open, open) {
+        (0, 1) => format!("1 cell in {}", folder.display()),
         (0, n) => format!("{n} cells in {}", folder.display()),
         (done, 0) => format!("{done} cells in {}, all finished", folder.display()),
         (done, n) => format!(

@@ -76,6 +76,16 @@ pub fn run(arguments: &Run) -> Result<(), Failure> {
     progress.log_to(&directory.log())?;
     progress.lines(&head);
     progress.line(&match resumes {
+        // Parts have checkpoints of their own.
+        true if !directory.checkpoint().exists()
+            && checked.folds.is_none()
+            && checked.points.is_empty() =>
+        {
+            format!(
+                "going on with {}: no checkpoint is there, so from the beginning",
+                path.display()
+            )
+        }
         true => format!("going on with {}", path.display()),
         false => format!("run directory {}", path.display()),
     });

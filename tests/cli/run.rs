@@ -140,6 +140,27 @@ fn results_go_over_nothing_that_is_wanted_still() {
     );
 }
 
+/// What is there and says nothing is no run that somebody stopped.
+#[test]
+fn a_result_that_cannot_be_read_is_said_and_written_anew() {
+    let bench = Bench::new();
+    let run = ["run", "small.toml", "--out", "r"];
+    bench.tlkit(&run).code(0);
+    let before = bench.json("r/result.json")["weights_sha256"].clone();
+    bench.write("r/result.json", "{\"half");
+    let shown = bench.tlkit(&["runs", "show", "r"]);
+    assert!(
+        shown
+            .out
+            .contains("result.json is there and cannot be read"),
+        "{}{}",
+        shown.out,
+        shown.err
+    );
+    bench.tlkit(&[&run[..], &["--resume"]].concat()).code(0);
+    assert_eq!(bench.json("r/result.json")["weights_sha256"], before);
+}
+
 #[test]
 fn patience_where_nothing_decides_is_a_warning() {
     let bench = Bench::new();

@@ -17,6 +17,9 @@ use crate::task::{Head, Scoring};
 use crate::train::{self, Observer};
 use crate::{Error, Result};
 
+/// Fewer rows of a domain say nothing of it: any difference would be chance, and so would none.
+const LEAST_ROWS: usize = 20;
+
 /// Looks at the domains of a transductive recipe before anything is trained.
 ///
 /// # Errors
@@ -43,6 +46,17 @@ pub fn diagnose(c: &Checked, registry: &Registry, observer: &dyn Observer) -> Re
         TargetData::Labelled(d) => Loaded::unlabelled(d, prepares.target),
         TargetData::None => return Err(Error::msg("diagnose needs target rows")),
     };
+    for (name, n) in [
+        (&source.name, source.inputs.len()),
+        (&target.name, target.inputs.len()),
+    ] {
+        if n < LEAST_ROWS {
+            let rows = if n == 1 { "row" } else { "rows" };
+            return Err(Error::msg(format!(
+                "{name} has {n} {rows}, of which nothing can be said: diagnose takes {LEAST_ROWS} of each domain"
+            )));
+        }
+    }
     let store = Store::new(&Device::Cpu, DType::F32, c.seed);
     let scope = store.scope("model");
     let encoder = c.source.encoder(&scope)?;

@@ -137,7 +137,10 @@ fn worth(against: &str, ours: &[bool], theirs: &[bool], level: f64) -> Worth {
             pair.interval,
             pair.differs(level),
             level,
-            &format!("on these {} rows", pair.n),
+            &match pair.n {
+                1 => "on this one row".to_string(),
+                n => format!("on these {n} rows"),
+            },
         ),
     }
 }

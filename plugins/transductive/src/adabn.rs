@@ -1,5 +1,5 @@
 //! `adabn`: adaptive batch normalisation (Li, Wang, Shi, Hou & Liu 2018; arXiv 1603.04779). Nothing trains: the statistics of every batch norm are
-//! those of the target's rows instead of the source's: of all of them, by one pass in batches, in which each batch is normalised by its own. No source row is needed once the source model is there.
+//! those of the target's rows instead of the source's: of all that are adapted on, by one pass in batches, in which each batch is normalised by its own. No source row is needed once the source model is there.
 //!
 //! Of a network without batch norm, or with one that is folded into its weights, there is nothing to change, and the recipe is refused.
 

@@ -10,7 +10,7 @@
 //! - text: `tapt` ([`Tapt`])
 //! - label shift: `bbse` ([`Bbse`]), `em-prior` ([`EmPrior`])
 //!
-//! All that train share a source phase, and after it as many epochs on the same source batches as `source-only` has (`phases.rs`); the losses
+//! All that learn from source rows share a source phase, and after it as many epochs on the same source batches as `source-only` has (`phases.rs`); the losses
 //! are functions of their own ([`losses`]).
 
 use std::sync::Arc;

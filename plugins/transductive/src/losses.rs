@@ -82,7 +82,7 @@ pub fn coral(source: &Tensor, target: &Tensor) -> Result<Tensor> {
     Ok((apart.sqr()?.sum_all()? * (1.0 / (4.0 * width * width)))?)
 }
 
-/// Minimum class confusion (Jin et al. 2020): how much two classes' probabilities, sharpened by a temperature, go together on the target;
+/// Minimum class confusion (Jin et al. 2020): how much two classes' probabilities, softened by a temperature, go together on the target;
 /// rows count by how sure they are. A scalar.
 pub fn class_confusion(logits: &Tensor, temperature: f64) -> Result<Tensor> {
     let (rows, classes) = logits.dims2()?;

@@ -101,7 +101,7 @@ pub(crate) fn update(
 }
 
 /// What the source model becomes without the adaptation, in as many epochs and on the same source batches: `source-only`'s own phase, whose
-/// epochs are candidates beside those of the adaptation. None where no source rows are there, or the recipe leaves it out (`select.twin`).
+/// epochs are candidates beside those of the adaptation. None where the source is a finished run, or the recipe leaves it out (`select.twin`).
 pub(crate) fn twin(transfer: &Transfer<'_>) -> Option<Phase> {
     if transfer.settings.twin.is_none() || transfer.source.finished().is_some() {
         return None;

@@ -1,7 +1,7 @@
 //! `source-only`: the source is learned, and nothing is adapted. What every adaptation is compared with.
 //!
 //! It is a twin: the same source phase, after it as many epochs on the same batches of source rows, the same selector and as many
-//! candidates to choose between. So a difference to an adaptation of the same seed is the adaptation's doing, and not that of more
+//! candidates to choose between (beside which, under `auto`, it has these as well: the twin). So a difference to an adaptation of the same seed is the adaptation's doing, and not that of more
 //! training or of one more draw.
 
 use tlkit_core::Result;

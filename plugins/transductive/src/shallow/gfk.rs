@@ -5,8 +5,8 @@
 //! vectors and `b` the unit vectors across them towards the target, `G` is a sum of two-by-two blocks over the pairs `(a, b)`,
 //!
 //! ```text
-//! 1/2 | 1 + sin 2h / 2h      (cos 2h - 1) / 2h |        (b points away from the target in the paper,
-//!     | (cos 2h - 1) / 2h    1 - sin 2h / 2h   |         and towards it here: the sign of the corners turns)
+//! 1/2 | 1 + sin 2h / 2h      (1 - cos 2h) / 2h |        (the paper has (cos 2h - 1) / 2h in the corners:
+//!     | (1 - cos 2h) / 2h    1 - sin 2h / 2h   |         its b points away from the target)
 //! ```
 //!
 //! whose Cholesky factors give `2 dim` new features with plain distances, for both domains alike.

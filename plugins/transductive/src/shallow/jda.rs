@@ -1,6 +1,6 @@
 //! Joint distribution adaptation (Long, Wang, Ding, Sun & Yu 2013): TCA that also brings each class's means together, by guesses of the target's classes.
 //!
-//! What it minimises: the squared distances between the domains' means, of all rows and of every class, with a penalty `r |W|^2`, while the variance
+//! What it minimises: the squared distances between the domains' means, of all rows (counted as often as there are classes, as in the authors' code) and of every class, with a penalty `r |W|^2`, while the variance
 //! of all rows is held ([`super::components`]). The target's classes are what the nearest row of the source says after the round
 //! before, by the head's own distance where the head is a neighbour; the first round has none.
 //!
@@ -33,7 +33,7 @@ impl Jda {
                 .range(1..=1000)
                 .default(10u64, "Long et al. 2013")
                 .tuned_on(&[OFFICE_CALTECH])
-                .help("how often the target's classes are guessed anew")
+                .help("solutions in all; each but the first with the target's classes guessed anew")
                 .read(),
         }
     }

@@ -1,7 +1,7 @@
 //! Closed-form adaptation of features: nothing is trained by gradients, and a run takes seconds.
 //!
 //! Each method brings the source's and the target's features together, then a head ([`heads`]) is fitted on the source's aligned rows and answers on the
-//! target's. The encoder is frozen and its features are cached, so twelve methods on twelve pairs of any encoder cost one pass over the data.
+//! target's. The encoder is frozen and its features are cached, so eight methods on twelve pairs of any encoder cost one pass over the data.
 //!
 //! | method | what is brought together | paper |
 //! |---|---|---|

@@ -6,6 +6,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
     [
         ("tlkit-recipe", &[] as &[&str]),
         ("tlkit-image", &[]),
+        ("tlkit-pickle", &[]),
         ("tlkit-statistics", &[]),
         ("tlkit-ops", &[]),
         (
@@ -20,16 +21,19 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("tlkit-data", &["tlkit-core", "tlkit-image"]),
         ("tlkit-baselines", &["tlkit-core"]),
         ("tlkit-features", &["tlkit-core", "tlkit-ops"]),
-        ("tlkit-bert", &["tlkit-core", "tlkit-ops"]),
+        ("tlkit-bert", &["tlkit-core", "tlkit-ops", "tlkit-pickle"]),
         ("tlkit-inductive", &["tlkit-core", "tlkit-ops"]),
         ("tlkit-transductive", &["tlkit-core", "tlkit-ops"]),
-        ("tlkit-resnet", &["tlkit-core", "tlkit-ops", "tlkit-image"]),
+        (
+            "tlkit-resnet",
+            &["tlkit-core", "tlkit-ops", "tlkit-image", "tlkit-pickle"],
+        ),
     ]
     .into()
 }
 
 /// Crates that only one room may name.
-const HEAVY: [(&str, &str); 12] = [
+const HEAVY: [(&str, &str); 13] = [
     // Its layers have no backward: only what stays frozen is made of them, and that in one place.
     ("candle-nn", "tlkit-resnet"),
     ("candle-transformers", "tlkit-resnet"),
@@ -41,6 +45,7 @@ const HEAVY: [(&str, &str); 12] = [
     ("clap", "tlkit"),
     ("ureq", "tlkit-hub"),
     ("image", "tlkit-image"),
+    ("zip", "tlkit-pickle"),
     ("maud", "tlkit-report"),
     ("nalgebra", "tlkit-transductive"),
 ];

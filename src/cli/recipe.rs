@@ -34,11 +34,60 @@ pub fn read(path: &Path, sets: &[String], fetch: Fetch) -> Result<Read, Failure>
     let written = Written::read(path, sets).map_err(|r| Failure::Recipe(Box::new(r)))?;
     let checked =
         Checked::new(&written, &registry, &parts::resolve(fetch)).map_err(Failure::Recipe)?;
+    idle(&written, &checked);
     Ok(Read {
         warnings: written.finish(),
         checked,
         written,
     })
+}
+
+/// Keys of `[train]` that say how steps are taken.
+const STEPS: [&str; 19] = [
+    "epochs",
+    "source_epochs",
+    "max_steps",
+    "learning_rate",
+    "head_learning_rate",
+    "layer_decay",
+    "optimizer",
+    "weight_decay",
+    "betas",
+    "momentum",
+    "nesterov",
+    "schedule",
+    "warmup",
+    "clip",
+    "micro_batch",
+    "linear_probe",
+    "patience",
+    "checkpoint_every",
+    "group_by_length",
+];
+
+/// Of a method that takes no step, what is written of steps says nothing. A warning: the base of an experiment may have it for the other methods, of which none hears this.
+fn idle(written: &Written, checked: &Checked) {
+    if !checked.strategy.needs().frozen {
+        return;
+    }
+    let train = written.keys().table("train");
+    let idle: Vec<String> = (STEPS.iter().filter(|key| train.differs(key)))
+        .map(|key| format!("`{key}`"))
+        .collect();
+    let Some(first) = STEPS.iter().find(|key| train.differs(key)) else {
+        return;
+    };
+    let say = if idle.len() == 1 { "says" } else { "say" };
+    train
+        .warning(
+            train.at_key(first),
+            format!(
+                "`{}` takes no step, so {} {say} nothing here",
+                checked.method,
+                idle.join(", ")
+            ),
+        )
+        .help("take it out, or choose a method that trains");
 }
 
 /// The same, with the warnings said.

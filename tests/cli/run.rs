@@ -140,6 +140,35 @@ fn results_go_over_nothing_that_is_wanted_still() {
     );
 }
 
+/// What is written of steps says nothing where none is taken, and what a complete recipe says of them is no reproach.
+#[test]
+fn keys_of_steps_are_a_warning_where_none_is_taken() {
+    let bench = Bench::new();
+    let knn = ["--set", "strategy.method=knn", "--set", "train.clip=0.5"];
+    let said = bench.tlkit(&[&["validate", "small.toml"], &knn[..]].concat());
+    let said = said.code(0).err;
+    let words = "`knn` takes no step, so `epochs`, `clip` say nothing here";
+    assert!(said.contains(words), "{said}");
+    let run = [
+        "run",
+        "small.toml",
+        "--out",
+        "r",
+        "--set",
+        "strategy.method=knn",
+    ];
+    bench.tlkit(&run).code(0);
+    let again = bench.tlkit(&["validate", "r/recipe.toml"]).code(0).err;
+    assert!(again.contains("so `epochs` says nothing here"), "{again}");
+    assert!(
+        !bench
+            .tlkit(&["validate", "small.toml"])
+            .code(0)
+            .err
+            .contains("takes no step")
+    );
+}
+
 /// What is there and says nothing is no run that somebody stopped.
 #[test]
 fn a_result_that_cannot_be_read_is_said_and_written_anew() {

@@ -374,6 +374,18 @@ impl Keys {
             .with_table(&self.path, |table| table.excused = true);
     }
 
+    /// Whether a key is written, and not with the value that stands in where it is not: what a complete recipe says of everything counts for nothing.
+    pub fn differs(&self, name: &str) -> bool {
+        let Some(node) = self.entry(name).map(|value| value.parts().1) else {
+            return false;
+        };
+        let written = self.shared.tree.json(node);
+        self.shared.with_table(&self.path, |table| {
+            let key = table.key(name);
+            key.is_none_or(|key| !key.presence.is(&written))
+        })
+    }
+
     /// Notes that what stands at a place was not looked into (it needs a download): a warning, after which the recipe cannot be
     /// built, though nothing is wrong with it. See [`crate::Written::is_unchecked`].
     pub fn not_checked(&self, at: At, what: impl fmt::Display) -> Noted {

@@ -97,6 +97,20 @@ pub(crate) enum Presence {
     Reserved,
 }
 
+impl Presence {
+    /// Whether this is the value that stands in.
+    pub fn is(&self, written: &Json) -> bool {
+        let Presence::Default {
+            value: Some(value), ..
+        } = self
+        else {
+            return false;
+        };
+        let numbers = written.as_f64().zip(value.as_f64());
+        written == value || numbers.is_some_and(|(a, b)| a == b)
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct KeyRecord {
     pub name: String,
@@ -231,19 +245,11 @@ impl Record {
         let mut found = Vec::new();
         for table in &self.tables {
             for key in &table.keys {
-                let Presence::Default {
-                    value: Some(value),
-                    on,
-                    ..
-                } = &key.presence
-                else {
+                let Presence::Default { on, .. } = &key.presence else {
                     continue;
                 };
                 let written = key.written.map(|node| self.shared.tree.json(node));
-                let same = written.is_none_or(|w| {
-                    w == *value || w.as_f64().zip(value.as_f64()).is_some_and(|(a, b)| a == b)
-                });
-                if !on.is_empty() && same {
+                if !on.is_empty() && written.is_none_or(|w| key.presence.is(&w)) {
                     found.push((format!("{}.{}", table.path, quote_key(&key.name)), *on));
                 }
             }

@@ -384,7 +384,7 @@ fn rows_that_do_not_vary_have_no_directions() {
     let one = format!("x,y,label\n{}", "1.0,1.0,left\n".repeat(30));
     std::fs::write(world.path("target.csv"), one).expect("written");
     for method in ["gfk", "subspace-alignment"] {
-        let checked = world.adapted(method, &["target.test=\"some.csv\""]);
+        let checked = world.adapted(method, &["source.hidden=[]", "target.test=\"some.csv\""]);
         let error = world.fails(&checked, method);
         assert!(
             error.contains("the rows of the target do not vary"),

@@ -33,7 +33,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
 }
 
 /// Crates that only one room may name.
-const HEAVY: [(&str, &str); 13] = [
+const HEAVY: [(&str, &str); 12] = [
     // Its layers have no backward: only what stays frozen is made of them, and that in one place.
     ("candle-nn", "tlkit-resnet"),
     ("candle-transformers", "tlkit-resnet"),
@@ -45,7 +45,6 @@ const HEAVY: [(&str, &str); 13] = [
     ("clap", "tlkit"),
     ("ureq", "tlkit-hub"),
     ("image", "tlkit-image"),
-    ("zip", "tlkit-pickle"),
     ("maud", "tlkit-report"),
     ("nalgebra", "tlkit-transductive"),
 ];

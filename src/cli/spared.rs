@@ -38,7 +38,7 @@ pub fn spare<'a>(
     }
     let page = real.file_name().is_some_and(|n| n == "report.html");
     let beside = |mark: &&str| real.parent().is_some_and(|f| f.join(mark).exists());
-    if !page && MARKS.iter().any(|mark| beside(&mark)) {
+    if !page && MARKS.iter().any(beside) {
         return refused("this belongs to a run");
     }
     Ok(())

@@ -147,7 +147,7 @@ fn keys_of_steps_are_a_warning_where_none_is_taken() {
     let knn = ["--set", "strategy.method=knn", "--set", "train.clip=0.5"];
     let said = bench.tlkit(&[&["validate", "small.toml"], &knn[..]].concat());
     let said = said.code(0).err;
-    let words = "`knn` takes no step, so `epochs`, `clip` say nothing here";
+    let words = "`knn` takes no step, so `epochs`, `learning_rate`, `clip` say nothing here";
     assert!(said.contains(words), "{said}");
     let run = [
         "run",
@@ -159,7 +159,10 @@ fn keys_of_steps_are_a_warning_where_none_is_taken() {
     ];
     bench.tlkit(&run).code(0);
     let again = bench.tlkit(&["validate", "r/recipe.toml"]).code(0).err;
-    assert!(again.contains("so `epochs` says nothing here"), "{again}");
+    assert!(
+        again.contains("so `epochs`, `learning_rate` say nothing here"),
+        "{again}"
+    );
     assert!(
         !bench
             .tlkit(&["validate", "small.toml"])

@@ -28,8 +28,8 @@ pub struct Context {
     pub folder: PathBuf,
     /// Whether the target's labels are sealed.
     pub transductive: bool,
-    /// Whether the method trains no encoder.
-    pub closed_form: bool,
+    /// Whether the method leaves the encoder as it is.
+    pub frozen: bool,
     /// `[source]`, where a labelled source domain may stand in it: in a transductive recipe.
     pub source_keys: Option<Keys>,
     /// The classes, where a finished run is the source.
@@ -65,7 +65,7 @@ impl Context {
             readers: registry.readers().to_vec(),
             folder: folder.to_path_buf(),
             transductive: false,
-            closed_form: false,
+            frozen: false,
             source_keys: None,
             classes: None,
             overlap: Overlap::default(),

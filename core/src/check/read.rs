@@ -86,7 +86,7 @@ pub(super) fn read(
 
     let mut cx = Context {
         transductive,
-        closed_form: entry.is_some_and(|e| e.closed_form.is_some() || e.frozen),
+        frozen: entry.is_some_and(|e| e.closed_form.is_some() || e.frozen),
         ..Context::new(registry, resolve, folder)
     };
     // Entered in the order of the grammar, which errors list them in; what the data is depends on the folds.

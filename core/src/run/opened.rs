@@ -29,6 +29,10 @@ pub struct Opened {
 impl Opened {
     /// By the run that is about to leave its result in a directory; none where it has no test.
     pub(super) fn by(c: &Checked, directory: &Directory) -> Result<Option<Self>> {
+        // A run in small opens a few rows of them, and reading all would be taken for what a few cost.
+        if c.small.is_some() {
+            return Ok(None);
+        }
         let Some(sha256) = test_rows(c)?.and_then(|mut rows| rows.pop()) else {
             return Ok(None);
         };

@@ -28,7 +28,7 @@ pub struct FeaturesSource {
 impl FeaturesSource {
     /// From the keys of `[source]`.
     pub fn make(keys: &Keys, cx: &Context) -> Option<Box<dyn SourceTask>> {
-        let (default, why) = match cx.closed_form {
+        let (default, why) = match cx.frozen {
             true => (vec![], "the method trains no encoder"),
             false => (vec![64.0], "one layer"),
         };

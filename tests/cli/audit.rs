@@ -199,3 +199,42 @@ fn the_page_on_your_own_csv_works() {
     let commands = page.lines().filter(|l| l.starts_with("    tlkit ")).count();
     assert_eq!(commands, 4);
 }
+
+/// To an English vocabulary words of another script are all the same word.
+#[test]
+fn texts_that_the_tokenizer_does_not_know_are_told() {
+    let bench = bench();
+    let foreign = [
+        "\u{43a}\u{43e}\u{442}",
+        "\u{6f22}\u{5b57}",
+        "\u{5d0}\u{5d1}",
+        "\u{c704}",
+    ];
+    let row = |i: usize| {
+        let words = format!("{} {}", foreign[i % 4], foreign[(i / 4) % 4]);
+        format!("{words} a{i},{}\n", ["good", "bad"][i % 2])
+    };
+    let rows: String = (0..16).map(row).collect();
+    bench.write("train.csv", &format!("text,label\n{rows}"));
+    let said = bench.tlkit(&["validate", "texts.toml"]).code(0).err;
+    let run = bench
+        .tlkit(&["run", "texts.toml", "--out", "r"])
+        .code(0)
+        .err;
+    let words = "of the tokens of train are unknown to the checkpoint's tokenizer";
+    assert!(run.contains(words), "{said}\n{run}");
+    let audit = &bench.json("r/result.json")["audit"];
+    let share = audit["unknown"]["train"].as_f64().expect("a number");
+    assert!(share > 0.1, "{audit}");
+    // Of the test, which is English, nothing is said.
+    assert!(audit["unknown"]["test"].is_null(), "{audit}");
+    let finding = (audit["findings"].as_array().expect("a list").iter())
+        .find(|f| f["kind"] == "unknown" && f["split"] == "train")
+        .expect("a finding");
+    assert_eq!(finding["level"], "warning");
+    assert!(
+        finding["examples"][0]["row"]
+            .as_str()
+            .is_some_and(|r| r.starts_with("train.csv:"))
+    );
+}

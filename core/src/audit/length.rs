@@ -1,4 +1,5 @@
-//! How many texts the length limit cuts: counted on a sample, by the checkpoint's own preparation.
+//! What becomes of texts as tokens: how many the length limit cuts, and how much of them the vocabulary does not know. Counted on a sample, by the
+//! checkpoint's own preparation.
 
 use rayon::prelude::*;
 
@@ -8,56 +9,105 @@ use crate::data::{Prepare, Samples};
 
 /// Rows looked at in a split; they lie evenly over it.
 const SAMPLE: usize = 2_000;
+/// Shares of unknown tokens below this are not worth a line: a rare sign here and there.
+const UNKNOWN_NOTED: f64 = 0.01;
+/// From here on the tokenizer was probably made for other texts.
+const UNKNOWN_WARNED: f64 = 0.1;
 
-/// The share of texts that are cut, and what is to be said of it; `None` where nothing has a length.
-pub(crate) fn truncated(
+/// Of a split's texts, as tokens.
+pub(crate) struct Tokens {
+    /// Share of the texts that the limit cuts.
+    pub(crate) truncated: f64,
+    /// Share of the tokens that stand for something unknown.
+    pub(crate) unknown: f64,
+    /// What is to be said of it.
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// One row: its place in the table, whether it is cut, its tokens, and how many of them are unknown.
+struct Seen {
+    row: usize,
+    cut: bool,
+    tokens: usize,
+    unknown: usize,
+}
+
+/// Looks at a split; `None` where nothing has a length.
+pub(crate) fn tokens(
     split: &'static str,
     inputs: &dyn Samples,
     prepare: &dyn Prepare,
-) -> Result<Option<(f64, Option<Finding>)>> {
+) -> Result<Option<Tokens>> {
     let Some(limit) = prepare.limit() else {
         return Ok(None);
     };
     let n = inputs.len();
     let of = n.min(SAMPLE);
-    let cut = |i: usize| -> Result<Option<usize>> {
+    let look = |i: usize| -> Result<Seen> {
         let row = i * n / of;
         let example = prepare.example(&inputs.input(row)?)?;
-        Ok(example.is_cut().then_some(row))
+        Ok(Seen {
+            row,
+            cut: example.is_cut(),
+            tokens: example.length(),
+            unknown: prepare.unknown(&example),
+        })
     };
-    let all: Vec<Result<Option<usize>>> = (0..of).into_par_iter().map(cut).collect();
-    let mut rows = Vec::new();
-    for row in all {
-        rows.extend(row?);
-    }
-    let share = rows.len() as f64 / of.max(1) as f64;
-    if rows.is_empty() {
-        return Ok(Some((0.0, None)));
-    }
-    let mut examples = Vec::new();
-    for &row in rows.iter().take(3) {
-        examples.push(Example {
-            row: inputs.place(row),
-            text: super::rows::preview(&inputs.input(row)?),
-        });
-    }
-    let seen = if of < n { "about " } else { "" };
-    let finding = Finding {
-        kind: "truncated",
-        split,
-        level: if share > 0.1 {
-            Level::Warning
-        } else {
-            Level::Note
-        },
-        count: rows.len(),
-        of,
-        words: format!(
-            "{seen}{} of {split} is longer than {limit} tokens and is cut there",
-            percent(share)
-        ),
-        examples,
-        at: None,
+    let seen: Vec<Seen> = (0..of)
+        .into_par_iter()
+        .map(look)
+        .collect::<Result<Vec<_>>>()?;
+    let about = if of < n { "about " } else { "" };
+    let finding = |kind, share: f64, warned, rows: &[&Seen], words| -> Result<Finding> {
+        let first = rows.iter().take(3).map(|s| s.row);
+        let example = |row| -> Result<Example> {
+            Ok(Example {
+                row: inputs.place(row),
+                text: super::rows::preview(&inputs.input(row)?),
+            })
+        };
+        Ok(Finding {
+            kind,
+            split,
+            level: if share > warned {
+                Level::Warning
+            } else {
+                Level::Note
+            },
+            count: rows.len(),
+            of,
+            words,
+            examples: first.map(example).collect::<Result<_>>()?,
+            at: None,
+        })
     };
-    Ok(Some((share, Some(finding))))
+    let mut findings = Vec::new();
+    let cut: Vec<&Seen> = seen.iter().filter(|s| s.cut).collect();
+    let truncated = cut.len() as f64 / of.max(1) as f64;
+    if !cut.is_empty() {
+        let words = format!(
+            "{about}{} of {split} is longer than {limit} tokens and is cut there",
+            percent(truncated)
+        );
+        findings.push(finding("truncated", truncated, 0.1, &cut, words)?);
+    }
+    let all: usize = seen.iter().map(|s| s.tokens).sum();
+    let lost: usize = seen.iter().map(|s| s.unknown).sum();
+    let unknown = lost as f64 / all.max(1) as f64;
+    if unknown > UNKNOWN_NOTED {
+        let mut rows: Vec<&Seen> = seen.iter().filter(|s| s.unknown > 0).collect();
+        // Those of which the least is known come first; among equals the order of the rows.
+        let share = |s: &Seen| s.unknown as f64 / s.tokens.max(1) as f64;
+        rows.sort_by(|a, b| share(b).total_cmp(&share(a)));
+        let words = format!(
+            "{about}{} of the tokens of {split} are unknown to the checkpoint's tokenizer, so that these words are all the same to it",
+            percent(unknown)
+        );
+        findings.push(finding("unknown", unknown, UNKNOWN_WARNED, &rows, words)?);
+    }
+    Ok(Some(Tokens {
+        truncated,
+        unknown,
+        findings,
+    }))
 }

@@ -17,7 +17,7 @@ use serde::{Serialize, Serializer};
 use crate::recipe::At;
 
 pub(crate) use images::{Others, broken, looks, near_copies, single};
-pub(crate) use length::truncated;
+pub(crate) use length::tokens;
 pub(crate) use rows::{
     Side, alike_labels, alone, balance, conflicts, counting, dropped_empty, duplicates, empty,
     none_set_aside, overlap, shared,
@@ -96,7 +96,7 @@ impl std::fmt::Display for Example {
 /// One thing that was found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
-    /// `duplicates`, `conflicts`, `overlap`, `empty`, `near-empty`, `labels`, `balance`, `alone`, `counter`, `split`, `truncated`; of images
+    /// `duplicates`, `conflicts`, `overlap`, `empty`, `near-empty`, `labels`, `balance`, `alone`, `counter`, `split`, `truncated`, `unknown`; of images
     /// `broken`, `copies`, `single`, `size`.
     pub kind: &'static str,
     /// The split it is about.
@@ -127,6 +127,9 @@ pub struct Audit {
     pub dropped: BTreeMap<&'static str, usize>,
     /// Share of a split's texts that the length limit cuts.
     pub truncated: BTreeMap<&'static str, f64>,
+    /// Share of a split's tokens that the vocabulary does not know; only splits that have some.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unknown: BTreeMap<&'static str, f64>,
     /// Whether every test row is among the rows adapted on.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tests_adapted: bool,

@@ -148,7 +148,7 @@ impl Checked {
         self.target.digest()
     }
 
-    /// What was found in the rows, texts that the length limit cuts included. Worked out once.
+    /// What was found in the rows, what becomes of texts as tokens included. Worked out once.
     pub fn audit(&self) -> Result<&Audit> {
         if let Some(audit) = self.audited.get() {
             return Ok(audit);
@@ -157,10 +157,12 @@ impl Checked {
         let given = Given::read(self)?;
         let prepare = self.source.prepare()?;
         for (split, inputs) in given.inputs() {
-            let cut = audit::truncated(split, inputs.as_ref(), prepare.as_ref())?;
-            if let Some((share, finding)) = cut {
-                audit.truncated.insert(split, share);
-                audit.add(finding);
+            if let Some(seen) = audit::tokens(split, inputs.as_ref(), prepare.as_ref())? {
+                audit.truncated.insert(split, seen.truncated);
+                if seen.unknown > 0.0 {
+                    audit.unknown.insert(split, seen.unknown);
+                }
+                audit.add(seen.findings);
             }
         }
         Ok(self.audited.get_or_init(|| audit))

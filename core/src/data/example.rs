@@ -161,6 +161,10 @@ pub trait Prepare: Send + Sync {
     fn limit(&self) -> Option<usize> {
         None
     }
+    /// How many tokens of an example stand for something that the vocabulary does not know.
+    fn unknown(&self, _example: &Example) -> usize {
+        0
+    }
     /// The length of every example, where all have one: then no row is prepared to learn its length.
     fn length(&self) -> Option<usize> {
         None

@@ -42,6 +42,14 @@ impl Prepare for TextPrepare {
         Some(self.tokens.max_length())
     }
 
+    fn unknown(&self, example: &Example) -> usize {
+        let Some(unknown) = self.tokens.unknown() else {
+            return 0;
+        };
+        let ids = example.ids("input").iter();
+        ids.filter(|id| **id == unknown).count()
+    }
+
     fn example(&self, input: &Input<'_>) -> Result<Example> {
         let (ids, types, cut) = match input {
             Input::Text(t) => self.tokens.encode(t, None)?,

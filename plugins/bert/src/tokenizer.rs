@@ -16,6 +16,7 @@ pub struct Tokens {
     inner: Arc<Tokenizer>,
     max_length: usize,
     mask: Option<u32>,
+    unknown: Option<u32>,
     special: Arc<Vec<u32>>,
 }
 
@@ -56,11 +57,12 @@ impl Tokens {
             .iter()
             .filter_map(|t| id(t))
             .collect();
-        let mask = id("[MASK]");
+        let (mask, unknown) = (id("[MASK]"), id("[UNK]"));
         Ok(Tokens {
             inner: Arc::new(tokenizer),
             max_length,
             mask,
+            unknown,
             special: Arc::new(special),
         })
     }
@@ -87,6 +89,11 @@ impl Tokens {
     /// The id of `[MASK]`.
     pub fn mask(&self) -> Option<u32> {
         self.mask
+    }
+
+    /// The id of `[UNK]`, which stands for every word that the vocabulary has no pieces of.
+    pub fn unknown(&self) -> Option<u32> {
+        self.unknown
     }
 
     /// Whether an id is one of the special tokens.

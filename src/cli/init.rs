@@ -165,7 +165,7 @@ fn rows(
         text.push_str(&format!("# {}\n", one_line(&line)));
     }
     text.push_str("#\n# `tlkit explain` prints it with every default.\n\n[source]\n");
-    let (task, label) = match guessed.guess {
+    let (task, label) = match &guessed.guess {
         Guess::Text { label, .. } => {
             let source = arguments.source.as_deref().unwrap_or(TEXT);
             let source = quote(&seen_from(out, source));
@@ -174,13 +174,13 @@ fn rows(
                 false => "what is known already",
             };
             text.push_str(&format!("checkpoint = {source}    # {known}\n"));
-            ("text-classification", label)
+            ("text-classification", *label)
         }
         Guess::Image { label, .. } => {
             text.push_str(&photographs(arguments, out));
-            ("image-classification", label)
+            ("image-classification", *label)
         }
-        Guess::Vector { label } => {
+        Guess::Vector { label, .. } => {
             if arguments.source.is_some() {
                 return Err(Failure::Wrong(format!(
                     "{data} holds numbers, and no checkpoint knows what they mean; leave out `--source`"
@@ -189,7 +189,7 @@ fn rows(
             text.push_str(
                 "task = \"features\"    # a small network on numbers, from fresh weights\n",
             );
-            ("classification", label)
+            ("classification", *label)
         }
     };
     let train = quote(&seen_from(out, data));
@@ -210,6 +210,14 @@ fn rows(
         text.push_str(&format!("image = {}\n", column(image)));
     }
     text.push_str(&format!("label = {}\n", column(label)));
+    if let Guess::Vector { without, .. } = &guessed.guess
+        && !without.is_empty()
+    {
+        // Where there is no header, their numbers are their names.
+        let name = |&c: &usize| quote(&guessed.columns[c].name);
+        let names: Vec<String> = without.iter().map(name).collect();
+        text.push_str(&format!("without = [{}]\n", names.join(", ")));
+    }
     text.push_str("split = { validation = 0.1, test = 0.2 }    # shares of the rows; a test file of its own is better: test = \"...\"\n");
     text.push_str("\n[strategy]\nkind = \"inductive\"\n");
     text.push_str(match task {

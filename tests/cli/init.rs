@@ -313,3 +313,36 @@ fn a_table_of_images_is_a_recipe_of_images() {
         said.err
     );
 }
+
+/// A table of measurements and categories: the numbers are learned from, and what is left out is said.
+#[test]
+fn a_table_with_categories_and_missing_numbers() {
+    let bench = Bench::new();
+    let row = |i: usize| {
+        let city = ["Rome", "Oslo", "Bern"][i % 3];
+        let income = match i % 7 {
+            0 => String::new(),
+            _ => format!("{}", 1000 + 37 * i),
+        };
+        let label = ["buys", "leaves"][(i / 2) % 2];
+        format!("{}.5,{city},{income},{},{label}\n", 20 + i % 41, i * 7 % 90)
+    };
+    let rows: String = (0..60).map(row).collect();
+    for (name, header) in [("cat", "age,city,income,visits,label\n"), ("bare", "")] {
+        bench.write(&format!("{name}.csv"), &format!("{header}{rows}"));
+        let said = bench.tlkit(&["init", &format!("{name}.csv")]).code(0).err;
+        assert!(said.contains("3 different values in words"), "{said}");
+        assert!(
+            said.contains("of its values are numbers; with one in every row"),
+            "{said}"
+        );
+        runs(&bench, &format!("{name}.toml"));
+    }
+    let recipe = bench.read("cat.toml");
+    assert!(
+        recipe.contains("without = [\"city\", \"income\"]\n"),
+        "{recipe}"
+    );
+    let recipe = bench.read("bare.toml");
+    assert!(recipe.contains("without = [\"2\", \"3\"]\n"), "{recipe}");
+}

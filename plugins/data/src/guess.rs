@@ -1,7 +1,8 @@
 //! What the columns of an unknown file are for: for `tlkit init`. Every guess comes with its reason, for a person to judge.
 //!
 //! The label is a column of few different, short values; the text is the one with the most words; names that people use for
-//! either count first. A column of images, or of paths of them, is the image. Columns that are numbers throughout, with no text among them, are a feature vector.
+//! either count first. A column of images, or of paths of them, is the image. Columns that are numbers throughout, with no text among the others, are a feature
+//! vector: a word that many rows share is a category and no text.
 
 use std::collections::BTreeSet;
 
@@ -92,10 +93,12 @@ pub enum Guess {
         /// The label.
         label: usize,
     },
-    /// A vector of all columns but the label.
+    /// A vector of the columns of numbers but the label.
     Vector {
         /// The label.
         label: usize,
+        /// What else is no part of it: categories in words, numbers that are missing in some rows.
+        without: Vec<usize>,
     },
 }
 
@@ -208,10 +211,16 @@ pub fn guess(columns: Vec<ColumnFacts>, rows: usize) -> Result<Guessed> {
         });
     }
     let numeric = |c: usize| columns[c].vector || columns[c].numbers == 1.0;
+    let measured = rest.iter().any(|&c| numeric(c));
+    // Beside numbers a short word that comes again and again is a category; alone it may be all the text there is.
+    let category = |c: usize| {
+        measured && rows >= 8 && columns[c].distinct * 2 <= rows && columns[c].words < 2.0
+    };
     let wordy: Vec<usize> = rest
         .iter()
         .copied()
         .filter(|&c| !columns[c].vector && columns[c].numbers < 0.5 && columns[c].distinct > 1)
+        .filter(|&c| !category(c))
         .collect();
     let by_name = wordy
         .iter()
@@ -245,13 +254,26 @@ pub fn guess(columns: Vec<ColumnFacts>, rows: usize) -> Result<Guessed> {
             reasons,
         });
     }
-    if has_vector || (!rest.is_empty() && rest.iter().all(|&c| numeric(c))) {
-        let what = match has_vector {
-            true => "the file holds vectors".to_string(),
-            false => format!("all {} other columns are numbers", rest.len()),
+    if has_vector || measured {
+        let without: Vec<usize> = match has_vector {
+            true => Vec::new(),
+            false => rest.iter().copied().filter(|&c| !numeric(c)).collect(),
+        };
+        let what = match (has_vector, without.len()) {
+            (true, _) => "the file holds vectors".to_string(),
+            (_, 0) => format!("all {} other columns are numbers", rest.len()),
+            (_, n) if rest.len() - n == 1 => "one column is numbers".to_string(),
+            (_, n) => format!("{} columns are numbers", rest.len() - n),
         };
         reasons.push(["features".into(), String::new(), what]);
-        let guess = Guess::Vector { label };
+        for &c in &without {
+            reasons.push([
+                "left out".into(),
+                columns[c].name.clone(),
+                left_out(&columns[c]),
+            ]);
+        }
+        let guess = Guess::Vector { label, without };
         return Ok(Guessed {
             guess,
             columns,
@@ -262,6 +284,20 @@ pub fn guess(columns: Vec<ColumnFacts>, rows: usize) -> Result<Guessed> {
         "no column looks like a text, and not all others are numbers:{}",
         listed(&columns)
     )))
+}
+
+/// Why a column is no part of a vector, and what would make it one.
+fn left_out(fact: &ColumnFacts) -> String {
+    match fact.numbers >= 0.5 {
+        true => format!(
+            "{:.0} % of its values are numbers; with one in every row it would count",
+            100.0 * fact.numbers
+        ),
+        false => format!(
+            "{} different values in words; a column of 0 and 1 for each would count",
+            fact.distinct
+        ),
+    }
 }
 
 fn no_label(columns: &[ColumnFacts]) -> String {
@@ -383,9 +419,21 @@ mod tests {
             "a,b,kind\n0.5,1,x\n0.25,3,y\n0.125,4,x\n0.75,5,y\n",
             true,
         )?;
-        assert_eq!(g.guess, Guess::Vector { label: 2 });
+        assert_eq!(
+            g.guess,
+            Guess::Vector {
+                label: 2,
+                without: Vec::new()
+            }
+        );
         let (g, _) = of("a.svm", "1 1:0.5\n2 2:0.5\n1 1:0.25\n2 2:0.75\n", true)?;
-        assert_eq!(g.guess, Guess::Vector { label: 0 });
+        assert_eq!(
+            g.guess,
+            Guess::Vector {
+                label: 0,
+                without: Vec::new()
+            }
+        );
         Ok(())
     }
 
@@ -397,5 +445,32 @@ mod tests {
             said.contains("no column looks like a label") && said.contains("`text`  8 different"),
             "{said}"
         );
+    }
+
+    /// Categories are no texts, and a number that is missing somewhere is no part of a vector.
+    #[test]
+    fn a_table_of_categories_is_a_vector_without_them() -> Result<()> {
+        let rows = "20,Rome,1,yes,a\n31,Oslo,,no,b\n42,Rome,3,no,a\n53,Oslo,4,yes,b\n\
+                    24,Rome,5,yes,a\n35,Oslo,6,no,b\n46,Rome,7,no,a\n57,Oslo,8,yes,b\n";
+        let text: &'static str = format!("age,city,income,member,label\n{rows}").leak();
+        let (g, _) = of("a.csv", text, true)?;
+        let without = vec![1, 2, 3];
+        assert_eq!(g.guess, Guess::Vector { label: 4, without });
+        let why = |i: usize| format!("{}: {}", g.reasons[i][1], g.reasons[i][2]);
+        assert_eq!(why(1), ": one column is numbers");
+        assert_eq!(
+            why(2),
+            "city: 2 different values in words; a column of 0 and 1 for each would count"
+        );
+        assert_eq!(
+            why(3),
+            "income: 88 % of its values are numbers; with one in every row it would count"
+        );
+        // Without a number beside it a word is all there is.
+        let rows = "Rome,a\nOslo,b\nRome,a\nOslo,b\n".repeat(3);
+        let text: &'static str = format!("city,label\n{rows}").leak();
+        let (g, _) = of("a.csv", text, true)?;
+        assert!(matches!(g.guess, Guess::Text { text: 0, .. }), "{g:?}");
+        Ok(())
     }
 }

@@ -25,9 +25,10 @@ impl Table {
         }
     }
 
-    /// Adds a row.
+    /// Adds a row. A class may be called anything: a line break within its name is shown as `\n` and breaks no line.
     pub fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
-        self.rows.push(cells.into_iter().map(Into::into).collect());
+        let cell = |text: S| one_line(text.into());
+        self.rows.push(cells.into_iter().map(cell).collect());
     }
 
     /// The lines, each behind `indent`, two blanks between columns, none at the end.
@@ -50,6 +51,22 @@ impl Table {
         };
         self.rows.iter().map(line).collect()
     }
+}
+
+/// The same with control characters as they are written in a string; the codes of colours stay.
+fn one_line(text: String) -> String {
+    let shown = |c: char| c.is_control() && c != '\x1b';
+    if !text.contains(shown) {
+        return text;
+    }
+    let mut line = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match shown(c) {
+            true => line.extend(c.escape_debug()),
+            false => line.push(c),
+        }
+    }
+    line
 }
 
 /// Characters that are seen: those outside ANSI codes.
@@ -77,5 +94,13 @@ mod tests {
         table.row(["a", "1"]);
         table.row(["\x1b[1mbbb\x1b[0m", "23"]);
         assert_eq!(table.lines("> "), ["> a     1", "> \x1b[1mbbb\x1b[0m  23"]);
+    }
+
+    #[test]
+    fn a_name_with_a_line_break_takes_one_line() {
+        let mut table = Table::new(&[Align::Left, Align::Right]);
+        table.row(["a\nb\tc\u{7}", "1"]);
+        table.row(["d", "2"]);
+        assert_eq!(table.lines(""), ["a\\nb\\tc\\u{7}  1", "d             2"]);
     }
 }

@@ -348,6 +348,27 @@ fn what_the_discriminator_says_is_in_the_curves() {
     assert!(!text.contains("effective_classes: "));
 }
 
+/// Where labels of the target decide, the curve is of these, and is called so.
+#[test]
+fn an_adaptation_that_labels_chose_shows_the_score_that_they_gave() {
+    let mut f = Fixture::adapted();
+    f.result["selection"] = json!({"by": "target-validation", "epoch": 2, "oracle": false});
+    f.metrics = (1..=3)
+        .map(|e| {
+            json!({
+                "phase": "dann", "epoch": e, "step": 10 * e, "task": 0.4, "domain": 0.7, "source_accuracy": 0.9,
+                "target_accuracy": 0.5 + f64::from(e) / 10.0,
+            })
+        })
+        .collect();
+    let text = page(&f.run());
+    assert!(text.contains("Score with labels of the target: target-validation"));
+    assert!(!text.contains("Score without labels"));
+    assert!(text.contains("accuracy: 0.60 at step 10, 0.80 at step 30"));
+    // The accuracy on the source stays at 90 %, and no axis goes beyond all of the rows.
+    assert!(text.contains(">90 %</text>") && !text.contains(">150 %</text>"));
+}
+
 #[test]
 fn an_adaptation_has_a_picture_of_both_domains() {
     let text = page(&Fixture::adapted().run());

@@ -51,6 +51,17 @@ impl Axis {
         Axis::linear(ends.0, ends.1, places, n)
     }
 
+    /// The same for shares: there is nothing above all of it, and nothing below none.
+    pub fn share(low: f64, high: f64, places: (f64, f64), n: usize) -> Axis {
+        let axis = match high > low {
+            true => Axis::round(low, high, places, n),
+            // One value alone: a few points around it.
+            false => Axis::round(low - 0.05, high + 0.05, places, n),
+        };
+        let floor = if low < 0.0 { axis.low } else { 0.0 };
+        Axis::linear(axis.low.max(floor), axis.high.min(1.0), places, n)
+    }
+
     /// Ends at 1, 2 or 5 times a power of ten around the values, which are positive; ticks at powers of ten.
     pub fn logarithmic(low: f64, high: f64, (from, to): (f64, f64)) -> Axis {
         let power = |v: f64| 10f64.powf(v.log10().floor());
@@ -177,6 +188,27 @@ mod tests {
             assert!((0.0..=1.0).contains(&axis.at(v)), "{v}");
             assert!(!axis.ticks().is_empty(), "{v}");
         }
+    }
+
+    #[test]
+    fn shares_end_at_all_of_it() {
+        let ends = |low, high| {
+            let axis = Axis::share(low, high, (0.0, 1.0), 4);
+            (axis.at(0.0), axis.at(1.0), axis.ticks().last().copied())
+        };
+        // One value, near the end and at it.
+        for v in [0.9, 1.0, 0.97] {
+            let (_, at, last) = ends(v, v);
+            assert!(
+                at >= 1.0 - 1e-9 && last <= Some(1.0 + 1e-9),
+                "{v}: {at} {last:?}"
+            );
+            assert!(Axis::share(v, v, (0.0, 1.0), 4).at(v) > 0.0, "{v}");
+        }
+        assert_eq!(Axis::share(0.0, 0.0, (0.0, 1.0), 4).at(0.0), 0.0);
+        assert!((ends(0.62, 0.99).1 - 1.0).abs() < 1e-9);
+        // Matthews' coefficient may be below none.
+        assert!(Axis::share(-0.2, 0.5, (0.0, 1.0), 4).at(-0.2) >= 0.0);
     }
 
     #[test]

@@ -139,6 +139,7 @@ impl Chart {
         let span = (self.height - BOTTOM, TOP);
         let y = match self.range {
             None if y_low > 0.0 && y_high / y_low > 50.0 => Axis::logarithmic(y_low, y_high, span),
+            None if self.percent && y_high <= 1.0 => Axis::share(y_low, y_high, span, 4),
             None => Axis::round(y_low, y_high, span, 4),
             Some(_) => Axis::linear(y_low, y_high, span, 4),
         };

@@ -123,6 +123,76 @@ fn ctrl_c_writes_a_checkpoint_says_how_to_go_on_and_exits_130() {
     }
 }
 
+/// A terminal that is closed says so, twice where the shell says it too; under `nohup` nobody minds.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_closed_terminal_writes_a_checkpoint_but_under_nohup_nothing_stops() {
+    let bench = bench();
+    let child = bench.start(&["run", "long.toml", "--out", "hung"]);
+    wait_for(&bench.path("hung"), 10);
+    signal("-HUP", &child);
+    signal("-HUP", &child);
+    let hung = ended(child).code(130);
+    assert!(
+        hung.err.contains("a checkpoint is being written"),
+        "{}",
+        hung.err
+    );
+    let resumed = bench
+        .tlkit(&["run", "long.toml", "--out", "hung", "--resume"])
+        .code(0);
+    assert!(
+        resumed.err.contains("going on after step"),
+        "{}",
+        resumed.err
+    );
+
+    let child = Command::new("nohup")
+        .args([
+            env!("CARGO_BIN_EXE_tlkit"),
+            "run",
+            "long.toml",
+            "--out",
+            "nohup",
+        ])
+        .current_dir(bench.path(""))
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("`nohup` is there");
+    wait_for(&bench.path("nohup"), 10);
+    signal("-HUP", &child);
+    ended(child).code(0);
+    assert_eq!(bits(&bench, "hung"), bits(&bench, "nohup"));
+}
+
+/// Killed before its first checkpoint, a run has nothing to go on from, and says so.
+#[test]
+fn a_run_without_a_checkpoint_begins_again_and_says_so() {
+    let bench = bench();
+    let never = [
+        "--set",
+        "train.checkpoint_every=1000000",
+        "--set",
+        "train.epochs=2",
+    ];
+    let run =
+        |more: &[&'static str]| [&["run", "long.toml", "--out", "r"], &never[..], more].concat();
+    let mut child = bench.start(&run(&[]));
+    while !bench.path("r/metrics.jsonl").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    std::fs::remove_dir_all(bench.path("r/checkpoint")).ok();
+    let said = bench.tlkit(&run(&["--resume"])).code(0).err;
+    assert!(
+        said.contains("no checkpoint is there, so from the beginning"),
+        "{said}"
+    );
+}
+
 /// A dry run says what the run would.
 #[test]
 fn a_dry_run_looks_at_what_it_would_go_on_with() {

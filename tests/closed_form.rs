@@ -201,6 +201,25 @@ fn diagnose_says_what_is_between_the_domains() {
     );
     assert_eq!(found["discrepancy"]["p"].as_f64(), Some(0.001));
     assert_eq!(found["target_rows"], 210);
+    assert!(!text.contains("random network") && found.get("untrained").is_none());
+    let layer = [
+        "--set",
+        "source.hidden=[4]",
+        "--set",
+        "strategy.method=dann",
+    ];
+    let said = tlkit(
+        dir.path(),
+        &[&["diagnose", "recipe.toml"], &layer[..]].concat(),
+    )
+    .success();
+    let text = String::from_utf8_lossy(&said.get_output().stdout).to_string();
+    assert!(
+        text.contains(
+            "(`source.hidden` draws its weights), so these are features of a random network"
+        ),
+        "{text}"
+    );
     let few = ["diagnose", "recipe.toml", "--set", "target.limit=3"];
     let said = tlkit(dir.path(), &few).code(2);
     let text = String::from_utf8_lossy(&said.get_output().stderr).to_string();

@@ -203,6 +203,8 @@ pub struct Needs {
     pub head_only: bool,
     /// Fresh weights instead of the checkpoint's.
     pub scratch: bool,
+    /// It brings a loss of its own for rows without labels, where the target task has vectors and no classes.
+    pub own_loss: bool,
     /// Views of the inputs.
     pub views: Vec<View>,
     /// Every row as it is: it looks at each once, or asks somebody about it once. A recipe that augments is refused.

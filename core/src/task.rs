@@ -48,6 +48,10 @@ pub trait SourceTask: Send + Sync {
     fn reads(&self) -> Option<&'static str> {
         None
     }
+    /// Whether it takes inputs of a kind, in [`crate::data::Input::kind`]'s words.
+    fn takes(&self, kind: &str) -> bool {
+        self.reads().is_none_or(|wanted| wanted == kind)
+    }
     /// Whether its encoder can train. One that another library computes, whose gradients are cut somewhere, stays as it is.
     fn trains(&self) -> bool {
         true

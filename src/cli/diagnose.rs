@@ -38,6 +38,11 @@ fn text(d: &Diagnosis) -> String {
         "{} -> {}: {} and {} rows of {} features, no label of the target looked at",
         d.source, d.target, d.source_rows, d.target_rows, d.width
     )];
+    if let Some(key) = d.untrained {
+        lines.push(format!(
+            "note: nobody has trained this encoder (`source.{key}` draws its weights), so these are features of a random network"
+        ));
+    }
     lines.push(String::new());
     let (low, high) = d.separation.accuracy_interval;
     let p = match d.discrepancy.p {

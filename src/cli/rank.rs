@@ -1,5 +1,7 @@
 //! `tlkit rank`: which source to carry over, from features and labels alone.
 
+use std::path::Path;
+
 use rayon::prelude::*;
 use tlkit_core::cache::Cache;
 use tlkit_core::random::Stream;
@@ -36,8 +38,13 @@ pub fn rank(arguments: &Rank) -> Result<(), Failure> {
     let mut same: Option<String> = None;
     for name in &arguments.sources {
         let mut sets = arguments.overrides.sets.clone();
-        // A JSON string is a TOML string.
-        sets.push(format!("source.checkpoint={}", serde_json::json!(name)));
+        // A path of the command line is seen from here; in a recipe it would be seen from the recipe. A JSON string is a TOML string.
+        let seen = match Path::new(name).exists() {
+            true => std::path::absolute(name).unwrap_or_else(|_| name.into()),
+            false => name.into(),
+        };
+        let seen = seen.to_string_lossy();
+        sets.push(format!("source.checkpoint={}", serde_json::json!(seen)));
         let checked = read_aloud(&arguments.recipe, &sets, Fetch::Aloud)?.checked;
         if let Some(first) = same.replace(checked.data_sha256())
             && first != checked.data_sha256()

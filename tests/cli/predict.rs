@@ -453,6 +453,39 @@ fn a_model_that_predicts_no_classes_says_so() {
     assert_eq!(result["model"]["reloads"], false);
 }
 
+/// Lines have no header and no columns.
+#[test]
+fn a_table_that_is_piped_in_is_remarked_on() {
+    let bench = Bench::new();
+    let rows: String = (0..40)
+        .map(|i| format!("{} film {i},{}\n", ["bad", "good"][i % 2], i % 2))
+        .collect();
+    bench.write("rows.csv", &format!("review,label\n{rows}"));
+    let keys = "train = \"rows.csv\"\ntext = \"review\"\n";
+    let recipe = format!(
+        "[source]\n{SMALL}\n[target]\ntask = \"text-classification\"\n{keys}[strategy]\nkind = \"inductive\"\nmethod = \"from-scratch\"\n\
+         [train]\nmax_steps = 1\n[select]\nby = \"last\"\n"
+    );
+    bench.write("texts.toml", &recipe);
+    bench.tlkit(&["run", "texts.toml", "--quiet"]).code(0);
+    let words = "looks like the header of a table";
+    let table = pipe(
+        &bench,
+        &["predict", "texts", "-"],
+        b"review,label\na film,1\n",
+    )
+    .code(0);
+    assert!(table.err.contains(words), "{}", table.err);
+    assert_eq!(lines(&table.out).len(), 2);
+    let texts = pipe(
+        &bench,
+        &["predict", "texts", "-"],
+        b"a good review, by and large\n",
+    )
+    .code(0);
+    assert!(!texts.err.contains(words), "{}", texts.err);
+}
+
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let bench = Bench::new();

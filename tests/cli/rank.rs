@@ -33,3 +33,27 @@ fn sources_are_scored_on_the_training_rows_and_on_halves_of_them() {
     let said = bench.tlkit(&few).code(2).err;
     assert!(said.contains("every row has the label"), "{said}");
 }
+
+/// A path of the command line is seen from where the command is given, wherever the recipe stands.
+#[test]
+fn sources_on_the_command_line_are_seen_from_here() {
+    let bench = Bench::new();
+    bench.tlkit(&["recipes", "copy", "scenes"]).code(0);
+    bench
+        .tlkit(&[
+            "run",
+            "scenes.toml",
+            "--set",
+            "train.max_steps=1",
+            "--out",
+            "r",
+            "--quiet",
+        ])
+        .code(0);
+    std::fs::create_dir(bench.path("deep")).expect("a folder");
+    std::fs::rename(bench.path("scenes.toml"), bench.path("deep/scenes.toml")).expect("moved");
+    let rank = ["rank", "deep/scenes.toml", "--sources", "r/model", "--json"];
+    let said = bench.tlkit(&rank).code(0).out;
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(said["sources"][0]["source"], "r/model");
+}

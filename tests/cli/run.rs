@@ -85,6 +85,54 @@ fn a_run_says_how_many_of_its_folder_have_opened_its_test_rows() {
     }
 }
 
+/// Cross-validation opens them too; a plan, which runs in small, reads no whole test.
+#[test]
+fn a_cross_validation_says_what_it_tested_on_and_a_plan_does_not() {
+    let bench = Bench::new();
+    let folds = ["run", "small.toml", "--set", "evaluate.folds=3", "--out"];
+    for (run, opened) in [("folds/0", 1), ("folds/1", 2)] {
+        let seed = ["--set", "train.epochs=1", "--seed", &run[6..]];
+        bench.tlkit(&[&folds[..], &[run], &seed].concat()).code(0);
+        let rows = &bench.json(&format!("{run}/result.json"))["test_rows"];
+        assert_eq!(rows["opened_by"], opened, "{run}: {rows}");
+        assert!(rows["sha256"].as_str().is_some_and(|s| s.len() == 64));
+    }
+    bench
+        .tlkit(&[
+            "run",
+            "small.toml",
+            "--out",
+            "folds/2",
+            "--set",
+            "train.epochs=1",
+        ])
+        .code(0);
+    let rows = &bench.json("folds/2/result.json")["test_rows"];
+    assert_eq!(rows["opened_by"], 1, "other rows are other rows: {rows}");
+}
+
+#[test]
+fn an_experiment_given_to_run_and_a_recipe_given_to_compare_are_one_error() {
+    let bench = Bench::new();
+    bench.write(
+        "many.toml",
+        "[experiment]\nbase = \"small.toml\"\nseeds = 2\n",
+    );
+    let run = bench.tlkit(&["run", "many.toml"]).code(2).err;
+    assert!(
+        run.contains("`tlkit compare FILE` runs experiments"),
+        "{run}"
+    );
+    assert!(run.contains("1 error in many.toml"), "{run}");
+    let compare = bench.tlkit(&["compare", "small.toml"]).code(2).err;
+    assert!(
+        compare.contains("`tlkit run FILE` runs recipes"),
+        "{compare}"
+    );
+    assert!(compare.contains("1 error in small.toml"), "{compare}");
+    assert!(!bench.path("runs").exists() && !bench.path("experiments").exists());
+}
+
 /// A layer that nobody has trained and nothing trains makes noise of the vectors.
 #[test]
 fn a_method_that_trains_no_encoder_has_the_vectors_as_they_are() {

@@ -33,6 +33,11 @@ pub(super) fn read(
         .label("this file is an experiment")
         .help("`tlkit compare FILE` runs experiments");
     }
+    // What a recipe would have is not missing in one.
+    if root.has("experiment") && !root.has("source") && !root.has("target") {
+        root.leave_unread();
+        return None;
+    }
     let (source, target, strategy) = (
         root.table("source"),
         root.table("target"),
@@ -217,12 +222,19 @@ pub(super) fn read(
         Some(input.kind().to_string())
     });
     if let (Some(s), Some(t)) = (&made_source, &made_target) {
-        match (s.reads(), &input) {
-            (Some(wanted), Some(kind)) if wanted != kind => {
-                source.error(
-                    source.at("task"),
-                    format!("this source reads {wanted}, and a row of the target is {kind}"),
-                );
+        match &input {
+            Some(kind) if !s.takes(kind) => {
+                let title = match s.reads() {
+                    Some(wanted) => {
+                        format!("this source reads {wanted}, and a row of the target is {kind}")
+                    }
+                    None => {
+                        format!("this source does not read {kind}, which a row of the target is")
+                    }
+                };
+                source
+                    .error(source.at("task"), title)
+                    .also(target.at("task"), "what the rows are");
             }
             _ => t.fits(&target, s.as_ref()),
         }
@@ -257,6 +269,18 @@ pub(super) fn read(
                 "hidden" => "take `hidden` out: the method works on the vectors as they are; or name a finished run, `run = \"FOLDER\"`",
                 _ => "name weights, `checkpoint = \"..\"` under [source], or a method that trains, `fine-tune` or `from-scratch`",
             });
+    }
+    if let (Some(t), Some(_)) = (&made_target, &made_strategy)
+        && t.scoring() == Scoring::Vectors
+        && !needs.own_loss
+    {
+        strategy
+            .error(
+                strategy.at("method"),
+                format!("`{method}` learns from labels, and `{wanted}` has none"),
+            )
+            .also(target.at("task"), "rows without labels")
+            .help("`method = \"distill\"` with `of = \"features\"` and a `teacher` learns vectors");
     }
     if made_strategy.is_some() {
         elsewhere::of_methods(&strategy, &method, registry, resolve);

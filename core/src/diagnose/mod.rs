@@ -67,6 +67,9 @@ pub struct Diagnosis {
     pub target_rows: usize,
     /// How wide the features are.
     pub width: usize,
+    /// The key of `[source]` that draws weights which nobody has trained, where one does: then these are features of a random network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untrained: Option<&'static str>,
     /// Share of source rows that a classifier on these features has right, by five-fold cross-validation.
     pub source_accuracy: f64,
     /// Share of the largest class of the source.
@@ -125,6 +128,7 @@ impl Diagnosis {
             source_rows: s.rows(),
             target_rows: t.rows(),
             width,
+            untrained: None,
             source_accuracy: folds.accuracy,
             majority: counts.iter().max().copied().unwrap_or(0) as f64 / labels.len().max(1) as f64,
             separation,

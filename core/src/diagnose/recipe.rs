@@ -61,6 +61,10 @@ pub fn diagnose(c: &Checked, registry: &Registry, observer: &dyn Observer) -> Re
     let scope = store.scope("model");
     let encoder = c.source.encoder(&scope)?;
     let finished = c.source.finished();
+    let untrained = match finished {
+        Some(_) => None,
+        None => c.source.untrained(),
+    };
     let frozen = finished.is_none_or(|f| f.frozen);
     let head = c
         .target
@@ -85,7 +89,7 @@ pub fn diagnose(c: &Checked, registry: &Registry, observer: &dyn Observer) -> Re
     let labels = source.labels.as_ref().map(|l| l.classes.clone());
     let methods: Vec<String> = registry.strategies().keys().cloned().collect();
     let names: Arc<Vec<String>> = Arc::new(classes);
-    Ok(Diagnosis::of(
+    let found = Diagnosis::of(
         (&source.name, &target.name),
         Table { values: &s, width },
         &labels.unwrap_or_default(),
@@ -93,5 +97,6 @@ pub fn diagnose(c: &Checked, registry: &Registry, observer: &dyn Observer) -> Re
         Table { values: &t, width },
         &methods,
         Stream::new(c.seed).purpose("diagnose"),
-    ))
+    );
+    Ok(Diagnosis { untrained, ..found })
 }

@@ -42,6 +42,21 @@ pub const METRICS: [&str; 4] = ["accuracy", "macro_f1", "mcc", "auroc"];
 /// Reads it; every error of the experiment file and of the base's syntax in one report.
 pub(super) fn read(written: &Written, registry: &Registry) -> Result<Design, Report> {
     let root = written.keys();
+    // Of a recipe nothing is missing and no table is out of place.
+    let tables = ["source", "target", "strategy"];
+    if let Some(first) = tables
+        .iter()
+        .find(|t| root.has(t) && !root.has("experiment"))
+    {
+        root.error(
+            root.at_key(first),
+            format!("`[{first}]` stands in a recipe, not in an experiment"),
+        )
+        .label("this file is a recipe")
+        .help("`tlkit run FILE` runs recipes; an experiment has `[experiment]` with `base = \"RECIPE\"` and the `methods` to compare");
+        root.leave_unread();
+        return Err(written.finish());
+    }
     let keys = root.table("experiment");
     keys.describe("what is compared");
     let base = keys

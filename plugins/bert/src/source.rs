@@ -257,6 +257,10 @@ fn pooling_of(json: &serde_json::Value) -> std::result::Result<&'static str, Str
 }
 
 impl SourceTask for BertSource {
+    fn takes(&self, kind: &str) -> bool {
+        matches!(kind, "text" | "a pair of texts")
+    }
+
     fn untrained(&self) -> Option<&'static str> {
         self.checkpoint.is_none().then_some("task")
     }

@@ -186,6 +186,8 @@ impl Strategy for CStrategy {
                 .iter()
                 .any(|(p, _)| p.feeds.contains(&From::Source)),
             twin: self.beside().is_some(),
+            // Of its terms nobody knows whether they ask for labels.
+            own_loss: true,
             ..Needs::default()
         }
     }

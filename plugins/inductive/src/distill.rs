@@ -226,6 +226,7 @@ impl Strategy for Distill {
     fn needs(&self) -> Needs {
         Needs {
             plain: true,
+            own_loss: true,
             arranged: true,
             ..Needs::default()
         }

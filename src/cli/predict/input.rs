@@ -171,6 +171,9 @@ impl Input {
             } => {
                 let first = *rows;
                 let block = lines(reader.as_mut(), form, line, *block)?;
+                if first == 0 {
+                    remark(form, &block);
+                }
                 *rows += block.len();
                 if block.is_empty() {
                     return Ok(None);
@@ -341,6 +344,20 @@ fn lines(
         }
     }
     Ok(rows)
+}
+
+/// Lines have no header. Where the first looks like that of the model's own table, it was answered like any other, and so were the separators in the others.
+fn remark(form: &RowForm, rows: &[Row]) {
+    let (Some(Row::Text(first)), Some(column)) = (rows.first(), &form.text) else {
+        return;
+    };
+    let mut cells = first.split([',', '\t']).map(|c| c.trim().trim_matches('"'));
+    if cells.any(|c| c == column) {
+        output::err(&format!(
+            "note: lines of standard input are texts and nothing else, and the first, `{first}`, looks like the header of a table; write the table to a file, and \
+             name that\n"
+        ));
+    }
 }
 
 /// Rows in memory; the first of them is row `first` of all.

@@ -195,6 +195,10 @@ impl SourceTask for FinishedRun {
         self.inner.reads()
     }
 
+    fn takes(&self, kind: &str) -> bool {
+        self.inner.takes(kind)
+    }
+
     fn batch_norm(&self) -> bool {
         self.inner.batch_norm()
     }

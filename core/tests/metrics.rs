@@ -259,3 +259,49 @@ fn the_calibration_error_of_few_rows_is_biased_upwards() {
     println!("{large} of 200,000 rows, {small} of 300");
     assert!(small > large + 0.005, "{large} {small}");
 }
+
+/// Thirty classes of about ten rows each: draws lie below the score.
+#[test]
+fn macro_f1_of_many_classes_with_few_rows_is_held_as_often() {
+    const CLASSES: usize = 30;
+    let names: Vec<String> = (0..CLASSES).map(|c| c.to_string()).collect();
+    let world = |stream: Stream, rows: usize| -> (Vec<Vec<f32>>, Vec<u32>) {
+        (0..rows as u64)
+            .map(|i| {
+                let truth = stream.purpose("class").below(i, CLASSES as u64) as usize;
+                let said = match stream.purpose("right").uniform(i) < 0.7 {
+                    true => truth,
+                    false => stream.purpose("said").below(i, CLASSES as u64) as usize,
+                };
+                let mut row = vec![0.0; CLASSES];
+                row[said] = 2.0;
+                (row, truth as u32)
+            })
+            .unzip()
+    };
+    let root = Stream::new(12);
+    let (logits, truth) = world(root.purpose("all"), 300_000);
+    let no_draws = Judge {
+        draws: 0,
+        ..Judge::default()
+    };
+    let all = Classification::judged(&logits, &truth, &names, None, &no_draws).macro_f1;
+    const TIMES: usize = 200;
+    let held = (0..TIMES).filter(|&i| {
+        let (logits, truth) = world(root.purpose("draw").at(i as u64), 300);
+        let judge = Judge {
+            draws: 400,
+            seed: i as u64,
+            ..Judge::default()
+        };
+        let c = Classification::judged(&logits, &truth, &names, None, &judge);
+        let (lo, hi) = c.detail.as_ref().unwrap().macro_f1_interval.unwrap();
+        (lo..=hi).contains(&all)
+    });
+    let share = held.count() as f64 / TIMES as f64;
+    println!(
+        "macro F1 of {CLASSES} classes with ten rows each: {:.1} %",
+        100.0 * share
+    );
+    assert!((0.92..=0.985).contains(&share), "{share}");
+}

@@ -9,7 +9,7 @@ use tlkit_core::Checked;
 use tlkit_core::experiment::{Cell, Plan};
 use tlkit_core::recipe::Written;
 use tlkit_core::run::Forecast;
-use tlkit_report::statistics::{Crossed, LEAST_SEEDS};
+use tlkit_report::statistics::{BOOTSTRAP_SEEDS, Crossed, LEAST_SEEDS};
 use tlkit_report::{Align, Comparison, Experiment, Run, Table};
 
 use super::cells::{State, expected, time};
@@ -164,6 +164,18 @@ fn least(plan: &Plan, folder: &Path) -> String {
         };
         return format!("{some} nothing of a method: that takes {LEAST_SEEDS}");
     }
+    let metric = plan.described["metric"].as_str().unwrap_or("accuracy");
+    let mean = metric == "accuracy";
+    if !mean && plan.seeds < BOOTSTRAP_SEEDS {
+        return format!(
+            "{} seeds say nothing of {metric}: its intervals take {BOOTSTRAP_SEEDS}",
+            plan.seeds
+        );
+    }
+    let sees = match mean {
+        true => sees.to_string(),
+        false => format!("{sees}, were it of accuracy"),
+    };
     let questions = questions(&plan.described);
     // Of many questions at once each has its share of what may go wrong.
     let level = 1.0 - (1.0 - plan.level) / questions.max(1) as f64;

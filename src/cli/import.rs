@@ -51,7 +51,11 @@ pub fn import(arguments: &Import) -> Result<(), Failure> {
             folder.display()
         )));
     };
-    let rows = read(&arguments.file, known)?;
+    let mut rows = read(&arguments.file, known)?;
+    // Cross-validations have their rows fold by fold, and are read in the order of the rows' names.
+    if !known.stood.is_empty() {
+        rows.sort();
+    }
     if let Some(words) = known.first_difference(&rows) {
         return Err(Failure::Wrong(format!(
             "{} is not about the test rows of this experiment (its own first, then the file's):\n  {words}",

@@ -20,6 +20,8 @@ use super::recipe::read_aloud;
 const MOST: usize = 1_000;
 /// Halves of the rows that the order is tried on.
 const HALVES: usize = 20;
+/// Deviations that a gap has to be from nothing: t of 19 degrees of freedom at 95 %.
+const SURE: f64 = 2.093;
 
 /// What was found of one source.
 struct Scored {
@@ -138,18 +140,29 @@ fn verdict(all: &[Scored]) -> String {
         false => "the H-score prefers another",
     };
     let gap = first.log_me - second.log_me;
-    // With no difference each half is a coin: 17 of 20 is one in a thousand, were halves independent.
-    if wins * 20 >= n * 17 {
+    let apart = gap / other_rows(&gaps);
+    // Halves that are drawn from the same rows agree sooner than other rows would: the gap itself has to stand out.
+    if wins * 20 >= n * 17 && apart > SURE {
         format!(
-            "take {}: its LogME is {gap:.4} above that of {}, and above it on {wins} of {n} halves of the rows; {agree}",
+            "take {}: its LogME is {gap:.4} above that of {}, {apart:.1} times what other rows would change, and above it on {wins} of {n} halves of the rows; {agree}",
             first.name, second.name
         )
     } else {
         format!(
-            "{} and {} are not distinguishable: {gap:.4} apart in LogME, and the first is ahead on {wins} of {n} halves of the rows; {agree}",
+            "{} and {} are not distinguishable: {gap:.4} apart in LogME, {apart:.1} times what other rows would change, and the first is ahead on {wins} of {n} halves of the rows; {agree}",
             first.name, second.name
         )
     }
+}
+
+/// How far from each other gaps on other rows would be: the deviation of the halves'. (Half of the rows without the other half are as far from all of them as all of
+/// them are from those that there might have been.)
+fn other_rows(gaps: &[f64]) -> f64 {
+    let n = gaps.len() as f64;
+    let mean = gaps.iter().sum::<f64>() / n;
+    let squares: f64 = gaps.iter().map(|g| (g - mean).powi(2)).sum();
+    // Halves that are all alike leave nothing to be unsure of.
+    (squares / (n - 1.0)).sqrt().max(f64::MIN_POSITIVE)
 }
 
 #[cfg(test)]
@@ -168,12 +181,24 @@ mod tests {
 
     #[test]
     fn a_lead_on_every_half_is_said_and_a_coin_toss_too() {
-        let a = scored("a", 2.0, &[0.5; 20]);
+        let wavy = |by: f64| -> Vec<f64> {
+            (0..20)
+                .map(|i| by + if i % 2 == 0 { 0.05 } else { -0.05 })
+                .collect()
+        };
+        let a = scored("a", 2.0, &wavy(0.5));
         let b = scored("b", 1.0, &[0.3; 20]);
         let text = verdict(&[a, b]);
         assert_eq!(
             text,
-            "take a: its LogME is 0.2000 above that of b, and above it on 20 of 20 halves of the rows; the H-score agrees"
+            "take a: its LogME is 0.2000 above that of b, 3.9 times what other rows would change, and above it on 20 of 20 halves of the rows; the H-score agrees"
+        );
+        // Ahead on every half, by no more than other rows would change.
+        let (a, b) = (scored("a", 2.0, &wavy(0.36)), scored("b", 1.0, &[0.3; 20]));
+        let text = verdict(&[a, b]);
+        assert!(
+            text.contains("not distinguishable") && text.contains("ahead on 20 of 20"),
+            "{text}"
         );
         let mixed: Vec<f64> = (0..20)
             .map(|i| if i % 2 == 0 { 0.5 } else { 0.1 })

@@ -115,9 +115,11 @@ pub(super) fn draw(
         )
     };
     let drawn: Vec<_> = (0..times).into_par_iter().map(one).collect();
-    // A class that is there, yet not in a draw, has no score in that draw; one that is nowhere counts 0 in all.
+    // A class that rows are of, yet none in a draw, has no score in that draw, whatever was taken for it; one that no row is of counts 0 in all.
     let mean = |c: &Counts, score: fn(&Counts, usize) -> f64| {
-        c.mean(score, |class| c.has(class) || !whole.has(class))
+        c.mean(score, |class| {
+            c.truth[class] > 0.0 || whole.truth[class] == 0.0
+        })
     };
     let by_class = |score: fn(&Counts, usize) -> f64, defined: fn(&Counts, usize) -> bool| {
         let values = |class: usize| {
@@ -153,7 +155,7 @@ pub(super) fn draw(
             .map(|(.., a)| mean_area(a.iter().copied()))
             .collect(),
         precision: by_class(Counts::precision, |c, k| c.said[k] > 0.0),
-        f1: by_class(Counts::f1, Counts::has),
+        f1: by_class(Counts::f1, |c, k| c.truth[k] > 0.0),
         class_auroc: (0..areas.len()).map(area).collect(),
     }
 }

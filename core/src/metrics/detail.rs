@@ -6,7 +6,7 @@ use super::bootstrap::{Draws, draw, mean_area, ranked};
 use super::calibration::{Reliability, ece, reliability, scaled, temperature};
 use super::classification::Classification;
 use super::counts::Counts;
-use super::interval::percentile;
+use super::interval::{bias_corrected, percentile};
 use super::softmax;
 use crate::random::Stream;
 use tlkit_statistics::{Interval, normal_quantile, wilson};
@@ -179,6 +179,10 @@ impl Detail {
         };
         let interval = |values: &Vec<f64>| percentile(values.clone(), judge.level);
         let of_class = |values: &[Vec<f64>], c: usize| interval(values.get(c)?);
+        let corrected =
+            |values: &Vec<f64>, score: f64| bias_corrected(values.clone(), score, judge.level);
+        let [macro_f1, macro_precision, macro_recall] =
+            [Counts::f1, Counts::precision, Counts::recall].map(|of| counts.macro_mean(of));
         // Two classes have one area.
         let area = |c: usize| if areas.len() == 1 { 0 } else { c };
         let class = |c: usize| {
@@ -200,14 +204,14 @@ impl Detail {
         let auroc = Some(mean_area(areas.iter().copied())).filter(|a| a.is_finite());
         Detail {
             level: judge.level,
-            macro_precision: counts.macro_mean(Counts::precision),
-            macro_recall: counts.macro_mean(Counts::recall),
+            macro_precision,
+            macro_recall,
             micro_f1: counts.accuracy(),
             auroc,
             micro_f1_interval: wilson(counts.hits.iter().sum::<f64>() as usize, n, z),
-            macro_f1_interval: interval(&draws.macro_f1),
-            macro_precision_interval: interval(&draws.macro_precision),
-            macro_recall_interval: interval(&draws.macro_recall),
+            macro_f1_interval: corrected(&draws.macro_f1, macro_f1),
+            macro_precision_interval: corrected(&draws.macro_precision, macro_precision),
+            macro_recall_interval: corrected(&draws.macro_recall, macro_recall),
             mcc_interval: interval(&draws.mcc),
             auroc_interval: auroc.and_then(|_| interval(&draws.auroc)),
             ece_interval: interval(&draws.ece),

@@ -23,7 +23,7 @@ pub use calibration::{BINS, Bin, Reliability, ece, reliability, scaled, temperat
 pub use classification::Classification;
 pub use counts::Counts;
 pub use detail::{ClassScores, Detail, Judge};
-pub use interval::{Spread, corrected_t, percentile};
+pub use interval::{Spread, bias_corrected, corrected_t, percentile};
 pub use own::{Measure, Metric, name_taken};
 pub use tlkit_statistics::{Interval, Paired, normal_quantile, paired, wilson};
 

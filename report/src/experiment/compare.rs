@@ -5,13 +5,15 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::baselines::baselines;
-use super::difference::{DRAWS, Difference, twice};
+use super::difference::{DRAWS, Difference, FEW, twice, wider};
 use super::families::adjust;
 use super::notes;
 use super::read::{Arm, Axis, Experiment, Trial};
 use super::rows::{Metric, Rows};
 use super::seeds::complete;
-use crate::statistics::{LEAST_SEEDS, bootstrap, corrected_t, gap_closed, normal_quantile, wilson};
+use crate::statistics::{
+    BOOTSTRAP_SEEDS, LEAST_SEEDS, bootstrap, corrected_t, gap_closed, normal_quantile, wilson,
+};
 
 /// A table, and the words beneath it. Scores and differences are shares of 1.
 #[derive(Clone, Debug, Serialize)]
@@ -370,7 +372,15 @@ impl Experiment {
             let [one] = rows.as_slice() else { return None };
             let scorers = self.scorers(one);
             let score = |seed: usize, rows: &[usize]| scorers[seed].of(rows);
-            let drawn = bootstrap(one.len(), one.first()?.ids.len(), DRAWS, self.level, score);
+            let (seeds, n) = (one.len(), one.first()?.ids.len());
+            let drawn = match still && seeds > 1 {
+                // No seed has a say: there are as many as anybody asks for.
+                true => {
+                    let again = |s: usize, rows: &[usize]| score(s % seeds, rows);
+                    bootstrap(seeds.max(BOOTSTRAP_SEEDS), n, DRAWS, self.level, again)
+                }
+                false => bootstrap(seeds, n, DRAWS, self.level, score),
+            };
             return drawn?.interval().map(clamp);
         }
         let of_share = |share: f64, n: usize| {
@@ -393,10 +403,21 @@ impl Experiment {
             (p, table)
         });
         let crossed = self.stratified(tables)?;
-        Some(match crossed.still() {
-            // All rows right in every seed is not right for certain.
-            true => of_share(crossed.mean, crossed.rows),
-            false => clamp(crossed.interval(self.level)),
+        // Rows that are right, or wrong, in some seed; of several pairs with the same test rows each pair's.
+        let some = |right: f64| {
+            let of_pair = |seeds: &Vec<&Rows>| {
+                let all: Vec<Vec<f64>> = seeds.iter().map(|r| r.right()).collect();
+                let any = |&i: &usize| all.iter().any(|seed| seed[i] == right);
+                (0..seeds[0].ids.len()).filter(any).count()
+            };
+            rows.iter().map(of_pair).sum::<usize>()
+        };
+        let of_rows = || of_share(crossed.mean, crossed.rows);
+        Some(match (crossed.still(), some(0.0).min(some(1.0)) < FEW) {
+            // All rows right in every seed is not right for certain; nor is all but a few.
+            (true, _) => of_rows(),
+            (false, true) => wider(clamp(crossed.interval(self.level)), of_rows()),
+            (false, false) => clamp(crossed.interval(self.level)),
         })
     }
 }

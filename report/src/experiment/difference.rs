@@ -13,6 +13,10 @@ use crate::statistics::{
 
 /// Draws of the bootstrap.
 pub(super) const DRAWS: usize = 2000;
+/// Fewer rows than this that are answered otherwise are a handful: their variance says too little of others.
+pub(super) const FEW: usize = 10;
+/// The most seeds that are said to settle something.
+const MOST_SEEDS: usize = 30;
 
 /// A difference of two arms on the same rows, by seed. Shares of 1.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -186,16 +190,31 @@ impl Experiment {
     fn by_crossed(&self, both: &[Both<'_>], crossed: Crossed) -> Difference {
         Difference {
             mean: crossed.mean,
-            // Where nothing moves, a variance of 0 would be an interval without width: as sure as the rows of one seed are.
-            interval: Some(match crossed.still() {
-                true => self.of_first_seed(both),
-                false => crossed.interval(self.level),
+            // Where nothing moves, a variance of 0 would be an interval without width: as sure as the rows of one seed are. Where hardly a row does, the
+            // variance is that of a handful, and no surer than that.
+            interval: Some(match (crossed.still(), self.odd(both) < FEW) {
+                (true, _) => self.of_first_seed(both),
+                (false, true) => wider(crossed.interval(self.level), self.of_first_seed(both)),
+                (false, false) => crossed.interval(self.level),
             }),
             p: Some(crossed.p(0.0)),
             p_worth: Some(crossed.p(self.worth)),
             crossed: Some(crossed).filter(|c| !c.still()),
             ..Difference::default()
         }
+    }
+
+    /// Test rows that the two answer differently in some seed, those of a test set once.
+    fn odd(&self, both: &[Both<'_>]) -> usize {
+        let pairs: Vec<usize> = both.iter().map(|b| b.pair).collect();
+        let sets = self.test_sets(&pairs);
+        let of_set = |set: &Vec<usize>| {
+            let tables: Vec<Vec<Vec<f64>>> = set.iter().map(|&k| both[k].table()).collect();
+            let rows = both[set[0]].arm[0].ids.len();
+            let odd = |&i: &usize| tables.iter().flatten().any(|seed| seed[i] != 0.0);
+            (0..rows).filter(odd).count()
+        };
+        sets.iter().map(of_set).sum()
     }
 
     /// Newcombe's interval of the first seed, the rows of each test set once.
@@ -266,7 +285,14 @@ impl Experiment {
             means.push(scores?.iter().sum::<f64>() / seeds as f64);
             // Over several pairs the rows would have to be drawn pair by pair; their mean stands without an interval.
             if both.len() == 1 {
-                drawn = bootstrap(seeds, n, DRAWS, self.level, of);
+                drawn = match b.still() {
+                    // No seed has a say: there are as many as anybody asks for.
+                    true => {
+                        let again = |s: usize, rows: &[usize]| of(s % seeds, rows);
+                        bootstrap(seeds.max(BOOTSTRAP_SEEDS), n, DRAWS, self.level, again)
+                    }
+                    false => bootstrap(seeds, n, DRAWS, self.level, of),
+                };
             }
         }
         Some(Difference {
@@ -395,14 +421,15 @@ impl Difference {
         };
         let level = self.strict(e.level);
         let rows = crossed.rows_to_see(size, level, 1_000_000);
-        self.settle = Some(match crossed.seeds_to_see(size, level, 30) {
+        let most = MOST_SEEDS.max(4 * crossed.seeds);
+        self.settle = Some(match crossed.seeds_to_see(size, level, most) {
             Some(seeds) => format!("about {seeds} seeds would settle it"),
             None => match rows {
                 Some(rows) => format!(
-                    "more seeds would not settle it; about {} test rows would",
-                    round(rows)
+                    "{most} seeds would not settle it; about {} times as many test rows would",
+                    times(rows as f64 / crossed.rows as f64)
                 ),
-                None => "neither more seeds nor more test rows alone would settle it".to_string(),
+                None => format!("neither {most} seeds nor more test rows alone would settle it"),
             },
         });
     }
@@ -413,10 +440,20 @@ fn rows_of<'a>(trials: &[&'a Trial]) -> Option<Vec<&'a Rows>> {
     trials.iter().map(|t| t.rows.as_ref()).collect()
 }
 
-/// Two digits that count.
-fn round(n: usize) -> usize {
-    let unit = 10usize.pow((n.max(1).ilog10()).saturating_sub(1));
-    n.div_ceil(unit) * unit
+/// Two digits that count, upwards.
+fn times(n: f64) -> String {
+    match n {
+        n if n < 10.0 => format!("{:.1}", (10.0 * n).ceil() / 10.0),
+        n => {
+            let unit = 10f64.powf(n.log10().floor() - 1.0);
+            format!("{:.0}", (n / unit).ceil() * unit)
+        }
+    }
+}
+
+/// From the lower to the higher end.
+pub(super) fn wider(one: (f64, f64), other: (f64, f64)) -> (f64, f64) {
+    (one.0.min(other.0), one.1.max(other.1))
 }
 
 /// One seed as two that say the same: the crossed test is then one over the rows alone.

@@ -147,7 +147,7 @@ fn entry(
                 }
             }
             @if let Some(jpeg) = shots.pictures[f.pair].get(id) { (image(jpeg, class(label))) }
-            @if let Some(text) = input(t.folders[1], f.row) { blockquote dir="auto" { (text) } }
+            @if let Some(text) = input(t.folders[1], t.arm.line(f.row)) { blockquote dir="auto" { (text) } }
         }
     }
 }
@@ -184,9 +184,9 @@ impl Shots {
 }
 
 /// The text of a row, as its run has it; numbers tell a person nothing.
-fn input(run: &Path, row: usize) -> Option<String> {
+fn input(run: &Path, line: usize) -> Option<String> {
     let text = fs::read_to_string(run.join("predictions.jsonl")).ok()?;
-    let line: Value = serde_json::from_str(text.lines().nth(row)?).ok()?;
+    let line: Value = serde_json::from_str(text.lines().nth(line)?).ok()?;
     let input = line["input"].as_str()?;
     let numbers = input
         .split([',', ' ', '\u{2026}'])

@@ -145,6 +145,7 @@ impl Gate {
                         e.arms.iter().position(at)
                     };
                     let Some(o) = own.or_else(named) else {
+                        open.push(format!("{name}: there is no run of `{against}` beside it"));
                         continue;
                     };
                     other = Some(o);

@@ -208,7 +208,10 @@ fn pairs(e: &Experiment, c: &Comparison, notes: &mut Vec<String>) {
         );
         let adapts = row.difference.as_ref().is_some_and(|d| d.adapts);
         if let Some([_, _, losses]) = row.tally.filter(|_| adapts) {
+            let worse =
+                (row.difference.as_ref()).is_some_and(|d| d.verdict == Some(Verdict::Worse));
             text.push_str(&match losses {
+                0 if worse => ", in no single pair told from 0".to_string(),
                 0 => ", no negative transfer shown".to_string(),
                 1 => ", negative transfer in 1 pair".to_string(),
                 n => format!(", negative transfer in {n} pairs"),

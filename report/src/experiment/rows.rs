@@ -126,7 +126,7 @@ impl Rows {
     }
 
     /// Sorts the rows by their names: cross-validations have them fold by fold.
-    pub(super) fn sort(&mut self) {
+    pub fn sort(&mut self) {
         fn picked<T: Clone>(list: &[T], order: &[usize]) -> Vec<T> {
             order.iter().map(|&i| list[i].clone()).collect()
         }
@@ -139,6 +139,11 @@ impl Rows {
             self.probabilities = picked(&self.probabilities, &order);
         }
         self.stood = order;
+    }
+
+    /// The line of the file that a row stood in, from 0.
+    pub(super) fn line(&self, row: usize) -> usize {
+        self.stood.get(row).copied().unwrap_or(row)
     }
 
     /// Whether the rows of `other` stood in the same order, before both were sorted: of cross-validations, whether they were dealt alike.
@@ -186,7 +191,7 @@ impl Rows {
     /// What scores draws of the rows.
     pub(super) fn scorer(&self, metric: Metric) -> Scorer<'_> {
         let mut there = vec![false; self.classes.len()];
-        for &class in self.labels.iter().chain(&self.predictions) {
+        for &class in &self.labels {
             there[class as usize] = true;
         }
         Scorer {
@@ -250,7 +255,7 @@ impl Rows {
 pub(super) struct Scorer<'a> {
     rows: &'a Rows,
     metric: Metric,
-    /// By class, whether any row is of it or was said to be.
+    /// By class, whether any row is of it.
     there: Vec<bool>,
 }
 
@@ -270,14 +275,14 @@ impl Scorer<'_> {
     }
 }
 
-/// A class that is neither there nor guessed in any row (`there` is false) counts as 0, as scikit-learn does. One that is missing from these rows alone has no
-/// score in them: a draw without a rare class says nothing of it.
+/// A class that no row is of (`there` is false) counts as 0, as scikit-learn does, whether it was guessed or not. One that is missing from these rows alone has
+/// no score in them: a draw without a rare class says nothing of it, whatever was taken for it.
 fn macro_f1(confusion: &[Vec<f64>], there: &[bool]) -> Option<f64> {
     let f1 = |c: usize| {
-        let all: f64 =
-            confusion[c].iter().sum::<f64>() + confusion.iter().map(|row| row[c]).sum::<f64>();
-        match (all > 0.0, there[c]) {
-            (true, _) => Some(2.0 * confusion[c][c] / all),
+        let truth = confusion[c].iter().sum::<f64>();
+        let said: f64 = confusion.iter().map(|row| row[c]).sum();
+        match (truth > 0.0, there[c]) {
+            (true, _) => Some(2.0 * confusion[c][c] / (truth + said)),
             (false, true) => None,
             (false, false) => Some(0.0),
         }

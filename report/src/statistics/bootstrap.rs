@@ -1,6 +1,6 @@
 //! Scores that are no mean over rows (macro F1, MCC, AUROC): seeds and rows are drawn again, both.
 
-use super::crossed::{quantile, satterthwaite};
+use super::crossed::{quantile, satterthwaite, tail};
 use super::normal_quantile;
 use super::random::Random;
 
@@ -13,6 +13,10 @@ pub struct Drawn {
     /// Its mean over the seeds, in each draw that has one, from the least; stretched.
     values: Vec<f64>,
     level: f64,
+    /// The score itself, the variance that the draws are stretched to, and its degrees of freedom.
+    score: f64,
+    variance: f64,
+    df: f64,
 }
 
 impl Drawn {
@@ -32,7 +36,13 @@ impl Drawn {
         let above = self.values.iter().filter(|v| **v >= against).count();
         // One more than counted: no number of draws shows a chance of nothing.
         let p = 2.0 * (below.min(above) + 1) as f64 / (self.values.len() + 1) as f64;
-        Some(p.min(1.0))
+        // Beyond all draws the counting ends, and with it what a family of many questions could be told: there the tail is that of the t that they
+        // are stretched to.
+        let beyond = match below.min(above) {
+            0 => 2.0 * tail(self.df, (self.score - against).abs() / self.variance.sqrt()),
+            _ => 1.0,
+        };
+        Some(p.min(beyond).min(1.0))
     }
 }
 
@@ -40,8 +50,10 @@ impl Drawn {
 /// these rows, `None` where they leave it undefined (an AUROC without one of the classes), and such a draw is left out. `None` with fewer than
 /// [`BOOTSTRAP_SEEDS`] seeds, without rows, or where more than half of the draws are undefined.
 ///
+/// The interval is about the score itself: draws of a mean over classes lie below it where classes have few rows.
+///
 /// The draws alone are too close together where seeds differ (of five, drawing again shows four fifths of the variance, and a normal distribution of it), and
-/// too far apart where they do not (what is neither the seed's nor the row's counts three times). So they are stretched about their mean to
+/// too far apart where they do not (what is neither the seed's nor the row's counts three times). So they are stretched to
 /// the variance and the degrees of freedom that [`Crossed`](super::Crossed) has: the seeds' part is that of the scores on all rows, the rows' part and the
 /// rest those of the drawn rows.
 pub fn bootstrap(
@@ -82,20 +94,27 @@ fn drawn_again(
     if 2 * values.len() < draws || values.len() < 2 {
         return None;
     }
-    let middle = mean(&values);
-    let by = match stretched {
-        true => stretch(&whole, &tables, variance(&values), rows, level),
+    let (middle, score, drawn) = (mean(&values), mean(&whole), variance(&values));
+    let (wanted, df) = wanted(&whole, &tables, rows);
+    let by = match stretched && drawn > 0.0 && wanted > 0.0 {
+        true => (wanted / drawn).sqrt() * quantile(df, 0.5 + level / 2.0) / normal_quantile(level),
         false => 1.0,
     };
     for v in &mut values {
-        *v = middle + by * (*v - middle);
+        *v = score + by * (*v - middle);
     }
     values.sort_by(f64::total_cmp);
-    Some(Drawn { values, level })
+    Some(Drawn {
+        values,
+        level,
+        score,
+        variance: wanted,
+        df,
+    })
 }
 
-/// By how much draws of this variance are too close together.
-fn stretch(whole: &[f64], tables: &[Vec<f64>], drawn: f64, rows: usize, level: f64) -> f64 {
+/// The variance of a mean over these seeds and rows, and its degrees of freedom.
+fn wanted(whole: &[f64], tables: &[Vec<f64>], rows: usize) -> (f64, f64) {
     let s = whole.len() as f64;
     let means: Vec<f64> = tables.iter().map(|t| mean(t)).collect();
     let by_seed = variance(whole) / s;
@@ -108,12 +127,7 @@ fn stretch(whole: &[f64], tables: &[Vec<f64>], drawn: f64, rows: usize, level: f
         .sum::<f64>()
         / (s - 1.0)
         / s;
-    let (wanted, df) = satterthwaite(by_seed, by_row, rest, whole.len(), rows);
-    if drawn <= 0.0 || wanted <= 0.0 {
-        return 1.0;
-    }
-    let far = quantile(df, 0.5 + level / 2.0) / normal_quantile(level);
-    far * (wanted / drawn).sqrt()
+    satterthwaite(by_seed, by_row, rest, whole.len(), rows)
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -177,6 +191,22 @@ mod tests {
         assert_eq!(bootstrap(5, 50, 400, 0.95, needs(3)), None);
         let alike = bootstrap(5, 50, 100, 0.95, |_, _| Some(1.0)).expect("draws");
         assert_eq!((alike.interval(), alike.p(0.0)), (None, None));
+    }
+
+    /// Of many questions each has to be told at a small share of the level, which two thousand draws cannot count.
+    #[test]
+    fn a_difference_beyond_all_draws_is_as_sure_as_its_t_says() {
+        let mut random = Random::new(9);
+        let table: Vec<Vec<f64>> = (0..5)
+            .map(|_| (0..400).map(|_| 0.3 + 0.5 * random.normal()).collect())
+            .collect();
+        let score = |seed: usize, rows: &[usize]| {
+            Some(rows.iter().map(|&i| table[seed][i]).sum::<f64>() / rows.len() as f64)
+        };
+        let p = bootstrap(5, 400, 500, 0.95, score).and_then(|d| d.p(0.0));
+        let exact = Crossed::of(&table).expect("seeds").p(0.0);
+        let p = p.expect("a p");
+        assert!(p < 1e-4 && exact < 1e-4, "{p} {exact}");
     }
 
     /// Macro F1 of two classes, from labels and whether each row is right.

@@ -163,8 +163,7 @@ impl Crossed {
                 0.5f64.powi(self.rows as i32 - 1).min(1.0)
             };
         }
-        let t = far / self.variance.sqrt();
-        StudentsT::new(0.0, 1.0, self.df).map_or(1.0, |d| (2.0 * d.sf(t)).min(1.0))
+        (2.0 * tail(self.df, far / self.variance.sqrt())).min(1.0)
     }
 
     /// The least true mean that a design like this one tells from 0, in four of five cases.
@@ -237,6 +236,11 @@ pub(super) fn satterthwaite(
 pub(super) fn quantile(df: f64, at: f64) -> f64 {
     // Both parameters are positive, so the distribution is there.
     StudentsT::new(0.0, 1.0, df.max(1.0)).map_or(f64::INFINITY, |d| d.inverse_cdf(at))
+}
+
+/// What of such a t lies beyond a value.
+pub(super) fn tail(df: f64, beyond: f64) -> f64 {
+    StudentsT::new(0.0, 1.0, df.max(1.0)).map_or(0.5, |d| d.sf(beyond))
 }
 
 #[cfg(test)]

@@ -147,3 +147,48 @@ fn a_rare_class_that_is_all_right_lowers_no_bound() {
     let (low, _) = row(&c, "source-only").interval.expect("an interval");
     assert!(low > 0.85, "{low}");
 }
+
+/// A class that no test row is of counts 0, said or not: that it was said twice is no reason to leave it out of some draws.
+#[test]
+fn a_class_that_is_said_and_not_there_widens_no_interval() {
+    let interval = |odd: bool| {
+        let mut e = Made::new(&[("source-only", None)]).classes(&["a", "b", "c"]);
+        let l = labels(200);
+        for s in 0..5usize {
+            let mut said = right(&l, 0.8, [0, 0, s]);
+            if odd {
+                // A row that is wrong already.
+                let wrong = (0..200).find(|&i| said[i] != l[i]).expect("a wrong row");
+                said[wrong] = 2;
+            }
+            e.cell(&At("source-only", s as u64, None), &l, &said, json!({}));
+        }
+        let c = e.read().compare(Some(Metric::MacroF1));
+        row(&c, "source-only").interval.expect("an interval")
+    };
+    let (plain, odd) = (interval(false), interval(true));
+    let wide = |(low, high): (f64, f64)| high - low;
+    assert!(wide(odd) < 1.2 * wide(plain), "{plain:?} {odd:?}");
+}
+
+/// Methods that no seed moves are told by the rows, whatever the score.
+#[test]
+fn what_no_seed_moves_has_an_interval_of_any_score_with_three_seeds() {
+    let mut e = Made::new(&[("source-only", None), ("a", Some("source-only"))]);
+    let l = labels(200);
+    for s in 0..3u64 {
+        e.cell(
+            &At("source-only", s, None),
+            &l,
+            &right(&l, 0.6, [0, 0, 0]),
+            json!({}),
+        );
+        e.cell(&At("a", s, None), &l, &right(&l, 0.9, [0, 0, 0]), json!({}));
+    }
+    let c = e.read().compare(Some(Metric::MacroF1));
+    let a = row(&c, "a");
+    assert!(a.interval.is_some());
+    let d = a.difference.as_ref().expect("a difference");
+    let (low, _) = d.interval.expect("an interval");
+    assert!(low > 0.1 && d.words == "adapt", "{low} {}", d.words);
+}

@@ -118,3 +118,32 @@ fn a_score_of_all_folds_together_stands_without_an_interval() {
     assert!(note(&c, "of all rows together").is_some(), "{:?}", c.notes);
     assert!(note(&c, "of one class").is_none(), "{:?}", c.notes);
 }
+
+/// Rows of cross-validations are sorted by their names; what is shown of one is its own text.
+#[test]
+fn a_row_that_turned_is_shown_with_its_own_text() {
+    let mut e = Made::new(&[("plain", None), ("better", Some("plain"))]);
+    let l = labels(6);
+    let ids = ["05", "03", "01", "04", "02", "00"];
+    for (name, share) in [("plain", 0.5), ("better", 0.9)] {
+        let mut more = folds(&[share, share, share]);
+        more["ids"] = json!(ids);
+        let mut said = l.clone();
+        if name == "plain" {
+            said[1] = 1 - said[1];
+        }
+        e.cell(&At(name, 0, None), &l, &said, more);
+    }
+    for cell in ["c0", "c1"] {
+        let file = e.dir.path().join(cell).join("predictions.jsonl");
+        let text = std::fs::read_to_string(&file).expect("predictions");
+        let with = |line: &str| {
+            let mut row: Value = serde_json::from_str(line).expect("JSON");
+            row["input"] = format!("the text of {}", row["id"].as_str().expect("a name")).into();
+            format!("{row}\n")
+        };
+        std::fs::write(&file, text.lines().map(with).collect::<String>()).expect("written");
+    }
+    let page = e.compare().print(Format::Html, false);
+    assert!(page.contains("the text of 03") && !page.contains("the text of 01"));
+}

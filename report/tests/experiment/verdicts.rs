@@ -3,9 +3,10 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use tlkit_report::{Format, Gate, Metric, Outcome};
+use tlkit_report::{Comparison, Format, Gate, Metric, Outcome};
 
 use crate::fixture::world::{Method, two};
+use crate::made::{At, Made, labels, row};
 use crate::words;
 
 #[test]
@@ -235,4 +236,55 @@ fn a_bound_in_itself_is_asked_of_every_row_and_of_every_score() {
         world.gate("better: macro_f1 >= 10%"),
         Outcome::Undecided(lines) if lines[0].contains("which takes five runs on one pair")
     ));
+}
+
+/// One odd answer of many makes nothing surer than none.
+#[test]
+fn a_handful_of_odd_rows_is_no_surer_than_none() {
+    let of = |odd: usize| {
+        let mut e = Made::new(&[("source-only", None), ("a", Some("source-only"))]);
+        let l = labels(100);
+        for s in 0..5u64 {
+            let mut said = l.clone();
+            e.cell(&At("source-only", s, None), &l, &said, json!({}));
+            if s == 0 {
+                (0..odd).for_each(|i| said[i] = 1 - l[i]);
+            }
+            e.cell(&At("a", s, None), &l, &said, json!({}));
+        }
+        let gate = e.gate("a: accuracy >= 98%");
+        (e.compare(), gate)
+    };
+    let ((none, gate_of_none), (one, gate_of_one)) = (of(0), of(1));
+    let high = |c: &Comparison| {
+        let d = row(c, "a").difference.as_ref().expect("a difference");
+        (d.interval.expect("an interval").1, d.words.clone())
+    };
+    assert!(high(&one).0 > 0.02 && high(&none).0 > 0.02);
+    assert_eq!(high(&one).1, high(&none).1);
+    for gate in [gate_of_none, gate_of_one] {
+        assert!(matches!(gate, Outcome::Undecided(_)), "{gate:?}");
+    }
+}
+
+/// A gate asks for what is not there as well.
+#[test]
+fn a_gate_is_undecided_where_what_it_names_has_no_run() {
+    let mut world = two();
+    world.values = vec![5, 80];
+    world.write();
+    for seed in 0..world.seeds {
+        let name = format!("imported/mine-5-s{seed}");
+        world.run(&name, 0.3, [7, 0, 0, seed]);
+        let cell =
+            json!({"name": name, "method": "mine", "values": [5], "pair": null, "seed": seed});
+        world.file(&format!("{name}/cell.json"), &cell);
+    }
+    let Outcome::Undecided(lines) = world.gate("better: accuracy >= mine") else {
+        panic!("decided");
+    };
+    assert!(
+        lines.len() == 1 && lines[0].contains("no run of `mine`") && lines[0].contains("80"),
+        "{lines:?}"
+    );
 }

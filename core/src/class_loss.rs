@@ -127,7 +127,7 @@ fn class_weights(keys: &Keys, value: &Value, data: &DataKeys) -> Option<Vec<f32>
     if value.as_str() == Some("balanced") {
         let Ok(Some(train)) = data.domain("train") else {
             value
-                .error("`balanced` needs the labels of the training rows, and they are sealed")
+                .error("`balanced` counts labelled training rows of the target, and there are none: a transductive recipe has its labels in the source")
                 .help("write a number for each class");
             return None;
         };

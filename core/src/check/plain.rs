@@ -2,7 +2,7 @@
 
 use crate::recipe::Keys;
 use crate::strategy::{Needs, Settings};
-use crate::task::{Scoring, TargetTask};
+use crate::task::{Scoring, SourceTask, TargetTask};
 
 /// Notes what the target task asks for and the method would pass over; and that a method which fits or counts classes has none.
 pub(super) fn check(
@@ -10,6 +10,7 @@ pub(super) fn check(
     method: &str,
     needs: &Needs,
     task: &dyn TargetTask,
+    source: &dyn SourceTask,
 ) {
     if !matches!(task.scoring(), Scoring::Classes(_)) {
         // What an adaptation needs is said elsewhere, of all methods alike.
@@ -24,6 +25,26 @@ pub(super) fn check(
         let key = keys.into_iter().find(|k| target.has(k));
         let at = key.map_or_else(|| target.at("task"), |k| target.at(k));
         target.error(at, format!("`{method}` {why}")).help(help);
+    }
+    // A finished run is what it learned under.
+    let said = source.finished().and_then(|f| {
+        let text = std::fs::read_to_string(f.folder.join("tlkit.json")).ok()?;
+        let card: serde_json::Value = serde_json::from_str(&text).ok()?;
+        let target = &card["target"];
+        let smoothed = target["label_smoothing"].as_f64().is_some_and(|s| s > 0.0);
+        match (target["class_weights"].is_null(), smoothed) {
+            (false, _) => Some("class_weights"),
+            (true, true) => Some("label_smoothing"),
+            (true, false) => None,
+        }
+    });
+    if let (Some((why, _)), Some(key)) = (needs.plain_loss, said) {
+        strategy
+            .error(strategy.at("method"), format!("`{method}` {why}"))
+            .note(format!(
+                "the source is a finished run that learned under `{key}`"
+            ))
+            .help("name a run that learned without");
     }
     if let (Some((why, help)), false) = (needs.plain_head, task.plain_head()) {
         let at = target.at("head");

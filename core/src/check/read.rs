@@ -335,7 +335,15 @@ pub(super) fn read(
     }
     if let (Some(_), Some(t)) = (&made_strategy, &made_target) {
         views::check(&target, transductive, &method, &needs, t.as_ref());
-        plain::check((&strategy, &target), &method, &needs, t.as_ref());
+        if let Some(s) = &made_source {
+            plain::check(
+                (&strategy, &target),
+                &method,
+                &needs,
+                t.as_ref(),
+                s.as_ref(),
+            );
+        }
     }
     if made_strategy.is_some() {
         plain::rates(&root.table("train"), &method, &needs, &train.settings);

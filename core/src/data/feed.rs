@@ -67,6 +67,8 @@ pub struct Feed {
     pub sampler: Sampler,
     /// Drop a last batch that is not full (batch norm in training mode wants it).
     pub drop_last: bool,
+    /// A last batch of one row joins the one before it: batch norm has no variance of one.
+    pub not_alone: bool,
 }
 
 /// Of a mixed row: the label of the other one, and the share of the first. Fields of an example, `(rows,)` in a batch.
@@ -99,7 +101,7 @@ pub struct Loaded {
     ahead: Ahead,
 }
 
-type OrderKey = (u64, u64, usize, u8, bool);
+type OrderKey = (u64, u64, usize, u8, (bool, bool));
 
 impl Loaded {
     /// A labelled domain.
@@ -228,7 +230,7 @@ impl Loaded {
             epoch,
             feed.batch,
             feed.sampler as u8,
-            feed.drop_last,
+            (feed.drop_last, feed.not_alone),
         );
         let mut kept = self
             .order
@@ -291,6 +293,11 @@ impl Loaded {
         };
         if feed.drop_last && batches.len() > 1 {
             batches.retain(|b| b.len() == size);
+        }
+        let alone = batches.iter().position(|b| b.len() == 1);
+        if let (Some(at), true) = (alone, feed.not_alone && size > 1 && batches.len() > 1) {
+            let row = batches.remove(at);
+            batches[at.saturating_sub(1)].extend(row);
         }
         let batches = Arc::new(batches);
         *kept = Some((key, batches.clone()));

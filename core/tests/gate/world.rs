@@ -266,6 +266,7 @@ pub fn feed(from: From) -> Feed {
         batch: 32,
         sampler: Sampler::Shuffled,
         drop_last: true,
+        not_alone: false,
     }
 }
 

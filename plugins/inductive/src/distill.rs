@@ -28,7 +28,7 @@ use std::sync::Arc;
 use candle_core::{D, DType, Tensor};
 use tlkit_core::cache::Rows;
 use tlkit_core::data::{Feed, From, View};
-use tlkit_core::nn::{Linear, Select};
+use tlkit_core::nn::{Linear, NormMode, Select};
 use tlkit_core::outside::{Output, Outside};
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
@@ -300,6 +300,7 @@ impl Strategy for Distill {
                 batch: s.batch_size,
                 sampler: s.sampler,
                 drop_last: false,
+                not_alone: transfer.model.norm != NormMode::Frozen,
             }],
             updates: vec![Update {
                 name: "distill".into(),

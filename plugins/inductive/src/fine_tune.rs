@@ -110,6 +110,7 @@ pub(crate) fn supervised(
             sampler: s.sampler,
             // Statistics of a few rows are none.
             drop_last: transfer.model.norm != NormMode::Frozen,
+            not_alone: false,
         }],
         updates: vec![Update {
             name: name.to_string(),

@@ -92,7 +92,8 @@ pub fn class_confusion(logits: &Tensor, temperature: f64) -> Result<Tensor> {
     let total = sure.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
     let weights = (sure * (rows as f64 / total))?;
     let confusion = p.broadcast_mul(&weights.unsqueeze(1)?)?.t()?.matmul(&p)?;
-    let confusion = confusion.broadcast_div(&confusion.sum_keepdim(1)?)?;
+    // A class without any probability in the batch is confused with none, and not by 0/0.
+    let confusion = confusion.broadcast_div(&(confusion.sum_keepdim(1)? + 1e-30)?)?;
     let eye = Tensor::eye(classes, confusion.dtype(), confusion.device())?;
     let right = (&confusion * eye)?.sum_all()?;
     Ok(((confusion.sum_all()? - right)? * (1.0 / classes as f64))?)

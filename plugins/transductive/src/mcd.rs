@@ -13,10 +13,12 @@ use tlkit_core::data::{DIGITS, From};
 use tlkit_core::nn::Select;
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
-use tlkit_core::strategy::{Needs, Objective, Phase, Step, Strategy, Term, Transfer, Update};
+use tlkit_core::strategy::{
+    Needs, Objective, Phase, Selection, Step, Strategy, Term, Train, Transfer, Update,
+};
 
 use crate::losses::discrepancy;
-use crate::phases::{adaptation, source_phase, twin, update};
+use crate::phases::{adaptation, feed, source_phase, twin, update};
 
 /// The second classifier.
 const SECOND: &str = "second";
@@ -92,6 +94,21 @@ impl Strategy for Mcd {
                 train.shared = false;
             }
             phases.push(first);
+        } else if transfer.source.finished().is_some() {
+            // The run brings one classifier. The other learns the source on its features, before the two are to agree.
+            let s = &transfer.settings;
+            phases.push(Phase::Train(Train {
+                name: "second".into(),
+                feeds: vec![feed(From::Source, transfer)],
+                updates: vec![update("second", transfer, second, SecondAlone)],
+                until: s.source_until,
+                select: Selection::Last,
+                patience: None,
+                micro_batch: s.batch_size,
+                norm: None,
+                adapts: false,
+                shared: false,
+            }));
         }
         let of = |name: &str, trains: Select, task: f64, apart: f64| {
             update(name, transfer, trains, Discrepancy { task, apart })

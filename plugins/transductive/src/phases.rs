@@ -4,7 +4,7 @@
 //! second, the source's rows come in the same batches whatever the method.
 
 use tlkit_core::data::{Feed, From};
-use tlkit_core::nn::Select;
+use tlkit_core::nn::{NormMode, Select};
 use tlkit_core::strategy::{Group, Objective, Phase, Selection, Train, Transfer, Until, Update};
 use tlkit_core::train::rate_groups;
 
@@ -20,6 +20,7 @@ pub(crate) fn feed(from: From, transfer: &Transfer<'_>) -> Feed {
         sampler: s.sampler.mixed(),
         // A statistic of three rows says nothing of a domain.
         drop_last: true,
+        not_alone: transfer.model.norm != NormMode::Frozen,
     }
 }
 

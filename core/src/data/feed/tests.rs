@@ -195,6 +195,7 @@ fn rows_beyond_the_budget_are_prepared_anew_and_the_same() -> Result<()> {
         batch: 4,
         sampler: Sampler::ByLength,
         drop_last: false,
+        not_alone: false,
     };
     let go = |budget: usize| -> Result<_> {
         let prepare = Arc::new(Letters(AtomicUsize::new(0)));
@@ -239,6 +240,7 @@ fn every_row_comes_in_some_epoch() -> Result<()> {
             batch: 8,
             sampler,
             drop_last: true,
+            not_alone: false,
         };
         let mut seen = BTreeSet::new();
         let mut spread = 0;
@@ -258,5 +260,50 @@ fn every_row_comes_in_some_epoch() -> Result<()> {
     }
     // Rows of like length meet in the one and not in the other.
     assert!(3 * spreads[0] < spreads[1], "{spreads:?}");
+    Ok(())
+}
+
+/// Batch norm has no variance of one row.
+#[test]
+fn a_row_alone_joins_the_batch_before_it() -> Result<()> {
+    let domain = Domain {
+        name: "rows".into(),
+        inputs: Arc::new(Counting(33)),
+        labels: (),
+    };
+    let rows = Loaded::unlabelled(&domain, Arc::new(Letters(AtomicUsize::new(0))));
+    for sampler in [
+        Sampler::Ordered,
+        Sampler::Shuffled,
+        Sampler::ByLength,
+        Sampler::Mixed,
+    ] {
+        let feed = |not_alone: bool| Feed {
+            from: From::Source,
+            views: vec![View::Plain],
+            batch: 8,
+            sampler,
+            drop_last: false,
+            not_alone,
+        };
+        for epoch in 0..5 {
+            let sizes = |not_alone| -> Result<Vec<usize>> {
+                let batches = rows.epoch(&feed(not_alone), Stream::new(0), epoch)?;
+                assert_eq!(
+                    batches.concat().into_iter().collect::<BTreeSet<_>>().len(),
+                    33
+                );
+                Ok(batches.iter().map(Vec::len).collect())
+            };
+            let (mut plain, mut joined) = (sizes(false)?, sizes(true)?);
+            plain.sort_unstable();
+            joined.sort_unstable();
+            assert_eq!(
+                (plain, joined),
+                (vec![1, 8, 8, 8, 8], vec![8, 8, 8, 9]),
+                "{sampler:?}"
+            );
+        }
+    }
     Ok(())
 }

@@ -64,6 +64,7 @@ impl Strategy for Plain {
                     batch: s.batch_size,
                     sampler: s.sampler,
                     drop_last: false,
+                    not_alone: false,
                 }],
                 updates: vec![Update {
                     name: "everything".into(),

@@ -39,6 +39,8 @@ pub(crate) struct Aligned {
     pub map: Option<Arc<dyn Map>>,
     /// For the result.
     pub report: BTreeMap<String, f64>,
+    /// Whether the columns are directions that the method made: how far each spreads is part of what it found.
+    pub made: bool,
 }
 
 impl Aligned {
@@ -49,6 +51,7 @@ impl Aligned {
             target,
             map: None,
             report: BTreeMap::new(),
+            made: false,
         }
     }
 
@@ -67,6 +70,12 @@ impl Aligned {
                 both.rows.rows(source, target).into_owned(),
             )
         }
+    }
+
+    /// The columns are directions that the method made.
+    pub fn made(mut self) -> Self {
+        self.made = true;
+        self
     }
 
     /// How a target row gets there.

@@ -161,10 +161,14 @@ impl Map for Kernel {
             self.rows.to_device(x.device())?,
             self.weight.to_device(x.device())?,
         );
+        // Without their mean: squares of numbers far from 0 leave nothing of what is between them.
+        let mean = rows.mean_keepdim(0)?;
+        let (x, rows) = (x.broadcast_sub(&mean)?, rows.broadcast_sub(&mean)?);
         let cross = (x.matmul(&rows.t()?)? * -2.0)?;
         let d = cross
-            .broadcast_add(&squares(x)?)?
-            .broadcast_add(&squares(&rows)?.t()?)?;
+            .broadcast_add(&squares(&x)?)?
+            .broadcast_add(&squares(&rows)?.t()?)?
+            .clamp(0f64, f64::MAX)?;
         Ok((d * (-1.0 / self.width))?.exp()?.matmul(&weight)?)
     }
 

@@ -48,6 +48,7 @@ impl Align for Gfk {
         let (from, to) = (vec![0.0; root.nrows()], vec![0.0; root.ncols()]);
         Ok(Aligned::new(pair.source * &root, pair.target * &root)
             .by(affine(&root, &from, &to)?)
+            .made()
             .saying("dim", dims as f64))
     }
 }

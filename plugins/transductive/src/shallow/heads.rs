@@ -77,7 +77,7 @@ impl Head {
         let standardise = keys
             .bool("standardise")
             .default(true, "the penalty is then the same for every feature")
-            .help("whether the logistic head brings the source's features to mean 0 and deviation 1; words that are rare then count as much as others")
+            .help("whether the logistic head brings the source's features to mean 0 and deviation 1 (directions that a method made: to one deviation for all); words that are rare then count as much as others")
             .read();
         let cost = keys
             .f64("cost")
@@ -133,8 +133,14 @@ impl Head {
         }
     }
 
-    /// Fits it on aligned source rows.
-    pub fn fit(&self, x: &Mat, y: &[u32], classes: usize, random: Stream) -> Result<Fitted> {
+    /// Fits it on aligned source rows; `made` where their columns are directions that a method made.
+    pub fn fit(
+        &self,
+        (x, made): (&Mat, bool),
+        y: &[u32],
+        classes: usize,
+        random: Stream,
+    ) -> Result<Fitted> {
         let width = x.ncols();
         let mut report = BTreeMap::new();
         let order = random.purpose("folds").permutation(x.nrows());
@@ -149,9 +155,12 @@ impl Head {
                 strength,
                 standardise,
             } => {
-                let (from, scale) = match standardise {
-                    true => (mean(x), deviations(x)),
-                    false => (vec![0.0; width], vec![1.0; width]),
+                let (from, scale) = match (standardise, made) {
+                    // Directions that a method made differ in how far they spread, and that is what it found: brought to one deviation each, those that
+                    // hardly spread, which are noise, would count as much as the others.
+                    (true, true) => (mean(x), vec![common(x); width]),
+                    (true, false) => (mean(x), deviations(x)),
+                    (false, _) => (vec![0.0; width], vec![1.0; width]),
                 };
                 let even = row_major(&divided(&centred(x, &from), &scale));
                 let fit = |x: &[f64], y: &[u32], s: f64| fit_logistic(x, y, width, classes, s);
@@ -224,18 +233,27 @@ fn divided(x: &Mat, by: &[f64]) -> Mat {
     x
 }
 
-/// The deviation of every column; 1 for one that is constant.
+/// The deviation of every column; 1 for one that is constant: what rounding left of its mean is none.
 fn deviations(x: &Mat) -> Vec<f64> {
     let (n, mean) = (x.nrows().max(1) as f64, mean(x));
     let of = |(column, m): (nalgebra::DVectorView<'_, f64>, &f64)| {
         let variance = column.iter().map(|v| (v - m).powi(2)).sum::<f64>() / n;
-        if variance > 1e-24 {
-            variance.sqrt()
-        } else {
-            1.0
+        match column.iter().all(|v| *v == column[0]) {
+            true => 1.0,
+            false => variance.sqrt(),
         }
     };
     x.column_iter().zip(&mean).map(of).collect()
+}
+
+/// One deviation for all columns, so that their mean square is 1.
+fn common(x: &Mat) -> f64 {
+    let all = deviations(x);
+    let square = all.iter().map(|d| d * d).sum::<f64>() / all.len().max(1) as f64;
+    match square > 0.0 {
+        true => square.sqrt(),
+        false => 1.0,
+    }
 }
 
 #[cfg(test)]
@@ -276,12 +294,40 @@ mod tests {
                 pairs: true,
             },
         ] {
-            let fitted = head.fit(&x, &y, 3, Stream::new(1)).unwrap();
+            let fitted = head.fit((&x, false), &y, 3, Stream::new(1)).unwrap();
             let logits = fitted.map.apply(&tensor(&x).unwrap()).unwrap();
             let answers = logits.argmax(1).unwrap().to_vec1::<u32>().unwrap();
             let right = answers.iter().zip(&y).filter(|(a, b)| a == b).count();
             assert!(right >= 88, "{head:?}: {right}");
         }
+    }
+
+    /// Of directions that a method made the ones that hardly spread are noise, and stay so.
+    #[test]
+    fn directions_that_hardly_spread_are_not_blown_up() {
+        let (x, y) = clouds();
+        let noise = Stream::new(7).normals(90 * 60);
+        let wide = |rows: std::ops::Range<usize>| {
+            Mat::from_fn(rows.len(), 62, |r, c| match c < 2 {
+                true => x[(rows.start + r, c)],
+                false => 1e-3 * f64::from(noise[60 * (rows.start + r) + c - 2]),
+            })
+        };
+        let head = Head::Logistic {
+            strength: Some(1e-2),
+            standardise: true,
+        };
+        let (learned, asked) = (wide(0..30), wide(30..90));
+        let right = |made: bool| {
+            let fitted = head
+                .fit((&learned, made), &y[..30], 3, Stream::new(1))
+                .unwrap();
+            let logits = fitted.map.apply(&tensor(&asked).unwrap()).unwrap();
+            let answers = logits.argmax(1).unwrap().to_vec1::<u32>().unwrap();
+            answers.iter().zip(&y[30..]).filter(|(a, b)| a == b).count()
+        };
+        let (made, plain) = (right(true), right(false));
+        assert!(made >= 58 && plain < made, "{made} {plain}");
     }
 
     #[test]

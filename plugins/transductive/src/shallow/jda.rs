@@ -65,7 +65,7 @@ impl Align for Jda {
                 columns.extend(between(rows, &of(pair.labels), &target));
             }
             let means = Mat::from_column_slice(total, columns.len(), &columns.concat());
-            let aligned = Aligned::split(self.components.solve(&prepared, &means)?, rows.0);
+            let aligned = Aligned::split(self.components.solve(&prepared, &means)?, rows.0).made();
             if round == self.rounds {
                 let dims = aligned.source.ncols();
                 return Ok(aligned
@@ -77,7 +77,12 @@ impl Align for Jda {
                 nearest @ Head::Nearest { .. } => nearest,
                 _ => &Head::Nearest { cosine: false },
             };
-            let head = guess.fit(&aligned.source, pair.labels, pair.classes, pair.random)?;
+            let head = guess.fit(
+                (&aligned.source, true),
+                pair.labels,
+                pair.classes,
+                pair.random,
+            )?;
             let logits = head.map.apply(&tensor(&aligned.target)?)?;
             let now = logits.argmax(1)?.to_vec1::<u32>()?;
             let before = guessed.as_deref().unwrap_or_default();

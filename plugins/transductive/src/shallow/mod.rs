@@ -137,13 +137,18 @@ impl Fit for Fitting {
         finite(&aligned.source)?;
         // The same head without the alignment, for the verdict.
         if self.beside && infer.has(From::TargetTest) {
-            let head = self.head.fit(&source, &labels, self.classes, random)?;
+            let head = self
+                .head
+                .fit((&source, false), &labels, self.classes, random)?;
             let test = infer.features(From::TargetTest)?;
             model.show_unadapted(head.map.apply(&test.to_dtype(DType::F32)?)?);
         }
-        let fitted = self
-            .head
-            .fit(&aligned.source, &labels, self.classes, random)?;
+        let fitted = self.head.fit(
+            (&aligned.source, aligned.made),
+            &labels,
+            self.classes,
+            random,
+        )?;
         model.show_aligned(tensor(&aligned.source)?, tensor(&aligned.target)?);
         let mut report = aligned.report;
         report.extend(fitted.report);

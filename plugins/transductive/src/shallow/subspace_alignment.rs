@@ -37,6 +37,7 @@ impl Align for SubspaceAlignment {
         let dims = pt.ncols();
         Ok(Aligned::new(xs * ps * m, &xt * &pt)
             .by(affine(&pt, &mt, &vec![0.0; dims])?)
+            .made()
             .saying("dim", dims as f64))
     }
 }

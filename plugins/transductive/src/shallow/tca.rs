@@ -40,6 +40,6 @@ impl Align for Tca {
             .components
             .solve(&prepared, &Mat::from_column_slice(n + m, 1, &e))?;
         let dims = found.rows.ncols();
-        Ok(Aligned::split(found, n).saying("dim", dims as f64))
+        Ok(Aligned::split(found, n).made().saying("dim", dims as f64))
     }
 }

@@ -2,6 +2,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#ifdef THROWS
+#include <unwind.h>
+#endif
 #include <string.h>
 #include <math.h>
 #ifdef THREAD_LEFT_RUNNING
@@ -101,6 +104,10 @@ static int32_t forward(void *self, const tlkit_call *call, const tlkit_moment *m
     tlkit_text empty = {"", 0};
     call->fail(call->host, empty);
     return TLKIT_FAILED;
+#elif defined(THROWS)
+    static struct _Unwind_Exception thrown;
+    thrown.exception_class = 0x7465737400000000;
+    _Unwind_RaiseException(&thrown);
 #elif defined(LEAVES)
     exit(0);
 #elif defined(LEAVES_WITH_1)
@@ -122,6 +129,9 @@ static int32_t forward(void *self, const tlkit_call *call, const tlkit_moment *m
     double sum = 0;
     for (int64_t i = 0; i < n; i++) sum += (double)x[i] * x[i];
     *value = sum / (double)n * w[0] * w[0] + w[1] * w[1];
+#ifdef SMALL_AND_TURNED
+    *value = 0.002 * sum / (double)n + w[1] * w[1];
+#endif
     *handle = malloc((size_t)n * sizeof(float) + 1);
     memset(*handle, 1, (size_t)n * sizeof(float) + 1);
     handles++;
@@ -141,6 +151,9 @@ static int32_t vjp(void *self, const tlkit_call *call, const tlkit_moment *momen
     if (gradients[0]) {
         float *out = gradients[0]->data;
         for (int64_t i = 0; i < n; i++) out[i] = (float)(gradient * 2 * x[i] / (double)n * w[0] * w[0]);
+#ifdef SMALL_AND_TURNED
+        for (int64_t i = 0; i < n; i++) out[i] = (float)(-0.004 * gradient * x[i] / (double)n);
+#endif
 #ifdef GRADIENT_NAN
         out[n - 1] = NAN;
 #endif

@@ -235,6 +235,8 @@ fn the_conformance_suite_finds_what_it_looks_for() {
     let bench = Bench::new();
     for (broken, words) in [
         ("GRADIENT_WRONG", "`features:0`: the value moves by"),
+        ("SMALL_AND_TURNED", "`features:0`: the value moves by"),
+        ("THROWS", "crashed: signal: 6"),
         ("NOT_THE_SAME_TWICE", "the bits differ"),
         ("VALUE_NAN", "gave the value NaN"),
         ("DESCRIBES_GARBAGE", "describes itself wrongly"),
@@ -260,6 +262,42 @@ fn the_conformance_suite_finds_what_it_looks_for() {
     let ended = tlkit(&bench, &["plugins", "check", "libhostile.so"]).code(0);
     assert!(!ended.out.contains("FAILED"), "{}", ended.out);
     assert!(ended.out.lines().count() > 8, "{}", ended.out);
+}
+
+/// What a person types wrongly is none of the plugin's.
+#[test]
+fn a_key_that_is_no_key_is_said_before_anything_is_tried() {
+    let Some(compiler) = compiler() else { return };
+    let bench = Bench::new();
+    hostile(&bench, &compiler, "NONE");
+    let slip = tlkit(
+        &bench,
+        &["plugins", "check", "libhostile.so", "--key", "weight"],
+    )
+    .code(2);
+    assert!(
+        slip.err.contains("a key is set as `NAME=VALUE`"),
+        "{}",
+        slip.err
+    );
+    assert!(!slip.out.contains("crashed"), "{}", slip.out);
+}
+
+/// An exception that leaves a call ends the run with words, and nothing waits for what it left locked.
+#[test]
+fn an_exception_that_leaves_a_call_ends_the_run_and_says_whose_it_was() {
+    let Some(compiler) = compiler() else { return };
+    let bench = Bench::new();
+    hostile(&bench, &compiler, "THROWS");
+    bench.write("hostile.toml", RECIPE);
+    let ended = tlkit(&bench, &["run", "hostile.toml", "--out", "r"]);
+    assert_eq!(ended.code, None, "by a signal: {}", ended.err);
+    assert!(
+        ended.err.contains("an exception left plugin hostile"),
+        "{}",
+        ended.err
+    );
+    assert!(!bench.path("r/result.json").exists());
 }
 
 const ADAPTS: &str = "\

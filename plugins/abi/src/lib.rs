@@ -121,17 +121,21 @@ pub struct Call {
     /// The first argument of each function.
     pub host: *mut c_void,
     /// Says what went wrong.
-    pub fail: Option<unsafe extern "C" fn(host: *mut c_void, message: Text)>,
+    pub fail: Option<unsafe extern "C-unwind" fn(host: *mut c_void, message: Text)>,
     /// Gives one answer.
-    pub answer:
-        Option<unsafe extern "C" fn(host: *mut c_void, kind: u32, data: *const c_void, size: u64)>,
+    pub answer: Option<
+        unsafe extern "C-unwind" fn(host: *mut c_void, kind: u32, data: *const c_void, size: u64),
+    >,
     /// A key as a number.
-    pub number: Option<unsafe extern "C" fn(host: *mut c_void, name: Text, value: *mut f64) -> i32>,
+    pub number:
+        Option<unsafe extern "C-unwind" fn(host: *mut c_void, name: Text, value: *mut f64) -> i32>,
     /// A key as text; all keys as JSON where `name` is empty.
-    pub text: Option<unsafe extern "C" fn(host: *mut c_void, name: Text, value: *mut Text) -> i32>,
+    pub text:
+        Option<unsafe extern "C-unwind" fn(host: *mut c_void, name: Text, value: *mut Text) -> i32>,
     /// Since 1.2. Hands over the gradient of a parameter.
-    pub give:
-        Option<unsafe extern "C" fn(host: *mut c_void, index: u64, gradient: *mut Tensor) -> i32>,
+    pub give: Option<
+        unsafe extern "C-unwind" fn(host: *mut c_void, index: u64, gradient: *mut Tensor) -> i32,
+    >,
 }
 
 /// The layout of DLPack's `DLManagedTensorVersioned`.
@@ -144,7 +148,7 @@ pub struct Tensor {
     /// Of who made it.
     pub manager: *mut c_void,
     /// None: lent.
-    pub deleter: Option<unsafe extern "C" fn(*mut Tensor)>,
+    pub deleter: Option<unsafe extern "C-unwind" fn(*mut Tensor)>,
     /// [`READ_ONLY`] or 0.
     pub flags: u64,
     /// The block.
@@ -213,21 +217,32 @@ pub struct Reader {
     pub extensions: Text,
     /// Opens a table.
     pub open: Option<
-        unsafe extern "C" fn(call: *const Call, file: *const File, this: *mut *mut c_void) -> i32,
+        unsafe extern "C-unwind" fn(
+            call: *const Call,
+            file: *const File,
+            this: *mut *mut c_void,
+        ) -> i32,
     >,
     /// Takes it back.
-    pub close: Option<unsafe extern "C" fn(this: *mut c_void)>,
+    pub close: Option<unsafe extern "C-unwind" fn(this: *mut c_void)>,
     /// How many rows.
-    pub rows:
-        Option<unsafe extern "C" fn(this: *mut c_void, call: *const Call, rows: *mut u64) -> i32>,
+    pub rows: Option<
+        unsafe extern "C-unwind" fn(this: *mut c_void, call: *const Call, rows: *mut u64) -> i32,
+    >,
     /// The columns' names.
-    pub columns: Option<unsafe extern "C" fn(this: *mut c_void, call: *const Call) -> i32>,
+    pub columns: Option<unsafe extern "C-unwind" fn(this: *mut c_void, call: *const Call) -> i32>,
     /// One cell.
     pub cell: Option<
-        unsafe extern "C" fn(this: *mut c_void, call: *const Call, row: u64, column: u64) -> i32,
+        unsafe extern "C-unwind" fn(
+            this: *mut c_void,
+            call: *const Call,
+            row: u64,
+            column: u64,
+        ) -> i32,
     >,
     /// Where a row stands.
-    pub place: Option<unsafe extern "C" fn(this: *mut c_void, call: *const Call, row: u64) -> i32>,
+    pub place:
+        Option<unsafe extern "C-unwind" fn(this: *mut c_void, call: *const Call, row: u64) -> i32>,
     /// Since 1.1. 1: it also opens folders.
     pub folders: u32,
     /// 0.
@@ -240,14 +255,14 @@ pub struct LossTerm {
     /// Its size.
     pub head: Head,
     /// Makes one from its keys.
-    pub make: Option<unsafe extern "C" fn(call: *const Call, this: *mut *mut c_void) -> i32>,
+    pub make: Option<unsafe extern "C-unwind" fn(call: *const Call, this: *mut *mut c_void) -> i32>,
     /// Takes it back.
-    pub drop: Option<unsafe extern "C" fn(this: *mut c_void)>,
+    pub drop: Option<unsafe extern "C-unwind" fn(this: *mut c_void)>,
     /// Taps and parameters, as JSON.
-    pub describe: Option<unsafe extern "C" fn(this: *mut c_void, call: *const Call) -> i32>,
+    pub describe: Option<unsafe extern "C-unwind" fn(this: *mut c_void, call: *const Call) -> i32>,
     /// The value.
     pub forward: Option<
-        unsafe extern "C" fn(
+        unsafe extern "C-unwind" fn(
             this: *mut c_void,
             call: *const Call,
             moment: *const Moment,
@@ -259,7 +274,7 @@ pub struct LossTerm {
     >,
     /// The way back.
     pub vjp: Option<
-        unsafe extern "C" fn(
+        unsafe extern "C-unwind" fn(
             this: *mut c_void,
             call: *const Call,
             moment: *const Moment,
@@ -271,7 +286,7 @@ pub struct LossTerm {
         ) -> i32,
     >,
     /// Takes a handle back.
-    pub release: Option<unsafe extern "C" fn(this: *mut c_void, handle: *mut c_void)>,
+    pub release: Option<unsafe extern "C-unwind" fn(this: *mut c_void, handle: *mut c_void)>,
 }
 
 /// A strategy.
@@ -284,7 +299,7 @@ pub struct Strategy {
     /// 0.
     pub reserved: u32,
     /// Its phases, as JSON.
-    pub phases: Option<unsafe extern "C" fn(call: *const Call) -> i32>,
+    pub phases: Option<unsafe extern "C-unwind" fn(call: *const Call) -> i32>,
 }
 
 /// An input as a reader found it.
@@ -326,14 +341,14 @@ pub struct SourceTask {
     /// Its size.
     pub head: Head,
     /// Makes one from its keys.
-    pub make: Option<unsafe extern "C" fn(call: *const Call, this: *mut *mut c_void) -> i32>,
+    pub make: Option<unsafe extern "C-unwind" fn(call: *const Call, this: *mut *mut c_void) -> i32>,
     /// Takes it back.
-    pub drop: Option<unsafe extern "C" fn(this: *mut c_void)>,
+    pub drop: Option<unsafe extern "C-unwind" fn(this: *mut c_void)>,
     /// Inputs, stages and parameters, as JSON.
-    pub describe: Option<unsafe extern "C" fn(this: *mut c_void, call: *const Call) -> i32>,
+    pub describe: Option<unsafe extern "C-unwind" fn(this: *mut c_void, call: *const Call) -> i32>,
     /// One input to one example.
     pub prepare: Option<
-        unsafe extern "C" fn(
+        unsafe extern "C-unwind" fn(
             this: *mut c_void,
             call: *const Call,
             input: *const Input,
@@ -342,7 +357,7 @@ pub struct SourceTask {
     >,
     /// One stage.
     pub forward: Option<
-        unsafe extern "C" fn(
+        unsafe extern "C-unwind" fn(
             this: *mut c_void,
             call: *const Call,
             pass: *const Pass,
@@ -356,7 +371,7 @@ pub struct SourceTask {
     >,
     /// The way back through a stage.
     pub vjp: Option<
-        unsafe extern "C" fn(
+        unsafe extern "C-unwind" fn(
             this: *mut c_void,
             call: *const Call,
             pass: *const Pass,
@@ -371,14 +386,14 @@ pub struct SourceTask {
         ) -> i32,
     >,
     /// Takes a handle back.
-    pub release: Option<unsafe extern "C" fn(this: *mut c_void, handle: *mut c_void)>,
+    pub release: Option<unsafe extern "C-unwind" fn(this: *mut c_void, handle: *mut c_void)>,
     /// Since 1.2. 1: `vjp` gives gradients of parameters where the call has `give`.
     pub gives: u32,
     /// 0.
     pub reserved: u32,
     /// Since 1.3, and may be absent. The memory that a parameter lives in.
     pub lend: Option<
-        unsafe extern "C" fn(
+        unsafe extern "C-unwind" fn(
             this: *mut c_void,
             call: *const Call,
             stage: u64,
@@ -394,7 +409,7 @@ pub struct TargetTask {
     /// Its size.
     pub head: Head,
     /// Data, head, loss and metrics, as JSON.
-    pub describe: Option<unsafe extern "C" fn(call: *const Call) -> i32>,
+    pub describe: Option<unsafe extern "C-unwind" fn(call: *const Call) -> i32>,
 }
 
 /// A metric.
@@ -403,12 +418,12 @@ pub struct Metric {
     /// Its size.
     pub head: Head,
     /// Makes one from its keys.
-    pub make: Option<unsafe extern "C" fn(call: *const Call, this: *mut *mut c_void) -> i32>,
+    pub make: Option<unsafe extern "C-unwind" fn(call: *const Call, this: *mut *mut c_void) -> i32>,
     /// Takes it back.
-    pub drop: Option<unsafe extern "C" fn(this: *mut c_void)>,
+    pub drop: Option<unsafe extern "C-unwind" fn(this: *mut c_void)>,
     /// One number of all rows.
     pub score: Option<
-        unsafe extern "C" fn(
+        unsafe extern "C-unwind" fn(
             this: *mut c_void,
             call: *const Call,
             probabilities: *const Tensor,
@@ -464,7 +479,7 @@ pub struct Host {
 }
 
 /// The type of the one symbol.
-pub type Ask = unsafe extern "C" fn(host: *const Host) -> *const Plugin;
+pub type Ask = unsafe extern "C-unwind" fn(host: *const Host) -> *const Plugin;
 
 // SAFETY: a text in a table is a constant that nobody writes, and it stays as long as the library does, which is never unloaded.
 unsafe impl Sync for Text {}

@@ -58,17 +58,43 @@ pub(crate) fn call(
 /// Makes a call in which gradients may be given: those that were, one place for each that may be wanted.
 pub(crate) fn call_taking(
     who: &str,
+    keys: Option<&Map<String, Value>>,
     wanted: &Wanted<'_>,
     f: impl FnOnce(*const abi::Call) -> i32,
 ) -> Result<Vec<Option<Given>>> {
     let mut ctx = Ctx {
         who,
+        keys,
         wanted: Some(wanted),
         given: wanted.iter().map(|_| None).collect(),
         ..Ctx::default()
     };
     run(&mut ctx, f)?;
     Ok(ctx.given)
+}
+
+/// Ends the process where a call is left by what is no return: an exception of C++. Nothing of the plugin could be trusted after it, and what it left locked would
+/// be waited for without end.
+pub(crate) struct Guard<'w>(pub &'w str);
+
+impl Guard<'_> {
+    /// The call returned.
+    pub fn passed(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        // A panic of our own is told as one.
+        if !std::thread::panicking() {
+            eprintln!(
+                "error: an exception left {}: a function of tlkit.h returns, whatever happens within it\n  the plugin has to catch it, call `fail` and return TLKIT_FAILED",
+                self.0
+            );
+            std::process::abort();
+        }
+    }
 }
 
 fn run(ctx: &mut Ctx<'_>, f: impl FnOnce(*const abi::Call) -> i32) -> Result<()> {
@@ -82,7 +108,9 @@ fn run(ctx: &mut Ctx<'_>, f: impl FnOnce(*const abi::Call) -> i32) -> Result<()>
         text: Some(text),
         give: Some(give),
     };
+    let guard = Guard(who);
     let status = f(&raw const table);
+    guard.passed();
     match (status, ctx.failure.take(), ctx.refused.take()) {
         (abi::OK, _, None) => Ok(()),
         // Whatever it says of it afterwards.
@@ -123,7 +151,7 @@ unsafe fn bytes<'b>(data: *const u8, size: u64) -> Option<&'b [u8]> {
 
 /// # Safety
 /// As `tlkit_call.fail` says; `host` is what came with the call.
-unsafe extern "C" fn fail(host: *mut c_void, message: abi::Text) {
+unsafe extern "C-unwind" fn fail(host: *mut c_void, message: abi::Text) {
     // SAFETY: `host` is the `Ctx` of a call that has not returned, on its thread.
     let Some(ctx) = (unsafe { host.cast::<Ctx<'_>>().as_mut() }) else {
         return;
@@ -156,7 +184,7 @@ fn printable(text: &str) -> String {
 
 /// # Safety
 /// As `tlkit_call.answer` says; `host` is what came with the call.
-unsafe extern "C" fn answer(host: *mut c_void, kind: u32, data: *const c_void, size: u64) {
+unsafe extern "C-unwind" fn answer(host: *mut c_void, kind: u32, data: *const c_void, size: u64) {
     // SAFETY: `host` is the `Ctx` of a call that has not returned, on its thread.
     let Some(ctx) = (unsafe { host.cast::<Ctx<'_>>().as_mut() }) else {
         return;
@@ -210,7 +238,7 @@ impl Ctx<'_> {
 
 /// # Safety
 /// As `tlkit_call.number` says; `host` is what came with the call.
-unsafe extern "C" fn number(host: *mut c_void, name: abi::Text, value: *mut f64) -> i32 {
+unsafe extern "C-unwind" fn number(host: *mut c_void, name: abi::Text, value: *mut f64) -> i32 {
     // SAFETY: `host` is the `Ctx` of a call that has not returned, on its thread.
     let Some(ctx) = (unsafe { host.cast::<Ctx<'_>>().as_ref() }) else {
         return abi::FAILED;
@@ -234,7 +262,7 @@ unsafe extern "C" fn number(host: *mut c_void, name: abi::Text, value: *mut f64)
 
 /// # Safety
 /// As `tlkit_call.text` says; `host` is what came with the call.
-unsafe extern "C" fn text(host: *mut c_void, name: abi::Text, value: *mut abi::Text) -> i32 {
+unsafe extern "C-unwind" fn text(host: *mut c_void, name: abi::Text, value: *mut abi::Text) -> i32 {
     // SAFETY: `host` is the `Ctx` of a call that has not returned, on its thread.
     let Some(ctx) = (unsafe { host.cast::<Ctx<'_>>().as_mut() }) else {
         return abi::FAILED;
@@ -264,7 +292,7 @@ unsafe extern "C" fn text(host: *mut c_void, name: abi::Text, value: *mut abi::T
 
 /// # Safety
 /// As `tlkit_call.give` says; `host` is what came with the call.
-unsafe extern "C" fn give(host: *mut c_void, index: u64, gradient: *mut abi::Tensor) -> i32 {
+unsafe extern "C-unwind" fn give(host: *mut c_void, index: u64, gradient: *mut abi::Tensor) -> i32 {
     // SAFETY: `host` is the `Ctx` of a call that has not returned, on its thread.
     let Some(ctx) = (unsafe { host.cast::<Ctx<'_>>().as_mut() }) else {
         return abi::FAILED;

@@ -29,18 +29,7 @@ impl Stamp {
         if !allow_writable {
             refuse_writable(path)?;
         }
-        let mut file = File::open(path).map_err(system)?;
-        let mut sha = sha2::Sha256::new();
-        let mut start = Vec::new();
-        let mut block = vec![0; 1 << 16];
-        loop {
-            let n = file.read(&mut block).map_err(system)?;
-            if n == 0 {
-                break;
-            }
-            start.extend_from_slice(&block[..n.min(64_usize.saturating_sub(start.len()))]);
-            sha.update(&block[..n]);
-        }
+        let (sha256, start) = read(path)?;
         right_platform(path, &start)?;
         let modified = meta.modified().ok();
         let modified = modified.and_then(|m| m.duration_since(UNIX_EPOCH).ok());
@@ -48,8 +37,31 @@ impl Stamp {
             path: path.to_path_buf(),
             size: meta.len(),
             modified: modified.map_or(0, |d| d.as_nanos() as u64),
-            sha256: tlkit_core::hex(&sha.finalize()),
+            sha256,
         })
+    }
+}
+
+/// The hash of a file.
+pub(crate) fn sha256(path: &Path) -> Result<String, LoadError> {
+    Ok(read(path)?.0)
+}
+
+/// Its hash, and its first bytes.
+fn read(path: &Path) -> Result<(String, Vec<u8>), LoadError> {
+    let system =
+        |e: std::io::Error| LoadError::new(Cause::System, format!("{}: {e}", path.display()));
+    let mut file = File::open(path).map_err(system)?;
+    let mut sha = sha2::Sha256::new();
+    let mut start = Vec::new();
+    let mut block = vec![0; 1 << 16];
+    loop {
+        let n = file.read(&mut block).map_err(system)?;
+        if n == 0 {
+            return Ok((tlkit_core::hex(&sha.finalize()), start));
+        }
+        start.extend_from_slice(&block[..n.min(64_usize.saturating_sub(start.len()))]);
+        sha.update(&block[..n]);
     }
 }
 

@@ -307,18 +307,18 @@ mod tests {
     }
 
     /// A source task of one parameter, which lives in what `make` leaves.
-    unsafe extern "C" fn make(_: *const Call, this: *mut *mut c_void) -> i32 {
+    unsafe extern "C-unwind" fn make(_: *const Call, this: *mut *mut c_void) -> i32 {
         // SAFETY: tlkit.h: a place for a pointer.
         unsafe { this.write(Box::into_raw(Box::new([7f32; 3])).cast()) };
         abi::OK
     }
 
-    unsafe extern "C" fn give_up(this: *mut c_void) {
+    unsafe extern "C-unwind" fn give_up(this: *mut c_void) {
         // SAFETY: what `make` left, once.
         drop(unsafe { Box::from_raw(this.cast::<[f32; 3]>()) });
     }
 
-    unsafe extern "C" fn describe(_: *mut c_void, call: *const Call) -> i32 {
+    unsafe extern "C-unwind" fn describe(_: *mut c_void, call: *const Call) -> i32 {
         let said = r#"{"reads": "features", "input": [3], "stages": [{"name": "s", "output": [3], "params":
             [{"name": "p", "shape": [3], "role": "weight", "init": "ones"}]}]}"#;
         // SAFETY: tlkit.h: the host's function, for the call.
@@ -330,7 +330,7 @@ mod tests {
         abi::OK
     }
 
-    unsafe extern "C" fn lend(
+    unsafe extern "C-unwind" fn lend(
         this: *mut c_void,
         _: *const Call,
         _: u64,

@@ -38,6 +38,15 @@ pub(crate) fn load(path: &Path, sha256: &str) -> Result<Loaded, LoadError> {
         return Ok(*loaded);
     }
     let loaded = Loaded(open(path)?);
+    // What was pinned, and stands in the run's identity, is the file that was loaded and not one that took its place meanwhile.
+    let now = crate::file::sha256(path)?;
+    if now != sha256 {
+        return Err(LoadError::new(
+            Cause::System,
+            format!("{} changed while it was loaded", path.display()),
+        )
+        .help("run again"));
+    }
     all.insert(path.to_path_buf(), (sha256.to_string(), loaded));
     Ok(loaded)
 }
@@ -56,6 +65,7 @@ pub(crate) fn open(path: &Path) -> Result<&'static abi::Plugin, LoadError> {
     if let Some(before) = BEFORE.get() {
         ONCE.call_once(before);
     }
+    let _floats = Floats::kept();
     let name = path.display();
     // SAFETY: loading runs the library's initialisers. That is why it was named by a person and probed in another process first.
     let library = unsafe { libloading::Library::new(path) }.map_err(|e| {
@@ -88,6 +98,35 @@ pub(crate) fn open(path: &Path) -> Result<&'static abi::Plugin, LoadError> {
     }
     let plugin = tables::table(plugin, "the plugin's table")?;
     Ok(plugin)
+}
+
+/// How this thread computes, put back at the end. gcc links `-ffast-math` libraries with an initialiser that has denormals taken for 0 from then on, in the thread that
+/// loads them: there and not in the others, so that the bits of a run would depend on which thread did what.
+struct Floats(#[cfg(target_arch = "x86_64")] u32);
+
+impl Floats {
+    #[cfg(target_arch = "x86_64")]
+    fn kept() -> Floats {
+        let mut mode = 0u32;
+        // SAFETY: writes the register to the place it is given.
+        unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut mode, options(nostack)) };
+        Floats(mode)
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn kept() -> Floats {
+        Floats()
+    }
+}
+
+impl Drop for Floats {
+    fn drop(&mut self) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a mode that this thread had before.
+        unsafe {
+            std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const self.0, options(nostack, readonly))
+        };
+    }
 }
 
 /// Another major version has another symbol.
@@ -149,5 +188,25 @@ impl Plugin {
             return Err(wrong());
         }
         tables::table(entry.table.cast::<T>(), "an entry's table")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn how_this_thread_computes_is_put_back() {
+        let tiny = std::hint::black_box(f32::MIN_POSITIVE);
+        let halved = |x: f32| std::hint::black_box(x) * std::hint::black_box(0.5);
+        {
+            let kept = super::Floats::kept();
+            let off = kept.0 | 0x8040;
+            // SAFETY: denormals are 0 until the mode is put back below.
+            unsafe {
+                std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const off, options(nostack, readonly))
+            };
+            assert_eq!(halved(tiny), 0.0);
+        }
+        assert!(halved(tiny) > 0.0);
     }
 }

@@ -7,16 +7,18 @@ use serde_json::{Map, Value};
 use tlkit_abi as abi;
 use tlkit_core::Result;
 
-use crate::call::{Answer, Given, Wanted, call, call_taking};
+use crate::call::{Answer, Given, Guard, Wanted, call, call_taking};
 
-type MakeFn = unsafe extern "C" fn(*const abi::Call, *mut *mut c_void) -> i32;
-type DropFn = unsafe extern "C" fn(*mut c_void);
-type ReleaseFn = unsafe extern "C" fn(*mut c_void, *mut c_void);
+type MakeFn = unsafe extern "C-unwind" fn(*const abi::Call, *mut *mut c_void) -> i32;
+type DropFn = unsafe extern "C-unwind" fn(*mut c_void);
+type ReleaseFn = unsafe extern "C-unwind" fn(*mut c_void, *mut c_void);
 
 /// One that was made. No two calls are made at once.
 pub(crate) struct Made {
     this: Mutex<This>,
     who: String,
+    /// What it was made with, for every call of it to ask for.
+    keys: Option<Map<String, Value>>,
     drop: Option<DropFn>,
     release: Option<ReleaseFn>,
 }
@@ -67,6 +69,7 @@ impl Made {
         Ok(Made {
             this: Mutex::new(This(this)),
             who: who.to_string(),
+            keys: keys.cloned(),
             drop,
             release: None,
         })
@@ -91,7 +94,7 @@ impl Made {
     /// One call: what it answers.
     pub fn ask(&self, f: impl FnOnce(*mut c_void, *const abi::Call) -> i32) -> Result<Vec<Answer>> {
         let this = self.lock();
-        call(&self.who, None, |c| f(this.0, c))
+        call(&self.who, self.keys.as_ref(), |c| f(this.0, c))
     }
 
     /// One call in which gradients may be given: those that were, by their index.
@@ -101,7 +104,7 @@ impl Made {
         f: impl FnOnce(*mut c_void, *const abi::Call) -> i32,
     ) -> Result<Vec<Option<Given>>> {
         let this = self.lock();
-        call_taking(&self.who, wanted, |c| f(this.0, c))
+        call_taking(&self.who, self.keys.as_ref(), wanted, |c| f(this.0, c))
     }
 
     /// A place for a handle.
@@ -117,7 +120,9 @@ impl Drop for Made {
     fn drop(&mut self) {
         if let Some(drop) = self.drop {
             // SAFETY: tlkit.h: what `make` or `open` left, given back once.
-            unsafe { drop(self.lock().0) };
+            let guard = Guard(&self.who);
+            unsafe { drop(self.this.lock().unwrap_or_else(PoisonError::into_inner).0) };
+            guard.passed();
         }
     }
 }
@@ -156,7 +161,9 @@ impl Drop for Handle<'_> {
         let this = self.made.lock();
         if let Some(release) = self.made.release {
             // SAFETY: tlkit.h: what `forward` left, given back once.
+            let guard = Guard(&self.made.who);
             unsafe { release(this.0, self.at) };
+            guard.passed();
         }
     }
 }

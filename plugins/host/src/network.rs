@@ -406,7 +406,11 @@ impl Network {
         };
         let mut numbers = blocks.numbers(self.who(), &name)?.into_iter();
         let of_input = match numbers.next().flatten() {
-            Some(values) => Some(Tensor::from_vec(values, of_input, &Device::Cpu)?),
+            // Where its input is: it is added to what others say of that.
+            Some(values) => {
+                let made = Tensor::from_vec(values, of_input, &Device::Cpu)?;
+                Some(made.to_device(at.input.device())?)
+            }
             None => None,
         };
         let mut of_params: Vec<Option<Box<dyn Elsewhere>>> = Vec::new();

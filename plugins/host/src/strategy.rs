@@ -295,6 +295,7 @@ fn train(
         },
         // A statistic of three rows says nothing of a domain.
         drop_last: transductive,
+        not_alone: false,
     };
     let model = match &p.trains {
         Trains::All => Select::stages(transfer.model.chain().stages()),

@@ -84,6 +84,13 @@ pub(crate) fn table<T: Grown>(at: *const T, what: &str) -> Result<&'static T, Lo
             abi::MAJOR
         )));
     }
+    // Half a pointer is none.
+    if !head.size.is_multiple_of(8) {
+        return Err(wrong(format!(
+            "{what} is {} bytes long, which ends within one of its fields",
+            head.size
+        )));
+    }
     if head.size < ours {
         let mut whole = Box::new(std::mem::MaybeUninit::<T>::zeroed());
         // SAFETY: the table says that it is `head.size` bytes long, which is less than a `T`; zeros stand for the rest (`Grown`).

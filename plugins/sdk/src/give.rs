@@ -68,7 +68,7 @@ pub(crate) fn give(
     )))
 }
 
-unsafe extern "C" fn delete(tensor: *mut abi::Tensor) {
+unsafe extern "C-unwind" fn delete(tensor: *mut abi::Tensor) {
     // SAFETY: tlkit.h: a tensor that was given, once; `manager` is the box that it lies in.
     unsafe {
         if let Some(t) = tensor.as_ref() {

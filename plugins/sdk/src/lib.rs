@@ -83,7 +83,7 @@ macro_rules! export_plugin {
         /// `host` is null or leads to a table of tlkit.h.
         // SAFETY: nothing else in a plugin has this name; that is how it is found.
         #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn tlkit_plugin_v1(
+        pub unsafe extern "C-unwind" fn tlkit_plugin_v1(
             host: *const $crate::abi::Host,
         ) -> *const $crate::abi::Plugin {
             $crate::export(host, || $plugin)

@@ -26,7 +26,10 @@ pub(crate) const fn table<T: Measures>() -> abi::Metric {
     }
 }
 
-unsafe extern "C" fn make<T: Measures>(call: *const abi::Call, this: *mut *mut c_void) -> i32 {
+unsafe extern "C-unwind" fn make<T: Measures>(
+    call: *const abi::Call,
+    this: *mut *mut c_void,
+) -> i32 {
     // SAFETY: tlkit.h: `this` is a place for one pointer.
     unsafe {
         guard(call, |host| {
@@ -37,12 +40,12 @@ unsafe extern "C" fn make<T: Measures>(call: *const abi::Call, this: *mut *mut c
     }
 }
 
-unsafe extern "C" fn drop_metric<T: Measures>(this: *mut c_void) {
+unsafe extern "C-unwind" fn drop_metric<T: Measures>(this: *mut c_void) {
     // SAFETY: what `make` left, given back once.
     unsafe { give_back::<T>(this) }
 }
 
-unsafe extern "C" fn score<T: Measures>(
+unsafe extern "C-unwind" fn score<T: Measures>(
     this: *mut c_void,
     call: *const abi::Call,
     probabilities: *const abi::Tensor,

@@ -33,7 +33,7 @@ pub(crate) fn table<T: Reads>(extensions: &'static str, folders: bool) -> abi::R
     }
 }
 
-unsafe extern "C" fn open<T: Reads>(
+unsafe extern "C-unwind" fn open<T: Reads>(
     call: *const abi::Call,
     file: *const abi::File,
     this: *mut *mut c_void,
@@ -70,7 +70,7 @@ unsafe extern "C" fn open<T: Reads>(
     }
 }
 
-unsafe extern "C" fn close(this: *mut c_void) {
+unsafe extern "C-unwind" fn close(this: *mut c_void) {
     // SAFETY: what `open` left, given back once.
     unsafe { give_back::<Open>(this) }
 }
@@ -92,7 +92,7 @@ unsafe fn with(
     }
 }
 
-unsafe extern "C" fn rows(this: *mut c_void, call: *const abi::Call, out: *mut u64) -> i32 {
+unsafe extern "C-unwind" fn rows(this: *mut c_void, call: *const abi::Call, out: *mut u64) -> i32 {
     // SAFETY: tlkit.h: a place for one number.
     unsafe {
         with(this, call, |table, _| {
@@ -102,7 +102,7 @@ unsafe extern "C" fn rows(this: *mut c_void, call: *const abi::Call, out: *mut u
     }
 }
 
-unsafe extern "C" fn columns(this: *mut c_void, call: *const abi::Call) -> i32 {
+unsafe extern "C-unwind" fn columns(this: *mut c_void, call: *const abi::Call) -> i32 {
     // SAFETY: tlkit.h.
     unsafe {
         with(this, call, |table, host| {
@@ -112,7 +112,12 @@ unsafe extern "C" fn columns(this: *mut c_void, call: *const abi::Call) -> i32 {
     }
 }
 
-unsafe extern "C" fn cell(this: *mut c_void, call: *const abi::Call, row: u64, column: u64) -> i32 {
+unsafe extern "C-unwind" fn cell(
+    this: *mut c_void,
+    call: *const abi::Call,
+    row: u64,
+    column: u64,
+) -> i32 {
     // SAFETY: tlkit.h.
     unsafe {
         with(this, call, |table, host| {
@@ -133,7 +138,7 @@ unsafe extern "C" fn cell(this: *mut c_void, call: *const abi::Call, row: u64, c
     }
 }
 
-unsafe extern "C" fn place(this: *mut c_void, call: *const abi::Call, row: u64) -> i32 {
+unsafe extern "C-unwind" fn place(this: *mut c_void, call: *const abi::Call, row: u64) -> i32 {
     // SAFETY: tlkit.h.
     unsafe {
         with(this, call, |table, host| {

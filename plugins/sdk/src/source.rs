@@ -217,7 +217,7 @@ pub(crate) const fn table<T: Source>() -> abi::SourceTask {
     }
 }
 
-unsafe extern "C" fn make<T: Source>(call: *const abi::Call, this: *mut *mut c_void) -> i32 {
+unsafe extern "C-unwind" fn make<T: Source>(call: *const abi::Call, this: *mut *mut c_void) -> i32 {
     // SAFETY: tlkit.h: `this` is a place for one pointer.
     unsafe {
         guard(call, |host| {
@@ -228,7 +228,7 @@ unsafe extern "C" fn make<T: Source>(call: *const abi::Call, this: *mut *mut c_v
     }
 }
 
-unsafe extern "C" fn drop_source<T: Source>(this: *mut c_void) {
+unsafe extern "C-unwind" fn drop_source<T: Source>(this: *mut c_void) {
     // SAFETY: what `make` left, given back once.
     unsafe { give_back::<Instance<T>>(this) }
 }
@@ -241,7 +241,7 @@ unsafe fn instance<'t, T: Source>(this: *mut c_void) -> Result<&'t Instance<T>> 
         .ok_or_else(|| Error::msg("called without its `self`"))
 }
 
-unsafe extern "C" fn describe<T: Source>(this: *mut c_void, call: *const abi::Call) -> i32 {
+unsafe extern "C-unwind" fn describe<T: Source>(this: *mut c_void, call: *const abi::Call) -> i32 {
     // SAFETY: tlkit.h.
     unsafe {
         guard(call, |host| {
@@ -251,7 +251,7 @@ unsafe extern "C" fn describe<T: Source>(this: *mut c_void, call: *const abi::Ca
     }
 }
 
-unsafe extern "C" fn prepare<T: Source>(
+unsafe extern "C-unwind" fn prepare<T: Source>(
     this: *mut c_void,
     call: *const abi::Call,
     input: *const abi::Input,
@@ -282,7 +282,7 @@ unsafe extern "C" fn prepare<T: Source>(
     }
 }
 
-unsafe extern "C" fn lend<T: Source>(
+unsafe extern "C-unwind" fn lend<T: Source>(
     this: *mut c_void,
     call: *const abi::Call,
     stage: u64,
@@ -312,7 +312,7 @@ unsafe extern "C" fn lend<T: Source>(
 /// What `forward` keeps for `vjp`.
 struct Kept(Cell<Option<Box<dyn Pullback>>>);
 
-unsafe extern "C" fn forward<T: Source>(
+unsafe extern "C-unwind" fn forward<T: Source>(
     this: *mut c_void,
     call: *const abi::Call,
     pass: *const abi::Pass,
@@ -364,7 +364,7 @@ unsafe extern "C" fn forward<T: Source>(
     }
 }
 
-unsafe extern "C" fn vjp<T: Source>(
+unsafe extern "C-unwind" fn vjp<T: Source>(
     this: *mut c_void,
     call: *const abi::Call,
     _: *const abi::Pass,
@@ -416,7 +416,7 @@ unsafe extern "C" fn vjp<T: Source>(
     }
 }
 
-unsafe extern "C" fn release(_: *mut c_void, handle: *mut c_void) {
+unsafe extern "C-unwind" fn release(_: *mut c_void, handle: *mut c_void) {
     // SAFETY: what `forward` left, given back once.
     unsafe { give_back::<Kept>(handle) }
 }

@@ -129,7 +129,7 @@ pub(crate) const fn table<T: Strategist>() -> abi::Strategy {
     }
 }
 
-unsafe extern "C" fn phases<T: Strategist>(call: *const abi::Call) -> i32 {
+unsafe extern "C-unwind" fn phases<T: Strategist>(call: *const abi::Call) -> i32 {
     // SAFETY: tlkit.h.
     unsafe {
         guard(call, |host| {

@@ -107,7 +107,7 @@ pub(crate) const fn table<T: Targets>() -> abi::TargetTask {
     }
 }
 
-unsafe extern "C" fn describe<T: Targets>(call: *const abi::Call) -> i32 {
+unsafe extern "C-unwind" fn describe<T: Targets>(call: *const abi::Call) -> i32 {
     // SAFETY: tlkit.h.
     unsafe {
         guard(call, |host| {

@@ -38,7 +38,7 @@ pub(crate) const fn table<T: Term>() -> abi::LossTerm {
     }
 }
 
-unsafe extern "C" fn make<T: Term>(call: *const abi::Call, this: *mut *mut c_void) -> i32 {
+unsafe extern "C-unwind" fn make<T: Term>(call: *const abi::Call, this: *mut *mut c_void) -> i32 {
     // SAFETY: tlkit.h: `this` is a place for one pointer.
     unsafe {
         guard(call, |host| {
@@ -49,7 +49,7 @@ unsafe extern "C" fn make<T: Term>(call: *const abi::Call, this: *mut *mut c_voi
     }
 }
 
-unsafe extern "C" fn drop_term<T: Term>(this: *mut c_void) {
+unsafe extern "C-unwind" fn drop_term<T: Term>(this: *mut c_void) {
     // SAFETY: what `make` left, given back once.
     unsafe { give_back::<T>(this) }
 }
@@ -61,7 +61,7 @@ unsafe fn term<'t, T: Term>(this: *mut c_void) -> Result<&'t T> {
     unsafe { this.cast::<T>().as_ref() }.ok_or_else(|| Error::msg("called without its `self`"))
 }
 
-unsafe extern "C" fn describe<T: Term>(this: *mut c_void, call: *const abi::Call) -> i32 {
+unsafe extern "C-unwind" fn describe<T: Term>(this: *mut c_void, call: *const abi::Call) -> i32 {
     // SAFETY: tlkit.h.
     unsafe {
         guard(call, |host| {
@@ -88,7 +88,7 @@ fn wanted(term: &impl Term, inputs: usize) -> Vec<bool> {
     taps.chain(std::iter::repeat(true)).take(inputs).collect()
 }
 
-unsafe extern "C" fn forward<T: Term>(
+unsafe extern "C-unwind" fn forward<T: Term>(
     this: *mut c_void,
     call: *const abi::Call,
     moment: *const abi::Moment,
@@ -135,7 +135,7 @@ unsafe extern "C" fn forward<T: Term>(
     }
 }
 
-unsafe extern "C" fn vjp(
+unsafe extern "C-unwind" fn vjp(
     _: *mut c_void,
     call: *const abi::Call,
     _: *const abi::Moment,
@@ -159,7 +159,7 @@ unsafe extern "C" fn vjp(
     }
 }
 
-unsafe extern "C" fn release(_: *mut c_void, handle: *mut c_void) {
+unsafe extern "C-unwind" fn release(_: *mut c_void, handle: *mut c_void) {
     // SAFETY: what `forward` left, given back once.
     unsafe { give_back::<Kept>(handle) }
 }

@@ -22,7 +22,11 @@ pub fn check(host: &Host, arguments: &CheckPlugin) -> Result<(), Failure> {
     ));
     let this = std::env::current_exe()
         .map_err(|e| Failure::Failed(format!("this program's own path: {e}")))?;
+    // A slip of whoever types is none of the plugin's.
+    keys(arguments)?;
     let mut command = Command::new(this);
+    // As large as those of a run's threads.
+    command.env("RUST_MIN_STACK", (256 << 20).to_string());
     command.args(["plugins", "check-inside"]).arg(&named.path);
     if let Some(file) = &arguments.file {
         command.arg("--file").arg(file);
@@ -34,7 +38,8 @@ pub fn check(host: &Host, arguments: &CheckPlugin) -> Result<(), Failure> {
     command.arg("--ended").arg(&ended.0);
     let started = |e: std::io::Error| Failure::Failed(format!("the check did not start: {e}"));
     let mut child = command.stdin(Stdio::null()).spawn().map_err(started)?;
-    let until = Instant::now() + Duration::from_secs(arguments.limit);
+    // A year is as long as anybody waits.
+    let until = Instant::now() + Duration::from_secs(arguments.limit.min(31_536_000));
     let status = loop {
         if let Some(status) = child.try_wait().map_err(started)? {
             break status;
@@ -95,7 +100,8 @@ pub fn inside(arguments: &CheckPlugin, ended: &Path) -> Result<(), Failure> {
     tried
 }
 
-fn all(arguments: &CheckPlugin) -> Result<(), Failure> {
+/// `--key NAME=VALUE`.
+fn keys(arguments: &CheckPlugin) -> Result<serde_json::Map<String, serde_json::Value>, Failure> {
     let mut keys = serde_json::Map::new();
     for set in &arguments.keys {
         let Some((name, value)) = set.split_once('=') else {
@@ -106,6 +112,11 @@ fn all(arguments: &CheckPlugin) -> Result<(), Failure> {
         let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
         keys.insert(name.to_string(), value);
     }
+    Ok(keys)
+}
+
+fn all(arguments: &CheckPlugin) -> Result<(), Failure> {
+    let keys = keys(arguments)?;
     let material = Material {
         file: arguments.file.clone(),
         keys,

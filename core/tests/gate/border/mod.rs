@@ -46,9 +46,14 @@ pub struct CStage {
     param: *const CParam,
     pub inputs: u64,
     pub outputs: u64,
-    pub forward:
-        extern "C" fn(*const Matrix, *const Matrix, *mut f32, *mut *mut c_void, *mut c_char) -> i32,
-    pub vjp: extern "C" fn(
+    pub forward: extern "C-unwind" fn(
+        *const Matrix,
+        *const Matrix,
+        *mut f32,
+        *mut *mut c_void,
+        *mut c_char,
+    ) -> i32,
+    pub vjp: extern "C-unwind" fn(
         *mut c_void,
         *const Matrix,
         *const f32,
@@ -56,7 +61,7 @@ pub struct CStage {
         *const *mut f32,
         *mut c_char,
     ) -> i32,
-    pub drop: extern "C" fn(*mut c_void),
+    pub drop: extern "C-unwind" fn(*mut c_void),
 }
 
 #[repr(C)]
@@ -67,7 +72,7 @@ pub struct CLoss {
     param: *const CParam,
     taps: u32,
     tap: *const *const c_char,
-    pub value_and_gradients: extern "C" fn(
+    pub value_and_gradients: extern "C-unwind" fn(
         *const Matrix,
         *const Matrix,
         *mut f64,
@@ -116,7 +121,7 @@ pub fn library() -> (&'static CStage, &'static CLoss) {
         std::fs::remove_file(&file).expect("my own file");
         // SAFETY: this is the symbol's type in gate.h.
         let entry =
-            unsafe { library.get::<extern "C" fn() -> *const CPlugin>(b"gate_plugin_v1\0") };
+            unsafe { library.get::<extern "C-unwind" fn() -> *const CPlugin>(b"gate_plugin_v1\0") };
         let plugin = entry.expect("the entry")();
         // Never unloaded: the tables stay.
         std::mem::forget(library);

@@ -17,7 +17,7 @@ pub(crate) struct Heard {
     pub(crate) takes: bool,
 }
 
-pub(crate) unsafe extern "C" fn fail(host: *mut c_void, message: abi::Text) {
+pub(crate) unsafe extern "C-unwind" fn fail(host: *mut c_void, message: abi::Text) {
     // SAFETY: `host` is the `Heard` of `call`; the message is lent.
     let (heard, bytes) = unsafe {
         let bytes = std::slice::from_raw_parts(message.data, message.size as usize);
@@ -28,7 +28,12 @@ pub(crate) unsafe extern "C" fn fail(host: *mut c_void, message: abi::Text) {
         .push(String::from_utf8_lossy(bytes).into_owned());
 }
 
-pub(crate) unsafe extern "C" fn answer(host: *mut c_void, _: u32, data: *const c_void, size: u64) {
+pub(crate) unsafe extern "C-unwind" fn answer(
+    host: *mut c_void,
+    _: u32,
+    data: *const c_void,
+    size: u64,
+) {
     // SAFETY: as above.
     unsafe {
         let bytes = std::slice::from_raw_parts(data.cast::<u8>(), size as usize);
@@ -36,7 +41,7 @@ pub(crate) unsafe extern "C" fn answer(host: *mut c_void, _: u32, data: *const c
     }
 }
 
-pub(crate) unsafe extern "C" fn text(
+pub(crate) unsafe extern "C-unwind" fn text(
     host: *mut c_void,
     _: abi::Text,
     value: *mut abi::Text,
@@ -46,7 +51,7 @@ pub(crate) unsafe extern "C" fn text(
     abi::OK
 }
 
-pub(crate) unsafe extern "C" fn give(
+pub(crate) unsafe extern "C-unwind" fn give(
     host: *mut c_void,
     index: u64,
     gradient: *mut abi::Tensor,

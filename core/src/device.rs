@@ -61,7 +61,10 @@ impl Place {
         tlkit_ops::gpu::open(n).map_err(|e| {
             let words = e.to_string();
             let words = words.lines().next().unwrap_or_default();
-            Error::msg(match words.contains("OUT_OF_MEMORY") {
+            // cuBLAS, which is opened last, has words of its own for it.
+            let full = tlkit_ops::gpu::is_out_of_memory(words)
+                || words.contains("CUBLAS_STATUS_NOT_INITIALIZED");
+            Error::msg(match full {
                 true => format!(
                     "device `cuda:{n}` has no memory left to start with: another program holds it (`nvidia-smi` shows which)"
                 ),

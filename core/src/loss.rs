@@ -133,7 +133,7 @@ impl Weighted {
             .collect();
         let still = |all: &[Tensor]| all.iter().map(Tensor::detach).collect::<Vec<_>>();
         let asked = Asked {
-            seed: step.random(&self.name).at(step.number()).key(),
+            seed: step.random(&self.name).key(),
             step: step.number(),
             progress: step.progress(),
             wanted: leaves.iter().chain(&params).map(Tensor::track_op).collect(),

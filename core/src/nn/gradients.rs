@@ -111,6 +111,12 @@ impl Gradients {
                 param.name()
             )));
         }
+        if gradient.ids.windows(2).any(|two| two[0] >= two[1]) {
+            return Err(Error::msg(format!(
+                "a gradient of rows of `{}` has them out of order, or one of them twice",
+                param.name()
+            )));
+        }
         if !param.trains() {
             return Ok(());
         }
@@ -305,6 +311,9 @@ mod tests {
         assert_eq!(sum.get("m.table").unwrap().to_vec2::<f32>()?, expected);
         // What the table does not have is an error, and a frozen table keeps nothing.
         assert!(sum.add_rows(&p, rows(&[4], 1.0)?).is_err());
+        // Out of order, or twice: what sums them goes by their order.
+        assert!(sum.add_rows(&p, rows(&[3, 1], 1.0)?).is_err());
+        assert!(sum.add_rows(&p, rows(&[1, 1], 1.0)?).is_err());
         store.train_only(&Select::Nothing);
         let mut none = Gradients::default();
         none.add_rows(&p, rows(&[1], 1.0)?)?;

@@ -82,7 +82,7 @@ impl Activation {
     pub fn apply(self, x: &Tensor) -> Result<Tensor> {
         Ok(match self {
             Activation::None => x.clone(),
-            Activation::Relu => x.relu()?,
+            Activation::Relu => tlkit_ops::relu::relu(x)?,
             Activation::Gelu => x.gelu_erf()?,
             Activation::Tanh => x.tanh()?,
             Activation::Sigmoid => x.affine(0.5, 0.0)?.tanh()?.affine(0.5, 0.5)?,

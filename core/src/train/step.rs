@@ -58,6 +58,8 @@ pub(crate) struct StepState<'a> {
     pub recordings: RefCell<Vec<Recording>>,
     /// What the task's loss was a mean over, once it was asked for.
     pub mass: Cell<Option<f64>>,
+    /// How often each further head was applied again.
+    pub heads_applied: RefCell<BTreeMap<String, u64>>,
 }
 
 impl StepState<'_> {
@@ -181,7 +183,18 @@ impl Step for StepState<'_> {
             .heads
             .get(name)
             .ok_or_else(|| Error::msg(format!("the strategy has no head named {name}")))?;
+        // Applied again in the same step, to other rows, it drops other numbers. (The first time as ever, so that earlier runs come out alike.)
+        let again = *self
+            .heads_applied
+            .borrow_mut()
+            .entry(name.to_string())
+            .and_modify(|n| *n += 1)
+            .or_insert(0u64);
         let random = self.pass.random.purpose("head").purpose(name);
+        let random = match again {
+            0 => random,
+            n => random.at(n),
+        };
         head.apply(
             features,
             &Pass {
@@ -212,7 +225,8 @@ impl Step for StepState<'_> {
     }
 
     fn random(&self, purpose: &str) -> Stream {
-        self.pass.random.purpose("objective").purpose(purpose)
+        let random = self.pass.random.purpose("objective").purpose(purpose);
+        random.at(self.pass.step)
     }
 
     fn store(&self) -> &Store {

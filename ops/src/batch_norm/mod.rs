@@ -211,7 +211,11 @@ pub fn forward(
         if let Some(residual) = residual {
             y = (y + residual)?;
         }
-        let y = if after.relu { y.relu()? } else { y };
+        let y = if after.relu {
+            crate::relu::relu(&y)?
+        } else {
+            y
+        };
         return Ok((y, saved, moments));
     }
     let y = apply(&saved, &weight, &bias, residual.as_ref(), after.relu)?;

@@ -168,7 +168,11 @@ pub fn forward_fused(
         if let Some(residual) = fused.residual {
             y = (y + residual.detach())?;
         }
-        return if fused.relu { y.relu() } else { Ok(y) };
+        return if fused.relu {
+            crate::relu::relu(&y)
+        } else {
+            Ok(y)
+        };
     }
     tensor(kernel_forward(&x, &weight, &s, fused)?, &dims)
 }

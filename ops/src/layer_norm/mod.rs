@@ -106,6 +106,20 @@ pub fn residual_forward(
 /// The gradients for the output gradient `grad`.
 pub fn backward(saved: &Saved, weight: &Tensor, grad: &Tensor) -> Result<Grads> {
     let (weight, grad) = (weight.detach(), grad.detach());
+    // The kernels go by its length.
+    if saved
+        .x
+        .dims()
+        .last()
+        .is_none_or(|&width| weight.dims() != [width])
+    {
+        return Err(Error::ShapeMismatchBinaryOp {
+            lhs: saved.x.shape().clone(),
+            rhs: weight.shape().clone(),
+            op: "layer norm's weight",
+        }
+        .bt());
+    }
     if let (Kept::Device(mean, rstd), Some(gpu)) =
         (&saved.kept, Gpu::of(&[&saved.x, &grad], &[&weight]))
     {

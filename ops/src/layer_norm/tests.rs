@@ -63,6 +63,21 @@ fn the_reference_passes_finite_differences() {
     });
 }
 
+/// The kernels go by the weight's length.
+#[test]
+fn a_weight_of_another_width_is_refused() {
+    let (x, w) = (normal("x", &[2, 5]), normal("w", &[5]));
+    let (_, saved) = forward(&x, &w, &w, 1e-5).unwrap();
+    let g = normal("g", &[2, 5]);
+    assert!(backward(&saved, &w, &g).is_ok());
+    for wrong in [&[6usize][..], &[4], &[5, 1]] {
+        assert!(
+            backward(&saved, &normal("v", wrong), &g).is_err(),
+            "{wrong:?}"
+        );
+    }
+}
+
 #[test]
 fn a_constant_row_gives_the_bias_and_finite_gradients() {
     let x = Tensor::ones((2, 40), candle_core::DType::F32, &candle_core::Device::Cpu).unwrap();

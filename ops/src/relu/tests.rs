@@ -1,5 +1,6 @@
 use super::*;
 use crate::testing::*;
+use candle_core::DType;
 
 #[test]
 fn values_and_gradients_agree_with_the_reference() {
@@ -38,6 +39,29 @@ fn every_path_agrees_and_nan_stays() {
         let mut g = [9f32; 9];
         mask(path, &x, &[5.0; 9], &mut g);
         assert_eq!(g, [0.0, 0.0, 5.0, 0.0, 5.0, 0.0, 5.0, 5.0, 0.0]);
+    }
+}
+
+/// In f64 by Candle's own ops, as by the kernels.
+#[test]
+fn nan_stays_and_the_slope_at_zero_is_zero_in_any_type() {
+    for dtype in [DType::F32, DType::F64] {
+        let x = Tensor::new(&[f32::NAN, 0.0, -0.0, 2.0, -1.0], &device()).unwrap();
+        let x = candle_core::Var::from_tensor(&x.to_dtype(dtype).unwrap()).unwrap();
+        let y = relu(x.as_tensor()).unwrap();
+        let of = |t: &Tensor| t.to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap();
+        let values = of(&y);
+        assert!(
+            values[0].is_nan() && values[1..] == [0.0, 0.0, 2.0, 0.0],
+            "{values:?}"
+        );
+        assert!(of(&forward(x.as_tensor()).unwrap())[0].is_nan());
+        let grads = y.sum_all().unwrap().backward().unwrap();
+        assert_eq!(
+            of(grads.get(&x).unwrap())[1..],
+            [0.0, 0.0, 1.0, 0.0],
+            "{dtype:?}"
+        );
     }
 }
 

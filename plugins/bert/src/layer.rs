@@ -248,7 +248,7 @@ impl Stage for Layer {
                 let plain = self.widen.slot.graph(&mixed, plain, pass)?;
                 gelu::bias_gelu(&plain, Some(&self.widen.bias.tensor()), kind)?
             }
-            Act::Relu => self.widen.graph(&mixed, pass)?.relu()?,
+            Act::Relu => tlkit_ops::relu::relu(&self.widen.graph(&mixed, pass)?)?,
         };
         Ok(x.with(norm(
             &self.narrow.graph(&wide, pass)?,

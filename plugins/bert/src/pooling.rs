@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 use tlkit_core::Result;
 use tlkit_core::nn::{Flow, Param, Pass, Stage};
+use tlkit_ops::pool::{self, Window};
 
 use crate::encoder::full;
 
@@ -71,7 +72,18 @@ impl Stage for Max {
         // Padding is pushed far below: -1e9 survives f32 and never wins.
         let hidden = full(&x.hidden)?;
         let low = ((weights(x, &hidden)? - 1.0)? * 1e9)?;
-        Ok(x.with(hidden.broadcast_add(&low)?.max(1)?))
+        let hidden = hidden.broadcast_add(&low)?.contiguous()?;
+        let (n, length, width) = hidden.dims3()?;
+        // One window over all tokens: of equal ones the first has the gradient, as PyTorch's, where Candle's `max` gives it to each.
+        let whole = Window {
+            kernel: (length, 1),
+            stride: (length, 1),
+            padding: (0, 0),
+            ceil: false,
+            count_padding: false,
+        };
+        let y = pool::max_pool(&hidden.reshape((n, length, 1, width))?, &whole)?;
+        Ok(x.with(y.reshape((n, width))?))
     }
 
     fn output(&self) -> String {

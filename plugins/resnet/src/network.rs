@@ -6,6 +6,7 @@ use candle_core::DType;
 use tlkit_core::nn::{Adaptable, Flow, Linear, Param, Pass, Pullback, Scope, Stage};
 use tlkit_core::task::Encoder;
 use tlkit_core::{Error, Result};
+use tlkit_ops::pool::{self, Window};
 
 use crate::node::Node;
 use crate::stage::Piece;
@@ -418,7 +419,17 @@ impl Stage for GlobalMax {
             DType::BF16 => x.hidden.to_dtype(DType::F32)?,
             _ => x.hidden.clone(),
         };
-        Ok(x.with(x32.max(2)?.max(1)?))
+        let (n, h, w, c) = x32.dims4()?;
+        // One window over all of a map: of equal places the first has the gradient, as PyTorch's, where Candle's `max` gives it to each.
+        let whole = Window {
+            kernel: (h, w),
+            stride: (h, w),
+            padding: (0, 0),
+            ceil: false,
+            count_padding: false,
+        };
+        let y = pool::max_pool(&x32.contiguous()?, &whole)?;
+        Ok(x.with(y.reshape((n, c))?))
     }
 
     fn output(&self) -> String {

@@ -36,7 +36,10 @@ impl Piece {
     /// what the ones below it rounded by a small deviation. Such a stage is computed in f64, which is slow, and nothing that one does often.
     fn delicate(&self, x: &Flow, pass: &Pass) -> bool {
         let rows = x.hidden.dims().first().copied().unwrap_or(0);
+        // Where a GPU rounds maps to bf16 anyway, f64 for a piece of a batch that was cut would take the memory that cutting was to save.
+        let rounded = pass.precision == Precision::Bf16 && !x.hidden.device().is_cpu();
         x.hidden.dtype() == DType::F32
+            && !rounded
             && rows <= FEW_IMAGES
             && self.norms(pass).batch
             && self.params().iter().any(|p| p.role() == Role::Statistic)

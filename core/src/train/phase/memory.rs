@@ -3,6 +3,7 @@
 //! Cutting changes no number but the masks of dropout (each pass draws its own), the statistics of a batch norm that follows its batch, and
 //! roundings: the means over the passes are weighed as the whole batch's.
 
+use super::update::how_many;
 use super::*;
 use crate::device::name_of;
 use crate::nn::Role;
@@ -30,10 +31,12 @@ impl Course<'_, '_, '_> {
                 other => return other,
             };
             let rows = micro.min(most);
+            let less = rows.div_ceil(2);
+            // Beside a feed of few rows smaller pieces are the same ones.
+            let cuts = rows > 1 && how_many(drawn, less) > how_many(drawn, rows);
             match before {
-                Some(before) if rows > 1 => {
+                Some(before) if cuts => {
                     self.put_back(u, before)?;
-                    let less = rows.div_ceil(2);
                     self.run.position.micro_batch = Some(less);
                     self.job.observer.event(&Event::Note(&format!(
                         "{rows} rows in one pass need more memory than there is: {less} from here on"
@@ -77,7 +80,15 @@ impl Course<'_, '_, '_> {
         let device = name_of(self.transfer.store.device());
         let mut fits = rows;
         while fits > 1 {
+            let before = how_many(drawn, fits);
             fits = fits.div_ceil(2);
+            if how_many(drawn, fits) == before {
+                let least = drawn.iter().map(|d| d.rows.len()).min().unwrap_or(1);
+                return Error::msg(format!(
+                    "out of memory on {device}: {rows} rows in one pass need more than there is, and beside a domain that gives {least} they are not cut further ({error})\n  \
+                     a smaller `train.batch_size` does"
+                ));
+            }
             if self.attempt(u, drawn, random, fits).is_ok() {
                 // Terms of an adaptation are statistics of a batch, which is not cut then.
                 let batch = self.transfer.settings.batch_size;

@@ -50,6 +50,7 @@ impl Course<'_, '_, '_> {
                 taps: update.objective.taps(),
                 recordings: RefCell::default(),
                 mass: Cell::new(None),
+                heads_applied: RefCell::default(),
             };
             let terms = update.objective.terms(&mut state)?;
             let weight = state.mass.get().unwrap_or(piece_rows);
@@ -131,12 +132,6 @@ impl Course<'_, '_, '_> {
         if !single {
             total.scale(1.0 / mass)?;
         }
-        // A term that several updates of a step have, or one that is repeated, is a mean over all of them.
-        for (name, sum) in means {
-            let position = &mut self.run.position;
-            *position.seen.entry(name.clone()).or_insert(0.0) += rows as f64;
-            *position.sums.entry(name).or_insert(0.0) += sum / mass * rows as f64;
-        }
         let update = &mut self.train.updates[u];
         if step == 0 {
             liveness::entries(
@@ -151,6 +146,13 @@ impl Course<'_, '_, '_> {
                 &total,
             ));
         }
+        // Once the step is made, so that one that did not fit and is tried again counts once. A term that several updates of a step have, or one that is
+        // repeated, is a mean over all of them.
+        let position = &mut self.run.position;
+        for (name, sum) in means {
+            *position.seen.entry(name.clone()).or_insert(0.0) += rows as f64;
+            *position.sums.entry(name).or_insert(0.0) += sum / mass * rows as f64;
+        }
         self.transfer.store.touch();
         update.objective.after_step(self.transfer.store)?;
         Ok(loss / mass)
@@ -160,9 +162,7 @@ impl Course<'_, '_, '_> {
 /// Cuts every feed's rows into the same number of pieces, so that none holds more than `micro` rows; yet no piece is empty, so beside
 /// a feed of few rows (the last batch of a smaller domain) pieces are larger.
 fn pieces(drawn: &[Drawn], micro: usize) -> Vec<Vec<Drawn>> {
-    let rows = || drawn.iter().map(|d| d.rows.len());
-    let (most, least) = (rows().max().unwrap_or(1), rows().min().unwrap_or(1));
-    let n = most.div_ceil(micro.max(1)).min(least).max(1);
+    let n = how_many(drawn, micro);
     (0..n)
         .map(|k| {
             let cut = |d: &Drawn| {
@@ -176,6 +176,13 @@ fn pieces(drawn: &[Drawn], micro: usize) -> Vec<Vec<Drawn>> {
             drawn.iter().map(cut).collect()
         })
         .collect()
+}
+
+/// Into how many pieces these are cut.
+pub(super) fn how_many(drawn: &[Drawn], micro: usize) -> usize {
+    let rows = || drawn.iter().map(|d| d.rows.len());
+    let (most, least) = (rows().max().unwrap_or(1), rows().min().unwrap_or(1));
+    most.div_ceil(micro.max(1)).min(least).max(1)
 }
 
 /// What an objective looks at that leaves the view to the feed.

@@ -91,14 +91,22 @@ pub fn plain_head(model: &Model) -> bool {
     behind.iter().rev().skip(1).all(|s| s.params().is_empty())
 }
 
-/// Makes every column's mean 0 and deviation 1; a constant column stays 0.
+/// Makes every column's mean 0 and deviation 1; a constant column stays 0. Constant is what has one value: what a mean's rounding leaves of a large one is no
+/// deviation, and that of values near 0 is one however small.
 fn standardise(x: &mut [f64], rows: usize, width: usize) -> (Vec<f64>, Vec<f64>) {
     let mut mean = vec![0.0; width];
+    let mut ends = vec![(f64::INFINITY, f64::NEG_INFINITY); width];
     x.chunks_exact(width).for_each(|r| {
-        mean.iter_mut()
-            .zip(r)
-            .for_each(|(m, v)| *m += v / rows as f64)
+        for ((m, (low, high)), v) in mean.iter_mut().zip(&mut ends).zip(r) {
+            *m += v / rows as f64;
+            (*low, *high) = (low.min(*v), high.max(*v));
+        }
     });
+    for (m, (low, high)) in mean.iter_mut().zip(&ends) {
+        if low == high {
+            *m = *low;
+        }
+    }
     let mut square = vec![0.0; width];
     x.chunks_exact(width).for_each(|r| {
         square
@@ -108,7 +116,7 @@ fn standardise(x: &mut [f64], rows: usize, width: usize) -> (Vec<f64>, Vec<f64>)
     });
     let deviation: Vec<f64> = square
         .iter()
-        .map(|s| if *s > 1e-24 { s.sqrt() } else { 1.0 })
+        .map(|s| if *s > 0.0 { s.sqrt() } else { 1.0 })
         .collect();
     x.chunks_exact_mut(width).for_each(|r| {
         r.iter_mut()

@@ -319,7 +319,9 @@ pub(crate) fn host(address: &str) -> &str {
 
 /// Where a `Location` leads from an address.
 fn joined(from: &str, to: &str) -> String {
-    if to.contains("://") {
+    // Of an address of its own the scheme stands in front; a query may hold another's.
+    let begins = to.split(['/', '?', '#']).next().unwrap_or(to);
+    if begins.ends_with(':') && to[begins.len()..].starts_with("//") {
         return to.to_string();
     }
     let scheme = from.split_once("://").map_or("https", |(scheme, _)| scheme);
@@ -371,6 +373,10 @@ mod tests {
         assert_eq!(joined(from, "//o/d"), "https://o/d");
         assert_eq!(joined(from, "/d?y"), "https://h:1/d?y");
         assert_eq!(joined(from, "d"), "https://h:1/a/b/d");
+        // Another address within a query is not where it leads.
+        let to = "/d?next=https://o/e";
+        assert_eq!(joined(from, to), format!("https://h:1{to}"));
+        assert_eq!(joined(from, "HTTPS://o/d"), "HTTPS://o/d");
     }
 
     #[test]

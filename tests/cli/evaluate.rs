@@ -142,3 +142,63 @@ fn the_label_is_no_text() {
         assert!(said.err.contains(wanted), "{}", said.err);
     }
 }
+
+/// Where columns are numbers, they are taken in their order, wherever the label stands.
+#[test]
+fn a_label_elsewhere_is_no_feature() {
+    let bench = Bench::new();
+    let text = bench.read("rows.csv");
+    let rows: Vec<&str> = text.lines().skip(1).collect();
+    let turned = |label_first: bool| -> String {
+        let line = |l: &&str| {
+            let (values, label) = l.rsplit_once(',').expect("a label");
+            match label_first {
+                true => format!("{label},{values}\n"),
+                false => format!("{values},{label}\n"),
+            }
+        };
+        rows.iter().map(line).collect()
+    };
+    bench.write("last.csv", &turned(false));
+    bench.write("first.csv", &turned(true));
+    let bare: String = rows
+        .iter()
+        .map(|l| format!("{}\n", l.rsplit_once(',').expect("a label").0))
+        .collect();
+    bench.write("bare.csv", &bare);
+    for (name, label) in [("last", "4"), ("first", "1")] {
+        let recipe = bench.read("small.toml").replace(
+            "train = \"rows.csv\"",
+            &format!("train = \"{name}.csv\"\nheader = false\nlabel = {label}"),
+        );
+        bench.write(&format!("{name}.toml"), &recipe);
+        bench
+            .tlkit(&["run", &format!("{name}.toml"), "--quiet"])
+            .code(0);
+    }
+    let score = |model: &str, file: &str, label: &str| {
+        let ended = bench
+            .tlkit(&["evaluate", model, file, "--label", label, "--json"])
+            .code(0);
+        let said: Value = serde_json::from_str(&ended.out).expect("JSON");
+        said["metrics"]["accuracy"].as_f64().expect("a score")
+    };
+    for model in ["last", "first"] {
+        assert_eq!(
+            score(model, "last.csv", "4"),
+            score(model, "first.csv", "1"),
+            "{model}"
+        );
+        let answered = |file: &str| bench.tlkit(&["predict", model, file]).code(0).out;
+        let labels = |out: &str| -> Vec<String> {
+            out.lines()
+                .map(|l| serde_json::from_str::<Value>(l).expect("JSON")["prediction"].to_string())
+                .collect()
+        };
+        assert_eq!(
+            labels(&answered("bare.csv")),
+            labels(&answered(&format!("{model}.csv"))),
+            "{model}"
+        );
+    }
+}

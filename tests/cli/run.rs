@@ -478,3 +478,78 @@ fn a_single_step_learns() {
     let moved = moved["tensors"].as_array().expect("tensors");
     assert!(moved.iter().any(|t| t["change"].as_f64() > Some(0.0)));
 }
+
+/// A column of one large value: what is left of its mean by rounding is no deviation.
+#[test]
+fn a_constant_column_changes_nothing() {
+    let bench = Bench::new();
+    let text = bench.read("rows.csv");
+    let with = |constant: &str| {
+        let mut lines = text.lines();
+        let header = lines.next().unwrap_or_default();
+        let rows: String = lines.map(|l| format!("{constant},{l}\n")).collect();
+        format!("k,{header}\n{rows}")
+    };
+    let accuracy = |constant: &str, name: &str, sets: &[&str]| {
+        bench.write("rows.csv", &with(constant));
+        let mut arguments = vec!["run", "small.toml", "--out", name];
+        sets.iter().for_each(|s| arguments.extend(["--set", s]));
+        bench.tlkit(&arguments).code(0);
+        let result = bench.json(&format!("{name}/result.json"));
+        let baselines = result["baselines"].as_array().expect("baselines").clone();
+        let logistic = baselines
+            .iter()
+            .find(|b| b["name"] == "logistic-regression");
+        let of = |v: &serde_json::Value| v["accuracy"].as_f64().expect("a score");
+        (
+            of(&result["metrics"]["test"]),
+            of(&logistic.expect("the baseline")["test"]),
+        )
+    };
+    let fitted = ["strategy.method=feature-extraction", "train.epochs=1"];
+    let (zero, large) = (
+        accuracy("0", "zero", &fitted),
+        accuracy("20240101", "large", &fitted),
+    );
+    assert!(zero.0 > 0.7, "{zero:?}");
+    assert!(
+        (zero.0 - large.0).abs() < 0.02 && (zero.1 - large.1).abs() < 0.02,
+        "{zero:?} {large:?}"
+    );
+    // Nor does a saved model take another constant for something new.
+    accuracy("100003", "scaled", &["source.scale=zscore"]);
+    let card = bench.read("scaled/model/tlkit.json");
+    assert!(!card.contains("e-1"), "a deviation of rounding: {card}");
+    // Numbers of orders far from 0 and close together do not blind the baseline.
+    let mut i = 0;
+    let rows: String = text
+        .lines()
+        .skip(1)
+        .map(|l| {
+            i += 1;
+            format!("{},{l}\n", 40_000_000 + i * 7 % 200)
+        })
+        .collect();
+    bench.write("rows.csv", &format!("k,a,b,c,label\n{rows}"));
+    bench
+        .tlkit(&[
+            "run",
+            "small.toml",
+            "--out",
+            "orders",
+            "--set",
+            "source.scale=zscore",
+        ])
+        .code(0);
+    let result = bench.json("orders/result.json");
+    let of = |b: &serde_json::Value| {
+        (b["name"] == "logistic-regression").then(|| b["test"]["accuracy"].as_f64())
+    };
+    let logistic = result["baselines"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find_map(of)
+        .flatten();
+    assert!(logistic > Some(0.7), "{logistic:?}");
+}

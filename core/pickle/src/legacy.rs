@@ -95,6 +95,23 @@ mod tests {
         read("old.bin", bytes).expect_err("it is broken")
     }
 
+    /// A training script puts its best accuracy, a tensor, beside its weights.
+    #[test]
+    fn the_weights_are_those_under_their_name_and_not_what_stands_beside_them() {
+        let whole = program(b"N");
+        let tensor = &whole[8..whole.len() - 2];
+        let outer = [
+            b"\x80\x02}U\x04best".as_slice(),
+            tensor,
+            b"sU\x0astate_dict}U\x01w",
+            tensor,
+            b"ss.",
+        ]
+        .concat();
+        let tensors = crate::read("old.bin", &file(&outer, KEYS, 6)).expect("it is whole");
+        assert_eq!(tensors.keys().collect::<Vec<_>>(), ["w"]);
+    }
+
     #[test]
     fn tensors_of_an_old_file_are_read() {
         let whole = file(&program(b"N"), KEYS, 6);

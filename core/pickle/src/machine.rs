@@ -80,19 +80,18 @@ impl<'a> Machine<'a> {
 
     /// The dictionary of tensors in a file's value.
     pub(super) fn state(&self, root: &Value) -> Option<BTreeMap<String, Rc<Info>>> {
-        if let Some(tensors) = self.tensors(root) {
-            return Some(tensors);
-        }
         let Value::Dict(entries) = root else {
             return None;
         };
-        ["state_dict", "model_state_dict", "model"]
+        // Before the tensors at the top: beside its weights a training script puts down its best accuracy, which is one.
+        let inside = ["state_dict", "model_state_dict", "model"]
             .iter()
             .find_map(|wanted| {
                 let mut pairs = self.heap[*entries].chunks_exact(2);
                 let pair = pairs.find(|p| matches!(&p[0], Value::Text(k) if **k == **wanted))?;
                 self.tensors(&pair[1])
-            })
+            });
+        inside.or_else(|| self.tensors(root))
     }
 
     /// A dictionary's tensors, if it has any.
@@ -380,6 +379,8 @@ impl<'a> Machine<'a> {
             return Err(refused("calls a function without a list of arguments"));
         };
         let arguments = self.heap[*arguments].clone();
+        // A list that is called with again and again is copied as often.
+        self.count(arguments.len())?;
         match &**name {
             "collections.OrderedDict" => Ok(Value::Dict(self.hold(Vec::new())?)),
             "torch._utils._rebuild_parameter" => match arguments.first() {

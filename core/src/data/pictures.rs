@@ -122,7 +122,12 @@ impl Table for Referred {
             return Err(wrong("no path of an image".into()));
         }
         let said = repeated(path);
-        match std::fs::read(self.folder.join(path)) {
+        let file = self.folder.join(path);
+        // A pipe would be waited for, and a device read without end.
+        if std::fs::metadata(&file).is_ok_and(|m| !m.is_file()) {
+            return Err(wrong(format!("`{said}` is no file")));
+        }
+        match std::fs::read(file) {
             Ok(bytes) => Ok(Input::Image(bytes.into())),
             Err(e) if e.kind() == std::io::ErrorKind::InvalidFilename => Err(wrong(format!(
                 "`{said}`, of {} bytes, is no path; a table that holds the pictures themselves is read from Parquet, as bytes",

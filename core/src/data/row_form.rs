@@ -129,8 +129,16 @@ impl RowForm {
         let label = self.label(&there, named)?;
         let rows = Rows::new(tables)?;
         if self.form == Form::Features {
+            let label = label.filter(|_| !self.all_features(&there, named));
+            let columns = self.vector(&there, label)?;
+            if let Some(column) = label.filter(|l| columns.contains(l)) {
+                return Err(Error::msg(format!(
+                    "the label's column, `{}`, is one that the model takes",
+                    there[column]
+                )));
+            }
             let inputs = Arc::new(Features {
-                columns: self.vector(&there, label)?,
+                columns,
                 rows: rows.clone(),
             });
             let width = inputs.width()?;
@@ -285,8 +293,18 @@ impl RowForm {
         })
     }
 
+    /// Whether a file whose columns are numbers has as many as the model takes, and so none for a label.
+    fn all_features(&self, there: &[String], named: &Named) -> bool {
+        !self.header && named.label.is_none() && there.len() == self.features.len()
+    }
+
     /// The columns of a vector: by the run's names; all but the label's, in their order, where nothing has a name.
     fn vector(&self, there: &[String], label: Option<usize>) -> Result<Vec<usize>> {
+        // Numbers are places and no names: where as many columns are left as the model takes, they are these in their order, wherever the label stands.
+        let rest = || (0..there.len()).filter(|&c| Some(c) != label);
+        if !self.header && rest().count() == self.features.len() {
+            return Ok(rest().collect());
+        }
         let found: Vec<Option<usize>> = self
             .features
             .iter()

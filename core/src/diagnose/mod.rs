@@ -199,11 +199,27 @@ fn standardised(source: Table<'_>, target: Table<'_>) -> (Vec<f64>, Vec<f64>) {
     };
     let mean = both(&|v, _| v);
     let square = both(&|v, k| (v - mean[k]).powi(2));
+    // Constant is what has one value in both; what rounding left of its mean is no spread.
+    let constant: Vec<bool> = (0..width)
+        .map(|k| {
+            let first = source.values.get(k).or(target.values.get(k));
+            let of = |t: Table<'_>| {
+                t.values
+                    .iter()
+                    .skip(k)
+                    .step_by(width)
+                    .all(|v| Some(v) == first)
+            };
+            of(source) && of(target)
+        })
+        .collect();
     let scale = |t: Table<'_>| -> Vec<f64> {
         let value = |(i, v): (usize, &f64)| {
             let k = i % width;
-            let d = square[k].sqrt();
-            if d > 1e-12 { (v - mean[k]) / d } else { 0.0 }
+            match constant[k] {
+                true => 0.0,
+                false => (v - mean[k]) / square[k].sqrt(),
+            }
         };
         t.values.iter().enumerate().map(value).collect()
     };

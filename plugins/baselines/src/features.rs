@@ -1,5 +1,5 @@
-//! L2 logistic regression on feature vectors, each column divided by its deviation on the training rows. Columns are not centred, so that the
-//! zeros of counts stay zeros; the bias does it.
+//! L2 logistic regression on feature vectors, each column divided by its deviation on the training rows. Columns are not centred unless they lie far from
+//! 0, so that the zeros of counts stay zeros; the bias does it.
 
 use tlkit_core::baseline::{Baseline, Fitted};
 use tlkit_core::data::{Domain, Input, Labels, Samples};
@@ -14,7 +14,7 @@ use crate::strength;
 pub struct OnFeatures;
 
 struct Known {
-    deviation: Vec<f32>,
+    columns: Vec<Column>,
     fit: Logistic,
     inverse: f64,
 }
@@ -30,11 +30,11 @@ impl Baseline for OnFeatures {
         random: Stream,
         observer: &dyn Observer,
     ) -> Result<Box<dyn Fitted>> {
-        let deviation = deviation(train.inputs.as_ref())?;
-        let rows = scaled(train.inputs.as_ref(), &deviation)?;
+        let columns = columns(train.inputs.as_ref())?;
+        let rows = scaled(train.inputs.as_ref(), &columns)?;
         let (fit, inverse) = strength::fit(&rows, &train.labels, random, observer)?;
         Ok(Box::new(Known {
-            deviation,
+            columns,
             fit,
             inverse,
         }))
@@ -45,16 +45,13 @@ impl Fitted for Known {
     fn words(&self) -> String {
         format!(
             "logistic regression on {} features, C = {}",
-            self.deviation.len(),
+            self.columns.len(),
             self.inverse
         )
     }
 
     fn logits(&self, inputs: &dyn Samples) -> Result<Vec<Vec<f32>>> {
-        Ok(strength::logits(
-            &self.fit,
-            &scaled(inputs, &self.deviation)?,
-        ))
+        Ok(strength::logits(&self.fit, &scaled(inputs, &self.columns)?))
     }
 }
 
@@ -73,37 +70,60 @@ fn each(inputs: &dyn Samples, mut row: impl FnMut(&[f32])) -> Result<()> {
     Ok(())
 }
 
-/// Of each column; 1 for one that is constant.
-fn deviation(inputs: &dyn Samples) -> Result<Vec<f32>> {
-    let (mut sum, mut square) = (Vec::new(), Vec::new());
-    each(inputs, |f| {
-        sum.resize(f.len(), 0.0f64);
-        square.resize(f.len(), 0.0f64);
-        for (c, &v) in f.iter().enumerate() {
-            sum[c] += f64::from(v);
-            square[c] += f64::from(v).powi(2);
-        }
-    })?;
-    let n = inputs.len().max(1) as f64;
-    let of = |(s, q): (&f64, &f64)| {
-        let variance = (q / n - (s / n).powi(2)).max(0.0);
-        // What is left of a constant column is rounding.
-        let constant = variance <= 1e-10 * (q / n);
-        if constant {
-            1.0
-        } else {
-            variance.sqrt() as f32
-        }
-    };
-    Ok(sum.iter().zip(&square).map(of).collect())
+/// How a column is brought to size.
+#[derive(Clone, Copy, Debug)]
+struct Column {
+    /// What is taken off: the mean where the values lie far from 0 and close together, such as numbers of orders or seconds since 1970. Else nothing, so that a 0
+    /// stays a 0.
+    off: f32,
+    /// What it is divided by: the deviation; 1 of a constant one.
+    by: f32,
 }
 
-fn scaled(inputs: &dyn Samples, deviation: &[f32]) -> Result<Sparse> {
-    let mut rows = Sparse::new(deviation.len().max(1));
+/// Means that are so many deviations from 0 are taken off.
+const FAR: f64 = 1e3;
+
+fn columns(inputs: &dyn Samples) -> Result<Vec<Column>> {
+    let n = inputs.len().max(1) as f64;
+    let (mut mean, mut ends) = (Vec::new(), Vec::new());
     each(inputs, |f| {
-        let there = f.iter().zip(deviation).enumerate();
-        let there = there.filter(|(_, (v, _))| **v != 0.0);
-        rows.push(there.map(|(c, (v, d))| (c as u32, v / d)));
+        mean.resize(f.len(), 0.0f64);
+        ends.resize(f.len(), (f32::INFINITY, f32::NEG_INFINITY));
+        for ((m, (low, high)), v) in mean.iter_mut().zip(&mut ends).zip(f) {
+            *m += f64::from(*v) / n;
+            (*low, *high) = (low.min(*v), high.max(*v));
+        }
+    })?;
+    let mut square = vec![0.0f64; mean.len()];
+    each(inputs, |f| {
+        for ((s, m), v) in square.iter_mut().zip(&mean).zip(f) {
+            *s += (f64::from(*v) - m).powi(2);
+        }
+    })?;
+    let of = |((m, s), (low, high)): ((&f64, &f64), &(f32, f32))| {
+        let deviation = (s / n).sqrt();
+        match low == high {
+            // Equal values say nothing, and what rounding left of their mean is no deviation.
+            true => Column { off: 0.0, by: 1.0 },
+            false => Column {
+                off: if m.abs() > FAR * deviation {
+                    *m as f32
+                } else {
+                    0.0
+                },
+                by: deviation as f32,
+            },
+        }
+    };
+    Ok(mean.iter().zip(&square).zip(&ends).map(of).collect())
+}
+
+fn scaled(inputs: &dyn Samples, columns: &[Column]) -> Result<Sparse> {
+    let mut rows = Sparse::new(columns.len().max(1));
+    each(inputs, |f| {
+        let there = f.iter().zip(columns).enumerate();
+        let there = there.map(|(i, (v, c))| (i as u32, (v - c.off) / c.by));
+        rows.push(there.filter(|(_, v)| *v != 0.0));
     })?;
     Ok(rows)
 }

@@ -39,12 +39,25 @@ pub struct BertConfig {
     /// Inside the root of layer norm.
     #[serde(default = "eps")]
     pub layer_norm_eps: f64,
-    /// The padding token.
-    #[serde(default)]
+    /// The padding token; 0 where the file has none, or null.
+    #[serde(default, deserialize_with = "or_zero")]
     pub pad_token_id: u32,
     /// Only `absolute` is known.
     #[serde(default = "absolute")]
     pub position_embedding_type: String,
+}
+
+/// What of a `config.json` says that the tensors are no BERT's, whatever they are called.
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(default)]
+    model_type: Option<String>,
+    #[serde(default)]
+    is_decoder: bool,
+}
+
+fn or_zero<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<u32, D::Error> {
+    Ok(Option::<u32>::deserialize(from)?.unwrap_or(0))
 }
 
 fn gelu() -> String {
@@ -69,8 +82,20 @@ fn absolute() -> String {
 impl BertConfig {
     /// Reads and checks it.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
-        let config: BertConfig =
-            serde_json::from_str(text).map_err(|e| Error::msg(format!("{name}: {e}")))?;
+        let broken = |e: serde_json::Error| Error::msg(format!("{name}: {e}"));
+        let kind: Kind = serde_json::from_str(text).map_err(broken)?;
+        // RoBERTa and its kin have BERT's tensors and count their positions otherwise; a decoder does not look ahead.
+        if let Some(other) = kind.model_type.filter(|t| t != "bert") {
+            return Err(Error::msg(format!(
+                "{name}: the checkpoint is a `{other}`, and only `bert` computes as a BERT does, whatever its tensors are called"
+            )));
+        }
+        if kind.is_decoder {
+            return Err(Error::msg(format!(
+                "{name}: `is_decoder` is true: its tokens look at those before them alone, which is not done here"
+            )));
+        }
+        let config: BertConfig = serde_json::from_str(text).map_err(broken)?;
         config
             .check()
             .map_err(|why| Error::msg(format!("{name}: {why}")))?;
@@ -122,6 +147,33 @@ impl BertConfig {
             0..=256 => 1e-4,
             257..=512 => 5e-5,
             _ => 2e-5,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tensors of RoBERTa are called as BERT's, and its positions begin elsewhere.
+    #[test]
+    fn what_computes_otherwise_is_refused_by_its_name() {
+        let config = |more: &str| {
+            let text = format!(
+                r#"{{"vocab_size": 7, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8,
+                    "max_position_embeddings": 16{more}}}"#
+            );
+            BertConfig::parse("config.json", &text)
+        };
+        let refused = |more: &str| config(more).expect_err("refused").to_string();
+        assert!(refused(r#", "model_type": "roberta""#).contains("is a `roberta`"));
+        assert!(refused(r#", "is_decoder": true"#).contains("`is_decoder` is true"));
+        for fine in [
+            "",
+            r#", "model_type": "bert", "is_decoder": false"#,
+            r#", "pad_token_id": null"#,
+        ] {
+            assert_eq!(config(fine).expect(fine).pad_token_id, 0);
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct ColumnFacts {
     pub words: f64,
     /// Share of the values that are numbers.
     pub numbers: f64,
+    /// Share of the values that are one word with digits in it: dates, numbers of orders.
+    pub codes: f64,
     /// Values that are empty.
     pub empty: usize,
     /// The commonest values, and how often each is there; all of them where there are at most [`CLASSES`].
@@ -51,14 +53,16 @@ pub fn facts(table: &dyn Table) -> Result<Vec<ColumnFacts>> {
                 ..ColumnFacts::default()
             };
             let mut values: BTreeMap<String, usize> = BTreeMap::new();
-            let (mut words, mut numbers) = (0usize, 0usize);
+            let (mut words, mut numbers, mut codes) = (0usize, 0usize, 0usize);
             for &row in &sample {
                 match table.cell(row, c)? {
                     Input::Text(t) => {
                         let t = t.trim();
                         fact.empty += usize::from(t.is_empty());
                         words += t.split_whitespace().count();
-                        numbers += usize::from(t.parse::<f64>().is_ok());
+                        numbers += usize::from(t.parse::<f32>().is_ok_and(f32::is_finite));
+                        let digits = t.contains(|c: char| c.is_ascii_digit());
+                        codes += usize::from(digits && !t.contains(char::is_whitespace));
                         *values.entry(t.to_string()).or_default() += 1;
                     }
                     Input::Image(_) => fact.bytes = true,
@@ -67,6 +71,7 @@ pub fn facts(table: &dyn Table) -> Result<Vec<ColumnFacts>> {
             }
             let n = taken.max(1) as f64;
             (fact.words, fact.numbers) = (words as f64 / n, numbers as f64 / n);
+            fact.codes = codes as f64 / n;
             fact.distinct = values.keys().filter(|v| !v.is_empty()).count();
             let mut paths = values.keys().filter(|v| !v.is_empty());
             let paths = fact.distinct > 0 && paths.all(|v| is_picture(Path::new(v)));

@@ -18,7 +18,7 @@ const NOT_READ: [&str; 9] = [
     "tif", "tiff", "heic", "heif", "avif", "jp2", "jxl", "svg", "svgz",
 ];
 /// What folders of splits are called.
-const SPLITS: [&str; 7] = [
+const SPLITS: [&str; 10] = [
     "train",
     "training",
     "val",
@@ -26,6 +26,9 @@ const SPLITS: [&str; 7] = [
     "validation",
     "test",
     "testing",
+    "unlabeled",
+    "unlabelled",
+    "extra",
 ];
 
 impl Reader for Folder {

@@ -74,6 +74,12 @@ const PAIRS: [(&str, &str); 10] = [
     ("text", "text_pair"),
 ];
 
+/// Whether a column of this name is hardly anything but a text or a label.
+pub(crate) fn is_usual(name: &str) -> bool {
+    let name = name.trim().to_lowercase();
+    TEXTS.contains(&name.as_str()) || LABELS[..CALLED].contains(&name.as_str())
+}
+
 /// What rows are.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Guess {
@@ -214,7 +220,8 @@ pub fn guess(columns: Vec<ColumnFacts>, rows: usize) -> Result<Guessed> {
     let measured = rest.iter().any(|&c| numeric(c));
     // Beside numbers a short word that comes again and again is a category; alone it may be all the text there is.
     let category = |c: usize| {
-        measured && rows >= 8 && columns[c].distinct * 2 <= rows && columns[c].words < 2.0
+        let shared = rows >= 8 && columns[c].distinct * 2 <= rows && columns[c].words < 2.0;
+        measured && (shared || columns[c].codes > 0.9)
     };
     let wordy: Vec<usize> = rest
         .iter()
@@ -293,6 +300,9 @@ fn left_out(fact: &ColumnFacts) -> String {
             "{:.0} % of its values are numbers; with one in every row it would count",
             100.0 * fact.numbers
         ),
+        false if fact.distinct > CLASSES || fact.codes > 0.9 => {
+            format!("{} different values that are no numbers", fact.distinct)
+        }
         false => format!(
             "{} different values in words; a column of 0 and 1 for each would count",
             fact.distinct

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::io::{Cursor, Read};
 use std::sync::Arc;
 
+use flate2::Crc;
 use flate2::read::DeflateDecoder;
 use tlkit_core::data::{Blob, Input, ReadOptions, Reader, Table};
 use tlkit_core::{Error, Result};
@@ -107,9 +108,10 @@ fn archive(name: &str, bytes: &[u8]) -> Result<Vec<(String, Array)>> {
         let Some(column) = called.strip_suffix(".npy").map(str::to_string) else {
             continue;
         };
-        let (packed, size) = (
+        let (packed, size, crc) = (
             entry.compression() != zip::CompressionMethod::Stored,
             entry.size(),
+            entry.crc32(),
         );
         let mut raw = Vec::new();
         entry.read_to_end(&mut raw).map_err(|e| broken(&e))?;
@@ -124,6 +126,13 @@ fn archive(name: &str, bytes: &[u8]) -> Result<Vec<(String, Array)>> {
         }
         if raw.len() as u64 != size {
             return Err(broken(&format!("`{column}` is not as long as it says")));
+        }
+        let mut sum = Crc::new();
+        sum.update(&raw);
+        if sum.sum() != crc {
+            return Err(broken(&format!(
+                "`{column}` is not what was written: its checksum is another"
+            )));
         }
         let array = Array::parse(&format!("{name}: {column}"), &raw)?;
         found.push((column, array));

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::result::Result;
 use std::sync::Arc;
 
-use parquet::basic::{ConvertedType, LogicalType};
+use parquet::basic::{ConvertedType, LogicalType, TimeUnit};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
@@ -237,6 +237,12 @@ enum Logical {
     Decimal(usize),
     /// A number of two bytes.
     Half,
+    /// Days since 1970.
+    Date,
+    /// Of a day, in so many parts of a second.
+    Time(i64),
+    /// Since 1970, in so many parts of a second.
+    Timestamp(i64),
 }
 
 impl Logical {
@@ -251,6 +257,9 @@ impl Logical {
                 return Logical::Decimal(decimal.scale.max(0) as usize);
             }
             Some(LogicalType::Float16) => return Logical::Half,
+            Some(LogicalType::Date) => return Logical::Date,
+            Some(LogicalType::Time(t)) => return Logical::Time(parts(&t.unit)),
+            Some(LogicalType::Timestamp(t)) => return Logical::Timestamp(parts(&t.unit)),
             _ => {}
         }
         match column.converted_type() {
@@ -260,9 +269,62 @@ impl Logical {
             | ConvertedType::UINT_32
             | ConvertedType::UINT_64 => Logical::Unsigned,
             ConvertedType::DECIMAL => Logical::Decimal(column.type_scale().max(0) as usize),
+            ConvertedType::DATE => Logical::Date,
+            ConvertedType::TIME_MILLIS => Logical::Time(1_000),
+            ConvertedType::TIME_MICROS => Logical::Time(1_000_000),
+            ConvertedType::TIMESTAMP_MILLIS => Logical::Timestamp(1_000),
+            ConvertedType::TIMESTAMP_MICROS => Logical::Timestamp(1_000_000),
             _ => Logical::Plain,
         }
     }
+}
+
+fn parts(unit: &TimeUnit) -> i64 {
+    match unit {
+        TimeUnit::MILLIS => 1_000,
+        TimeUnit::MICROS => 1_000_000,
+        TimeUnit::NANOS => 1_000_000_000,
+    }
+}
+
+/// `2024-02-29` of days since 1970, by the Gregorian calendar carried backwards (Hinnant's algorithm, 2013).
+fn date(days: i64) -> String {
+    // Years begin in March, so that a leap day is the last of one.
+    let z = days + 719_468;
+    let (era, of_era) = (z.div_euclid(146_097), z.rem_euclid(146_097));
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// `10:20:30.5` of a day's seconds in so many parts.
+fn time(value: i64, parts: i64) -> String {
+    let (seconds, rest) = (value.div_euclid(parts), value.rem_euclid(parts));
+    let clock = format!(
+        "{:02}:{:02}:{:02}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    );
+    let digits = parts.ilog10() as usize;
+    match format!("{rest:0digits$}").trim_end_matches('0') {
+        "" => clock,
+        part => format!("{clock}.{part}"),
+    }
+}
+
+/// `2024-02-29T10:20:30`.
+fn timestamp(value: i64, parts: i64) -> String {
+    let day = 86_400 * parts;
+    format!(
+        "{}T{}",
+        date(value.div_euclid(day)),
+        time(value.rem_euclid(day), parts)
+    )
 }
 
 /// An integer times 10^-scale: `-0.05`.
@@ -303,6 +365,16 @@ fn column(
     let named = |row: usize, v: i128| -> Result<Vec<u8>, Bad> {
         if let Logical::Decimal(scale) = logical {
             return Ok(packed(TEXT, decimal(v, scale).as_bytes()));
+        }
+        // A moment is no measurement: as a number of nanoseconds it would drown every other.
+        let moment = i64::try_from(v).ok().and_then(|v| match logical {
+            Logical::Date => Some(date(v)),
+            Logical::Time(parts) => Some(time(v, parts)),
+            Logical::Timestamp(parts) => Some(timestamp(v, parts)),
+            _ => None,
+        });
+        if let Some(moment) = moment {
+            return Ok(packed(TEXT, moment.as_bytes()));
         }
         match (classes, usize::try_from(v)) {
             (None, _) => Ok(packed(TEXT, v.to_string().as_bytes())),
@@ -359,7 +431,11 @@ fn column(
                 (_, data) => bytes(i, data),
             })
         }
-        ColumnReader::Int96ColumnReader(_) => Ok(vec![packed(NONE, &[]); n]),
+        // Moments, as they were written before 2018.
+        ColumnReader::Int96ColumnReader(r) => next(r, most, n, |_, v| {
+            let moment = timestamp(v.to_micros(), 1_000_000);
+            Ok(packed(TEXT, moment.as_bytes()))
+        }),
     }
 }
 

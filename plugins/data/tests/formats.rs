@@ -299,5 +299,12 @@ fn numpy_arrays_are_vectors_and_labels() {
     );
     let whole = include_bytes!("numpy/rows.npz");
     assert!(refused(&whole[..whole.len() / 2]).contains("not a whole .npz file"));
+    // One bit that flipped on the way is noticed by the archive's checksum.
+    // 3.25 as a number of two bytes.
+    let at = whole.windows(2).position(|w| w == [0x80, 0x42]);
+    let at = at.expect("a number as it is");
+    let mut odd = whole.to_vec();
+    odd[at] ^= 1;
+    assert!(refused(odd.leak()).contains("its checksum is another"));
     assert!(refused(b"label,text").contains("neither as a .npy nor as a .npz"));
 }

@@ -156,6 +156,7 @@ impl Scale {
         let n = rows.len();
         let mut mean: Vec<f64> = Vec::new();
         let mut square: Vec<f64> = Vec::new();
+        let mut ends: Vec<(f64, f64)> = Vec::new();
         // Two passes, rows in order: the same bits each time.
         for pass in 0..2 {
             for row in 0..n {
@@ -172,12 +173,15 @@ impl Scale {
                 if mean.is_empty() {
                     mean = vec![0.0; values.len()];
                     square = vec![0.0; values.len()];
+                    ends = vec![(f64::INFINITY, f64::NEG_INFINITY); values.len()];
                 }
                 match pass {
-                    0 => mean
-                        .iter_mut()
-                        .zip(&values)
-                        .for_each(|(m, v)| *m += v / n as f64),
+                    0 => {
+                        for ((m, (low, high)), v) in mean.iter_mut().zip(&mut ends).zip(&values) {
+                            *m += v / n as f64;
+                            (*low, *high) = (low.min(*v), high.max(*v));
+                        }
+                    }
                     _ => square
                         .iter_mut()
                         .zip(values.iter().zip(&mean))
@@ -185,11 +189,17 @@ impl Scale {
                 }
             }
         }
-        let of = |s: &f64| match (s / n.saturating_sub(1).max(1) as f64).sqrt() {
-            d if d > 1e-12 => d,
-            _ => 1.0,
+        // A column of one value has no spread, and what rounding left of its mean is none.
+        let of = |(s, (low, high)): (&f64, &(f64, f64))| match low == high {
+            true => 1.0,
+            false => (s / n.saturating_sub(1).max(1) as f64).sqrt(),
         };
-        let deviation = square.iter().map(of).collect();
+        let deviation = square.iter().zip(&ends).map(of).collect();
+        for (m, (low, high)) in mean.iter_mut().zip(&ends) {
+            if low == high {
+                *m = *low;
+            }
+        }
         Ok(Some(Standard { mean, deviation }))
     }
 

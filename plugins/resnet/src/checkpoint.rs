@@ -57,10 +57,20 @@ impl Checkpoint {
         let classes = tensors.get(&classifier).map_or(0, |t| t.dims()[0]);
         let mut checkpoint = Checkpoint {
             name: name.to_string(),
-            preparation: Preparation::imagenet(
-                architecture.size(),
-                "ImageNet's: the checkpoint says nothing",
-            ),
+            preparation: match architecture {
+                // torchvision's weights, as their only preset has them: `transform_input` brings what is normalised as elsewhere back to -1 to 1.
+                Architecture::Inception => Preparation {
+                    mean: [0.5; 3],
+                    std: [0.5; 3],
+                    crop: Some(299.0 / 342.0),
+                    origin: "Inception's: the checkpoint says nothing".into(),
+                    ..Preparation::imagenet(architecture.size(), "")
+                },
+                _ => Preparation::imagenet(
+                    architecture.size(),
+                    "ImageNet's: the checkpoint says nothing",
+                ),
+            },
             architecture,
             classes,
             tensors,
@@ -218,6 +228,22 @@ fn rename(name: &str) -> Option<String> {
 fn other_arithmetic(name: &str, config: &str) -> Result<()> {
     let json: serde_json::Value = serde_json::from_str(config).unwrap_or_default();
     let said = json["architecture"].as_str().unwrap_or_default();
+    // transformers' ResNet has variants with the same tensors.
+    let is = |key: &str| json[key].as_bool() == Some(true);
+    let activation = json["hidden_act"].as_str().filter(|a| *a != "relu");
+    let variant = match activation {
+        _ if json["model_type"] != "resnet" => None,
+        Some(other) => Some(format!("`hidden_act` is `{other}`")),
+        None => ["downsample_in_bottleneck", "downsample_in_first_stage"]
+            .into_iter()
+            .find(|key| is(key))
+            .map(|key| format!("`{key}` is true")),
+    };
+    if let Some(variant) = variant {
+        return Err(Error::msg(format!(
+            "{name}: {variant} in its config.json: its tensors are those of a ResNet, and what is computed with them is not; there is no such network here"
+        )));
+    }
     match ["netaa", "nextaa", "blur"]
         .iter()
         .any(|part| said.contains(part))

@@ -82,7 +82,7 @@ pub(crate) fn write(
         "pretrained_cfg": {
             "input_size": [3, side, side],
             "interpolation": transform.interpolation.name(),
-            "crop_pct": side as f64 / resized as f64,
+            "crop_pct": share(side, resized),
             "crop_mode": if matches!(transform.resize, Resize::Exact(..)) { "squash" } else { "center" },
             "mean": three(transform.mean),
             "std": three(transform.std),
@@ -98,6 +98,15 @@ pub(crate) fn write(
     write_json(to, "config.json", &config)?;
     write_tensors(to, &tensors)?;
     Ok(export)
+}
+
+/// What is cut out of an image as a share of what it is resized to, so that `floor(side / share)`, as readers work it out, is that again.
+fn share(side: usize, resized: usize) -> f64 {
+    let share = side as f64 / resized as f64;
+    match (side as f64 / share).floor() as usize == resized {
+        true => share,
+        false => share.next_down(),
+    }
 }
 
 /// Side of the map that VGG's dense layers look at.
@@ -167,5 +176,15 @@ mod tests {
         assert_eq!(pooled_otherwise(&part, 256), None);
         let resnet = Architecture::named("resnet18").unwrap();
         assert_eq!(pooled_otherwise(&resnet, 512), None);
+    }
+
+    #[test]
+    fn what_an_image_is_resized_to_comes_back_from_its_share() {
+        for side in 16..512 {
+            for resized in side..(side + 160) {
+                let back = (side as f64 / share(side, resized)).floor() as usize;
+                assert_eq!(back, resized, "{side}");
+            }
+        }
     }
 }

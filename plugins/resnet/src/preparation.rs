@@ -66,7 +66,12 @@ impl Preparation {
             .map_err(|e| Error::msg(format!("{file}: not JSON ({e})")))?;
         let pretrained = json.get("pretrained_cfg").unwrap_or(&json);
         let three = |keys: [&str; 2]| -> Option<[f64; 3]> {
-            let list = keys.iter().find_map(|k| pretrained.get(k)?.as_array())?;
+            let said = keys.iter().find_map(|k| pretrained.get(k))?;
+            // transformers takes one number for all three.
+            if let Some(number) = said.as_f64() {
+                return Some([number; 3]);
+            }
+            let list = said.as_array()?;
             let numbers: Vec<f64> = list.iter().filter_map(|v| v.as_f64()).collect();
             numbers.try_into().ok()
         };
@@ -82,6 +87,17 @@ impl Preparation {
                 )));
             }
             self.std = std;
+        }
+        if json["do_normalize"] == false {
+            (self.mean, self.std) = ([0.0; 3], [1.0; 3]);
+            self.configured = Some(config);
+            self.origin = format!("the checkpoint's {config}, which normalises nothing");
+        }
+        let byte = json.get("rescale_factor").and_then(|f| f.as_f64());
+        if json["do_rescale"] == false || byte.is_some_and(|f| (f * 255.0 - 1.0).abs() > 1e-3) {
+            eprintln!(
+                "note: {file} does not bring images to 0 to 1 before they are normalised, and here they are; `source.mean` and `source.std` say otherwise"
+            );
         }
         if let Some(kind) = json.get("model_type").and_then(|v| v.as_str()) {
             self.model_type = kind.to_string();
@@ -287,6 +303,23 @@ mod tests {
         };
         assert!(squash("vit") && squash("deit") && squash("beit"));
         assert!(!squash("resnet") && !squash("dinov2"));
+    }
+
+    #[test]
+    fn one_number_stands_for_three_and_nothing_may_be_normalised() {
+        let config = "preprocessor_config.json";
+        let one = of(config, r#"{"image_mean": 0.5, "image_std": 0.25}"#);
+        assert_eq!((one.mean, one.std), ([0.5; 3], [0.25; 3]));
+        let plain = of(
+            config,
+            r#"{"do_normalize": false, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#,
+        );
+        assert_eq!((plain.mean, plain.std), ([0.0; 3], [1.0; 3]));
+        assert!(
+            plain.origin.contains("normalises nothing"),
+            "{}",
+            plain.origin
+        );
     }
 
     #[test]

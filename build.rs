@@ -7,6 +7,16 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+/// Whether the linker is the one that comes with Rust, which makes one of functions that are alike: 600 KB of the binary. (Another that somebody set may not know
+/// the flag.)
+fn folds_alike() -> bool {
+    let is = |name: &str, value: &str| env::var(name).is_ok_and(|v| v == value);
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    is("TARGET", "x86_64-unknown-linux-gnu")
+        && env::var_os("RUSTC_LINKER").is_none()
+        && !["link", "fuse-ld"].iter().any(|part| flags.contains(part))
+}
+
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=recipes");
     println!("cargo::rerun-if-changed=src/cli/plugins/origin.rs");
@@ -18,6 +28,9 @@ fn main() -> io::Result<()> {
         // Below the package's folder by its name there, as that may be moved.
         let config = config.strip_prefix(&manifest).unwrap_or(&config);
         println!("cargo::rerun-if-changed={}", config.display());
+    }
+    if folds_alike() {
+        println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
     }
     let root = Path::new(&manifest).join("recipes");
     let mut found = Vec::new();

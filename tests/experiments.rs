@@ -57,6 +57,10 @@ fn every_broken_experiment_is_refused_in_these_words() {
     );
     write("wrong-base.toml", &BASE.replace("rows.csv", "row.csv"));
     write(
+        "tuned-base.toml",
+        &format!("{BASE}[tune]\n\"train.learning_rate\" = [1e-2, 1e-3]\n"),
+    );
+    write(
         "transductive.toml",
         &BASE.replace("inductive", "transductive"),
     );

@@ -53,8 +53,8 @@ pub fn choose(wanted: &Wanted<'_>) -> Result<Place, Failure> {
                 .collect();
             let open = || runs.iter().filter(|r| r.status != Status::Done);
             // Of several that are open the one that was asked for; of another the difference is said.
-            let asked =
-                open().find(|r| r.identity["identity"] == wanted.identity.identity.as_str());
+            let same = |r: &&Run| r.identity["identity"] == wanted.identity.identity.as_str();
+            let asked = open().find(same).or_else(|| runs.iter().find(same));
             match asked.or_else(|| open().next()).or(runs.first()) {
                 Some(run) => go_on(run, wanted),
                 None => Err(Failure::Wrong(format!(

@@ -208,3 +208,37 @@ fn folds_of_groups_need_a_group_each() {
         .tlkit(&run("r", &["--set", "evaluate.folds=3"]))
         .code(0);
 }
+
+/// What was worked out of all rows holds in each fold, so that the run's own recipe makes it again.
+#[test]
+fn a_fold_has_the_defaults_of_all_rows_and_the_runs_recipe_makes_it_again() {
+    let bench = Bench::new();
+    let recipe = crate::bench::RECIPE
+        .replace(", test = 0.3", "")
+        .replace("epochs = 4\n", "");
+    bench.write("small.toml", &recipe);
+    let said = bench.tlkit(&run("r", &[])).code(0).err;
+    let result = |name: &str| bench.json(&format!("{name}/result.json"));
+    let epochs = |name: &str| {
+        let text = bench.read(&format!("{name}/recipe.toml"));
+        let line = text
+            .lines()
+            .find(|l| l.starts_with("epochs = "))
+            .map(str::to_string);
+        line.unwrap_or_else(|| panic!("{name}: {text}"))
+    };
+    let whole = epochs("r");
+    for k in 1..=4 {
+        let fold = epochs(&format!("r/folds/{k}"));
+        assert_eq!(
+            fold.split('#').next().map(str::trim),
+            whole.split('#').next().map(str::trim),
+            "{said}"
+        );
+    }
+    bench
+        .tlkit(&["run", "r/recipe.toml", "--out", "again"])
+        .code(0);
+    let values = |name: &str| result(name)["folds"]["metrics"]["accuracy"]["values"].clone();
+    assert_eq!(values("r"), values("again"));
+}

@@ -275,6 +275,25 @@ fn without_out_the_newest_unfinished_run_goes_on() {
     assert!(run.join("result.json").exists());
 }
 
+/// Of several runs the one that was asked for, though it is finished and another is not.
+#[test]
+fn without_out_the_finished_run_that_was_asked_for_is_found() {
+    let bench = bench();
+    let child = bench.start(&["run", "long.toml", "--seed", "7"]);
+    let begun = loop {
+        if let [run] = bench.runs("long").as_slice() {
+            break run.clone();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    };
+    wait_for(&begun, 4);
+    signal("-INT", &child);
+    ended(child).code(130);
+    bench.tlkit(&["run", "long.toml", "--quiet"]).code(0);
+    let said = bench.tlkit(&["run", "long.toml", "--resume"]).code(0);
+    assert!(said.err.contains("nothing is left to do"), "{}", said.err);
+}
+
 #[test]
 fn a_run_that_another_process_works_on_is_left_alone() {
     let bench = bench();

@@ -553,3 +553,26 @@ fn a_constant_column_changes_nothing() {
         .flatten();
     assert!(logistic > Some(0.7), "{logistic:?}");
 }
+
+/// The batch itself is what normalises: a row alone has no variance, and joins the others.
+#[test]
+fn a_row_alone_is_normalised_with_others() {
+    let bench = Bench::new();
+    let text = bench.read("rows.csv");
+    let rows: String = text.lines().take(34).map(|l| format!("{l}\n")).collect();
+    bench.write("test.csv", &rows);
+    bench.write(
+        "train.csv",
+        &text
+            .lines()
+            .take(1)
+            .chain(text.lines().skip(34).take(130))
+            .map(|l| format!("{l}\n"))
+            .collect::<String>(),
+    );
+    let recipe = "[source]\ntask = \"features\"\nbatch_norm = true\nhidden = [8]\n[target]\ntask = \"classification\"\ntrain = \"train.csv\"\ntest = \"test.csv\"\n\
+                  [strategy]\nkind = \"inductive\"\nmethod = \"from-scratch\"\nbatch_norm = \"adapt\"\n[train]\nepochs = 1\n";
+    bench.write("adapt.toml", recipe);
+    bench.tlkit(&["run", "adapt.toml", "--out", "r"]).code(0);
+    assert_eq!(bench.json("r/result.json")["metrics"]["test"]["n"], 33);
+}

@@ -178,4 +178,10 @@ fn an_adaptation_with_a_grid_has_its_source_model_beside_it() {
     let was = &result["baseline"]["source_only"]["test"]["accuracy"];
     assert!(was.is_number(), "{result}");
     assert_eq!(result["worth"]["against"], "the source model");
+    // Labels of the target chose between the points.
+    let by = result["selection"]["by"].as_str().unwrap_or_default();
+    assert!(
+        by.starts_with("target validation (") && by.ends_with("of a grid, by auto within"),
+        "{by}"
+    );
 }

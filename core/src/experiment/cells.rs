@@ -209,6 +209,10 @@ pub(super) fn overlays(
             .filter_map(|key| design.folder.over(key)),
     );
     for (axis, &value) in design.axes.iter().zip(values) {
+        // A row that was added by itself has no key of a method that it is not.
+        if own.added && axis.key.starts_with("strategy.") {
+            continue;
+        }
         let value = axis.values[value].clone();
         over.extend(
             design
@@ -219,7 +223,11 @@ pub(super) fn overlays(
     over.extend(Overlay::number("train.seed", design.seeds_at.clone(), seed));
     if design.redraw {
         over.extend(Overlay::number(
-            "target.split.seed",
+            // Where the labelled rows are.
+            match design.strategy.kind == "transductive" {
+                true => "source.split.seed",
+                false => "target.split.seed",
+            },
             design.seeds_at.clone(),
             seed,
         ));

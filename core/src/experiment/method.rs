@@ -27,6 +27,8 @@ pub(super) struct Method {
 pub(super) struct BaseStrategy {
     pub kind: String,
     pub method: String,
+    /// The keys that its grid is over.
+    pub tuned: Vec<String>,
 }
 
 impl Method {

@@ -129,10 +129,26 @@ pub(super) fn read(written: &Written, registry: &Registry) -> Result<Design, Rep
             }
         }
     }
+    // A grid chooses among its own values whatever a cell says: rows would be called by what they are not.
+    let decided = |key: &String| {
+        let own = |m: &Method| m.own.iter().any(|(k, ..)| k == key);
+        key.starts_with("strategy.")
+            || axes.iter().any(|a| a.key == *key)
+            || set.iter().any(|(k, ..)| k == key)
+            || methods.iter().any(own)
+    };
+    if let Some(key) = strategy.tuned.iter().find(|k| decided(k)) {
+        keys.error(
+            base_at.clone(),
+            format!("the base tunes `{key}`, which the experiment decides"),
+        )
+        .label("its `[tune]` chooses among its own values in every cell")
+        .help("take it out of the base's `[tune]`; an experiment `vary`s keys");
+    }
     let redraw = keys
         .bool("redraw")
         .default(false, "all seeds learn from the same rows")
-        .help("each seed draws its own labelled rows (`target.split.seed` follows the seed)")
+        .help("each seed draws its own labelled rows (`target.split.seed` follows the seed; of an adaptation `source.split.seed`)")
         .read();
     let names: Vec<String> = methods.iter().map(|m| m.name.clone()).collect();
     let reference = keys
@@ -204,6 +220,7 @@ fn base_strategy(base: &std::path::Path, named: bool, keys: &Keys) -> (BaseStrat
     let none = BaseStrategy {
         kind: String::new(),
         method: String::new(),
+        tuned: Vec::new(),
     };
     if !named {
         return (none, Report::default());
@@ -249,6 +266,10 @@ fn base_strategy(base: &std::path::Path, named: bool, keys: &Keys) -> (BaseStrat
             let found = BaseStrategy {
                 kind: word("kind"),
                 method: word("method"),
+                tuned: match written.keys().has("tune") {
+                    true => written.keys().table("tune").free(),
+                    false => Vec::new(),
+                },
             };
             (found, Report::default())
         }

@@ -163,7 +163,7 @@ pub(super) fn result(
     if let Err(why) = reloads {
         model["reloads_why"] = why.as_str().into();
     }
-    let selection = selection(c, outcome);
+    let selection = selection(c, outcome, part.tuned.is_some());
     Ok(RunResult {
         format: 1,
         recipe: around.name.clone(),
@@ -204,7 +204,7 @@ pub(super) fn result(
 }
 
 /// By what the epoch was chosen, and whether that saw the target's labels.
-fn selection(c: &Checked, outcome: &Outcome) -> serde_json::Value {
+fn selection(c: &Checked, outcome: &Outcome, of_grid: bool) -> serde_json::Value {
     if c.kind == Kind::Inductive {
         return match &outcome.chosen {
             Some(best) => {
@@ -215,11 +215,14 @@ fn selection(c: &Checked, outcome: &Outcome) -> serde_json::Value {
     }
     let by = &c.settings.select;
     let rows = |split: &str| c.target.domain(split, &crate::data::Reading::new());
+    let labelled = || {
+        let n = rows("validation").ok().flatten();
+        format!("target validation ({})", n.map_or(0, |d| d.inputs.len()))
+    };
     let name = match by {
-        Selection::TargetValidation => {
-            let n = rows("validation").ok().flatten();
-            format!("target validation ({})", n.map_or(0, |d| d.inputs.len()))
-        }
+        Selection::TargetValidation => labelled(),
+        // The epoch was chosen without labels, and the point of the grid with them.
+        other if of_grid => format!("{}, of a grid, by {} within", labelled(), other.name()),
         other => other.name().to_string(),
     };
     // The epoch of the source phase is not what was chosen.

@@ -135,7 +135,18 @@ fn pass(
     let n = loaded.len();
     let mut order = Vec::with_capacity(n);
     let (mut features, mut logits) = (Vec::new(), Vec::new());
-    for rows in loaded.by_length(EVALUATION_BATCH)? {
+    let mut batches = loaded.by_length(EVALUATION_BATCH)?;
+    // Where the batch itself is what normalises, a row alone has no variance.
+    if model.norm == NormMode::Adapt
+        && batches.len() > 1
+        && batches.last().is_some_and(|b| b.len() == 1)
+    {
+        let row = batches.pop().unwrap_or_default();
+        if let Some(last) = batches.last_mut() {
+            last.extend(row);
+        }
+    }
+    for rows in batches {
         let examples = loaded.examples(&rows, view, Stream::new(0))?;
         let batch = Arc::new(loaded.collate(&examples, store.device())?);
         if observer.stopping() {

@@ -434,7 +434,9 @@ impl Experiment {
 
     /// Whether what is compared with this arm is an adaptation against the source alone.
     pub(super) fn adapts(&self, reference: usize) -> bool {
-        self.transductive && self.arms[reference].strategy == "source-only"
+        // In closed form the source alone is a head and nothing before it.
+        let alone = ["source-only", "source-head"];
+        self.transductive && alone.contains(&self.arms[reference].strategy.as_str())
     }
 
     /// The values of an arm in words: `target.per_class = 20`.

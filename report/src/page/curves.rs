@@ -198,7 +198,10 @@ fn adversary(record: &Record) -> Option<Chart> {
 
 /// The score that an adaptation's epoch was chosen by: one without labels of the target, or its accuracy on rows whose labels decide.
 fn selector(s: &Source<'_>) -> Option<Chart> {
+    // Of a grid whose points labels chose between, the epoch of each was chosen by a score all the same.
     let by = s.result["selection"]["by"].as_str()?;
+    let within = by.split_once(", of a grid, by ").map(|(_, by)| by);
+    let by = within.map_or(by, |by| by.trim_end_matches(" within"));
     let labelled = over(&s.record, |p| p.epochs("target_accuracy"));
     if !labelled.is_empty() {
         let title = format!("Score with labels of the target: {by}");

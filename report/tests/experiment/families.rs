@@ -127,6 +127,10 @@ fn words_of_adaptations_are_for_the_source_alone() {
     assert_eq!(difference(&c, "source-only").words, "worse");
     assert!(c.rows.iter().all(|r| r.gap_closed.is_none()));
     assert!(note(&c, "negative transfer").is_none());
+    // In closed form the source alone is a head.
+    let mut e = Made::new(&[("source-head", None), ("coral", Some("source-head"))]);
+    seeds(&mut e, &[("source-head", 0.5), ("coral", 0.8)], &[]);
+    assert_eq!(difference(&e.compare(), "coral").words, "adapt");
 }
 
 /// Between nothing and what is worth having the open question is whether it is less than that: a seed more does not answer it.

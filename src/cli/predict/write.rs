@@ -267,7 +267,9 @@ impl Writer {
 
 /// The f64 that is written with the digits that the f32 needs: predictions.jsonl has those too.
 fn shortest(p: f32) -> f64 {
-    p.to_string().parse().unwrap_or(f64::from(p))
+    // By what writes those: between two of as many digits another rule would take the other.
+    let digits = serde_json::to_string(&p).unwrap_or_default();
+    digits.parse().unwrap_or(f64::from(p))
 }
 
 /// Cells as RFC 4180 has them.

@@ -176,6 +176,8 @@ pub struct Finished {
     pub frozen: bool,
     /// Its stages, input to output.
     pub stages: Vec<String>,
+    /// The key of `[target]` under which its loss was no plain cross-entropy, where one was.
+    pub weighted: Option<String>,
 }
 
 /// Whether others can load what was exported.

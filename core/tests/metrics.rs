@@ -303,5 +303,5 @@ fn macro_f1_of_many_classes_with_few_rows_is_held_as_often() {
         "macro F1 of {CLASSES} classes with ten rows each: {:.1} %",
         100.0 * share
     );
-    assert!((0.92..=0.985).contains(&share), "{share}");
+    assert!((0.92..=0.98).contains(&share), "{share}");
 }

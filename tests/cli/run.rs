@@ -576,3 +576,52 @@ fn a_row_alone_is_normalised_with_others() {
     bench.tlkit(&["run", "adapt.toml", "--out", "r"]).code(0);
     assert_eq!(bench.json("r/result.json")["metrics"]["test"]["n"], 33);
 }
+
+/// A finished run is what it learned under; and it brings one classifier, where two are to agree.
+#[test]
+fn a_finished_run_is_a_source_as_far_as_it_goes() {
+    let bench = Bench::new();
+    for (name, more) in [
+        ("plain", ""),
+        ("weighed", "class_weights = [1.0, 5.0]\n"),
+        ("smoothed", "label_smoothing = 0.1\n"),
+    ] {
+        let recipe = crate::bench::RECIPE.replace("[strategy]", &format!("{more}[strategy]"));
+        bench.write("small.toml", &recipe);
+        bench
+            .tlkit(&[
+                "run",
+                "small.toml",
+                "--out",
+                name,
+                "--set",
+                "train.epochs=1",
+            ])
+            .code(0);
+    }
+    let adapt = |run: &str, method: &str| {
+        let recipe = format!(
+            "[source]\nrun = \"{run}\"\ntrain = \"rows.csv\"\n[target]\ntask = \"classification\"\nunlabelled = \"other.csv\"\n\
+             [strategy]\nkind = \"transductive\"\nmethod = \"{method}\"\n[train]\nepochs = 1\n"
+        );
+        bench.write("adapt.toml", &recipe);
+        bench.tlkit(&["run", "adapt.toml", "--out", &format!("{run}-{method}")])
+    };
+    bench.write("other.csv", &crate::bench::rows(90).replace("0.4", "0.5"));
+    adapt("plain", "em-prior").code(0);
+    for (run, key) in [
+        ("weighed", "class_weights"),
+        ("smoothed", "label_smoothing"),
+    ] {
+        let refused = adapt(run, "em-prior").code(2);
+        let words = format!("a finished run that learned under `{key}`");
+        assert!(refused.err.contains(&words), "{}", refused.err);
+    }
+    adapt("plain", "mcd").code(0);
+    let metrics = bench.read("plain-mcd/metrics.jsonl");
+    let at = |phase: &str| metrics.find(&format!("\"phase\":\"{phase}\""));
+    assert!(
+        at("second").is_some() && at("second") < at("mcd"),
+        "{metrics}"
+    );
+}

@@ -27,17 +27,7 @@ pub(super) fn check(
         target.error(at, format!("`{method}` {why}")).help(help);
     }
     // A finished run is what it learned under.
-    let said = source.finished().and_then(|f| {
-        let text = std::fs::read_to_string(f.folder.join("tlkit.json")).ok()?;
-        let card: serde_json::Value = serde_json::from_str(&text).ok()?;
-        let target = &card["target"];
-        let smoothed = target["label_smoothing"].as_f64().is_some_and(|s| s > 0.0);
-        match (target["class_weights"].is_null(), smoothed) {
-            (false, _) => Some("class_weights"),
-            (true, true) => Some("label_smoothing"),
-            (true, false) => None,
-        }
-    });
+    let said = source.finished().and_then(|f| f.weighted.as_deref());
     if let (Some((why, _)), Some(key)) = (needs.plain_loss, said) {
         strategy
             .error(strategy.at("method"), format!("`{method}` {why}"))

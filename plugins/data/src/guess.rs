@@ -11,55 +11,7 @@ use tlkit_core::{Error, Result};
 use crate::column::CLASSES;
 pub use crate::column::{ColumnFacts, facts};
 pub use crate::header::headless;
-
-/// The first [`CALLED`] are hardly anything else.
-const LABELS: [&str; 20] = [
-    "label",
-    "labels",
-    "class",
-    "category",
-    "target",
-    "sentiment",
-    "polarity",
-    "rating",
-    "stars",
-    "score",
-    "intent",
-    "topic",
-    "emotion",
-    "tag",
-    "type",
-    "y",
-    "answer",
-    "stance",
-    "spam",
-    "gold",
-];
-/// Names that are hardly anything but a label.
-const CALLED: usize = 4;
-
-const TEXTS: [&str; 20] = [
-    "text",
-    "sentence",
-    "review",
-    "body",
-    "content",
-    "comment",
-    "message",
-    "tweet",
-    "utterance",
-    "question",
-    "document",
-    "description",
-    "query",
-    "passage",
-    "headline",
-    "title",
-    "abstract",
-    "input",
-    "email",
-    "reviewtext",
-];
+use crate::names::{CALLED, LABELS, TEXTS};
 
 const PAIRS: [(&str, &str); 10] = [
     ("sentence1", "sentence2"),
@@ -73,12 +25,6 @@ const PAIRS: [(&str, &str); 10] = [
     ("query", "passage"),
     ("text", "text_pair"),
 ];
-
-/// Whether a column of this name is hardly anything but a text or a label.
-pub(crate) fn is_usual(name: &str) -> bool {
-    let name = name.trim().to_lowercase();
-    TEXTS.contains(&name.as_str()) || LABELS[..CALLED].contains(&name.as_str())
-}
 
 /// What rows are.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,7 @@
 //! Whether the first line of an unknown file names its columns.
 
 use crate::column::{CLASSES, ColumnFacts};
+use crate::names::is_usual;
 
 /// How people write that there is no value.
 const MISSING: [&str; 7] = ["?", "-", "na", "n/a", "nan", "null", "none"];
@@ -26,9 +27,8 @@ pub fn headless(facts: &[ColumnFacts]) -> Option<String> {
         return None;
     }
     // A usual name of a text or a label that no row has in its place: then a word that a class is called by, `spam`, is one of the names too.
-    let usual = words().any(|(fact, name)| {
-        crate::guess::is_usual(name) && fact.values.iter().all(|(v, _)| v != name)
-    });
+    let usual =
+        words().any(|(fact, name)| is_usual(name) && fact.values.iter().all(|(v, _)| v != name));
     if usual {
         return None;
     }

@@ -7,8 +7,8 @@ const NEEDED: c_int = 13_000;
 
 /// How many CUDA devices there are, or why none can be used.
 pub fn cuda_devices() -> Result<usize, String> {
-    type Init = unsafe extern "C-unwind" fn(u32) -> c_int;
-    type Count = unsafe extern "C-unwind" fn(*mut c_int) -> c_int;
+    type Init = unsafe extern "C" fn(u32) -> c_int;
+    type Count = unsafe extern "C" fn(*mut c_int) -> c_int;
     // SAFETY: loading the driver's library runs its initialisers, as every program that uses CUDA does; it is never unloaded. The three
     // functions have these types in cuda.h.
     unsafe {

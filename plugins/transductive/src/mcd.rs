@@ -101,7 +101,8 @@ impl Strategy for Mcd {
                 name: "second".into(),
                 feeds: vec![feed(From::Source, transfer)],
                 updates: vec![update("second", transfer, second, SecondAlone)],
-                until: s.source_until,
+                // Nobody says how long the source is learned where it is learned already: as long as the adaptation takes.
+                until: s.until,
                 select: Selection::Last,
                 patience: None,
                 micro_batch: s.batch_size,

@@ -71,6 +71,9 @@ pub(crate) struct Card {
     /// `[target]` without what only training reads.
     #[serde(default)]
     target: Map<String, Value>,
+    /// The key of `[target]` under which the loss was no plain cross-entropy (`class_weights`, `label_smoothing`), where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    weighted: Option<String>,
     /// Class names, in the order of the probabilities.
     #[serde(default)]
     classes: Vec<String>,

@@ -61,6 +61,7 @@ impl FinishedRun {
                 folder,
                 frozen: card.frozen,
                 stages: card.stages.clone(),
+                weighted: card.weighted.clone(),
             },
             card,
             digest,

@@ -19,6 +19,15 @@ use crate::task::{Scoring, SourceTask};
 use crate::train::{Place, SavedMap, Silent};
 use crate::{Error, Result};
 
+/// Which of the keys that weigh a loss or smooth its labels a `[target]` has.
+fn weighted(target: &Value) -> Option<&'static str> {
+    let smoothed = target["label_smoothing"].as_f64();
+    match target["class_weights"].is_null() {
+        false => Some("class_weights"),
+        true => smoothed.filter(|s| *s > 0.0).map(|_| "label_smoothing"),
+    }
+}
+
 /// Keys of `[target]` and `[source]` that only training reads. Paths among them are nobody's business who is given the model.
 const TRAINING: [&str; 12] = [
     "train",
@@ -58,6 +67,7 @@ pub(in crate::run) fn write(
         refused: None,
         source: Map::new(),
         target: Map::new(),
+        weighted: None,
         classes: Vec::new(),
         rows: None,
         frozen: match c.source.finished() {
@@ -114,6 +124,7 @@ fn describe(c: &Checked, model: &Model, card: &mut Card) -> Reloads {
     card.source = table("source");
     c.source.saved(&mut card.source);
     card.target = table("target");
+    card.weighted = weighted(&c.values["target"]).map(str::to_string);
     // What the family chose where the recipe did not say may hang on files that are not exported.
     let pool = model.head.stages[..model.head.pool].last();
     if let Some(last) = pool.filter(|s| c.source.poolings().contains(&s.name())) {

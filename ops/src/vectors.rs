@@ -4,6 +4,9 @@
 
 use crate::path::{Path, per_path};
 
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 /// Sums side by side: one sum alone would have to wait for each addition before it makes the next.
 const SUMS: usize = 16;
 
@@ -42,6 +45,46 @@ pub fn add_scaled(to: &mut [f64], scale: f64, x: &[f64]) {
     add_scaled_on(Path::current(), to, scale, x);
 }
 
+/// The inner products of rows `(out.len(), x.len())`, row after row, with a vector: bit for bit what [`dot`] gives for each.
+pub fn dots(rows: &[f64], x: &[f64], out: &mut [f64]) {
+    dots_on(Path::current(), rows, x, out);
+}
+
+fn dots_on(path: Path, rows: &[f64], x: &[f64], out: &mut [f64]) {
+    let width = x.len();
+    assert_eq!(rows.len(), out.len() * width, "rows of the vector's length");
+    // Some rows at once where there are instructions for it, and `x` is read once for them.
+    #[cfg(target_arch = "x86_64")]
+    let done = x86::dots(path, rows, x, out);
+    #[cfg(not(target_arch = "x86_64"))]
+    let done = 0;
+    for (i, out) in out.iter_mut().enumerate().skip(done) {
+        *out = dot_on(path, &rows[i * width..(i + 1) * width], x);
+    }
+}
+
+/// Adds rows `(scales.len(), to.len())`, each times its scale: bit for bit what [`add_scaled`] gives row after row.
+pub fn add_all(to: &mut [f64], scales: &[f64], rows: &[f64]) {
+    add_all_on(Path::current(), to, scales, rows);
+}
+
+fn add_all_on(path: Path, to: &mut [f64], scales: &[f64], rows: &[f64]) {
+    let width = to.len();
+    assert_eq!(
+        rows.len(),
+        scales.len() * width,
+        "rows of the vector's length"
+    );
+    // Some rows in one go over `to`, each number in the order of the rows.
+    #[cfg(target_arch = "x86_64")]
+    let done = x86::add_all(path, to, scales, rows);
+    #[cfg(not(target_arch = "x86_64"))]
+    let done = 0;
+    for (i, scale) in scales.iter().enumerate().skip(done) {
+        add_scaled_on(path, to, *scale, &rows[i * width..(i + 1) * width]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +106,29 @@ mod tests {
                 let mut on = b.clone();
                 add_scaled_on(path, &mut on, -0.3, &a);
                 assert_eq!(on, to, "{n}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_together_have_the_bits_of_rows_one_by_one() {
+        for (n, width) in [(1, 5), (4, 16), (7, 37), (10, 256), (3, 1), (5, 0)] {
+            let number = |i: usize| (1.7 * i as f64).sin();
+            let rows: Vec<f64> = (0..n * width).map(number).collect();
+            let x: Vec<f64> = (0..width).map(|i| number(i + 1000)).collect();
+            let scales: Vec<f64> = (0..n).map(|i| number(i + 2000)).collect();
+            let row = |r: usize| &rows[r * width..(r + 1) * width];
+            let mut sum = x.clone();
+            (0..n).for_each(|r| add_scaled(&mut sum, scales[r], row(r)));
+            let bits = |v: &[f64]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            let single: Vec<f64> = (0..n).map(|r| dot(row(r), &x)).collect();
+            for path in Path::all() {
+                let mut out = vec![f64::NAN; n];
+                dots_on(path, &rows, &x, &mut out);
+                assert_eq!(bits(&out), bits(&single), "{n} x {width}, {path:?}");
+                let mut to = x.clone();
+                add_all_on(path, &mut to, &scales, &rows);
+                assert_eq!(bits(&to), bits(&sum), "{n} x {width}, {path:?}");
             }
         }
     }

@@ -279,7 +279,7 @@ pub struct Import {
     /// Ids and labels must be those of the experiment's own runs, in the same order.
     pub file: PathBuf,
     /// The name of its row in the table.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub method: String,
     /// The folder of the experiment.
     #[arg(long, value_name = "DIR")]

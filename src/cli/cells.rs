@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use serde_json::json;
 use tlkit_core::experiment::{Cell, Plan};
+use tlkit_core::run::write_whole;
 use tlkit_core::train::Stop;
 use tlkit_report::{Run, Status};
 
@@ -252,16 +254,39 @@ impl Work<'_> {
             self.stop.ask();
         } else {
             let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
+            let said = match said.trim() {
+                "" => "it ended without a word; was it killed for its memory?",
+                text => text,
+            };
+            if matches!(run.status, Status::None | Status::Unfinished) {
+                self.leave(cell, &directory, said)?;
+            }
             self.progress.always(&format!(
                 "[{}/{}] {words}: failed\n  {}",
                 self.done.load(Ordering::Relaxed) + failed,
                 self.queue.len(),
-                match said.trim() {
-                    "" => "it ended without a word; was it killed for its memory?".to_string(),
-                    text => text.replace('\n', "\n  "),
-                }
+                said.replace('\n', "\n  ")
             ));
         }
+        Ok(())
+    }
+
+    /// The result of a cell that ended before it could write one, so that the table says failed, not missing.
+    fn leave(&self, cell: &Cell, directory: &Path, said: &str) -> Result<(), Failure> {
+        let result = json!({
+            "format": 1,
+            "recipe": cell.name,
+            "version": env!("CARGO_PKG_VERSION"),
+            "seed": cell.seed,
+            "status": "failed",
+            "error": said.strip_prefix("error: ").unwrap_or(said),
+        });
+        let place = || directory.display().to_string();
+        fs::create_dir_all(directory).with_context(place)?;
+        write_whole(
+            &directory.join("result.json"),
+            format!("{result:#}").as_bytes(),
+        )?;
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tlkit_core::select::LabelFree;
 use tlkit_core::train::{Event, Observer};
 
 use super::{clock, output};
@@ -191,7 +192,7 @@ impl Progress {
         }
     }
 
-    fn epoch(&self, epoch: u64, values: &BTreeMap<String, f64>, best: bool) {
+    fn epoch(&self, epoch: u64, values: &BTreeMap<String, f64>, by: Option<LabelFree>, best: bool) {
         let (step, of, epochs, rate) = {
             let mut state = self.state();
             let rate = state.rate().map(per_second).unwrap_or_default();
@@ -203,13 +204,12 @@ impl Progress {
         let mut text = format!("epoch {epoch}/{epochs}  step {step}/{of}");
         let (checked, terms): (Vec<_>, Vec<_>) = values
             .iter()
-            .filter(|(name, _)| *name != "learning_rate")
+            .filter(|(name, _)| shown(name, by))
             .partition(|(name, _)| name.starts_with("validation_"));
         for (name, value) in terms {
             text.push_str(&format!("  {name} {value:.4}"));
         }
         for (name, value) in checked {
-            // The rest of the scores is in metrics.jsonl.
             if matches!(name.as_str(), "validation_accuracy" | "validation_loss") {
                 text.push_str(&format!("  {} {value:.4}", name.replace('_', " ")));
             }
@@ -249,11 +249,21 @@ impl Observer for Progress {
             Event::Epoch {
                 epoch,
                 values,
+                by,
                 best,
-            } => self.epoch(epoch, values, best),
+            } => self.epoch(epoch, values, by, best),
             Event::Pass { what, done, of } => self.pass(what, done, of),
             Event::Note(text) => self.line(text),
         }
+    }
+}
+
+/// Whether a number of an epoch fits into its line; all of them are in metrics.jsonl.
+fn shown(name: &str, by: Option<LabelFree>) -> bool {
+    match (name.strip_prefix("score_"), name.strip_prefix("source_")) {
+        (Some(score), _) => by.is_some_and(|by| by.name() == score),
+        (_, Some(source)) => source == "accuracy",
+        _ => name != "learning_rate",
     }
 }
 

@@ -303,6 +303,30 @@ fn killed_or_stopped_it_goes_on_and_ends_with_the_same_bits() {
     assert_eq!(weights(&bench, "experiments/two"), weights(&bench, "whole"));
 }
 
+/// The rows are taken away while the first cell works: what ends before it has a folder has failed too, and is no cell that is yet to run.
+#[test]
+fn a_cell_that_ends_before_it_has_a_folder_failed() {
+    let bench = long();
+    let child = bench.start(&["compare", "two.toml", "--jobs", "1"]);
+    let cell = |name: &str| {
+        bench
+            .path("experiments/two")
+            .join(format!("from-scratch-{name}"))
+    };
+    wait_for(&cell("35-s0"), 6);
+    std::fs::rename(bench.path("rows.csv"), bench.path("away.csv")).expect("the rows");
+    let ended = ended(child).code(1);
+    assert!(ended.out.contains("failed 3/3"), "{}", ended.out);
+    let left = bench.json("experiments/two/from-scratch-70-s2/result.json");
+    assert_eq!(left["status"], "failed");
+    let error = left["error"].as_str().expect("an error");
+    assert!(error.contains("rows.csv"), "{error}");
+    // And runs when they are back.
+    std::fs::rename(bench.path("away.csv"), bench.path("rows.csv")).expect("the rows");
+    let whole = bench.tlkit(&["compare", "two.toml"]).code(0);
+    assert!(!whole.out.contains("failed"), "{}", whole.out);
+}
+
 #[test]
 fn finished_runs_are_compared_and_gates_have_exit_codes() {
     let bench = Bench::new();

@@ -479,6 +479,28 @@ fn a_single_step_learns() {
     assert!(moved.iter().any(|t| t["change"].as_f64() > Some(0.0)));
 }
 
+/// With a rate far below the spacing of its weights a layer stays what it was, and learns nothing wrong: this is said, not a failure.
+#[test]
+fn a_layer_that_learns_by_too_little_to_move_is_said() {
+    let bench = Bench::new();
+    let deep = [
+        "--set",
+        "source.hidden=[8, 8, 8, 8, 8, 8, 8, 8, 8, 8]",
+        "--set",
+        "train.layer_decay=0.1",
+        "--set",
+        "train.max_steps=40",
+    ];
+    let ran = bench
+        .tlkit(&[&["run", "small.toml", "--out", "r"], &deep[..]].concat())
+        .code(0);
+    assert!(
+        ran.err.contains("as if they were frozen"),
+        "what was said: {}",
+        ran.err
+    );
+}
+
 /// A column of one large value: what is left of its mean by rounding is no deviation.
 #[test]
 fn a_constant_column_changes_nothing() {

@@ -61,6 +61,22 @@ fn the_best_on_validation_is_the_run_and_only_its_test_is_opened() {
         .tlkit(&["run", "tuned.toml", "--out", "r", "--resume"])
         .code(0);
     assert!(again.err.contains("nothing is left to do"), "{}", again.err);
+    // The run's own recipe says no default that the grid decides, and is the run again.
+    let recipe = bench.read("r/recipe.toml");
+    let open = recipe
+        .lines()
+        .filter(|l| l.ends_with("another by the grid"));
+    let open: Vec<&str> = open.collect();
+    assert!(
+        open.len() == 1 && open[0].starts_with("# head_learning_rate = "),
+        "{recipe}"
+    );
+    bench
+        .tlkit(&["run", "r/recipe.toml", "--out", "anew"])
+        .code(0);
+    let anew = bench.json("anew/result.json");
+    assert_eq!(anew["weights_sha256"], result["weights_sha256"]);
+    assert_eq!(anew["metrics"], result["metrics"]);
 }
 
 #[test]

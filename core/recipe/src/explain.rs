@@ -1,5 +1,7 @@
 //! The complete recipe, as TOML that is itself a recipe.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value as Json;
 
 use crate::kinds::Kind;
@@ -20,9 +22,15 @@ impl Record {
 
     /// The same for another folder: every path and data value goes through `moved` first.
     pub fn explain_with(&self, moved: &dyn Fn(&str) -> String) -> String {
+        self.explain_open(moved, &Defaults::default())
+    }
+
+    /// The same for a recipe whose values a grid changes: the defaults that are `open`, because the grid decides them too, stand in comments.
+    pub fn explain_open(&self, moved: &dyn Fn(&str) -> String, open: &Defaults) -> String {
         let print = Print {
             record: self,
             moved,
+            open,
         };
         let root = Path::default();
         let mut text = String::new();
@@ -41,9 +49,50 @@ impl Record {
     }
 }
 
+/// Defaults of a recipe, by table and key.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Defaults(BTreeMap<(String, String), Json>);
+
+impl Defaults {
+    /// Adds those that have another value here than in another reading of the recipe.
+    pub fn open(&mut self, here: &Defaults, there: &Defaults) {
+        let differ = |(key, value): &(&(String, String), &Json)| {
+            there.0.get(*key).is_some_and(|other| other != *value)
+        };
+        let differ = here.0.iter().filter(differ);
+        self.0
+            .extend(differ.map(|(k, value)| (k.clone(), value.clone())));
+    }
+
+    fn has(&self, table: &TableRecord, key: &KeyRecord) -> bool {
+        !self.0.is_empty()
+            && self
+                .0
+                .contains_key(&(table.path.to_string(), key.name.clone()))
+    }
+}
+
+impl Record {
+    /// The values of all keys that are not written.
+    pub fn defaults(&self) -> Defaults {
+        let mut all = BTreeMap::new();
+        for table in &self.tables {
+            for key in &table.keys {
+                if let (Presence::Default { value: Some(v), .. }, None) =
+                    (&key.presence, key.written)
+                {
+                    all.insert((table.path.to_string(), key.name.clone()), v.clone());
+                }
+            }
+        }
+        Defaults(all)
+    }
+}
+
 struct Print<'a> {
     record: &'a Record,
     moved: &'a dyn Fn(&str) -> String,
+    open: &'a Defaults,
 }
 
 impl Print<'_> {
@@ -90,6 +139,9 @@ impl Print<'_> {
                     let origin = origin.replace('\n', " ");
                     match commented {
                         true => format!("# {name} = {value}"),
+                        false if self.open.has(table, key) => {
+                            format!("# {name} = {value}  # default: {origin}; another by the grid")
+                        }
                         false => format!("{name} = {value}  # default: {origin}"),
                     }
                 }

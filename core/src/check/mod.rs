@@ -26,7 +26,7 @@ use crate::data::{Pictures, Resolve};
 use crate::metrics::Judge;
 use crate::model::MapKinds;
 use crate::nn::NormMode;
-use crate::recipe::{Report, Written};
+use crate::recipe::{Defaults, Report, Written};
 use crate::registry::{Kind, Library, Registry};
 use crate::run::{Given, Picks};
 use crate::strategy::{Settings, Strategy};
@@ -112,20 +112,23 @@ impl Checked {
         }
         match checked {
             Some(mut c) => {
+                let record = written.record();
+                // What a default is may hang on what the grid decides: a recipe that said the base's would make other points.
+                let (here, mut open) = (record.defaults(), Defaults::default());
                 if let Some(axes) = grid {
                     c.points = tune::points(written, &axes, |point| {
                         read::read(&point.keys(), point.folder(), registry, resolve);
+                        open.open(&here, &point.record().defaults());
                         point.finish()
                     })
                     .map_err(Box::new)?;
                 }
-                let record = written.record();
                 // A branch moves on; the run is of the commit that it found.
                 let pinned = |name: &str| resolve.pinned(name).unwrap_or_else(|| name.to_string());
                 c.tuned_on = record.tuned_on();
-                c.explained = record.explain_with(&pinned);
-                c.replayable =
-                    record.explain_with(&|name| pinned(&absolute(name, written.folder())));
+                c.explained = record.explain_open(&pinned, &open);
+                let moved = |name: &str| pinned(&absolute(name, written.folder()));
+                c.replayable = record.explain_open(&moved, &open);
                 c.values = pin(record.to_json(), &pinned);
                 let located = |name: &str| pinned(&absolute(name, written.folder()));
                 c.located = pin(record.to_json_with(&located), &pinned);

@@ -44,6 +44,12 @@ impl Look {
 pub trait Pictures: Send + Sync {
     /// Decodes all of an image and says what it is; the error is what is wrong with it, for a person.
     fn look(&self, bytes: &[u8]) -> std::result::Result<Look, String>;
+    /// The same where the SHA-256 of the bytes is known: what was found of them once need not be found again.
+    fn look_named(&self, bytes: &[u8], _sha256: &[u8; 32]) -> std::result::Result<Look, String> {
+        self.look(bytes)
+    }
+    /// All rows of a table have been looked at: what was found may be kept for other runs.
+    fn keep(&self) {}
     /// Whether two images are taken for copies of one. It is asked of pairs whose hashes differ in at most three bits.
     fn near(&self, one: &Likeness, other: &Likeness) -> bool;
     /// A small JPEG for reports, its longer side at most `side` pixels; `None` where the bytes are no image.

@@ -5,6 +5,8 @@
 mod lbfgs;
 mod rows;
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use tlkit_ops::vectors::{add_scaled, dot};
 
@@ -119,19 +121,23 @@ fn largest(scores: impl Iterator<Item = f64>) -> u32 {
         .0 as u32
 }
 
-/// Sums over chunks of rows, added in order. `one` adds a row to a gradient and gives its loss.
+/// Rows whose gradient is added in one go.
+const BLOCK: usize = 8;
+
+/// Sums over chunks of rows, added in order. `some` adds a block of rows to a gradient and their losses to a loss, row by row.
 fn over_rows(
     rows: &dyn Rows,
     size: usize,
-    one: impl Fn(usize, &mut [f64]) -> f64 + Sync,
+    some: impl Fn(Range<usize>, &mut [f64], &mut f64) + Sync,
 ) -> (f64, Vec<f64>) {
     let n = rows.len();
     let length = rows.chunk().min(n.max(1));
     let chunk = |start: usize| {
         let mut g = vec![0.0; size];
         let mut loss = 0.0;
-        for row in start..(start + length).min(n) {
-            loss += one(row, &mut g);
+        let end = (start + length).min(n);
+        for at in (start..end).step_by(BLOCK) {
+            some(at..(at + BLOCK).min(end), &mut g, &mut loss);
         }
         (loss, g)
     };
@@ -164,42 +170,55 @@ fn objective(
     strength: f64,
 ) -> (f64, Vec<f64>) {
     let width = rows.width();
-    let (loss, mut g) = over_rows(rows, w.len(), |row, g| {
-        let score =
-            |c: usize| w[classes * width + c] + rows.dot(row, &w[c * width..(c + 1) * width]);
-        let scores: Vec<f64> = (0..classes).map(score).collect();
-        let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let parts: Vec<f64> = scores.iter().map(|s| (s - top).exp()).collect();
-        let sum: f64 = parts.iter().sum();
-        let label = y[row] as usize;
-        for (c, part) in parts.iter().enumerate() {
-            let p = part / sum - f64::from(u8::from(c == label));
-            rows.add(row, p, &mut g[c * width..(c + 1) * width]);
-            g[classes * width + c] += p;
+    let (w, bias) = w.split_at(classes * width);
+    let (loss, mut g) = over_rows(rows, w.len() + classes, |some, g, loss| {
+        let (g, g_bias) = g.split_at_mut(classes * width);
+        let mut scores = vec![0.0; classes];
+        // Of a class, row after row.
+        let mut slopes = vec![0.0; classes * some.len()];
+        for (i, row) in some.clone().enumerate() {
+            rows.products(row, w, &mut scores);
+            scores.iter_mut().zip(bias).for_each(|(s, b)| *s += b);
+            let label = y[row] as usize;
+            let (top, right) = (
+                scores.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+                scores[label],
+            );
+            scores.iter_mut().for_each(|s| *s = (*s - top).exp());
+            let sum: f64 = scores.iter().sum();
+            for (c, part) in scores.iter().enumerate() {
+                let p = part / sum - f64::from(u8::from(c == label));
+                slopes[c * some.len() + i] = p;
+                g_bias[c] += p;
+            }
+            *loss += sum.ln() + top - right;
         }
-        sum.ln() + top - scores[label]
+        let each = slopes.chunks_exact(some.len());
+        for (slopes, g) in each.zip(g.chunks_exact_mut(width.max(1))) {
+            rows.add_rows(some.clone(), slopes, g);
+        }
     });
     let scale = 1.0 / rows.len() as f64;
     g.iter_mut().for_each(|g| *g *= scale);
-    let penalised = classes * width;
-    add_scaled(&mut g[..penalised], strength, &w[..penalised]);
-    (
-        loss * scale + 0.5 * strength * dot(&w[..penalised], &w[..penalised]),
-        g,
-    )
+    add_scaled(&mut g[..classes * width], strength, w);
+    (loss * scale + 0.5 * strength * dot(w, w), g)
 }
 
 /// The same for two classes by their difference `w`: the weights are `-w / 2` and `w / 2`, so the penalty is `strength / 4 * |w|^2`.
 fn binary(w: &[f64], rows: &dyn Rows, y: &[u32], strength: f64) -> (f64, Vec<f64>) {
     let width = rows.width();
-    let (loss, mut g) = over_rows(rows, w.len(), |row, g| {
-        let score = w[width] + rows.dot(row, &w[..width]);
-        let label = f64::from(y[row]);
-        let p = 1.0 / (1.0 + (-score).exp()) - label;
-        rows.add(row, p, &mut g[..width]);
-        g[width] += p;
-        // ln(1 + e^s) - y s, without overflow.
-        score.max(0.0) + (-score.abs()).exp().ln_1p() - label * score
+    let (loss, mut g) = over_rows(rows, w.len(), |some, g, loss| {
+        let mut slopes = vec![0.0; some.len()];
+        rows.of_rows(some.clone(), &w[..width], &mut slopes);
+        for (slope, row) in slopes.iter_mut().zip(some.clone()) {
+            let score = w[width] + *slope;
+            let label = f64::from(y[row]);
+            *slope = 1.0 / (1.0 + (-score).exp()) - label;
+            g[width] += *slope;
+            // ln(1 + e^s) - y s, without overflow.
+            *loss += score.max(0.0) + (-score.abs()).exp().ln_1p() - label * score;
+        }
+        rows.add_rows(some, &slopes, &mut g[..width]);
     });
     let scale = 1.0 / rows.len() as f64;
     g.iter_mut().for_each(|g| *g *= scale);

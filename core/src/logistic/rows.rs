@@ -1,6 +1,8 @@
 //! What a logistic regression is fitted on: dense rows or sparse ones.
 
-use tlkit_ops::vectors::{add_scaled, dot};
+use std::ops::Range;
+
+use tlkit_ops::vectors::{add_all, add_scaled, dot, dots};
 
 /// Rows of numbers.
 pub trait Rows: Sync {
@@ -16,6 +18,24 @@ pub trait Rows: Sync {
     fn dot(&self, row: usize, weights: &[f64]) -> f64;
     /// Adds `scale` times a row to a gradient `(width,)`.
     fn add(&self, row: usize, scale: f64, gradient: &mut [f64]);
+    /// The products of a row with each of the weights `(out.len(), width)`.
+    fn products(&self, row: usize, weights: &[f64], out: &mut [f64]) {
+        let width = self.width();
+        for (c, out) in out.iter_mut().enumerate() {
+            *out = self.dot(row, &weights[c * width..(c + 1) * width]);
+        }
+    }
+    /// The products of each of some rows with weights `(width,)`.
+    fn of_rows(&self, rows: Range<usize>, weights: &[f64], out: &mut [f64]) {
+        out.iter_mut()
+            .zip(rows)
+            .for_each(|(out, row)| *out = self.dot(row, weights));
+    }
+    /// Adds some rows, each times its scale, to a gradient `(width,)`, in their order.
+    fn add_rows(&self, rows: Range<usize>, scales: &[f64], gradient: &mut [f64]) {
+        rows.zip(scales)
+            .for_each(|(row, scale)| self.add(row, *scale, gradient));
+    }
     /// Rows whose gradient is summed in one go; chunks are added in order, so that the number of threads changes no bit.
     fn chunk(&self) -> usize;
 }
@@ -48,6 +68,24 @@ impl Rows for Dense<'_> {
     fn add(&self, row: usize, scale: f64, gradient: &mut [f64]) {
         let row = &self.values[row * self.width..(row + 1) * self.width];
         add_scaled(gradient, scale, row);
+    }
+
+    fn products(&self, row: usize, weights: &[f64], out: &mut [f64]) {
+        dots(
+            weights,
+            &self.values[row * self.width..(row + 1) * self.width],
+            out,
+        );
+    }
+
+    fn of_rows(&self, rows: Range<usize>, weights: &[f64], out: &mut [f64]) {
+        let rows = &self.values[rows.start * self.width..rows.end * self.width];
+        dots(rows, weights, out);
+    }
+
+    fn add_rows(&self, rows: Range<usize>, scales: &[f64], gradient: &mut [f64]) {
+        let rows = &self.values[rows.start * self.width..rows.end * self.width];
+        add_all(gradient, scales, rows);
     }
 
     fn chunk(&self) -> usize {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::select::LabelFree;
+
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
@@ -41,6 +43,8 @@ pub enum Event<'a> {
         epoch: u64,
         /// Means over the epoch, and validation scores.
         values: &'a BTreeMap<String, f64>,
+        /// Which of them decides between the epochs, where a score that looks at no label of the target does.
+        by: Option<LabelFree>,
         /// Whether it is the best so far.
         best: bool,
     },

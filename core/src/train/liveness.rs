@@ -142,23 +142,48 @@ pub(crate) fn ended(
     }
     let names = self::some(&still);
     Ok(Some(format!(
-        "after its {of} {some} of {all} trainable tensors are what they were: {names}"
+        "{of} {some} of {all} trainable tensors are what they were: {names}"
     )))
 }
 
-/// After the warm-up: which trainable parameters still have the bits they started with.
-pub(crate) fn moved(before: &BTreeMap<String, u64>, trainable: &[Param]) -> Result<()> {
+/// After the warm-up: which trainable parameters still have the bits they started with. One that has `learned`, whose gradients the optimizer
+/// has seen, moves by less than its numbers can tell; this is said, not an error, as long as others move.
+///
+/// # Errors
+/// A tensor has had no gradient but zero, or nothing has moved.
+pub(crate) fn moved(
+    before: &BTreeMap<String, u64>,
+    trainable: &[Param],
+    learned: impl Fn(&str) -> Result<bool>,
+) -> Result<Option<String>> {
     let still = still(before, trainable)?;
-    if still.is_empty() {
-        return Ok(());
+    let mut dead = Vec::new();
+    for name in &still {
+        if !learned(name)? {
+            dead.push(*name);
+        }
     }
-    let text = format!(
-        "{} of {} trainable tensors have not moved after the warm-up: {}",
-        still.len(),
-        trainable.len(),
-        some(&still)
-    );
-    Err(found(text, &still))
+    let (some, all) = (still.len(), trainable.len());
+    if !dead.is_empty() {
+        let text = format!(
+            "{} of {all} trainable tensors have not moved after the warm-up: {}",
+            dead.len(),
+            self::some(&dead)
+        );
+        return Err(found(text, &dead));
+    }
+    if still.is_empty() {
+        return Ok(None);
+    }
+    let names = self::some(&still);
+    let why = "their learning rate is so small that adding a step to them leaves their numbers as they are";
+    if some == all {
+        let text = format!("nothing has moved after the warm-up: {why}: {names}");
+        return Err(found(text, &still));
+    }
+    Ok(Some(format!(
+        "{some} of {all} trainable tensors are what they were after the warm-up, as if they were frozen: {why} (`learning_rate`, `layer_decay`): {names}"
+    )))
 }
 
 /// FNV-1a over the values' bits.

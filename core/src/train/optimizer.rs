@@ -200,6 +200,25 @@ impl Optimizer {
             .map_or(0.0, |g| g.rate * g.schedule.factor(step, total))
     }
 
+    /// Whether a parameter has had a gradient other than zero, as far as its moments remember (gradient descent without momentum has none).
+    pub(crate) fn has_learned(&self, name: &str) -> Result<bool> {
+        let Some(moments) = self.moments.get(name) else {
+            return Ok(false);
+        };
+        for t in &moments.device {
+            if t.abs()?
+                .max_all()?
+                .to_dtype(DType::F64)?
+                .to_scalar::<f64>()?
+                > 0.0
+            {
+                return Ok(true);
+            }
+        }
+        Ok(moments.single.iter().flatten().any(|v| *v != 0.0)
+            || moments.double.iter().flatten().any(|v| *v != 0.0))
+    }
+
     /// One step. `false`, and nothing changed, when the gradients' norm is not finite.
     pub fn step(&mut self, grads: &mut Gradients, step: u64, total: u64) -> Result<bool> {
         if let Some((p, _)) = self.members.first()

@@ -15,11 +15,16 @@ use crate::read_at::read_at;
 /// At the end of every file of this layout.
 const MAGIC: &[u8; 8] = b"tlkitix1";
 
-/// The folder, where there is to be one.
+/// The folder of rows, where there is to be one.
 pub fn folder(cache: &Cache) -> Option<PathBuf> {
+    Some(base(cache)?.join("rows"))
+}
+
+/// The folder of everything that is kept.
+pub fn base(cache: &Cache) -> Option<PathBuf> {
     let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
     let home = || var("HOME").map(PathBuf::from);
-    let base = match cache {
+    Some(match cache {
         Cache::Off => return None,
         Cache::Folder(path) => path.clone(),
         Cache::Standard => match var("TLKIT_CACHE") {
@@ -31,8 +36,7 @@ pub fn folder(cache: &Cache) -> Option<PathBuf> {
                 None => home()?.join(".cache/tlkit"),
             },
         },
-    };
-    Some(base.join("rows"))
+    })
 }
 
 /// What a cached file was made from: it is stale when any of this is another.

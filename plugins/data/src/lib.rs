@@ -62,6 +62,7 @@ mod header;
 mod idx;
 mod json;
 mod lines;
+mod looks;
 mod names;
 mod numpy;
 mod open;

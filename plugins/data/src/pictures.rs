@@ -1,21 +1,26 @@
 //! Opens images for core, which has no codecs.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
-use tlkit_core::data::{Likeness, Look, Pictures};
+use tlkit_core::data::{Cache, Likeness, Look, Pictures};
 use tlkit_image::{Limits, decode, likeness, thumbnail};
+
+use crate::cache;
+use crate::looks::Looks;
 
 /// The formats of `tlkit_image`.
 #[derive(Clone, Copy, Debug)]
 pub struct Codecs;
 
-/// What each file came to, by the hash of its bytes: the cells of an experiment look at the same ones over and over, and decoding takes a hundred times as
-/// long as hashing.
-static SEEN: Mutex<BTreeMap<[u8; 32], Result<Look, String>>> = Mutex::new(BTreeMap::new());
-/// Most files that are remembered, some hundred bytes each.
-const MOST: usize = 100_000;
+/// Of all images that this process and those before it looked at.
+fn looks() -> &'static Looks {
+    static LOOKS: OnceLock<Looks> = OnceLock::new();
+    LOOKS.get_or_init(|| {
+        let base = cache::base(&Cache::Standard);
+        Looks::within(base.map(|b| b.join("looks")))
+    })
+}
 
 fn look(bytes: &[u8]) -> Result<Look, String> {
     let pixels = decode(bytes, &Limits::default()).map_err(|e| e.to_string())?;
@@ -33,18 +38,15 @@ fn look(bytes: &[u8]) -> Result<Look, String> {
 
 impl Pictures for Codecs {
     fn look(&self, bytes: &[u8]) -> Result<Look, String> {
-        let name: [u8; 32] = Sha256::digest(bytes).into();
-        // Nothing that could panic is done while it is held.
-        let seen = || SEEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = seen().get(&name) {
-            return found.clone();
-        }
-        let found = look(bytes);
-        let mut all = seen();
-        if all.len() < MOST {
-            all.insert(name, found.clone());
-        }
-        found
+        self.look_named(bytes, &Sha256::digest(bytes).into())
+    }
+
+    fn look_named(&self, bytes: &[u8], sha256: &[u8; 32]) -> Result<Look, String> {
+        looks().look(sha256, || look(bytes))
+    }
+
+    fn keep(&self) {
+        looks().keep();
     }
 
     fn near(&self, one: &Likeness, other: &Likeness) -> bool {

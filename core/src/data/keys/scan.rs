@@ -72,23 +72,25 @@ pub(super) fn scan(
     };
     let inputs = samples(form, rows, columns);
     let facts = |row: usize| -> crate::Result<Facts> {
-        let (input, look) = match (pictures, inputs.input(row)) {
-            (None, input) => (input?, None),
-            (Some(pictures), Ok(input)) => {
-                let look = match &input {
-                    Input::Image(bytes) => pictures.look(bytes),
-                    other => Err(format!("expected an image, found {}", other.kind())),
-                };
-                let place = |why| format!("{}: {why}", inputs.place(row));
-                (input, Some(look.map_err(place)))
-            }
+        let (input, unread) = match (pictures, inputs.input(row)) {
+            (_, Ok(input)) => (input, None),
+            (None, Err(e)) => return Err(e),
             // A file that is not there, or may not be read.
-            (Some(_), Err(e)) => (Input::Image(vec![].into()), Some(Err(e.to_string()))),
+            (Some(_), Err(e)) => (Input::Image(vec![].into()), Some(e.to_string())),
         };
-        let (key, fill) = key(&input);
+        let sha256 = digest(&input);
+        let look = pictures.map(|pictures| {
+            let look = match (unread, &input) {
+                (Some(why), _) => return Err(why),
+                (None, Input::Image(bytes)) => pictures.look_named(bytes, &sha256),
+                (None, other) => Err(format!("expected an image, found {}", other.kind())),
+            };
+            look.map_err(|why| format!("{}: {why}", inputs.place(row)))
+        });
+        let (key, fill) = key(&input, &sha256);
         Ok(Facts {
             look,
-            digest: digest(&input),
+            digest: first(&sha256),
             key,
             fill,
             label: label.map(|c| rows.name(row, c)).transpose()?,
@@ -128,6 +130,9 @@ pub(super) fn scan(
                 all.push(*groups.entry(group).or_insert(new));
             }
         }
+    }
+    if let Some(pictures) = pictures {
+        pictures.keep();
     }
     Ok(out)
 }
@@ -208,7 +213,7 @@ fn cell(rows: &Rows, row: usize, column: usize) -> crate::Result<String> {
 }
 
 /// Of the input as it is.
-fn digest(input: &Input<'_>) -> [u8; 16] {
+fn digest(input: &Input<'_>) -> [u8; 32] {
     let mut sha = Sha256::new();
     match input {
         Input::Text(t) => sha.update(t.as_bytes()),
@@ -221,7 +226,7 @@ fn digest(input: &Input<'_>) -> [u8; 16] {
         Input::Image(b) => sha.update(b),
         Input::Features(f) => f.iter().for_each(|v| sha.update(v.to_le_bytes())),
     }
-    first(&sha.finalize())
+    sha.finalize().into()
 }
 
 fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
@@ -230,8 +235,8 @@ fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
     out
 }
 
-/// Of what the input says, and how much that is.
-fn key(input: &Input<'_>) -> (Key, Fill) {
+/// Of what the input says, and how much that is; an image says what its bytes are, which have this digest.
+fn key(input: &Input<'_>, sha256: &[u8; 32]) -> (Key, Fill) {
     let mut sha = Sha256::new();
     let fill = match input {
         Input::Text(t) => evened(t, &mut sha),
@@ -241,10 +246,7 @@ fn key(input: &Input<'_>) -> (Key, Fill) {
             sha.update(b"\n");
             one.max(evened(b, &mut sha))
         }
-        Input::Image(bytes) => {
-            sha.update(bytes);
-            Fill::Full
-        }
+        Input::Image(_) => return (Key::from_le_bytes(first(sha256)), Fill::Full),
         Input::Features(f) => {
             // 0 and -0 are one number.
             f.iter().for_each(|v| sha.update((v + 0.0).to_le_bytes()));
@@ -278,6 +280,7 @@ mod tests {
 
     #[test]
     fn rows_that_say_the_same_have_one_key() {
+        let key = |input: &Input<'_>| key(input, &digest(input));
         let of = |t: &'static str| key(&Input::Text(t.into()));
         assert_eq!(of("A  Fine\tfilm "), of("a fine film"));
         assert_ne!(of("a fine film").0, of("a finefilm").0);

@@ -67,9 +67,14 @@ impl Course<'_, '_, '_> {
         }
         self.job.record(&line)?;
         self.run.position.lines += 1;
+        let by = match &self.job.deciding {
+            Some(Deciding::LabelFree { by, .. }) if self.decides() => Some(*by),
+            _ => None,
+        };
         self.job.observer.event(&Event::Epoch {
             epoch,
             values: &values,
+            by,
             best,
         });
         Ok(())

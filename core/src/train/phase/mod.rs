@@ -412,7 +412,7 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         Ok(())
     }
 
-    /// After the warm-up every trainable tensor must have moved. A training that ends before must have moved something; what it left as it was
+    /// After the warm-up every trainable tensor must have moved, or have had a gradient that is too small to move it. A training that ends before must have moved something; what it left as it was
     /// is said, for a tensor may need a step or two until others have moved.
     fn movement(&mut self) -> Result<()> {
         let (step, settled) = (self.run.position.step, self.settled());
@@ -422,10 +422,16 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         let Some(before) = self.run.position.fingerprints.take() else {
             return Ok(());
         };
-        if step == settled {
-            return liveness::moved(&before, &self.trainable());
-        }
-        let words = liveness::ended(&before, &self.trainable(), step)?;
+        let words = if step == settled {
+            let learned = |name: &str| {
+                let mut of = self.optimizers.iter();
+                of.try_fold(false, |any, o| Ok(any || o.has_learned(name)?))
+            };
+            liveness::moved(&before, &self.trainable(), learned)?
+        } else {
+            liveness::ended(&before, &self.trainable(), step)?
+                .map(|words| format!("after its {words}"))
+        };
         if let Some(words) = words {
             let words = format!("phase `{}`: {words}", self.train.name);
             self.job.observer.event(&Event::Note(&words));

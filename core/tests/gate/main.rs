@@ -5,6 +5,7 @@ mod border;
 mod c_gradients;
 mod c_stage;
 mod c_term;
+mod chance;
 mod coral;
 mod dann;
 mod fine_tune;

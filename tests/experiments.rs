@@ -64,6 +64,14 @@ fn every_broken_experiment_is_refused_in_these_words() {
         "transductive.toml",
         &BASE.replace("inductive", "transductive"),
     );
+    write(
+        "others.csv",
+        &format!("a,b,label\n{rows}").replace("0.5", "0.7"),
+    );
+    write(
+        "adapting.toml",
+        "[source]\ntask = \"features\"\ntrain = \"rows.csv\"\n[target]\ntask = \"classification\"\nunlabelled = \"others.csv\"\nsplit = { test = 0.5 }\n[strategy]\nkind = \"transductive\"\nmethod = \"mcc\"\n",
+    );
     let broken = files("tests/broken_experiments");
     assert!(broken.len() >= 25);
     for experiment in broken {

@@ -47,7 +47,9 @@ impl Place {
             Place::Auto => Self::cuda(0),
             Place::Cuda(n) if n < there => Self::cuda(n),
             Place::Cuda(n) => Err(Error::msg(match there {
-                0 => "there is no CUDA device: `--device cpu` runs without one".to_string(),
+                0 => {
+                    "there is no CUDA device: `train.device = \"cpu\"` runs without one".to_string()
+                }
                 1 => format!("there is no device `cuda:{n}`: there is one, `cuda:0`"),
                 _ => format!(
                     "there is no device `cuda:{n}`: there are `cuda:0` to `cuda:{}`",

@@ -61,7 +61,7 @@ impl HeadLayers {
                 return None;
             };
             let layer = if table.has("dense") {
-                let width = table.usize("dense").range(1..).required();
+                let width = table.usize("dense").range(1..=65536).required();
                 let activation = table
                     .string("activation")
                     .one_of(Activation::NAMES)

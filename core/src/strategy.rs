@@ -195,6 +195,8 @@ pub struct Needs {
     pub pretext: Option<&'static str>,
     /// Closed form: nothing is chosen between, so no row is set aside to choose by.
     pub closed_form: bool,
+    /// It moves features, so an encoder without a layer has nothing for it.
+    pub moves_features: bool,
     /// Label-free scores that it minimises itself, which are no evidence for it.
     pub minimises: Vec<LabelFree>,
     /// The encoder stays as it is, so its pooling need not be one that trains.
@@ -213,6 +215,8 @@ pub struct Needs {
     pub plain_loss: Option<Why>,
     /// Why the head may have no dense layers, where that is so.
     pub plain_head: Option<Why>,
+    /// Why weights decay to nothing else, so that `train.weight_decay` has nothing to say, where that is so.
+    pub own_decay: Option<Why>,
     /// Why `train.layer_decay` has nothing to say, where that is so.
     pub own_rates: Option<Why>,
     /// Its keys name parts of the network, or the network may lack what it trains: it is arranged once while the recipe is checked, and what
@@ -438,6 +442,10 @@ pub trait Infer {
     fn renew_statistics(&mut self, from: From, batch: usize) -> Result<usize>;
     /// What a model from outside says of every row of a domain.
     fn outside(&mut self, from: From, model: &Outside) -> Result<Rows>;
+    /// Asked now and then by what takes long: an error where somebody wants to stop.
+    fn going_on(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// A phase without gradients: CORAL, TCA, logistic regression, kNN, AdaBN, BBSE.

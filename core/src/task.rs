@@ -56,6 +56,10 @@ pub trait SourceTask: Send + Sync {
     fn trains(&self) -> bool {
         true
     }
+    /// Whether there is a layer between the inputs and the head.
+    fn has_layers(&self) -> bool {
+        true
+    }
     /// The key of `[source]` that makes layers with fresh weights, where no weights were named that somebody has trained; methods that leave the encoder as it
     /// is refuse these.
     fn untrained(&self) -> Option<&'static str> {

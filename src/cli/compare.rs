@@ -165,6 +165,7 @@ fn run(
     let jobs = usize::from(arguments.jobs.unwrap_or(1));
     if arguments.dry_run {
         table_only(arguments)?;
+        is_free(file, &folder)?;
         output::out(&estimate::dry_run(&plan, &folder, &to_do, jobs)?);
         return Ok(());
     }
@@ -195,8 +196,8 @@ fn run(
     shown
 }
 
-/// The folder, held by this process; the experiment and the recipe of every cell written out.
-fn prepare(plan: &Plan, file: &Path, folder: &Path) -> Result<File, Failure> {
+/// Whether a folder can take the runs of an experiment; the path of the experiment as it is kept there.
+fn is_free(file: &Path, folder: &Path) -> Result<String, Failure> {
     // What a kill at the very beginning leaves is ours.
     let ours = [".lock", "recipes", "experiment.json.part"];
     let taken = folder.exists()
@@ -219,6 +220,12 @@ fn prepare(plan: &Plan, file: &Path, folder: &Path) -> Result<File, Failure> {
             folder.display()
         )));
     }
+    Ok(file)
+}
+
+/// The folder, held by this process; the experiment and the recipe of every cell written out.
+fn prepare(plan: &Plan, file: &Path, folder: &Path) -> Result<File, Failure> {
+    let file = is_free(file, folder)?;
     let recipes = folder.join("recipes");
     fs::create_dir_all(&recipes).with_context(|| recipes.display().to_string())?;
     let path = folder.join(".lock");

@@ -320,11 +320,13 @@ fn open(path: &Path) -> Result<Arc<dyn Table>, Failure> {
             all.join(", ")
         )));
     };
-    Ok(reader.open(
-        &name,
-        &Blob::Path(path.to_path_buf()),
-        &ReadOptions::default(),
-    )?)
+    reader
+        .open(
+            &name,
+            &Blob::Path(path.to_path_buf()),
+            &ReadOptions::default(),
+        )
+        .map_err(Failure::wrong)
 }
 
 /// As a run leaves them.

@@ -12,7 +12,7 @@ use super::arguments::Plan;
 use super::cells::time;
 use super::exit::Failure;
 use super::parts::Fetch;
-use super::{output, recipe, report};
+use super::{device, output, recipe, report};
 
 /// Measures, and prints what the whole takes.
 pub fn plan(arguments: &Plan) -> Result<(), Failure> {
@@ -23,6 +23,7 @@ pub fn plan(arguments: &Plan) -> Result<(), Failure> {
     };
     let read = recipe::read_aloud(&arguments.recipe, &arguments.overrides.sets, fetch)?;
     let reading = began.elapsed();
+    device::hand_over(&read.checked.device)?;
     let (folds, points) = (read.checked.folds, read.checked.points.len());
     if !arguments.json {
         output::err("measuring a few steps\n");

@@ -36,7 +36,9 @@ pub fn use_physical_cores() {
         .ok()
         .and_then(|n| n.parse::<usize>().ok())
         .filter(|&n| n > 0);
-    let threads = asked.unwrap_or_else(num_cpus::get_physical);
+    // More than a machine could use are more than it can make.
+    let most = 4 * num_cpus::get().max(16);
+    let threads = asked.map_or_else(num_cpus::get_physical, |n| n.min(most));
     // An error means that a pool is there already, which is as good.
     let _ = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

@@ -63,12 +63,13 @@ fn the_best_on_validation_is_the_run_and_only_its_test_is_opened() {
     assert!(again.err.contains("nothing is left to do"), "{}", again.err);
     // The run's own recipe says no default that the grid decides, and is the run again.
     let recipe = bench.read("r/recipe.toml");
-    let open = recipe
-        .lines()
-        .filter(|l| l.ends_with("another by the grid"));
-    let open: Vec<&str> = open.collect();
+    let open = |key: &str| {
+        let line = format!("# {key} = ");
+        let mut lines = recipe.lines();
+        lines.any(|l| l.starts_with(&line) && l.ends_with("another by the grid"))
+    };
     assert!(
-        open.len() == 1 && open[0].starts_with("# head_learning_rate = "),
+        open("head_learning_rate") && open("learning_rate") && !open("batch_size"),
         "{recipe}"
     );
     bench
@@ -77,6 +78,31 @@ fn the_best_on_validation_is_the_run_and_only_its_test_is_opened() {
     let anew = bench.json("anew/result.json");
     assert_eq!(anew["weights_sha256"], result["weights_sha256"]);
     assert_eq!(anew["metrics"], result["metrics"]);
+}
+
+/// A key that only one of the optimizers has is a default of the base's, and none of the others' points.
+#[test]
+fn a_grid_over_optimizers_is_a_recipe_again() {
+    let bench = Bench::new();
+    let grid = "\n[tune]\n\"train.optimizer\" = [\"sgd\", \"adamw\", \"rmsprop\"]\n";
+    bench.write("tuned.toml", &format!("{}{grid}", crate::bench::RECIPE));
+    let explained = bench.tlkit(&["explain", "tuned.toml"]).code(0).out;
+    bench.write("explained.toml", &explained);
+    bench.tlkit(&["run", "tuned.toml", "--out", "r"]).code(0);
+    let hash = |out: &str| bench.json(&format!("{out}/result.json"))["weights_sha256"].clone();
+    for (recipe, out) in [("r/recipe.toml", "anew"), ("explained.toml", "explained")] {
+        bench.tlkit(&["run", recipe, "--out", out]).code(0);
+        assert_eq!(hash(out), hash("r"), "{recipe}");
+    }
+    // So are the cells of an experiment over it.
+    bench.write(
+        "over.toml",
+        "[experiment]\nbase = \"tuned.toml\"\nseeds = [0]\n",
+    );
+    bench
+        .tlkit(&["compare", "over.toml", "--out", "cells"])
+        .code(0);
+    assert_eq!(hash("cells/from-scratch-s0"), hash("r"));
 }
 
 #[test]

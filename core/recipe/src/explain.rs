@@ -54,11 +54,9 @@ impl Record {
 pub struct Defaults(BTreeMap<(String, String), Json>);
 
 impl Defaults {
-    /// Adds those that have another value here than in another reading of the recipe.
+    /// Adds those that have another value in another reading of the recipe, or are no defaults there.
     pub fn open(&mut self, here: &Defaults, there: &Defaults) {
-        let differ = |(key, value): &(&(String, String), &Json)| {
-            there.0.get(*key).is_some_and(|other| other != *value)
-        };
+        let differ = |(key, value): &(&(String, String), &Json)| there.0.get(*key) != Some(*value);
         let differ = here.0.iter().filter(differ);
         self.0
             .extend(differ.map(|(k, value)| (k.clone(), value.clone())));

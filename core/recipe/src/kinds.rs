@@ -249,7 +249,9 @@ impl Readable for f64 {
 impl Ranged for f64 {
     type End = f64;
     fn outside(&self, range: &(Bound<f64>, Bound<f64>)) -> Option<usize> {
-        (!range.contains(self)).then_some(0)
+        // A share just below 1 is 1 where it is computed with.
+        let reached = matches!(range.1, Bound::Excluded(end) if *self as f32 >= end as f32);
+        (reached || !range.contains(self)).then_some(0)
     }
 }
 

@@ -137,6 +137,10 @@ fn names(key: &str) -> Option<Vec<String>> {
 
 /// A value that stands nowhere: its text is its own, its file that of the key.
 fn written(tree: &mut Tree, at: &At, text: &str, data: Data) -> NodeId {
+    // It stands there after all: as an item of a list, say.
+    if at.text() == text {
+        return tree.push(at.clone(), data);
+    }
     let source = Source {
         name: at.source.name.clone(),
         text: text.into(),

@@ -143,6 +143,7 @@ pub(super) fn read(root: &Keys, registry: &Registry, rows: &Rows<'_>) -> Evaluat
         .read();
     let crops = evaluate
         .usize("crops")
+        .range(1..=CUTS)
         .check(|n| match *n {
             1 | CUTS => Ok(()),
             _ => Err(format!("1 or {CUTS}")),

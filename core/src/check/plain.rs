@@ -42,8 +42,13 @@ pub(super) fn check(
     }
 }
 
-/// Notes rates by stage where the method gives the stages theirs.
+/// Notes rates by stage and a decay where the method has its own.
 pub(super) fn rates(train: &Keys, method: &str, needs: &Needs, settings: &Settings) {
+    let decay = settings.optimizer.weight_decay();
+    if let (Some((why, help)), true) = (needs.own_decay, decay != 0.0) {
+        let at = train.at("weight_decay");
+        train.error(at, format!("`{method}` {why}")).help(help);
+    }
     if let (Some((why, help)), true) = (needs.own_rates, settings.layer_decay != 1.0) {
         let at = train.at("layer_decay");
         train.error(at, format!("`{method}` {why}")).help(help);

@@ -141,7 +141,18 @@ pub(super) fn read(
                         name.trim_end_matches('/')
                     ));
             }
-            Ok(found) => cx.checkpoint = Some(found),
+            Ok(found) => match found.broken_config() {
+                None => cx.checkpoint = Some(found),
+                Some(why) => {
+                    unchecked = true;
+                    source
+                        .error(
+                            source.at("checkpoint"),
+                            "the config.json of this checkpoint cannot be read",
+                        )
+                        .note(why);
+                }
+            },
             Err(e) => {
                 unchecked = matches!(e, Error::NotHere(_));
                 note_unresolved(&source, source.at("checkpoint"), &e);
@@ -266,6 +277,7 @@ pub(super) fn read(
             )
             .also(source.at(key), "fresh weights")
             .help(match key {
+                "hidden" if !transductive => "take `hidden` out: the method works on the vectors as they are",
                 "hidden" => "take `hidden` out: the method works on the vectors as they are; or name a finished run, `run = \"FOLDER\"`",
                 _ => "name weights, `checkpoint = \"..\"` under [source], or a method that trains, `fine-tune` or `from-scratch`",
             });
@@ -290,11 +302,14 @@ pub(super) fn read(
     }
     let norm = batch_norm(&strategy, made_source.as_deref(), &needs);
 
-    let defaults = match &made_source {
+    let mut defaults = match &made_source {
         Some(s) if needs.scratch => s.scratch_defaults(),
         Some(s) => s.defaults(),
         None => Defaults::plain(),
     };
+    if needs.own_decay.is_some() {
+        defaults.optimizer = defaults.optimizer.with_decay(0.0);
+    }
     let rows = made_target.as_ref().and_then(|t| {
         let rows = |split: &str| {
             let domain = t.domain(split, &Reading::new()).ok().flatten();

@@ -40,15 +40,12 @@ impl Trainable {
             .read();
         let micro = keys
             .usize_or_auto("micro_batch")
+            .range(1..)
             .default(Auto::Is(batch_size), "the whole batch in one pass")
             .help("rows a pass, or `auto`, as many as memory holds; gradients accumulate to batch_size; never in an adaptation")
             .read();
         let micro_batch = match micro {
-            Auto::Is(0) => {
-                keys.error(keys.at("micro_batch"), "a pass needs at least one row");
-                1
-            }
-            Auto::Is(n) => n.min(batch_size),
+            Auto::Is(n) => n.clamp(1, batch_size),
             Auto::Auto => AS_MUCH_AS_FITS,
         };
         let per_epoch = rows.map(|n| n.div_ceil(batch_size).max(1));

@@ -105,6 +105,12 @@ pub(super) fn meet(
             .error(at(), format!("`{method}` adapts the statistics of batch norm, and this network has none"))
             .help("a network without batch norm, or with one that is folded into its weights, has nothing that it could change; `shot` needs no batch norm");
     }
+    if needs.moves_features && !source.has_layers() {
+        strategy
+            .error(at(), format!("`{method}` moves features, and here the features are the inputs"))
+            .also(source_keys.at("hidden"), "no layer")
+            .help("give the network layers, as `hidden = [64]` under [source], or take a method that works on the vectors as they are: `coral`, `tca`, `mcc`");
+    }
     if let Some(name) = needs.pretext
         && source.pretext_loss(name).is_none()
     {

@@ -58,7 +58,17 @@ pub(super) fn read(root: &Keys) -> Option<Vec<Axis>> {
             continue;
         }
         match value.as_list() {
-            Some(list) if !list.is_empty() => axes.push((name, at, list)),
+            Some(list) if !list.is_empty() => {
+                let json: Vec<_> = list.iter().map(Value::to_json).collect();
+                let twice = (1..json.len()).find(|&i| json[..i].contains(&json[i]));
+                if let Some(i) = twice {
+                    list[i].error("this value is there twice").help(
+                        "a point that is tried twice is no second candidate; leave it out once",
+                    );
+                    wrong = true;
+                }
+                axes.push((name, at, list));
+            }
             Some(_) => {
                 value
                     .error("an empty list of values")

@@ -82,9 +82,19 @@ impl Rows {
         self.tables[t].cell(r, column)
     }
 
+    /// Cells of one row, up to the first that is wrong, in one pass over it: as [`Table::cells`] says.
+    pub fn cells(&self, row: usize, columns: &[usize]) -> Vec<Result<Input<'_>>> {
+        let (t, r) = self.locate(row);
+        self.tables[t].cells(r, columns)
+    }
+
     /// A cell that must be text.
     pub fn text(&self, row: usize, column: usize) -> Result<Cow<'_, str>> {
-        match self.cell(row, column)? {
+        self.as_text(row, column, self.cell(row, column)?)
+    }
+
+    fn as_text<'i>(&self, row: usize, column: usize, cell: Input<'i>) -> Result<Cow<'i, str>> {
+        match cell {
             Input::Text(t) => Ok(t),
             other => Err(self.wrong(
                 row,
@@ -247,20 +257,33 @@ impl Samples for Features {
         {
             return Ok(Input::Features(f));
         }
-        let number = |&c: &usize| -> Result<f32> {
-            let text = self.rows.text(row, c)?;
-            let value = text.trim().parse::<f32>().ok().filter(|v| v.is_finite());
-            value.ok_or_else(|| {
-                let what = format!("`{}` is not a number", text.trim());
-                self.rows.wrong(row, c, what)
-            })
-        };
-        Ok(Input::Features(Cow::Owned(
-            self.columns.iter().map(number).collect::<Result<_>>()?,
-        )))
+        let cells = self.rows.cells(row, &self.columns).into_iter();
+        let numbers = self.columns.iter().zip(cells).map(|(&c, cell)| {
+            let text = self.rows.as_text(row, c, cell?)?;
+            let value = number(text.trim(), &self.rows.columns()[c]);
+            value.map_err(|what| self.rows.wrong(row, c, what))
+        });
+        Ok(Input::Features(Cow::Owned(numbers.collect::<Result<_>>()?)))
     }
 }
 
+/// The number that a cell of a feature column holds; the error says what stands there instead.
+fn number(text: &str, column: &str) -> std::result::Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        // `inf` and `NaN`, however they are written, have no digit.
+        Ok(_) if text.contains(|c: char| c.is_ascii_digit()) => Err(format!(
+            "`{text}` is too large: a feature is a number of 32 bits, up to 3.4e38; scale the column"
+        )),
+        Ok(_) => Err(format!(
+            "`{text}` is no number to learn from; write a finite one, or take the row out"
+        )),
+        Err(_) if text.is_empty() => Err(format!(
+            "the value of `{column}` is missing; write a number, or take the row out"
+        )),
+        Err(_) => Err(format!("`{text}` is not a number")),
+    }
+}
 #[cfg(test)]
 mod tests {
     use super::*;

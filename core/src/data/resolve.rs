@@ -96,6 +96,17 @@ impl Found {
         said.map(str::to_string)
     }
 
+    /// What is wrong with a checkpoint's config.json, where there is one that is no JSON.
+    pub fn broken_config(&self) -> Option<String> {
+        let text = self.file("config.json")?.text("config.json");
+        let read = text.map(|t| serde_json::from_str::<serde_json::Value>(&t));
+        match read {
+            Ok(Ok(_)) => None,
+            Ok(Err(e)) => Some(e.to_string()),
+            Err(e) => Some(e.to_string()),
+        }
+    }
+
     /// Whether a run of tlkit trained it: its config.json has a key `tlkit`.
     pub fn is_ours(&self) -> bool {
         let text = self

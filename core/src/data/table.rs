@@ -87,6 +87,20 @@ pub trait Table: Send + Sync {
     fn rows(&self) -> usize;
     /// One cell.
     fn cell(&self, row: usize, column: usize) -> Result<Input<'_>>;
+    /// Cells of one row, in the order of `columns`, up to the first that is wrong: what [`Table::cell`] says of each. A reader that finds a
+    /// cell only by passing those before it does it here in one pass; rows have tens of thousands of columns.
+    fn cells(&self, row: usize, columns: &[usize]) -> Vec<Result<Input<'_>>> {
+        let mut cells = Vec::with_capacity(columns.len());
+        for &column in columns {
+            let cell = self.cell(row, column);
+            let wrong = cell.is_err();
+            cells.push(cell);
+            if wrong {
+                break;
+            }
+        }
+        cells
+    }
     /// A name of the row's own: a file's in a folder. `None` where rows are only numbered.
     fn id(&self, _row: usize) -> Option<String> {
         None

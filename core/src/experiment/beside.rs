@@ -26,6 +26,11 @@ pub(super) fn adabn(design: &mut Design, at: &At, registry: &Registry, resolve: 
     if !known || listed || !design.baselines || !norms(design, twin, registry, resolve) {
         return;
     }
+    let taken = design.methods.iter().any(|m| m.name == ADABN);
+    let name = match taken {
+        true => format!("{ADABN} as baseline"),
+        false => ADABN.to_string(),
+    };
     // It stands behind its twin; the others move by one.
     for m in &mut design.methods {
         m.twin_of
@@ -37,7 +42,7 @@ pub(super) fn adabn(design: &mut Design, at: &At, registry: &Registry, resolve: 
     design.methods.insert(
         twin + 1,
         Method {
-            name: ADABN.into(),
+            name,
             method: ADABN.into(),
             own: Vec::new(),
             set: Vec::new(),

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::domains::Domain;
 use super::read::Design;
 use crate::check::Checked;
 use crate::data::Resolve;
@@ -75,6 +76,7 @@ pub(super) fn cells(
         for point in 0..points {
             let values = digits(point, &sizes);
             for (p, pair) in pairs.iter().enumerate() {
+                let target = pair.map(|p| &design.domains[design.pairs[p].1]);
                 for &seed in &design.seeds {
                     let name = unique(name(design, method, &values, *pair, seed), &made);
                     let over = overlays(design, method, &values, *pair, seed);
@@ -84,7 +86,7 @@ pub(super) fn cells(
                             report
                         }
                         Ok((checked, warnings)) => {
-                            let wrong = same_rows(design, &name, &checked, &mut tested[p]);
+                            let wrong = same_rows(design, &name, &checked, target, &mut tested[p]);
                             let identity = Identity {
                                 values: checked.located.clone(),
                                 ..Identity::of(&checked, &name, &checked.located_identity())
@@ -141,6 +143,7 @@ fn same_rows(
     design: &Design,
     name: &str,
     checked: &Checked,
+    target: Option<&Domain>,
     first: &mut Option<Tested>,
 ) -> Option<Diagnostic> {
     let data = checked.data_sha256();
@@ -150,11 +153,15 @@ fn same_rows(
     let rows = match run::test_rows(checked) {
         Ok(Some(rows)) => rows,
         Ok(None) => {
-            let at = design.base_at.clone();
-            let error = Diagnostic::error(at, "nothing is tested, so nothing can be compared");
-            return Some(
-                error.help("give `target.test` a file, or `target.split` a share for the test"),
-            );
+            let words = "nothing is tested, so nothing can be compared";
+            return Some(match target {
+                Some(domain) => Diagnostic::error(domain.at.clone(), words).help(format!(
+                    "write `test = \"FILE\"` or `split` in `[domains.{0}]`; `test = \"unlabelled\"` takes the rows that are adapted on",
+                    domain.name
+                )),
+                None => Diagnostic::error(design.base_at.clone(), words)
+                    .help("give `target.test` a file, or `target.split` a share for the test"),
+            });
         }
         Err(e) => return Some(Diagnostic::error(design.base_at.clone(), e.to_string())),
     };

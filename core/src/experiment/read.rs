@@ -82,6 +82,15 @@ pub(super) fn read(written: &Written, registry: &Registry) -> Result<Design, Rep
         Some(items) => methods.extend(items.iter().filter_map(|item| Method::read(item, registry))),
         None => methods.push(Method::of_base(&strategy, base_at.clone())),
     }
+    if strategy.kind == "transductive" {
+        let twins = Method::twins(&mut methods, registry, &keys.at("methods"));
+        // They stand before the methods, so what they and the others are twins of moves by their number.
+        let by = twins.len();
+        methods.splice(0..0, twins);
+        for m in &mut methods {
+            m.twin_of.iter_mut().for_each(|i| *i += by);
+        }
+    }
     for (i, m) in methods.iter().enumerate() {
         if let Some(first) = methods[..i].iter().find(|o| o.name == m.name) {
             keys.conflict(
@@ -91,16 +100,10 @@ pub(super) fn read(written: &Written, registry: &Registry) -> Result<Design, Rep
                 ],
                 format!("two methods are called `{}`", m.name),
             )
-            .help("give one of them a name of its own: `{ name = \"..\", method = \"..\" }`");
-        }
-    }
-    if strategy.kind == "transductive" {
-        let twins = Method::twins(&mut methods, registry, &keys.at("methods"));
-        // They stand before the methods, so what they and the others are twins of moves by their number.
-        let by = twins.len();
-        methods.splice(0..0, twins);
-        for m in &mut methods {
-            m.twin_of.iter_mut().for_each(|i| *i += by);
+            .help(match first.added || m.added {
+                true => "the row that the others are compared with is added by itself under this name; give yours another: `{ name = \"..\", method = \"..\" }`",
+                false => "give one of them a name of its own: `{ name = \"..\", method = \"..\" }`",
+            });
         }
     }
     let axes = axes(&keys);

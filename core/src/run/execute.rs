@@ -305,7 +305,7 @@ pub(super) fn execute_as(
             scored,
             &export,
             &reloads,
-            &store,
+            (&transfer.model, &store),
             started.elapsed().as_secs_f64() - beside,
         )?;
         write_whole(&dir.result(), &pretty(&result)?)?;

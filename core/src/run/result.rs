@@ -13,6 +13,7 @@ use crate::Result;
 use crate::audit::Audit;
 use crate::check::Checked;
 use crate::evaluate::{Beside, Scores, Worth};
+use crate::model::Model;
 use crate::nn::Store;
 use crate::registry::Kind;
 use crate::strategy::Selection;
@@ -151,7 +152,7 @@ pub(super) fn result(
     scored: Scored,
     export: &Export,
     reloads: &Reloads,
-    store: &Store,
+    (net, store): (&Model, &Store),
     seconds: f64,
 ) -> Result<RunResult> {
     use sha2::Digest;
@@ -196,7 +197,7 @@ pub(super) fn result(
         tuned: part.tuned.clone(),
         fits: outcome.fits.clone(),
         labels: scored.labels,
-        weights_sha256: weights_sha256(store)?,
+        weights_sha256: of_maps(weights_sha256(store)?, net)?,
         model,
         steps: outcome.steps,
         layers: scored.layers,
@@ -243,6 +244,31 @@ fn selection(c: &Checked, outcome: &Outcome, of_grid: bool) -> serde_json::Value
         selection["diverged"] = words.as_str().into();
     }
     selection
+}
+
+/// The hash of a model's weights with those of its maps, where a closed form has left any: they are the model as much as its weights.
+fn of_maps(weights: String, model: &Model) -> Result<String> {
+    use sha2::Digest;
+    let places = [("features", model.maps()), ("logits", model.adjust())];
+    if places.iter().all(|(_, maps)| maps.is_empty()) {
+        return Ok(weights);
+    }
+    let mut sha = sha2::Sha256::new();
+    sha.update(weights.as_bytes());
+    for (place, maps) in places {
+        for map in maps {
+            let state = map.save();
+            sha.update(format!("\n{place} {} {}", map.kind(), state.json).as_bytes());
+            for (name, tensor) in &state.tensors {
+                sha.update(format!("\n{name} {:?} ", tensor.dims()).as_bytes());
+                let values = tensor.flatten_all()?.to_dtype(DType::F64)?;
+                for v in values.to_vec1::<f64>()? {
+                    sha.update(v.to_le_bytes());
+                }
+            }
+        }
+    }
+    Ok(crate::hex(&sha.finalize()))
 }
 
 /// A hash of every parameter's bits, by name in order.

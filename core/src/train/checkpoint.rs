@@ -138,10 +138,11 @@ pub(crate) fn write(
     position: &Position,
     tensors: &BTreeMap<String, Tensor>,
 ) -> Result<()> {
-    let meta: HashMap<String, String> = [(
-        "position".to_string(),
-        serde_json::to_string(position).map_err(json)?,
-    )]
+    let position = serde_json::to_string(position).map_err(json)?;
+    let meta: HashMap<String, String> = [
+        ("sum".to_string(), sum(&position, tensors)),
+        ("position".to_string(), position),
+    ]
     .into();
     let bytes = safetensors::serialize(tensors, Some(meta))
         .map_err(|e| Error::msg(format!("{}: {e}", path.display())))?;
@@ -161,17 +162,101 @@ pub(crate) fn read(path: &Path) -> Result<Option<(Position, BTreeMap<String, Ten
         ))
     };
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).map_err(|e| broken(&e))?;
-    let text = header
-        .metadata()
-        .as_ref()
-        .and_then(|m| m.get("position"))
-        .ok_or_else(|| broken(&"no position in it"))?;
+    let meta = |key: &str| header.metadata().as_ref().and_then(|m| m.get(key));
+    let text = meta("position").ok_or_else(|| broken(&"no position in it"))?;
     let position = serde_json::from_str(text).map_err(|e| broken(&e))?;
     let tensors =
         candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| broken(&e))?;
-    Ok(Some((position, tensors.into_iter().collect())))
+    let tensors = tensors.into_iter().collect();
+    // A bit that was turned on a disk would end in other weights, and nobody would know why.
+    if meta("sum") != Some(&sum(text, &tensors)) {
+        return Err(broken(&"its contents are not those that were written"));
+    }
+    Ok(Some((position, tensors)))
+}
+
+/// Of a position and of tensors, by name in order.
+fn sum(position: &str, tensors: &BTreeMap<String, Tensor>) -> String {
+    let mut sum = Sum::default();
+    sum.add(position.as_bytes());
+    for (name, tensor) in tensors {
+        sum.add(format!("{name} {:?} {:?}", tensor.dtype(), tensor.dims()).as_bytes());
+        sum.add(&safetensors::View::data(&tensor));
+    }
+    format!("{:016x}", sum.0)
+}
+
+/// Tells damage, as fast as memory is read (a cryptographic hash would take longer than the writing): each word goes into one of eight lanes by steps that
+/// can be undone, so that no change of one word leaves the sum as it was.
+#[derive(Default)]
+struct Sum(u64);
+
+impl Sum {
+    fn add(&mut self, bytes: &[u8]) {
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut lanes = [1u64, 2, 3, 4, 5, 6, 7, 8];
+        let blocks = bytes.chunks_exact(64);
+        let mut rest = [0; 64];
+        rest[..blocks.remainder().len()].copy_from_slice(blocks.remainder());
+        for block in blocks.chain([&rest[..]]) {
+            for (lane, word) in lanes.iter_mut().zip(block.chunks_exact(8)) {
+                let word = word.try_into().map_or(0, u64::from_le_bytes);
+                *lane = (*lane ^ word).wrapping_mul(ODD).rotate_left(29);
+            }
+        }
+        for part in lanes.into_iter().chain([bytes.len() as u64]) {
+            self.0 = (self.0 ^ part).wrapping_mul(ODD).rotate_left(31);
+        }
+    }
 }
 
 fn json(e: serde_json::Error) -> Error {
     Error::msg(e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bit_that_was_turned_is_found_wherever_it_stands() -> Result<()> {
+        let dir = tempfile::tempdir().map_err(Error::io(Path::new("a folder")))?;
+        let path = dir.path().join("state.safetensors");
+        let values: Vec<f32> = (0..200).map(|i| i as f32 / 7.0).collect();
+        let tensors: BTreeMap<String, Tensor> = [
+            (
+                "a".to_string(),
+                Tensor::from_vec(values.clone(), (20, 10), &Device::Cpu)?,
+            ),
+            (
+                "b".to_string(),
+                Tensor::from_vec(values, 200, &Device::Cpu)?,
+            ),
+        ]
+        .into();
+        let position = Position {
+            step: 7,
+            ..Position::default()
+        };
+        write(&path, &position, &tensors)?;
+        let (again, read_again) = read(&path)?.expect("a checkpoint");
+        assert_eq!(again, position);
+        assert_eq!(read_again.len(), 2);
+        let whole = std::fs::read(&path).map_err(Error::io(&path))?;
+        // Of the position (its step), and of the first, a middle and the last number.
+        let step = whole
+            .windows(8)
+            .position(|w| w == b"step\\\":7")
+            .expect("the step")
+            + 7;
+        let body = whole.len() - 1600;
+        for (at, bit) in [(step, 0), (body, 3), (body + 801, 6), (whole.len() - 1, 1)] {
+            let mut turned = whole.clone();
+            turned[at] ^= 1 << bit;
+            std::fs::write(&path, &turned).map_err(Error::io(&path))?;
+            let why = read(&path).expect_err("it is refused").to_string();
+            assert!(why.contains("not those that were written"), "{at}: {why}");
+        }
+        Ok(())
+    }
 }

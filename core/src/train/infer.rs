@@ -267,4 +267,11 @@ impl Infer for Passes<'_> {
     fn random(&self, purpose: &str) -> Stream {
         self.random.purpose(purpose)
     }
+
+    fn going_on(&self) -> Result<()> {
+        match self.observer.stopping() {
+            true => Err(Error::Stopped { step: 0 }),
+            false => Ok(()),
+        }
+    }
 }

@@ -112,6 +112,12 @@ impl BertConfig {
                 self.hidden_size, self.num_attention_heads
             ));
         }
+        if self.pad_token_id as usize >= self.vocab_size {
+            return Err(format!(
+                "`pad_token_id` is {}, and the vocabulary has {} tokens",
+                self.pad_token_id, self.vocab_size
+            ));
+        }
         if self.position_embedding_type != "absolute" {
             return Err(format!(
                 "position embeddings of type `{}` are not supported, only `absolute`",

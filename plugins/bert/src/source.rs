@@ -115,8 +115,8 @@ impl BertSource {
         let tokens = Tokens::of(found, max_length.unwrap_or(128.min(positions)))?;
         if tokens.size() > config.vocab_size {
             return Err(Error::msg(format!(
-                "{name}: the tokenizer has {} tokens and the embeddings {} rows",
-                tokens.size(),
+                "{name}: the tokenizer has ids up to {} and the embeddings {} rows",
+                tokens.size() - 1,
                 config.vocab_size
             )));
         }

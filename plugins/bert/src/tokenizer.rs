@@ -101,9 +101,10 @@ impl Tokens {
         self.special.contains(&id)
     }
 
-    /// How many tokens it knows.
+    /// How many tokens it has ids for, from 0: one more than the largest.
     pub fn size(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        let ids = self.inner.get_vocab(true);
+        ids.values().max().map_or(0, |id| *id as usize + 1)
     }
 
     /// As `tokenizer.json`, without padding or truncation.

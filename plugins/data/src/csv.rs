@@ -8,7 +8,7 @@ use std::sync::Arc;
 use csv_core::ReadRecordResult;
 use tlkit_core::data::{Blob, ReadOptions, Reader, Table};
 
-use crate::format::{Blank, Cell, Cells, Format, State, Wrong, fields, text};
+use crate::format::{Blank, Cell, Cells, Columns, Format, State, Wrong, fields, text, up_to_wrong};
 
 /// Reads `.csv`.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +52,28 @@ impl Cells for Csv {
         Ok(Cell::Text(
             text(&bytes[from..ends[column]])?.to_string().into(),
         ))
+    }
+
+    fn cells<'r>(
+        &self,
+        row: &'r [u8],
+        wanted: &[usize],
+        columns: &[String],
+    ) -> Vec<Result<Cell<'r>, Wrong>> {
+        let row = whole(row);
+        if !row.contains(&b'"') {
+            let all: Vec<&[u8]> = row.split(|&b| b == b',').collect();
+            return up_to_wrong(wanted, |column| {
+                let field = all.get(column).copied().unwrap_or_default();
+                Ok(Cell::Text(text(field)?.into()))
+            });
+        }
+        let (bytes, ends) = record(row, columns.len());
+        up_to_wrong(wanted, |column| {
+            let from = if column == 0 { 0 } else { ends[column - 1] };
+            let field = text(&bytes[from..ends[column]])?;
+            Ok(Cell::Text(field.to_string().into()))
+        })
     }
 
     fn offset(&self, row: &[u8], column: usize, _: &[String]) -> Option<usize> {
@@ -211,7 +233,7 @@ impl Format for Csv {
         Ok((1..=n).map(|n| n.to_string()).collect())
     }
 
-    fn check(&self, row: &str, columns: &mut Vec<String>, first: u64) -> Result<(), Wrong> {
+    fn check(&self, row: &str, columns: &mut Columns, first: u64) -> Result<(), Wrong> {
         let found = 1 + commas(row.as_bytes()).count();
         match found == columns.len() {
             true => Ok(()),

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use tlkit_core::data::{Blob, Input, ReadOptions, Reader, Table};
 use tlkit_core::{Error, Result};
 
+use crate::pipe;
+
 /// Reads folders. Images lie in a folder a class (`photos/cat/1.jpg`, deeper folders count to their class), or directly in the folder, and then
-/// have no labels. Files of other kinds and hidden ones are no rows. Rows are in the order of their paths.
+/// have no labels. Files of other kinds, pipes and hidden ones are no rows. Rows are in the order of their paths.
 #[derive(Clone, Copy, Debug)]
 pub struct Folder;
 
@@ -166,6 +168,7 @@ impl Table for Files {
                 Ok(Input::Text(names[labels[row] as usize].as_str().into()))
             }
             _ => {
+                pipe::refuse(&self.place(row), &self.files[row])?;
                 let bytes = std::fs::read(&self.files[row])
                     .map_err(|e| Error::msg(format!("{}: {e}", self.place(row))))?;
                 Ok(Input::Image(bytes.into()))
@@ -204,7 +207,7 @@ pub fn is_picture(path: &Path) -> bool {
     ending.is_some_and(|e| READ.contains(&e.as_str()) || NOT_READ.contains(&e.as_str()))
 }
 
-/// Folders and files, each sorted; hidden ones are passed over, links followed.
+/// Folders and files, each sorted; hidden ones are passed over, and pipes and devices, links followed.
 fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let mut folders = Vec::new();
     let mut files = Vec::new();
@@ -214,9 +217,11 @@ fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
         if name.starts_with('.') || name == "__MACOSX" {
             continue;
         }
-        match path.is_dir() {
-            true => folders.push(path),
-            false => files.push(path),
+        match std::fs::metadata(&path) {
+            Ok(meta) if meta.is_dir() => folders.push(path),
+            Ok(meta) if !meta.is_file() => {}
+            // A link that leads nowhere is told of when it is read: nobody trains without its image unawares.
+            _ => files.push(path),
         }
     }
     folders.sort();

@@ -1,6 +1,9 @@
 //! How rows stand in a file's bytes: what a format knows, and the rest does not.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use tlkit_core::data::Input;
 
 /// What is wrong in a row: where, as bytes from its beginning, and in words. Without a place it is the row as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +37,15 @@ pub enum Cell<'a> {
     Bytes(Cow<'a, [u8]>),
 }
 
-impl Cell<'_> {
+impl<'a> Cell<'a> {
+    /// As a table hands it out.
+    pub fn input(self) -> Input<'a> {
+        match self {
+            Cell::Text(t) => Input::Text(t),
+            Cell::Bytes(b) => Input::Image(b),
+        }
+    }
+
     /// The same on its own.
     pub fn owned(self) -> Cell<'static> {
         match self {
@@ -51,8 +62,67 @@ pub trait Cells: Send + Sync {
     /// One cell. `row` may end in the row's own line end and in lines that are skipped.
     fn cell<'r>(&self, row: &'r [u8], column: usize, columns: &[String])
     -> Result<Cell<'r>, Wrong>;
+    /// The cells `wanted`, in that order, up to the first that is wrong. A format that passes other cells on its way to one looks at the
+    /// row once for all of them.
+    fn cells<'r>(
+        &self,
+        row: &'r [u8],
+        wanted: &[usize],
+        columns: &[String],
+    ) -> Vec<Result<Cell<'r>, Wrong>> {
+        up_to_wrong(wanted, |column| self.cell(row, column, columns))
+    }
     /// Where a cell begins, as bytes from the row's beginning; `None` where rows are no text.
     fn offset(&self, row: &[u8], column: usize, columns: &[String]) -> Option<usize>;
+}
+
+/// A cell for each of the columns, up to the first that is wrong.
+pub fn up_to_wrong<'r>(
+    wanted: &[usize],
+    cell: impl Fn(usize) -> Result<Cell<'r>, Wrong>,
+) -> Vec<Result<Cell<'r>, Wrong>> {
+    let mut cells = Vec::with_capacity(wanted.len());
+    for &column in wanted {
+        cells.push(cell(column));
+        if cells.last().is_some_and(Result::is_err) {
+            break;
+        }
+    }
+    cells
+}
+
+/// The columns of a file that is being read.
+#[derive(Clone, Debug, Default)]
+pub struct Columns {
+    names: Vec<String>,
+    /// The same, for whether a name is among them.
+    known: BTreeSet<String>,
+}
+
+impl Columns {
+    /// Those of the first row.
+    pub fn of(names: Vec<String>) -> Columns {
+        let known = names.iter().cloned().collect();
+        Columns { names, known }
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// One more at the end, where it is new.
+    pub fn add(&mut self, name: String) {
+        if !self.known.contains(&name) {
+            self.known.insert(name.clone());
+            self.names.push(name);
+        }
+    }
+
+    /// Their names.
+    pub fn into_names(self) -> Vec<String> {
+        self.names
+    }
 }
 
 /// What becomes of a blank line.
@@ -87,7 +157,12 @@ pub trait Format: Cells {
     /// The columns by a first row that names none.
     fn unnamed(&self, row: &str) -> Result<Vec<String>, Wrong>;
     /// Checks a row; may add columns that it is the first to have. `first` is the line that said how many there are.
-    fn check(&self, row: &str, columns: &mut Vec<String>, first: u64) -> Result<(), Wrong>;
+    fn check(&self, row: &str, columns: &mut Columns, first: u64) -> Result<(), Wrong>;
+    /// What the first row says of the file as a whole, before its columns are asked for. `more` looks whether text follows it, and may be
+    /// called by who has an error to give.
+    fn begins(&self, _row: &str, _more: &mut dyn FnMut() -> bool) -> Result<(), Wrong> {
+        Ok(())
+    }
 }
 
 /// Where a row stands after some of its lines; the formats whose rows are lines need none.

@@ -7,7 +7,7 @@ use tlkit_core::data::{Blob, Input, ReadOptions, Reader, Table};
 use tlkit_core::{Error, Result};
 use tlkit_image::{Pixels, bmp};
 
-use crate::open::whole;
+use crate::open::{whole, whole_of};
 
 /// Reads files whose names end in `idx3-ubyte`, packed by gzip or not. The labels are in the file that is named as the images' is,
 /// with `labels-idx1` for `images-idx3`; without it rows have none.
@@ -33,7 +33,7 @@ impl Reader for Idx {
             n,
             height,
             width,
-        } = images(name, whole(name, &blob.bytes()?[..])?)?;
+        } = images(name, whole_of(name, blob)?)?;
         let file = match blob {
             Blob::Path(path) => beside(path),
             Blob::Embedded(_) => None,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tlkit_core::data::{Blob, ReadOptions, Reader, Table};
 
-use crate::format::{Blank, Cell, Cells, Format, Wrong, first_line, text};
+use crate::format::{Blank, Cell, Cells, Columns, Format, Wrong, first_line, text, up_to_wrong};
 
 /// Reads `.jsonl`, `.ndjson`, and `.json` where that is JSON Lines.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,8 @@ pub struct JsonLines;
 
 /// More keys than this are no columns but data.
 const MOST: usize = 4096;
+
+const LIST: &str = "a list stands where an object should; JSON Lines has an object a line: {\"text\": \"...\", \"label\": \"...\"}";
 
 impl Reader for JsonLines {
     fn extensions(&self) -> &[&str] {
@@ -52,9 +54,7 @@ fn object(row: &str) -> Result<Map<String, Value>, Wrong> {
     };
     match serde_json::from_str(row).map_err(error)? {
         Value::Object(map) => Ok(map),
-        Value::Array(_) => Err(Wrong::row(
-            "a list stands where an object should; JSON Lines has an object a line: {\"text\": \"...\", \"label\": \"...\"}",
-        )),
+        Value::Array(_) => Err(Wrong::row(LIST)),
         _ => Err(Wrong::row(
             "no object; JSON Lines has an object a line: {\"text\": \"...\", \"label\": \"...\"}",
         )),
@@ -92,21 +92,18 @@ fn twice(row: &str) -> Option<(usize, &str)> {
     keys(row).find(|(_, key)| !seen.insert(*key))
 }
 
-impl Cells for JsonLines {
-    fn key(&self) -> &'static str {
-        "json lines 1"
-    }
-
-    fn cell<'r>(
+impl JsonLines {
+    /// The cell of a row that was parsed.
+    fn value<'r>(
         &self,
-        row: &'r [u8],
+        map: &Map<String, Value>,
+        row: &[u8],
         column: usize,
         columns: &[String],
     ) -> Result<Cell<'r>, Wrong> {
-        let mut map = object(text(first_line(row))?)?;
-        let value: Cow<'r, str> = match map.remove(&columns[column]) {
+        let value: Cow<'r, str> = match map.get(&columns[column]) {
             None | Some(Value::Null) => "".into(),
-            Some(Value::String(s)) => s.into(),
+            Some(Value::String(s)) => s.clone().into(),
             Some(Value::Bool(b)) => b.to_string().into(),
             Some(Value::Number(n)) => n.to_string().into(),
             Some(other) => {
@@ -122,6 +119,34 @@ impl Cells for JsonLines {
             }
         };
         Ok(Cell::Text(value))
+    }
+}
+
+impl Cells for JsonLines {
+    fn key(&self) -> &'static str {
+        "json lines 1"
+    }
+
+    fn cell<'r>(
+        &self,
+        row: &'r [u8],
+        column: usize,
+        columns: &[String],
+    ) -> Result<Cell<'r>, Wrong> {
+        let map = object(text(first_line(row))?)?;
+        self.value(&map, row, column, columns)
+    }
+
+    fn cells<'r>(
+        &self,
+        row: &'r [u8],
+        wanted: &[usize],
+        columns: &[String],
+    ) -> Vec<Result<Cell<'r>, Wrong>> {
+        match text(first_line(row)).and_then(object) {
+            Ok(map) => up_to_wrong(wanted, |c| self.value(&map, row, c, columns)),
+            Err(wrong) => vec![Err(wrong)],
+        }
     }
 
     /// Behind the key and its colon, wherever these first stand.
@@ -146,7 +171,16 @@ impl Format for JsonLines {
     }
 
     fn unnamed(&self, row: &str) -> Result<Vec<String>, Wrong> {
+        Ok(object(row)?.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// A file that is no JSON Lines but JSON.
+    fn begins(&self, row: &str, more: &mut dyn FnMut() -> bool) -> Result<(), Wrong> {
         if row.trim_start().starts_with('[') {
+            // A list that ends with its line, and has lines after it, is a row like them.
+            if more() && serde_json::from_str::<Value>(row).is_ok() {
+                return Err(Wrong::row(LIST));
+            }
             return Err(Wrong::row(
                 "the file is one JSON list; write an object a line, for example with `jq -c '.[]' in.json > out.jsonl`",
             ));
@@ -157,20 +191,16 @@ impl Format for JsonLines {
                 "an object goes on in the next line; write an object a line, for example with `jq -c . in.json > out.jsonl`",
             ));
         }
-        Ok(object(row)?.into_iter().map(|(name, _)| name).collect())
+        Ok(())
     }
 
-    fn check(&self, row: &str, columns: &mut Vec<String>, _: u64) -> Result<(), Wrong> {
+    fn check(&self, row: &str, columns: &mut Columns, _: u64) -> Result<(), Wrong> {
         let map = object(row)?;
         if let Some((byte, name)) = twice(row) {
             let words = format!("the key `{name}` stands twice in this object; leave one out");
             return Err(Wrong::at(byte, words));
         }
-        for (name, _) in map {
-            if !columns.contains(&name) {
-                columns.push(name);
-            }
-        }
+        map.into_iter().for_each(|(name, _)| columns.add(name));
         match columns.len() > MOST {
             true => Err(Wrong::row(format!(
                 "more than {MOST} different keys; give each row the same keys"
@@ -185,8 +215,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn keys_are_columns_in_the_order_in_which_they_are_first_seen() {
+        let mut columns = Columns::of(vec!["b".to_string(), "a".to_string()]);
+        for row in [r#"{"a": 1, "c": 2}"#, r#"{"d": 1, "c": 2, "b": 3}"#] {
+            assert_eq!(JsonLines.check(row, &mut columns, 1), Ok(()));
+        }
+        assert_eq!(columns.into_names(), ["b", "a", "c", "d"]);
+        let keys = (0..=MOST).map(|i| format!("\"{i}\": 0"));
+        let row = format!("{{{}}}", keys.collect::<Vec<_>>().join(","));
+        let wrong = JsonLines.check(&row, &mut Columns::default(), 1);
+        let wrong = wrong.unwrap_err().words;
+        assert!(
+            wrong.starts_with("more than 4096 different keys"),
+            "{wrong}"
+        );
+    }
+
+    #[test]
     fn a_key_that_stands_twice_is_no_row() {
-        let check = |row: &str| JsonLines.check(row, &mut Vec::new(), 1);
+        let check = |row: &str| JsonLines.check(row, &mut Columns::default(), 1);
         let plain = r#"{"a": "x: \"a\": 1", "b": {"a": 1, "b": 2}, "c": [{"a": 1}]}"#;
         assert_eq!(check(plain), Ok(()));
         let wrong = check(r#"{"a": 1, "b": 2, "a": 3}"#).unwrap_err();

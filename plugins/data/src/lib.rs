@@ -69,6 +69,7 @@ mod open;
 mod parquet;
 mod picture;
 mod pictures;
+mod pipe;
 mod read_at;
 mod scan;
 pub mod scenes;

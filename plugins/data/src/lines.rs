@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tlkit_core::data::{Blob, ReadOptions, Reader, Table};
 
-use crate::format::{Blank, Cell, Cells, Format, Wrong, first_line, text};
+use crate::format::{Blank, Cell, Cells, Columns, Format, Wrong, first_line, text};
 
 /// Reads `.txt`. There is no header, whatever the recipe says.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ impl Format for Lines {
         Ok(vec!["text".into()])
     }
 
-    fn check(&self, _: &str, _: &mut Vec<String>, _: u64) -> Result<(), Wrong> {
+    fn check(&self, _: &str, _: &mut Columns, _: u64) -> Result<(), Wrong> {
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use tlkit_core::{Error, Result};
 
 use crate::cache::{self, Cached, Made, Making};
 use crate::format::Format;
+use crate::pipe;
 use crate::scan::{Failure, Sink, scan};
 use crate::store::{Bytes, Index, Store};
 use crate::table::Indexed;
@@ -27,6 +28,7 @@ pub fn text<F: Format + 'static>(
         Blob::Path(path) => path,
         Blob::Embedded(bytes) => return embedded(format, name, bytes, options.header),
     };
+    pipe::refuse(name, path)?;
     let (made, mut file, packed) = look(
         name,
         path,
@@ -176,6 +178,14 @@ fn embedded<F: Format + 'static>(
         scan(name, &bytes[..], &format, header, &mut sink).map_err(|f| failed(name, packed, f))?;
     let store = Store::new(Bytes::Memory(bytes), Index::Memory(sink.entries));
     Ok(Indexed::table(name, columns, store, format))
+}
+
+/// All of a file, as it is or unpacked.
+pub fn whole_of(name: &str, blob: &Blob) -> Result<Vec<u8>> {
+    if let Blob::Path(path) = blob {
+        pipe::refuse(name, path)?;
+    }
+    whole(name, &blob.bytes()?[..])
 }
 
 /// All of a stream, unpacked.

@@ -21,8 +21,9 @@ use tlkit_core::Error;
 use tlkit_core::data::{Blob, ReadOptions, Reader, Table};
 
 use crate::cache::{self, Cached, Made, Making};
-use crate::format::{Cell, Cells, Wrong, text};
+use crate::format::{Cell, Cells, Wrong, text, up_to_wrong};
 use crate::open::{InMemory, OnDisk, unchanged};
+use crate::pipe;
 use crate::scan::{Failure, Sink};
 use crate::store::Store;
 use crate::table::Indexed;
@@ -63,6 +64,7 @@ impl Reader for Parquet {
             }
             Blob::Path(path) => path,
         };
+        pipe::refuse(name, path)?;
         let made = Made::from(path, Rows.key()).map_err(Error::io(path))?;
         let file = || File::open(path).map_err(Error::io(path));
         let folder = cache::folder(&options.cache);
@@ -497,28 +499,46 @@ fn class_names(
     said().unwrap_or_default()
 }
 
+/// The cells of a row, each its kind and its bytes, up to its end or to where it is broken.
+fn each(row: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    let mut rest = row;
+    std::iter::from_fn(move || {
+        let (head, after) = rest.split_at_checked(5)?;
+        let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        let (bytes, after) = after.split_at_checked(length)?;
+        rest = after;
+        Some((head[0], bytes))
+    })
+}
+
+fn value(cell: Option<(u8, &[u8])>) -> Result<Cell<'_>, Wrong> {
+    match cell {
+        None => Err(Wrong::row(
+            "the unpacked rows are broken; delete the cache folder",
+        )),
+        Some((TEXT, bytes)) => Ok(Cell::Text(text(bytes)?.into())),
+        Some((BYTES, bytes)) => Ok(Cell::Bytes(bytes.into())),
+        Some(_) => Ok(Cell::Text("".into())),
+    }
+}
+
 impl Cells for Rows {
     fn key(&self) -> &'static str {
         "parquet 2"
     }
 
     fn cell<'r>(&self, row: &'r [u8], column: usize, _: &[String]) -> Result<Cell<'r>, Wrong> {
-        let broken = || Wrong::row("the unpacked rows are broken; delete the cache folder");
-        let mut rest = row;
-        for i in 0.. {
-            let (head, after) = rest.split_at_checked(5).ok_or_else(broken)?;
-            let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
-            let (bytes, after) = after.split_at_checked(length).ok_or_else(broken)?;
-            if i == column {
-                return Ok(match head[0] {
-                    TEXT => Cell::Text(text(bytes)?.into()),
-                    BYTES => Cell::Bytes(bytes.into()),
-                    _ => Cell::Text("".into()),
-                });
-            }
-            rest = after;
-        }
-        Err(broken())
+        value(each(row).nth(column))
+    }
+
+    fn cells<'r>(
+        &self,
+        row: &'r [u8],
+        wanted: &[usize],
+        _: &[String],
+    ) -> Vec<Result<Cell<'r>, Wrong>> {
+        let all: Vec<(u8, &[u8])> = each(row).collect();
+        up_to_wrong(wanted, |column| value(all.get(column).copied()))
     }
 
     fn offset(&self, _: &[u8], _: usize, _: &[String]) -> Option<usize> {

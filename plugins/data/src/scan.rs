@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read};
 
 use tlkit_core::Error;
 
-use crate::format::{Blank, Format, State, Wrong};
+use crate::format::{Blank, Columns, Format, State, Wrong};
 use crate::table::position;
 
 /// A row longer than this is a mistake: a quote that is never closed, or a file of another kind.
@@ -47,7 +47,7 @@ struct Pass<'a, F, S> {
     format: &'a F,
     header: bool,
     sink: &'a mut S,
-    columns: Vec<String>,
+    columns: Columns,
     /// The line that said how many columns there are.
     first: Option<u64>,
     rows: u64,
@@ -66,7 +66,7 @@ pub fn scan<F: Format, S: Sink>(
         format,
         header,
         sink,
-        columns: Vec::new(),
+        columns: Columns::default(),
         first: None,
         rows: 0,
     };
@@ -128,6 +128,15 @@ pub fn scan<F: Format, S: Sink>(
             Blank::SkipEmpty | Blank::Row => bare.is_empty(),
         };
         if !blank {
+            if pass.first.is_none() {
+                // What cannot be read is found when the pass gets there, if it does.
+                let mut more = || {
+                    let next = reader.fill_buf().unwrap_or_default();
+                    next.iter().any(|b| !b.is_ascii_whitespace())
+                };
+                let begun = format.begins(bare, &mut more);
+                begun.map_err(|wrong| pass.wrong(bare.as_bytes(), start_line, wrong))?;
+            }
             for (start, line) in blanks.drain(..) {
                 pass.row("", start, line)?;
             }
@@ -161,12 +170,15 @@ impl<F: Format, S: Sink> Pass<'_, F, S> {
             None => {
                 self.first = Some(line);
                 if self.header && self.format.has_header() {
-                    self.columns = self.format.names(row).map_err(|w| wrong(self, w))?;
-                    name_the_unnamed(&mut self.columns);
+                    let mut names = self.format.names(row).map_err(|w| wrong(self, w))?;
+                    name_the_unnamed(&mut names);
                     let mut seen = BTreeSet::new();
-                    let twice = self.columns.iter().find(|c| !seen.insert(*c));
+                    let twice = names.iter().find(|c| !seen.insert(*c));
                     return match twice {
-                        None => Ok(()),
+                        None => {
+                            self.columns = Columns::of(names);
+                            Ok(())
+                        }
                         Some(twice) => Err(wrong(
                             self,
                             Wrong::row(format!(
@@ -175,7 +187,8 @@ impl<F: Format, S: Sink> Pass<'_, F, S> {
                         )),
                     };
                 }
-                self.columns = self.format.unnamed(row).map_err(|w| wrong(self, w))?;
+                let names = self.format.unnamed(row).map_err(|w| wrong(self, w))?;
+                self.columns = Columns::of(names);
                 line
             }
         };
@@ -194,7 +207,7 @@ impl<F: Format, S: Sink> Pass<'_, F, S> {
                 "{}:{first}: no rows follow the names of the columns; write `header = false` if this line is data",
                 self.name
             ),
-            Some(_) => return Ok(self.columns),
+            Some(_) => return Ok(self.columns.into_names()),
         };
         Err(Failure::Data(Error::msg(words)))
     }

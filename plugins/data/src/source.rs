@@ -14,7 +14,7 @@ pub struct Source {
 impl Source {
     /// Reads a file whole. `name` is how the user wrote it; packed files are known by their first bytes.
     pub fn read(name: &str, blob: &Blob) -> Result<Source> {
-        let mut bytes = crate::open::whole(name, &blob.bytes()?[..])?;
+        let mut bytes = crate::open::whole_of(name, blob)?;
         if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
             return Err(Error::msg(format!(
                 "{name}: this is UTF-16; save the file as UTF-8"

@@ -91,10 +91,28 @@ impl<F: Cells + 'static> Table for Indexed<F> {
                 })
                 .map_err(|e| self.unread(e))?,
         };
-        match cell.map_err(|wrong| self.wrong(row, wrong))? {
-            Cell::Text(t) => Ok(Input::Text(t)),
-            Cell::Bytes(b) => Ok(Input::Image(b)),
-        }
+        cell.map(Cell::input)
+            .map_err(|wrong| self.wrong(row, wrong))
+    }
+
+    fn cells(&self, row: usize, columns: &[usize]) -> Vec<Result<Input<'_>>> {
+        let cells = match self.store.held(row as u64) {
+            Some(bytes) => self.format.cells(bytes, columns, &self.columns),
+            None => {
+                let owned = self.store.with(row as u64, |bytes, _| {
+                    let cells = self.format.cells(bytes, columns, &self.columns).into_iter();
+                    cells.map(|cell| cell.map(Cell::owned)).collect()
+                });
+                match owned {
+                    Ok(cells) => cells,
+                    Err(e) => return vec![Err(self.unread(e))],
+                }
+            }
+        };
+        let cells = cells.into_iter().map(|cell| cell.map(Cell::input));
+        cells
+            .map(|cell| cell.map_err(|wrong| self.wrong(row, wrong)))
+            .collect()
     }
 
     fn place(&self, row: usize) -> String {

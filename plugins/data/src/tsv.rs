@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tlkit_core::Result;
 use tlkit_core::data::{Blob, ReadOptions, Reader, Table};
 
-use crate::format::{Blank, Cell, Cells, Format, Wrong, fields, first_line, text};
+use crate::format::{
+    Blank, Cell, Cells, Columns, Format, Wrong, fields, first_line, text, up_to_wrong,
+};
 
 /// Reads `.tsv`.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +41,19 @@ impl Cells for Tsv {
         Ok(Cell::Text(text(field)?.into()))
     }
 
+    fn cells<'r>(
+        &self,
+        row: &'r [u8],
+        wanted: &[usize],
+        _: &[String],
+    ) -> Vec<std::result::Result<Cell<'r>, Wrong>> {
+        let all: Vec<&[u8]> = first_line(row).split(|&b| b == b'\t').collect();
+        up_to_wrong(wanted, |column| {
+            let field = all.get(column).copied().unwrap_or_default();
+            Ok(Cell::Text(text(field)?.into()))
+        })
+    }
+
     fn offset(&self, row: &[u8], column: usize, _: &[String]) -> Option<usize> {
         let before = first_line(row).split(|&b| b == b'\t').take(column);
         Some(before.map(|f| f.len() + 1).sum())
@@ -66,7 +81,7 @@ impl Format for Tsv {
     fn check(
         &self,
         row: &str,
-        columns: &mut Vec<String>,
+        columns: &mut Columns,
         first: u64,
     ) -> std::result::Result<(), Wrong> {
         let found = row.split('\t').count();

@@ -122,6 +122,25 @@ fn broken_files() {
             b"[{\"text\": \"a\"}]\n",
             "r.json:1: the file is one JSON list; write an object a line, for example with `jq -c '.[]' in.json > out.jsonl`",
         ),
+        // A list that is laid out over lines, and lists a line each.
+        (
+            &JsonLines,
+            "r.json",
+            b"[{\"text\": \"a\"},\n{\"text\": \"b\"}]\n",
+            "r.json:1: the file is one JSON list; write an object a line, for example with `jq -c '.[]' in.json > out.jsonl`",
+        ),
+        (
+            &JsonLines,
+            "r.json",
+            b"\n[{\"text\": \"a\"}]\n\n \n",
+            "r.json:2: the file is one JSON list; write an object a line, for example with `jq -c '.[]' in.json > out.jsonl`",
+        ),
+        (
+            &JsonLines,
+            "r.jsonl",
+            b"[\"a\", 1]\n\n[\"b\", 2]\n",
+            "r.jsonl:1: a list stands where an object should; JSON Lines has an object a line: {\"text\": \"...\", \"label\": \"...\"}",
+        ),
         (
             &JsonLines,
             "r.json",

@@ -22,9 +22,15 @@ fn open(reader: &dyn Reader, path: &Path, options: &ReadOptions) -> Result<Arc<d
     reader.open("data", &Blob::Path(path.to_path_buf()), options)
 }
 
-/// Every cell and place, read from the end, so that no row is read after the one before it; then in order.
+/// Every cell and place, alone and with the others of its row, read from the end, so that no row is read after the one before it; then in order.
 fn everything(table: &dyn Table) -> Vec<(String, String)> {
     let row = |r: usize| -> Vec<(String, String)> {
+        let columns: Vec<usize> = (0..table.columns().len()).rev().collect();
+        for (&c, cell) in columns.iter().zip(table.cells(r, &columns)) {
+            let words =
+                |cell: Result<Input<'_>>| cell.map(|c| format!("{c:?}")).map_err(|e| e.to_string());
+            assert_eq!(words(cell), words(table.cell(r, c)));
+        }
         (0..table.columns().len())
             .map(|c| match table.cell(r, c) {
                 Ok(Input::Text(t)) => (t.into_owned(), table.place_of(r, c)),

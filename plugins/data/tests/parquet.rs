@@ -110,6 +110,13 @@ fn file(dir: &tempfile::TempDir) -> PathBuf {
 }
 
 fn shown(table: &dyn Table, row: usize) -> Vec<String> {
+    // All at once, and in another order, they are what they are alone.
+    let columns: Vec<usize> = (0..table.columns().len()).rev().chain([0]).collect();
+    let cells = table.cells(row, &columns);
+    assert_eq!(cells.len(), columns.len());
+    for (&c, cell) in columns.iter().zip(cells) {
+        assert_eq!(cell.unwrap(), table.cell(row, c).unwrap());
+    }
     (0..table.columns().len())
         .map(|c| match table.cell(row, c).unwrap() {
             Input::Text(t) => t.into_owned(),

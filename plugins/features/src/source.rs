@@ -73,6 +73,17 @@ impl FeaturesSource {
         if keys.is_blank() {
             return None;
         }
+        if hidden.is_empty() {
+            for key in ["activation", "dropout", "batch_norm"] {
+                if keys.has(key) {
+                    keys.warning(
+                        keys.at(key),
+                        format!("`{key}` does nothing where there is no hidden layer"),
+                    )
+                    .help("leave it out, or give the network layers: `hidden = [64]`");
+                }
+            }
+        }
         let shape = Shape {
             inputs: 0,
             hidden: hidden.into_iter().map(|w| w as usize).collect(),
@@ -107,8 +118,12 @@ impl SourceTask for FeaturesSource {
         }
     }
 
+    fn has_layers(&self) -> bool {
+        !self.shape.hidden.is_empty()
+    }
+
     fn untrained(&self) -> Option<&'static str> {
-        (!self.shape.hidden.is_empty()).then_some("hidden")
+        self.has_layers().then_some("hidden")
     }
 
     fn expect_width(&mut self, width: Option<usize>) -> Result<()> {

@@ -49,7 +49,13 @@ impl L2Sp {
 
 impl Strategy for L2Sp {
     fn needs(&self) -> Needs {
-        Needs::default()
+        Needs {
+            own_decay: Some((
+                "draws weights to where they started, not to 0",
+                "leave `weight_decay` out; `strategy.alpha` and `strategy.beta` say how hard",
+            )),
+            ..Needs::default()
+        }
     }
 
     fn arrange(&self, transfer: &mut Transfer<'_>) -> Result<()> {

@@ -63,6 +63,7 @@ impl Strategy for Cdan {
         Needs {
             source_data: true,
             twin: true,
+            moves_features: true,
             ..Needs::default()
         }
     }

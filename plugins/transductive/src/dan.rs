@@ -49,6 +49,7 @@ impl Strategy for Dan {
         Needs {
             source_data: true,
             twin: true,
+            moves_features: true,
             ..Needs::default()
         }
     }

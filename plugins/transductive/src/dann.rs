@@ -42,6 +42,7 @@ impl Strategy for Dann {
         Needs {
             source_data: true,
             twin: true,
+            moves_features: true,
             ..Needs::default()
         }
     }

@@ -38,6 +38,7 @@ impl Strategy for DeepCoral {
         Needs {
             source_data: true,
             twin: true,
+            moves_features: true,
             ..Needs::default()
         }
     }

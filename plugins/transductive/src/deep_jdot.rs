@@ -58,6 +58,7 @@ impl Strategy for DeepJdot {
         Needs {
             source_data: true,
             twin: true,
+            moves_features: true,
             ..Needs::default()
         }
     }

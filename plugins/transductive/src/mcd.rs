@@ -59,6 +59,7 @@ impl Strategy for Mcd {
         Needs {
             source_data: true,
             twin: true,
+            moves_features: true,
             ..Needs::default()
         }
     }

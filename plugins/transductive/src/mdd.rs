@@ -50,6 +50,7 @@ impl Strategy for Mdd {
         Needs {
             source_data: true,
             twin: true,
+            moves_features: true,
             ..Needs::default()
         }
     }

@@ -58,6 +58,7 @@ impl Strategy for Shot {
         Needs {
             trained: true,
             twin: true,
+            moves_features: true,
             minimises: vec![LabelFree::Entropy, LabelFree::InfoMax],
             ..Needs::default()
         }

@@ -235,7 +235,10 @@ impl Experiment {
                 kinds.push(kind);
             }
             let by = selection["by"].as_str().unwrap_or("unknown").to_string();
-            if !selectors.contains(&by) {
+            // What has no epochs, and what was made elsewhere, has none that was kept.
+            let result = &t.run.result;
+            let without = result["imported"] == true || by == "last" && result["steps"] == 0;
+            if !without && !selectors.contains(&by) {
                 selectors.push(by);
             }
             let mut mark = |is: bool, text: &str| {

@@ -45,6 +45,7 @@ fn group(e: &Experiment, g: &Together) -> Option<Markup> {
         .iter()
         .map(|(arm, name)| {
             let records = e.finished(*arm, g.pair).map(|t| Record::read(&t.run.path));
+            let records = records.map(without_twin);
             (
                 name.as_str(),
                 records.filter(|r| !r.is_empty()).collect::<Vec<_>>(),
@@ -119,6 +120,19 @@ fn charts(runs: &[(&str, Vec<Record>)], curves: &[(&str, &str, bool)], id: &str)
             div.charts { @for chart in &drawn { (chart) } }
         }
     })
+}
+
+/// The twin that a run trains beside its adaptation, from the same weights on, is another model: it is no part of the method's own line.
+fn without_twin(mut record: Record) -> Record {
+    let twin = |w: &[Phase]| w[0].name == "source-only" && w[1].name != "source-only";
+    if let Some(i) = record.phases.windows(2).position(twin) {
+        let steps = record.phases[i + 1].before - record.phases[i].before;
+        record.phases.remove(i);
+        record.phases[i..]
+            .iter_mut()
+            .for_each(|p| p.before -= steps);
+    }
+    record
 }
 
 /// Where the source phase ends, where it ends at one step in all runs that have one.

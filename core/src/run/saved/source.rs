@@ -148,6 +148,10 @@ impl SourceTask for FinishedRun {
         self.inner.trains()
     }
 
+    fn has_layers(&self) -> bool {
+        self.inner.has_layers()
+    }
+
     fn expect_width(&mut self, width: Option<usize>) -> Result<()> {
         let had = self.card.rows.as_ref().map(|r| r.width).filter(|w| *w > 0);
         match (had, width) {

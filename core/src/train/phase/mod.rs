@@ -243,7 +243,12 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                 Some(_) => position.collapsed.last().copied().unwrap_or_default(),
                 None => position.step.div_ceil(self.per_epoch),
             };
-            let kept = position.best.filter(|b| !b.twin);
+            // What the method itself brings down is no evidence for it.
+            let own = match &self.job.deciding {
+                Some(Deciding::LabelFree { by, minimises, .. }) => minimises.contains(by),
+                _ => false,
+            };
+            let kept = position.best.filter(|b| !b.twin && !own);
             let kept = kept.map(|b| (b.epoch, b.score));
             let signs = reference.signs(position.collapsed.contains(&last), kept);
             position.signs = Some(signs.to_string());

@@ -27,6 +27,8 @@ pub(crate) struct Pair<'a> {
     pub head: &'a Head,
     /// The run's.
     pub random: Stream,
+    /// Asked once a round: an error where somebody wants to stop.
+    pub going_on: &'a dyn Fn() -> Result<()>,
 }
 
 /// Both domains' features where they lie together.

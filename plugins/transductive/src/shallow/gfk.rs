@@ -39,8 +39,10 @@ impl Align for Gfk {
     fn align(&self, pair: &Pair<'_>) -> Result<Aligned> {
         let of = |x: &Mat, domain| directions(&centred(x, &mean(x)), self.dim, domain);
         let (ps, pt) = (of(pair.source, "source")?, of(pair.target, "target")?);
-        // Both spans have as many dimensions as the smaller one.
-        let dims = ps.ncols().min(pt.ncols());
+        // Both spans have as many dimensions as the smaller one, and at most half of the width: two spans that fill the space are one, and from the whole space to
+        // itself no geodesic leads anywhere.
+        let half = (pair.source.ncols() / 2).max(1);
+        let dims = ps.ncols().min(pt.ncols()).min(half);
         let root = factor(
             &ps.columns(0, dims).into_owned(),
             &pt.columns(0, dims).into_owned(),

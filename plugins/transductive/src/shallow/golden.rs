@@ -55,6 +55,7 @@ fn align_by(name: &str, method: &dyn Align) -> Aligned {
         target: &target,
         head: &Head::Nearest { cosine: false },
         random: Stream::new(0),
+        going_on: &|| Ok(()),
     };
     let aligned = method.align(&pair).expect(name);
     // What is left for new target rows makes of the given ones what they are.

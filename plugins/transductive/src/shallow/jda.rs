@@ -49,6 +49,7 @@ impl Align for Jda {
         let mut guessed: Option<Vec<u32>> = None;
         let mut changed = 0;
         for round in 1.. {
+            (pair.going_on)()?;
             let all = |count: usize| (0..count).collect::<Vec<_>>();
             let mut columns = Vec::new();
             if let Some(mut e) = between(rows, &all(rows.0), &all(rows.1)) {

@@ -133,6 +133,7 @@ impl Fit for Fitting {
             target: &target,
             head: &self.head,
             random,
+            going_on: &|| infer.going_on(),
         })?;
         finite(&aligned.source)?;
         // The same head without the alignment, for the verdict.

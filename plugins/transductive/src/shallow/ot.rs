@@ -190,6 +190,7 @@ mod tests {
             target: &rows,
             head: &Head::Nearest { cosine: false },
             random: Stream::new(0),
+            going_on: &|| Ok(()),
         };
         let error = Ot::to_the_end(0.1).align(&pair).err().expect("too many");
         assert!(error.to_string().contains("7500 x 7500"), "{error}");

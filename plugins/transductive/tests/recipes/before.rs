@@ -231,6 +231,12 @@ fn of_a_closed_form_after_the_source_no_harm_is_ruled_out() {
             ("cannot tell".into(), serde_json::json!([]))
         );
     }
+    // Nor by the score that the method itself brings down, while one that it does not bring down may say so.
+    let norm = "source.batch_norm=true";
+    let (own, _) = words("tent", &[norm, "select.by=\"entropy\""]);
+    assert_eq!(own, "cannot tell");
+    let (other, _) = words("tent", &[norm, "select.by=\"class-clustering\""]);
+    assert_ne!(other, "signs of collapse");
 }
 
 #[test]

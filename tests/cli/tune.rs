@@ -69,7 +69,7 @@ fn the_best_on_validation_is_the_run_and_only_its_test_is_opened() {
         lines.any(|l| l.starts_with(&line) && l.ends_with("another by the grid"))
     };
     assert!(
-        open("head_learning_rate") && open("learning_rate") && !open("batch_size"),
+        open("head_learning_rate") && open("hidden") && !open("batch_size"),
         "{recipe}"
     );
     bench

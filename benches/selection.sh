@@ -103,3 +103,4 @@ for of in office amazon digits; do
     tables+=("$out/select-$of.csv")
 done
 python3 benches/scripts/measured.py selection "${tables[@]}" auto oracle
+python3 benches/scripts/measured.py words "${tables[@]}"

@@ -4,6 +4,7 @@ usage: measured.py export EXPERIMENT_DIR...     to standard output; the experime
        measured.py table FILE.csv...            accuracies in per cent, methods by pairs, means over seeds
        measured.py differences FILE.csv REFERENCE [METHOD=REFERENCE...]    of each method to a reference of the same pairs and seeds, 95 % over seeds
        measured.py selection FILE.csv... AUTO ORACLE    what `auto` loses to the oracle: two experiments of each file
+       measured.py words FILE.csv...            how often what was said without labels was right, by file and in all
 """
 
 import collections
@@ -13,7 +14,7 @@ import math
 import pathlib
 import sys
 
-COLUMNS = ["experiment", "method", "source", "target", "seed", "accuracy", "n", "seconds", "selected_by", "epoch", "of", "classes_said", "recipe"]
+COLUMNS = ["experiment", "method", "source", "target", "seed", "accuracy", "n", "seconds", "selected_by", "epoch", "of", "classes_said", "recipe", "words", "diverged", "end"]
 
 
 def said(run):
@@ -24,6 +25,15 @@ def said(run):
     counts = collections.Counter(json.loads(line)["prediction"] for line in open(path))
     n = sum(counts.values())
     return f"{math.exp(-sum(c / n * math.log(c / n) for c in counts.values())):.3f}"
+
+
+def end(run, result):
+    """Accuracy on the test rows after the adaptation's last epoch, which the oracle alone looks at; where the adaptation diverged there is none."""
+    path = run / "metrics.jsonl"
+    if result["selection"]["by"] != "oracle" or "diverged" in result["selection"] or not path.exists():
+        return ""
+    seen = [line["target_accuracy"] for line in map(json.loads, open(path)) if "target_accuracy" in line]
+    return f"{seen[-1]:.6f}" if seen else ""
 
 
 def export(folders):
@@ -41,6 +51,7 @@ def export(folders):
             out.writerow([
                 folder.name, cell["method"], source, target, cell["seed"], f"{test['accuracy']:.6f}", test["n"], f"{result['seconds']:.1f}", selection["by"],
                 selection["epoch"] if selection["epoch"] is not None else "", selection.get("of", ""), said(run), result.get("identity", "")[:12],
+                selection.get("without_labels") or "", "yes" if "diverged" in selection else "", end(run, result),
             ])
 
 
@@ -60,7 +71,7 @@ def table(paths):
         if pair not in pairs:
             pairs.append(pair)
         rows[row["method"]][pair].append(100 * float(row["accuracy"]))
-    print("| | " + " | ".join(f"{s[0].upper()}>{t[0].upper()}" for s, t in pairs) + " | mean | runs |")
+    print("| | " + " | ".join(f"{s[:1].upper()}>{t[:1].upper()}" for s, t in pairs) + " | mean | runs |")
     print("|---" * (len(pairs) + 3) + "|")
     for method, of in rows.items():
         cells = " | ".join(f"{mean(of[p]):.1f}" if of[p] else "" for p in pairs)
@@ -137,6 +148,65 @@ def selection(*arguments):
         print()
 
 
+# What a difference must be to be worth having, in points, as core and report have it; accuracies are of six digits.
+WORTH = 1.0
+ROUNDING = 1e-3
+
+
+def wilson(k, n):
+    """A share and its 95 % interval."""
+    if not n:
+        return ""
+    z = 1.959964
+    middle = (k + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * math.sqrt(k * (n - k) / n + z * z / 4)
+    return f"{k} of {n}, {100 * k / n:.0f} % [{100 * max(middle - half, 0):.0f}, {100 * min(middle + half, 1):.0f}]"
+
+
+def words(paths):
+    sets, silent = collections.defaultdict(list), collections.Counter()
+    for path in map(pathlib.Path, paths):
+        rows = read(path)
+        plain = {(r["experiment"], r["source"], r["target"], r["seed"]): r for r in rows if r["method"] == "source-only"}
+        # An adaptation has the same weights after each epoch whatever chooses among them.
+        ends = {(r["method"], r["source"], r["target"], r["seed"]): r["end"] for r in rows if r.get("end")}
+        name = path.stem.removeprefix("select-")
+        for row in rows:
+            source_only = plain.get((row["experiment"], row["source"], row["target"], row["seed"]))
+            if row["method"].startswith("source-only") or row["selected_by"] in ("oracle", "last"):
+                continue
+            if source_only is None or not row.get("words"):
+                silent[name] += 1
+                continue
+            points = lambda accuracy: 100 * (float(accuracy) - float(source_only["accuracy"]))
+            last = ends.get((row["method"], row["source"], row["target"], row["seed"]))
+            kept = "the twin" if row["of"] else "the start" if row["epoch"] == "0" else "an adapted epoch"
+            case = dict(words=row["words"], kept=kept, gain=points(row["accuracy"]), last=None if last is None else points(last), diverged=bool(row["diverged"]))
+            for group in (name, "all"):
+                sets[group].append(case)
+    harm = lambda gain: gain < -WORTH - ROUNDING
+    print("| runs of | said | kept | runs | better | up to 1 point worse | more than 1 point worse | right | last epoch more than 1 point worse | diverged |")
+    print("|---|---|---" + "|--:" * 7 + "|")
+    order = ["no sign of harm", "signs of collapse", "cannot tell"]
+    for name in sorted(sets, key=lambda n: (n == "all", n)):
+        for said in order:
+            of = [c for c in sets[name] if c["words"] == said]
+            for kept in ("an adapted epoch", "the start", "the twin", "any"):
+                cases = [c for c in of if kept in (c["kept"], "any")]
+                if not cases or kept == "any" and (name != "all" or all(c["kept"] == of[0]["kept"] for c in of)):
+                    continue
+                better = sum(c["gain"] > ROUNDING for c in cases)
+                worse = sum(harm(c["gain"]) for c in cases)
+                right = {"no sign of harm": len(cases) - worse, "signs of collapse": worse}
+                lasts = [c["last"] for c in cases if c["last"] is not None]
+                print(
+                    f"| {name} | {said} | {kept} | {len(cases)} | {better} | {len(cases) - better - worse} | {worse} "
+                    f"| {wilson(right[said], len(cases)) if said in right else ''} | {wilson(sum(map(harm, lasts)), len(lasts))} | {sum(c['diverged'] for c in cases)} |"
+                )
+    for name, n in silent.items():
+        print(f"\n{name}: {n} runs without the words, or without a source-only beside them")
+
+
 if __name__ == "__main__":
-    commands = {"export": export, "table": table, "differences": lambda a: differences(*a), "selection": lambda a: selection(*a)}
+    commands = {"export": export, "table": table, "differences": lambda a: differences(*a), "selection": lambda a: selection(*a), "words": words}
     commands[sys.argv[1]](sys.argv[2:])

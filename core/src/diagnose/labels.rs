@@ -7,7 +7,7 @@
 use serde::Serialize;
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 
-use super::Table;
+use super::{LEVEL, Table};
 use crate::logistic::{Dense, Logistic, fit_rows};
 use crate::random::Stream;
 
@@ -88,10 +88,17 @@ pub struct LabelShift {
     pub unexplained: f64,
 }
 
+/// Less of the rows than this is not worth a correction.
+const WORTH: f64 = 0.05;
 /// Less of the answers than this may be left to chance.
 const UNEXPLAINED: f64 = 0.02;
 
 impl LabelShift {
+    /// Whether the answers lean to other classes, by more than chance and enough to matter.
+    pub(super) fn leans(&self) -> bool {
+        self.p < LEVEL && self.distance >= WORTH
+    }
+
     /// Whether shares of classes explain the answers.
     pub(super) fn explains(&self) -> bool {
         self.unexplained < UNEXPLAINED

@@ -5,6 +5,7 @@
 //! - [`Separation`]: can a classifier tell the domains apart? (proxy A-distance)
 //! - [`Discrepancy`]: do the features differ in distribution by more than chance? (MMD, permutation test)
 //! - [`LabelShift`]: which shares would the classes have on the target, if only shares changed?
+//! - [`Matched`]: do the domains differ still where the source has those shares?
 //! - [`Overlap`]: classes that the target may lack, and target rows that are near no source row
 //!
 //! [`Diagnosis::of`] works them out of two tables of features; [`diagnose`] makes those of a checked recipe. What it suggests is a place to begin, by rules
@@ -12,6 +13,7 @@
 
 mod discrepancy;
 mod labels;
+mod matched;
 mod overlap;
 mod recipe;
 mod separation;
@@ -21,6 +23,7 @@ use serde::Serialize;
 
 pub use discrepancy::Discrepancy;
 pub use labels::{ClassShare, LabelShift};
+pub use matched::Matched;
 pub use overlap::Overlap;
 pub use recipe::diagnose;
 pub use separation::Separation;
@@ -30,6 +33,9 @@ use crate::random::Stream;
 
 /// Rows of a domain that are looked at, at most; more are drawn from.
 pub const MOST_ROWS: usize = 2000;
+
+/// A p under this is not chance.
+const LEVEL: f64 = 0.05;
 
 /// Features of one domain, row after row.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +86,9 @@ pub struct Diagnosis {
     pub discrepancy: Discrepancy,
     /// Shares of classes.
     pub labels: LabelShift,
+    /// What shares of classes leave, where the answers lean to other classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matched: Option<Matched>,
     /// Classes and rows of one domain alone.
     pub overlap: Overlap,
     /// Where to begin, first things first.
@@ -121,6 +130,9 @@ impl Diagnosis {
         let discrepancy = Discrepancy::of(s, t, random.purpose("discrepancy"));
         let shift = LabelShift::of(&folds, s, &labels, classes, t);
         let overlap = Overlap::of(s, t, &shift);
+        let matched = shift
+            .leans()
+            .then(|| Matched::of(s, &labels, t, &shift, random.purpose("matched")));
         let mut diagnosis = Diagnosis {
             format: 1,
             source: names.0.to_string(),
@@ -134,6 +146,7 @@ impl Diagnosis {
             separation,
             discrepancy,
             labels: shift,
+            matched,
             overlap,
             suggestions: Vec::new(),
         };

@@ -25,12 +25,32 @@ pub struct Separation {
     pub neighbours_interval: (f64, f64),
 }
 
+/// `2 (1 - 2 error)`.
+fn distance(accuracy: f64) -> f64 {
+    2.0 * (2.0 * accuracy - 1.0)
+}
+
 /// The penalty on standardised features: strong enough that a few hundred rows do not tell any two samples apart.
 const STRENGTH: f64 = 0.1;
 /// Rows of a domain whose neighbours are looked for, at most.
 const NEIGHBOURS: usize = 1000;
 
 impl Separation {
+    /// Whether a line tells the domains apart by more than chance.
+    pub(super) fn apart(&self) -> bool {
+        self.accuracy_interval.0 > 0.5
+    }
+
+    /// Whether rows are among those of their own domain by more than chance.
+    pub(super) fn among_their_own(&self) -> bool {
+        self.neighbours_interval.0 > 0.5
+    }
+
+    /// The lower limit of the A-distance, by that of the accuracy.
+    pub(super) fn least(&self) -> f64 {
+        distance(self.accuracy_interval.0)
+    }
+
     /// As many rows of each domain; one half teaches, the other is asked, and the other way round.
     pub fn of(source: Table<'_>, target: Table<'_>, random: Stream) -> Separation {
         let n = source.rows().min(target.rows());
@@ -94,7 +114,7 @@ impl Separation {
         Separation {
             accuracy,
             accuracy_interval: wilson(right, 2 * n, z),
-            a_distance: 2.0 * (2.0 * accuracy - 1.0),
+            a_distance: distance(accuracy),
             neighbours: near as f64 / asked.max(1) as f64,
             neighbours_interval: wilson(near, asked, z),
         }

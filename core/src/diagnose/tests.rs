@@ -266,3 +266,5 @@ fn a_shift_that_a_scaling_hides_is_seen_by_neighbours() {
         "{found:?}"
     );
 }
+
+mod advice;

@@ -12,6 +12,7 @@
 //! - `images.rs`: photographs, from a folder to a report
 //! - `import.rs`: predictions that were made elsewhere
 //! - `init.rs`: a recipe from a file
+//! - `numbers.rs`: what a run learns from numbers that are odd
 //! - `parts.rs`: what only the network can say of a recipe, before anything runs
 //! - `rank.rs`: sources in the order of their features
 //! - `report.rs`: the page of a run, and what stands out in it
@@ -27,6 +28,7 @@ mod folds;
 mod images;
 mod import;
 mod init;
+mod numbers;
 mod parts;
 mod place;
 mod plan;

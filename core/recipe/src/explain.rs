@@ -22,11 +22,11 @@ impl Record {
 
     /// The same for another folder: every path and data value goes through `moved` first.
     pub fn explain_with(&self, moved: &dyn Fn(&str) -> String) -> String {
-        self.explain_open(moved, &Defaults::default())
+        self.explain_open(moved, &Unwritten::default())
     }
 
     /// The same for a recipe whose values a grid changes: the defaults that are `open`, because the grid decides them too, stand in comments.
-    pub fn explain_open(&self, moved: &dyn Fn(&str) -> String, open: &Defaults) -> String {
+    pub fn explain_open(&self, moved: &dyn Fn(&str) -> String, open: &Unwritten) -> String {
         let print = Print {
             record: self,
             moved,
@@ -49,13 +49,13 @@ impl Record {
     }
 }
 
-/// Defaults of a recipe, by table and key.
+/// Unwritten of a recipe, by table and key.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Defaults(BTreeMap<(String, String), Json>);
+pub struct Unwritten(BTreeMap<(String, String), Json>);
 
-impl Defaults {
+impl Unwritten {
     /// Adds those that have another value in another reading of the recipe, or are no defaults there.
-    pub fn open(&mut self, here: &Defaults, there: &Defaults) {
+    pub fn open(&mut self, here: &Unwritten, there: &Unwritten) {
         let differ = |(key, value): &(&(String, String), &Json)| there.0.get(*key) != Some(*value);
         let differ = here.0.iter().filter(differ);
         self.0
@@ -72,7 +72,7 @@ impl Defaults {
 
 impl Record {
     /// The values of all keys that are not written.
-    pub fn defaults(&self) -> Defaults {
+    pub fn defaults(&self) -> Unwritten {
         let mut all = BTreeMap::new();
         for table in &self.tables {
             for key in &table.keys {
@@ -83,14 +83,14 @@ impl Record {
                 }
             }
         }
-        Defaults(all)
+        Unwritten(all)
     }
 }
 
 struct Print<'a> {
     record: &'a Record,
     moved: &'a dyn Fn(&str) -> String,
-    open: &'a Defaults,
+    open: &'a Unwritten,
 }
 
 impl Print<'_> {
@@ -191,7 +191,7 @@ fn is_live(key: &KeyRecord) -> bool {
     key.written.is_some() || matches!(key.presence, Presence::Default { value: Some(_), .. })
 }
 
-/// A default as TOML. Defaults are numbers, strings, truth values and lists and tables of them.
+/// A default as TOML. Unwritten are numbers, strings, truth values and lists and tables of them.
 fn toml_of(value: &Json) -> String {
     match value {
         Json::Null => "\"\"".into(),

@@ -100,7 +100,7 @@ mod value;
 mod written;
 
 pub use diagnostic::{Diagnostic, Report, Severity};
-pub use explain::Defaults;
+pub use explain::Unwritten;
 pub use key::{Key, NoDefault, WithDefault};
 pub use keys::{Keys, Noted};
 pub use kinds::{Auto, Column, Kind, Ranged, Readable, Wrong};

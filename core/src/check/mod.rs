@@ -26,7 +26,7 @@ use crate::data::{Pictures, Resolve};
 use crate::metrics::Judge;
 use crate::model::MapKinds;
 use crate::nn::NormMode;
-use crate::recipe::{Defaults, Report, Written};
+use crate::recipe::{Report, Unwritten, Written};
 use crate::registry::{Kind, Library, Registry};
 use crate::run::{Given, Picks};
 use crate::strategy::{Settings, Strategy};
@@ -114,7 +114,7 @@ impl Checked {
             Some(mut c) => {
                 let record = written.record();
                 // What a default is may hang on what the grid decides: a recipe that said the base's would make other points.
-                let (here, mut open) = (record.defaults(), Defaults::default());
+                let (here, mut open) = (record.defaults(), Unwritten::default());
                 if let Some(axes) = grid {
                     c.points = tune::points(written, &axes, |point| {
                         read::read(&point.keys(), point.folder(), registry, resolve);

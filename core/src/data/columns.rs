@@ -284,6 +284,7 @@ fn number(text: &str, column: &str) -> std::result::Result<f32, String> {
         Err(_) => Err(format!("`{text}` is not a number")),
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

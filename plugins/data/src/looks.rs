@@ -77,8 +77,9 @@ impl Looks {
         }
         let found = look();
         let mut seen = self.seen();
-        if seen.all.len() < MOST && seen.all.insert(*name, found.clone()).is_none() && found.is_ok()
-        {
+        // Room for as many new ones beside a full file, or a full file would stay what it is for good.
+        let room = seen.all.len() < 2 * MOST && seen.new.len() < MOST;
+        if room && seen.all.insert(*name, found.clone()).is_none() && found.is_ok() {
             seen.new.push(*name);
         }
         found
@@ -213,6 +214,23 @@ mod tests {
             assert_eq!(next.look(&[n; 32], never), Ok(of(n)), "{n}");
         }
         assert_eq!(next.look(&[9; 32], || Ok(of(9))), Ok(of(9)));
+    }
+
+    #[test]
+    fn a_full_file_makes_room_for_what_is_new() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let looks = || Looks::within(Some(dir.path().to_path_buf()));
+        let name = |n: usize| -> Name { Sha256::digest(n.to_le_bytes()).into() };
+        let full = looks();
+        for n in 0..MOST + 5 {
+            assert_eq!(full.look(&name(n), || Ok(of(1))), Ok(of(1)));
+        }
+        full.keep();
+        let next = looks();
+        assert_eq!(next.look(&name(7), never), Ok(of(1)));
+        assert_eq!(next.look(&name(MOST + 9), || Ok(of(2))), Ok(of(2)));
+        next.keep();
+        assert_eq!(looks().look(&name(MOST + 9), never), Ok(of(2)));
     }
 
     #[test]

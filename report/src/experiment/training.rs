@@ -221,3 +221,29 @@ fn words(line: &Line) -> Option<String> {
         last.0
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_twin_is_no_part_of_a_methods_line() {
+        let record = |phases: &[(&str, u64)]| Record {
+            phases: (phases.iter())
+                .map(|(name, before)| Phase {
+                    name: name.to_string(),
+                    before: *before,
+                    ..Phase::default()
+                })
+                .collect(),
+        };
+        let places = |phases: &[(&str, u64)]| -> Vec<(String, u64)> {
+            let own = without_twin(record(phases)).phases.into_iter();
+            own.map(|p| (p.name, p.before)).collect()
+        };
+        let adapted = places(&[("source", 0), ("source-only", 60), ("dann", 96)]);
+        assert_eq!(adapted, [("source".into(), 0), ("dann".into(), 60)]);
+        let alone = places(&[("source", 0), ("source-only", 60)]);
+        assert_eq!(alone, [("source".into(), 0), ("source-only".into(), 60)]);
+    }
+}

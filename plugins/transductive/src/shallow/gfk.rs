@@ -11,7 +11,7 @@
 //!
 //! whose Cholesky factors give `2 dim` new features with plain distances, for both domains alike.
 //!
-//! Defaults: `dim = 20`, what Gong et al. 2012 find on Office with Caltech, whose SURF features it was thus tuned on. The features should have mean zero in
+//! Defaults: `dim = 20`, what Gong et al. 2012 find on Office with Caltech, whose SURF features it was thus tuned on, and half of the width where that is less. The features should have mean zero in
 //! both domains (`scale = ["zscore"]`); means are not moved. The paper's head is `1-nn`.
 
 use tlkit_core::recipe::Keys;
@@ -94,7 +94,34 @@ pub(crate) fn factor(ps: &Mat, pt: &Mat) -> Result<Mat> {
 
 #[cfg(test)]
 mod tests {
+    use tlkit_core::random::Stream;
+
+    use super::super::heads::Head;
     use super::*;
+
+    /// Spans of the whole space would leave every distance as it is.
+    #[test]
+    fn more_directions_than_half_of_the_width_are_not_taken() -> Result<()> {
+        let rows = |shift: f64| {
+            Mat::from_fn(30, 4, |i, j| {
+                ((i * 7 + j * 3) as f64 + shift * j as f64).sin()
+            })
+        };
+        let (source, target) = (rows(0.0), rows(2.0));
+        let aligned = Gfk { dim: 20 }.align(&Pair {
+            source: &source,
+            labels: &[0; 30],
+            classes: 1,
+            target: &target,
+            head: &Head::Nearest { cosine: false },
+            random: Stream::new(0),
+            going_on: &|| Ok(()),
+        })?;
+        assert_eq!(aligned.report["dim"], 2.0);
+        let apart = |x: &Mat| (x.row(0) - x.row(1)).norm();
+        assert!((apart(&aligned.source) - apart(&source)).abs() > 1e-3);
+        Ok(())
+    }
 
     #[test]
     fn the_kernel_is_the_average_over_the_way() {

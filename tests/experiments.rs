@@ -72,6 +72,14 @@ fn every_broken_experiment_is_refused_in_these_words() {
         "adapting.toml",
         "[source]\ntask = \"features\"\ntrain = \"rows.csv\"\n[target]\ntask = \"classification\"\nunlabelled = \"others.csv\"\nsplit = { test = 0.5 }\n[strategy]\nkind = \"transductive\"\nmethod = \"mcc\"\n",
     );
+    let words: String = (0..60)
+        .map(|i| format!("a line with the number {i}\n"))
+        .collect();
+    write("words.txt", &words);
+    write(
+        "hidden-words.toml",
+        "[source]\ncheckpoint = \"builtin:bert-mini\"\n[target]\ntask = \"masked-language-modelling\"\ntrain = \"words.txt\"\nsplit = { test = 0.2 }\n[strategy]\nkind = \"inductive\"\nmethod = \"fine-tune\"\n",
+    );
     let broken = files("tests/broken_experiments");
     assert!(broken.len() >= 25);
     for experiment in broken {

@@ -46,6 +46,43 @@ fn methods_of_batch_norm_refuse_a_network_whose_norms_are_folded() {
     }
 }
 
+/// Statistics of a batch are warned of where the checkpoint has none of its own left, and not where it has.
+#[test]
+fn batch_norm_that_trains_is_warned_of_where_it_was_folded() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let trunk = shared.join("checkpoints/resnet18-imagenet-trunk");
+    if !trunk.is_dir() {
+        println!("skipped: no {}", trunk.display());
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let recipe = dir.path().join("recipe.toml");
+    let trunk = trunk.canonicalize().expect("a path").display().to_string();
+    for (checkpoint, method, norm, warned) in [
+        (trunk.as_str(), "fine-tune", "train", true),
+        (&trunk, "fine-tune", "adapt", true),
+        (&trunk, "fine-tune", "frozen", false),
+        (&trunk, "from-scratch", "train", false),
+        ("builtin:resnet-mini", "fine-tune", "train", false),
+    ] {
+        let text = format!(
+            "[source]\ncheckpoint = {checkpoint:?}\n[target]\ntask = \"image-classification\"\ntrain = \"builtin:scenes/day/train#40\"\n\
+             test = \"builtin:scenes/day/test#40\"\n[strategy]\nkind = \"inductive\"\nmethod = {method:?}\nbatch_norm = {norm:?}\n",
+        );
+        std::fs::write(&recipe, text).expect("written");
+        let output = Command::cargo_bin("tlkit")
+            .expect("the binary is built")
+            .arg("validate")
+            .arg(&recipe)
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        let folded = said.contains("were folded into its weights");
+        assert_eq!(folded, warned, "{checkpoint} {method} {norm}: {said}");
+    }
+}
+
 #[test]
 fn frozen_features_of_webcam_pictures_know_those_of_a_camera() {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");

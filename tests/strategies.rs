@@ -294,6 +294,64 @@ fn two_processes_share_the_cache() {
     }
 }
 
+/// A recipe of masked language modelling on the built-in reviews, shortened.
+fn masked(dir: &Path, checkpoint: &str, strategy: &str) -> PathBuf {
+    let text = format!(
+        "[source]\ncheckpoint = {checkpoint:?}\nmax_length = 24\n\
+         [target]\ntask = \"masked-language-modelling\"\ntrain = \"builtin:reviews/kitchen/train\"\nlimit = 64\n\
+         validation = \"builtin:reviews/kitchen/validation\"\n\
+         [strategy]\nkind = \"inductive\"\n{strategy}\n[train]\nepochs = 1\nbatch_size = 8\n"
+    );
+    let path = dir.join("recipe.toml");
+    std::fs::write(&path, text).expect("written");
+    path
+}
+
+/// The head is in the checkpoint: who goes on from `model/` begins with the loss that the run ended with.
+#[test]
+fn masked_language_modelling_goes_on_where_it_ended() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (cache, out) = (dir.path().join("cache"), dir.path().join("out"));
+    let first = masked(dir.path(), "builtin:bert-mini", "method = \"fine-tune\"");
+    let ended = run(&first, &out, &cache, &["train.learning_rate=1e-3"]);
+    let on = masked(dir.path(), "out/model", "method = \"fine-tune\"");
+    let still = ["train.learning_rate=1e-30"];
+    let on = run(&on, &dir.path().join("on"), &cache, &still);
+    let loss = |result: &Value| result["metrics"]["validation"]["loss"].as_f64();
+    let (ended, on) = (loss(&ended).expect("a loss"), loss(&on).expect("a loss"));
+    assert!((ended - on).abs() < 1e-6, "{ended} and {on}");
+}
+
+/// The output of masked language modelling is tied to the word embeddings, which are the encoder's, and stay where that stays.
+#[test]
+fn word_embeddings_stay_where_only_a_few_weights_train() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let cache = dir.path().join("cache");
+    let words = |file: &Path| {
+        let bytes = std::fs::read(file).expect("weights");
+        let n = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
+        let header: Value = serde_json::from_slice(&bytes[8..8 + n]).expect("JSON");
+        let at = &header["bert.embeddings.word_embeddings.weight"]["data_offsets"];
+        let at = |i: usize| 8 + n + at[i].as_u64().expect("a place") as usize;
+        bytes[at(0)..at(1)].to_vec()
+    };
+    // Embeddings that are frozen by name say how they lie in the file.
+    let mut before = None;
+    for (method, moves) in [
+        ("method = \"fine-tune\"\nfreeze = \"embeddings\"", false),
+        ("method = \"lora\"", false),
+        ("method = \"bitfit\"", false),
+        ("method = \"fine-tune\"", true),
+    ] {
+        let recipe = masked(dir.path(), "builtin:bert-mini", method);
+        let out = dir.path().join(method.len().to_string());
+        run(&recipe, &out, &cache, &["train.max_steps=2"]);
+        let now = words(&out.join("model/model.safetensors"));
+        let before = before.get_or_insert_with(|| now.clone());
+        assert_eq!(*before != now, moves, "{method}");
+    }
+}
+
 /// After LoRA `model/` is a BERT like any other: read back as a teacher it answers as the run did, and its tensors have the usual names.
 #[test]
 fn a_lora_run_leaves_a_plain_model() {

@@ -102,6 +102,11 @@ impl HeadLayers {
                 _ => "the layer before it".to_string(),
             };
             match layer {
+                Layer::Pool(name) if i > 0 && now.len() == 3 => {
+                    keys.error(at.clone(), format!("`{name}` stands behind another layer"))
+                        .help("write the pooling first: the layers behind it take one vector a picture");
+                    return None;
+                }
                 Layer::Pool(name) if now.len() != 3 => {
                     keys.error(
                         at.clone(),

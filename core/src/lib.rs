@@ -54,6 +54,7 @@ pub mod registry;
 pub mod run;
 pub mod select;
 pub mod strategy;
+mod sum;
 pub mod task;
 pub mod train;
 

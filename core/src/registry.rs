@@ -30,6 +30,8 @@ pub struct Context {
     pub transductive: bool,
     /// Whether the method leaves the encoder as it is.
     pub frozen: bool,
+    /// Whether the method is a closed form: it learns from all rows of the source.
+    pub closed_form: bool,
     /// `[source]`, where a labelled source domain may stand in it: in a transductive recipe.
     pub source_keys: Option<Keys>,
     /// The classes, where a finished run is the source.
@@ -66,6 +68,7 @@ impl Context {
             folder: folder.to_path_buf(),
             transductive: false,
             frozen: false,
+            closed_form: false,
             source_keys: None,
             classes: None,
             overlap: Overlap::default(),
@@ -361,8 +364,8 @@ impl Registry {
         )
     }
 
-    /// Says that a strategy trains no network, which a source without weights of its own wants to know: its features are the inputs then. `twin` is the
-    /// same without the adaptation.
+    /// Says that a strategy trains no network, as [`crate::strategy::Needs::closed_form`] does: a source without weights of its own wants to know, its features
+    /// are the inputs then, and so does who would set rows of the source aside. `twin` is the same without the adaptation.
     pub fn closed_form(&mut self, name: &str, twin: Twin) {
         if let Some(entry) = self.strategies.get_mut(name) {
             entry.closed_form = Some(twin);

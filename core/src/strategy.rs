@@ -185,6 +185,8 @@ pub struct Needs {
     pub source_data: bool,
     /// A model that knows the task: the labelled source domain to learn it from, or a finished run.
     pub trained: bool,
+    /// It learns the source in a phase of its own too, where that is no finished run: `train.source_epochs = 0` leaves it a model that knows the task.
+    pub learns_source: bool,
     /// The target's labels: the run is an oracle's, and marked.
     pub target_labels: bool,
     /// Where a label-free score decides, the model that learns on from the source alone is trained beside it (`select.twin`), or is what the method is.
@@ -193,7 +195,8 @@ pub struct Needs {
     pub batch_norm: bool,
     /// A further objective of the source's family: `mlm`.
     pub pretext: Option<&'static str>,
-    /// Closed form: nothing is chosen between, so no row is set aside to choose by.
+    /// Closed form: nothing is chosen between, so no row is set aside to choose by. The registry is told as well
+    /// ([`crate::registry::Registry::closed_form`]), for rows are set aside before the strategy is made.
     pub closed_form: bool,
     /// It moves features, so an encoder without a layer has nothing for it.
     pub moves_features: bool,

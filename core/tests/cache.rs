@@ -127,6 +127,46 @@ fn an_entry_is_whole_or_not_there() -> Result<()> {
     std::fs::remove_dir_all(dir).map_err(Error::io("cache"))
 }
 
+/// Numbers that a disk gives back changed are not learned from.
+#[test]
+fn a_bit_that_was_turned_is_computed_again_and_said() -> Result<()> {
+    #[derive(Default)]
+    struct Notes(Mutex<Vec<String>>);
+    impl Observer for Notes {
+        fn event(&self, event: &Event<'_>) {
+            if let Event::Note(text) = event {
+                self.0.lock().unwrap().push(text.to_string());
+            }
+        }
+    }
+    let dir = folder("turned");
+    let cache = Cache::at(&dir, u64::MAX);
+    let made = AtomicUsize::new(0);
+    let whole = make(Some(&cache), "a", usize::MAX, &made)?;
+    let path = dir.join(format!("{}.rows", key("a").name()));
+    let bytes = std::fs::read(&path).unwrap();
+    // Of the first number, a middle and the last one; of the sum itself.
+    for at in [64, 64 + 4 * 151 + 2, bytes.len() - 1, 41] {
+        let mut turned = bytes.clone();
+        turned[at] ^= 1;
+        let beside = dir.join("beside");
+        std::fs::write(&beside, turned).unwrap();
+        std::fs::rename(&beside, &path).unwrap();
+        let notes = Notes::default();
+        let again = kept(Some(&cache), &key("a"), ROWS, &notes, &mut |sink| {
+            (0..ROWS as u32).try_for_each(|r| sink.put(&[r], whole.row(r as usize)))
+        })?;
+        assert_eq!(bits(&again), bits(&whole), "{at}");
+        let notes = notes.0.into_inner().unwrap();
+        assert!(
+            notes.len() == 1 && notes[0].contains("not the numbers that were written"),
+            "{at}: {notes:?}"
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "{at}");
+    }
+    std::fs::remove_dir_all(dir).map_err(Error::io("cache"))
+}
+
 #[test]
 fn many_who_ask_at_once_compute_it_once() -> Result<()> {
     let dir = folder("once");

@@ -6,6 +6,7 @@
 //!                     blobs/<etag>                       the file: its sha256 (large files) or git's sha1 (small ones)
 //!                     blobs/<etag>.incomplete            a part of it
 //!                     trees/<commit>.json                what files there are at that commit
+//!                     .no_exist/<commit>/vocab.txt       the commit has no such file: it was asked for (read, not written)
 //! .locks/models--owner--name/<etag>.lock                 held while the file is downloaded
 //! ```
 
@@ -85,6 +86,11 @@ impl Cache {
             }
         }
         tree
+    }
+
+    /// Whether huggingface_hub asked for a file of the commit, and there was none.
+    pub fn has_not(&self, commit: &str, file: &str) -> bool {
+        self.root.join(".no_exist").join(commit).join(file).exists()
     }
 
     pub fn blob(&self, etag: &str) -> PathBuf {

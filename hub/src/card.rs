@@ -22,6 +22,18 @@ pub(crate) struct Config {
     pub splits: Vec<(String, Vec<String>)>,
 }
 
+impl Config {
+    /// A folder that is a configuration.
+    pub fn of_folder(name: String) -> Config {
+        Config {
+            is_default: name == "default",
+            folder: Some(name.clone()),
+            splits: vec![],
+            name,
+        }
+    }
+}
+
 /// The configurations that a card declares; none where it has no head, or one that is not YAML.
 pub(crate) fn configs(card: &str) -> Vec<Config> {
     let card = card.trim_start_matches('\u{feff}').replace("\r\n", "\n");

@@ -9,6 +9,7 @@ use tlkit_core::{Error, Result};
 
 use crate::cache::Tree;
 use crate::card::{Config, configs};
+use crate::event::Event;
 use crate::name::{Name, is_commit};
 use crate::repository::{Repository, State, listed};
 
@@ -25,7 +26,16 @@ const WORDS: [(&str, &[&str]); 3] = [
     ("test", &["test", "testing", "eval", "evaluation"]),
 ];
 
-type Splits = Vec<(String, Vec<String>)>;
+/// The files of a split, as far as the list of files has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Split {
+    name: String,
+    files: Vec<String>,
+    /// Files that the card names and the list has not.
+    missing: Vec<String>,
+    /// Whether other files would belong to it too: they are looked for by a pattern, or by what names are like.
+    open: bool,
+}
 
 /// The files of a split, and the name with the commit they are of.
 pub(crate) struct Rows {
@@ -38,31 +48,24 @@ impl Repository<'_> {
     /// The files of the split that the name asks for.
     pub fn rows(&self, state: &State) -> Result<Rows> {
         let (config, splits) = self.splits(state)?;
-        if splits.iter().all(|(_, files)| files.is_empty()) {
+        if splits.iter().all(|s| s.files.is_empty()) {
             if let Some(shut) = state.shut.as_ref().filter(|_| !state.complete) {
                 return Err(self.absent(shut, "its data"));
             }
             return Err(self.no_data(state));
         }
-        let (split, files) = self.pick(state, &splits)?;
-        if let Some(shut) = &state.shut
-            && !state.complete
-            && let Some(file) = files
-                .iter()
-                .find(|f| shards(f).is_some_and(|n| n > files.len()))
-        {
-            return Err(self.absent(shut, &format!("a shard beside `{file}`")));
-        }
+        let split = self.pick(state, &splits)?;
+        self.all_there(state, &split)?;
         let name = |file: &str| format!("{}/{file}", self.name.repository);
+        let files = split.files.iter();
         let files: Result<Vec<_>> = files
-            .iter()
             .map(|file| Ok((name(file), self.file(state, file)?)))
             .collect();
         Ok(Rows {
             files: files?,
             pinned: Name {
                 config: config.or(self.name.config.clone()),
-                split: Some(split),
+                split: Some(split.name),
                 ..self.name.at(&state.commit)
             },
         })
@@ -73,11 +76,15 @@ impl Repository<'_> {
     pub fn converted(&self, state: &State) -> Result<Option<Name>> {
         let revision = self.name.revision();
         let stands_in = state.complete && !is_commit(revision) && revision != CONVERTED;
-        let splits = match stands_in {
-            true => self.splits(state)?.1,
-            false => return Ok(None),
+        if !stands_in {
+            return Ok(None);
+        }
+        let none = match self.splits(state) {
+            Ok((_, splits)) => splits.iter().all(|s| s.files.is_empty()),
+            // A configuration that a script makes is one of the copy's.
+            Err(_) if !state.tree.keys().any(|n| is_data(n)) => true,
+            Err(e) => return Err(e),
         };
-        let none = splits.iter().all(|(_, files)| files.is_empty());
         Ok(none.then(|| self.name.at(CONVERTED)))
     }
 
@@ -95,8 +102,48 @@ impl Repository<'_> {
         ))
     }
 
-    /// The configuration, where there are several, and its splits.
-    fn splits(&self, state: &State) -> Result<(Option<String>, Splits)> {
+    /// An error where it is known that a split has more files than the list; a note where that may be.
+    fn all_there(&self, state: &State, split: &Split) -> Result<()> {
+        let Split { name, files, .. } = split;
+        let shut = state.shut.as_ref().filter(|_| !state.complete);
+        if let Some(file) = split.missing.first() {
+            return Err(match shut {
+                Some(shut) => self.absent(shut, &format!("`{file}`")),
+                None => Error::msg(format!(
+                    "`{}`: the card has `{file}` in the split `{name}`, and there is no such file; it has {}",
+                    self.name,
+                    listed(&state.tree.keys().cloned().collect::<Vec<_>>())
+                )),
+            });
+        }
+        let more = |f: &&String| shards(f).is_some_and(|n| n > files.len());
+        if let (Some(shut), Some(file)) = (shut, files.iter().find(more)) {
+            return Err(self.absent(shut, &format!("a shard beside `{file}`")));
+        }
+        let counted = files.iter().all(|f| shards(f).is_some());
+        if state.is_guessed() && split.open && !counted {
+            self.emit(&Event::Note(&format!(
+                "`{}`: the cache does not say whether the split `{name}` has more files than {}; it is used as if it had not. Run it once with the hub to know",
+                self.name,
+                listed(files)
+            )));
+        }
+        let cut = format!("partial-{name}");
+        if files.iter().any(|f| f.split('/').any(|part| part == cut)) {
+            self.emit(&Event::Note(&format!(
+                "`{}`: of the split `{name}` the hub's Parquet copy has the first rows alone (`{cut}`)",
+                self.name
+            )));
+        }
+        Ok(())
+    }
+
+    /// The configurations: those of the card, or, in the hub's own copy, which has none, a folder each.
+    fn declared(&self, state: &State) -> Result<Vec<Config>> {
+        if self.name.revision() == CONVERTED {
+            let all = folders(&state.tree).into_iter();
+            return Ok(all.map(Config::of_folder).collect());
+        }
         let card = match state.tree.contains_key("README.md") {
             true => {
                 let path = self.file(state, "README.md")?;
@@ -104,7 +151,12 @@ impl Repository<'_> {
             }
             false => vec![],
         };
-        let declared = configs(&String::from_utf8_lossy(&card));
+        Ok(configs(&String::from_utf8_lossy(&card)))
+    }
+
+    /// The configuration, where there are several, and its splits.
+    fn splits(&self, state: &State) -> Result<(Option<String>, Vec<Split>)> {
+        let declared = self.declared(state)?;
         let wanted = self.name.config.as_deref();
         if declared.is_empty() {
             let Some(folder) = wanted else {
@@ -169,10 +221,10 @@ impl Repository<'_> {
         ))
     }
 
-    fn pick(&self, state: &State, splits: &Splits) -> Result<(String, Vec<String>)> {
-        let there: Vec<&(String, Vec<String>)> =
-            splits.iter().filter(|(_, f)| !f.is_empty()).collect();
-        let names: Vec<String> = there.iter().map(|(name, _)| name.clone()).collect();
+    fn pick(&self, state: &State, splits: &[Split]) -> Result<Split> {
+        let named = |s: &&Split| !s.files.is_empty() || !s.missing.is_empty();
+        let there: Vec<&Split> = splits.iter().filter(named).collect();
+        let names: Vec<String> = there.iter().map(|s| s.name.clone()).collect();
         let with = |split: &str| Name {
             split: Some(split.to_string()),
             ..self.name.clone()
@@ -188,7 +240,7 @@ impl Repository<'_> {
                 with(names.first().map_or("train", String::as_str))
             )));
         };
-        if let Some(found) = there.iter().find(|(name, _)| name == wanted) {
+        if let Some(found) = there.iter().find(|s| s.name == *wanted) {
             return Ok((*found).clone());
         }
         if let Some(shut) = state.shut.as_ref().filter(|_| !state.complete) {
@@ -204,7 +256,7 @@ impl Repository<'_> {
     }
 }
 
-fn by_patterns(tree: &Tree, config: &Config) -> Splits {
+fn by_patterns(tree: &Tree, config: &Config) -> Vec<Split> {
     let options = MatchOptions {
         case_sensitive: true,
         require_literal_separator: true,
@@ -212,32 +264,43 @@ fn by_patterns(tree: &Tree, config: &Config) -> Splits {
     };
     let folder = config.folder.as_deref().unwrap_or_default();
     let folder = folder.trim_start_matches("./").trim_matches('/');
-    let files = |pattern: &String| -> Vec<String> {
-        let pattern = match folder {
-            "" | "." => pattern.clone(),
-            folder => format!("{folder}/{pattern}"),
-        };
-        let glob = Pattern::new(&pattern).ok();
+    let full = |pattern: &String| match folder {
+        "" | "." => pattern.clone(),
+        folder => format!("{folder}/{pattern}"),
+    };
+    let files = |pattern: &str| -> Vec<String> {
+        let glob = Pattern::new(pattern).ok();
         let is = |name: &&String| {
-            **name == pattern || glob.as_ref().is_some_and(|g| g.matches_with(name, options))
+            *name == pattern || glob.as_ref().is_some_and(|g| g.matches_with(name, options))
         };
         tree.keys().filter(is).cloned().collect()
     };
-    let splits = config.splits.iter().map(|(split, patterns)| {
-        let mut all: Vec<String> = Vec::new();
-        for file in patterns.iter().flat_map(files) {
-            if !all.contains(&file) {
-                all.push(file);
+    let splits = config.splits.iter().map(|(name, patterns)| {
+        let mut split = Split {
+            name: name.clone(),
+            ..Split::default()
+        };
+        for pattern in patterns.iter().map(full) {
+            let found = files(&pattern);
+            match pattern.contains(['*', '?', '[']) {
+                true => split.open = true,
+                false if found.is_empty() => split.missing.push(pattern),
+                false => {}
+            }
+            for file in found {
+                if !split.files.contains(&file) {
+                    split.files.push(file);
+                }
             }
         }
-        (split.clone(), all)
+        split
     });
     splits.collect()
 }
 
 /// The customs of `datasets`: shards `data/<split>-00000-of-00002.parquet`; else a word for the split in a file's name; else in a
 /// folder's; else everything is `train`.
-fn by_names(tree: &Tree, prefix: &str) -> Splits {
+fn by_names(tree: &Tree, prefix: &str) -> Vec<Split> {
     let files: Vec<(&str, &str)> = tree
         .keys()
         .filter_map(|full| Some((full.as_str(), full.strip_prefix(prefix)?)))
@@ -253,18 +316,23 @@ fn by_names(tree: &Tree, prefix: &str) -> Splits {
         &|_| Some("train".to_string()),
     ];
     for rule in rules {
-        let mut splits = Splits::new();
+        let mut splits: Vec<Split> = Vec::new();
         for (full, name) in &files {
             let Some(split) = rule(name) else { continue };
-            match splits.iter_mut().find(|(s, _)| *s == split) {
-                Some((_, files)) => files.push(full.to_string()),
-                None => splits.push((split, vec![full.to_string()])),
+            match splits.iter_mut().find(|s| s.name == split) {
+                Some(s) => s.files.push(full.to_string()),
+                None => splits.push(Split {
+                    name: split,
+                    files: vec![full.to_string()],
+                    missing: vec![],
+                    open: true,
+                }),
             }
         }
         if !splits.is_empty() {
-            splits.iter_mut().for_each(|(_, files)| one_ending(files));
+            splits.iter_mut().for_each(|s| one_ending(&mut s.files));
             let order = |name: &str| WORDS.iter().position(|(w, _)| *w == name).unwrap_or(3);
-            splits.sort_by_key(|(name, _)| order(name));
+            splits.sort_by_key(|s| order(&s.name));
             return splits;
         }
     }
@@ -366,7 +434,7 @@ mod tests {
     fn splits(names: &[&str]) -> Vec<(String, String)> {
         by_names(&tree(names), "")
             .into_iter()
-            .map(|(split, files)| (split, files.join(" ")))
+            .map(|s| (s.name, s.files.join(" ")))
             .collect()
     }
 
@@ -436,13 +504,34 @@ mod tests {
             ..Config::default()
         };
         let tree = tree(&["data/train.csv", "data/train/x.csv", "old/test.csv"]);
+        let found = by_patterns(&tree, &config).into_iter();
         assert_eq!(
-            by_patterns(&tree, &config),
+            found.map(|s| (s.name, s.files)).collect::<Vec<_>>(),
             [
                 ("train".to_string(), vec!["data/train.csv".to_string()]),
                 ("all".to_string(), tree.keys().cloned().collect::<Vec<_>>())
             ]
         );
+    }
+
+    #[test]
+    fn a_file_that_the_card_names_is_missed_and_a_pattern_may_find_none() {
+        let config = Config {
+            folder: Some("./data".into()),
+            splits: vec![(
+                "train".into(),
+                vec!["a.csv".into(), "b.csv".into(), "more-*".into()],
+            )],
+            ..Config::default()
+        };
+        let found = by_patterns(&tree(&["data/a.csv"]), &config);
+        let wanted = Split {
+            name: "train".into(),
+            files: vec!["data/a.csv".into()],
+            missing: vec!["data/b.csv".into()],
+            open: true,
+        };
+        assert_eq!(found, [wanted]);
     }
 
     #[test]

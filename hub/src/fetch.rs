@@ -50,10 +50,11 @@ impl Repository<'_> {
         }
         let client = self.client()?;
         let address = self.file_address(commit, file);
-        let about = client
+        let mut about = client
             .patiently(file, || (false, client.head(&address)))
             .and_then(|answer| About::read(&answer, &address))
             .map_err(|e| self.failed(file, &e))?;
+        about.size = about.size.or(entry.and_then(|e| e.size));
         let lock = self
             .cache
             .lock(&about.etag, self.patience().lock, &|path| {
@@ -63,12 +64,13 @@ impl Repository<'_> {
                 ));
             })?;
         let blob = self.cache.blob(&about.etag);
-        let whole = |path: &Path| {
-            let there = fs::metadata(path).ok()?;
-            Some(about.size.is_none_or(|n| n == there.len()))
+        // Not hashed where its size tells: large files would be at each run.
+        let whole = match about.size {
+            Some(size) => fs::metadata(&blob).is_ok_and(|there| there.len() == size),
+            None => is_called(&blob, &about.etag).unwrap_or(false),
         };
         // The other process may have brought it; or another file has the same content.
-        if whole(&blob) != Some(true) {
+        if !whole {
             self.download(&client, &address, file, &about)?;
         }
         let path = self.cache.link(commit, file, &about.etag)?;
@@ -150,7 +152,11 @@ impl Repository<'_> {
             })?;
         let right = taken.is_right();
         out.sync_all().map_err(trouble(partial))?;
-        Ok(right)
+        match about.size {
+            Some(_) => Ok(right),
+            // Whether that was all of it only its name can tell.
+            None => is_called(partial, &about.etag).map_err(trouble(partial)),
+        }
     }
 
     fn attempt(
@@ -274,13 +280,13 @@ impl<'f> Taken<'f> {
         Ok(())
     }
 
+    /// Of a file whose size is known: git hashes that too.
     fn is_right(&self) -> bool {
         let same = |hash: &[u8]| tlkit_core::hex(hash).eq_ignore_ascii_case(self.etag);
         self.size.is_none_or(|n| n == self.bytes)
             && match self.check {
                 Check::Sha256 => same(&self.sha256.clone().finalize()),
-                // Without a size there was no header to hash.
-                Check::Git => self.size.is_none() || same(&self.sha1.clone().finalize()),
+                Check::Git => same(&self.sha1.clone().finalize()),
                 Check::Size => true,
             }
     }
@@ -319,6 +325,30 @@ fn begins(answer: &Answer) -> Option<u64> {
     let range = answer.header("content-range")?.trim();
     let range = range.strip_prefix("bytes")?.trim_start();
     range.split('-').next()?.parse().ok()
+}
+
+/// Whether a file's content is what its etag says, as far as an etag says it.
+fn is_called(path: &Path, etag: &str) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let hash = match Check::of(etag) {
+        Check::Sha256 => hashed(&mut file, Sha256::new())?,
+        Check::Git => {
+            let header = format!("blob {}\0", file.metadata()?.len());
+            hashed(&mut file, Sha1::new_with_prefix(header))?
+        }
+        Check::Size => return Ok(true),
+    };
+    Ok(hash.eq_ignore_ascii_case(etag))
+}
+
+fn hashed(file: &mut File, mut hash: impl Digest) -> io::Result<String> {
+    let mut buffer = vec![0u8; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(tlkit_core::hex(&hash.finalize())),
+            n => hash.update(&buffer[..n]),
+        }
+    }
 }
 
 fn remove(path: &Path) -> Result<()> {

@@ -3,7 +3,7 @@
 //! Redirects are followed here and not by the client, because each hop decides anew whether it may see the token: the endpoint may,
 //! the host of large files (signed addresses of another company) may not.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
 use tlkit_core::{Error, Result};
@@ -72,6 +72,8 @@ pub(crate) enum Failure {
     },
     /// No connection, or it broke.
     Network(String),
+    /// Nobody that is trusted vouches for the host.
+    Certificate(String),
     /// Ours to report as it is.
     Other(String),
 }
@@ -79,13 +81,14 @@ pub(crate) enum Failure {
 impl Failure {
     fn of(error: ureq::Error) -> Failure {
         match error {
+            ureq::Error::Io(e) if is_of_a_certificate(&e) => Failure::Certificate(e.to_string()),
             ureq::Error::Io(e) => Failure::Network(e.to_string()),
             ureq::Error::Timeout(what) => Failure::Network(format!("no answer in time ({what})")),
             ureq::Error::HostNotFound => Failure::Network("the host is not known".into()),
             ureq::Error::BadUri(uri) => Failure::Other(format!("`{uri}` is not an address")),
-            e @ (ureq::Error::Tls(_) | ureq::Error::Rustls(_)) => Failure::Other(format!(
-                "the certificate is not trusted ({e}); SSL_CERT_FILE names a file of certificates to trust"
-            )),
+            e @ (ureq::Error::Tls(_) | ureq::Error::Rustls(_)) => {
+                Failure::Certificate(e.to_string())
+            }
             e => Failure::Network(e.to_string()),
         }
     }
@@ -97,9 +100,20 @@ impl Failure {
             Failure::Status { status, .. } => {
                 matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
             }
-            Failure::Other(_) => false,
+            Failure::Certificate(_) | Failure::Other(_) => false,
         }
     }
+
+    /// Whether the hub could not be asked at all, so that the cache may answer in its place.
+    pub fn is_no_answer(&self) -> bool {
+        self.passes() || matches!(self, Failure::Certificate(_))
+    }
+}
+
+/// What TLS refuses comes as trouble of the connection; only the words tell a certificate from a record that was cut.
+fn is_of_a_certificate(e: &std::io::Error) -> bool {
+    let inner = e.get_ref().filter(|_| e.kind() == ErrorKind::InvalidData);
+    inner.is_some_and(|inner| inner.to_string().contains("certificate"))
 }
 
 impl std::fmt::Display for Failure {
@@ -117,6 +131,7 @@ impl std::fmt::Display for Failure {
                     said => write!(f, " ({said})"),
                 }
             }
+            Failure::Certificate(why) => write!(f, "the certificate is not trusted ({why})"),
             Failure::Network(why) | Failure::Other(why) => f.write_str(why),
         }
     }
@@ -150,7 +165,7 @@ impl<'s> Client<'s> {
         if matches!(host, "localhost" | "127.0.0.1" | "[::1]") {
             config = config.proxy(None);
         }
-        if let Some(path) = &settings.certificates {
+        if let Some((_, path)) = &settings.certificates {
             let tls = TlsConfig::builder().root_certs(certificates(path)?).build();
             config = config.tls_config(tls);
         }
@@ -377,6 +392,18 @@ mod tests {
         let to = "/d?next=https://o/e";
         assert_eq!(joined(from, to), format!("https://h:1{to}"));
         assert_eq!(joined(from, "HTTPS://o/d"), "HTTPS://o/d");
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_no_trouble_of_the_connection() {
+        let of = |words: &'static str| {
+            let e = std::io::Error::new(ErrorKind::InvalidData, words);
+            Failure::of(ureq::Error::Io(e))
+        };
+        let untrusted = of("invalid peer certificate: UnknownIssuer");
+        assert!(matches!(untrusted, Failure::Certificate(_)), "{untrusted}");
+        assert!(!untrusted.passes() && untrusted.is_no_answer());
+        assert!(of("received corrupt message of type Handshake").passes());
     }
 
     #[test]

@@ -7,7 +7,8 @@ use serde_json::Value;
 use tlkit_core::{Error, Result};
 
 use crate::cache::Tree;
-use crate::repository::{Repository, State};
+use crate::event::Event;
+use crate::repository::{Repository, State, listed};
 
 /// Small files that say how the weights are used: network, tokenizer, pooling, preparation of images.
 const ASIDE: [&str; 16] = [
@@ -27,6 +28,14 @@ const ASIDE: [&str; 16] = [
     "1_Pooling/config.json",
     "preprocessor_config.json",
     "processor_config.json",
+];
+
+/// Of those, the ones without which a model is another and nothing fails.
+const UNMISSED: [&str; 4] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "1_Pooling/config.json",
+    "preprocessor_config.json",
 ];
 
 /// Weights, the first that is there; an index names the files that it is cut into. Pickles last: they are code.
@@ -61,7 +70,23 @@ impl Repository<'_> {
                 self.file(state, &shard)?;
             }
         }
+        self.note_unknown(state);
         Ok(self.cache.snapshot(&state.commit))
+    }
+
+    /// Says which files may be missing, where the cache is all that can be asked.
+    fn note_unknown(&self, state: &State) {
+        let cache = &self.cache;
+        let known = |f: &str| state.tree.contains_key(f) || cache.has_not(&state.commit, f);
+        let unknown = UNMISSED.iter().filter(|f| !known(f));
+        let unknown: Vec<String> = unknown.map(|f| f.to_string()).collect();
+        if state.is_guessed() && !unknown.is_empty() {
+            self.emit(&Event::Note(&format!(
+                "`{}`: the cache does not say whether the repository has {}; the model is used as if it had not. Run it once with the hub to know",
+                self.name,
+                listed(&unknown)
+            )));
+        }
     }
 
     fn no_weights(&self, tree: &Tree) -> Error {
@@ -85,7 +110,7 @@ impl Repository<'_> {
             .collect();
         let there = match large.is_empty() {
             true => "it has no weights at all".to_string(),
-            false => format!("it has {}", crate::repository::listed(&large)),
+            false => format!("it has {}", listed(&large)),
         };
         Error::msg(format!(
             "`{}`: there is no model.safetensors and no pytorch_model.bin in it; {there}",

@@ -32,6 +32,14 @@ pub(crate) struct State {
     pub shut: Option<Shut>,
 }
 
+impl State {
+    /// Whether nobody knows what else there is: only the cache could be looked at, and the hub will not be asked before the run either.
+    pub fn is_guessed(&self) -> bool {
+        let offline = |shut: &Shut| !matches!(shut, Shut::Looking);
+        !self.complete && self.shut.as_ref().is_some_and(offline)
+    }
+}
+
 /// Why nothing can be downloaded.
 #[derive(Clone, Debug)]
 pub(crate) enum Shut {
@@ -121,7 +129,7 @@ impl<'h> Repository<'h> {
                 }
                 Ok(state)
             }
-            Err(failure) if failure.passes() && there => {
+            Err(failure) if failure.is_no_answer() && there => {
                 let why = format!("{} cannot be reached ({failure})", self.host());
                 self.emit(&Event::Note(&format!(
                     "`{}`: {why}; what is in the cache is used",
@@ -179,9 +187,11 @@ impl<'h> Repository<'h> {
             )));
         };
         let tree: Tree = files.iter().filter_map(entry).collect();
-        self.cache.write_tree(commit, &tree).map_err(other)?;
+        if self.cache.tree(commit).as_ref() != Some(&tree) {
+            self.noted(self.cache.write_tree(commit, &tree));
+        }
         if !is_commit(revision) {
-            self.cache.write_ref(revision, commit).map_err(other)?;
+            self.noted(self.cache.write_ref(revision, commit));
         }
         Ok(State {
             commit: commit.to_string(),
@@ -189,6 +199,14 @@ impl<'h> Repository<'h> {
             complete: true,
             shut: None,
         })
+    }
+
+    /// What the hub said is not in the cache then, which this run can do without: a cache may be another's, and hold every file.
+    fn noted(&self, written: Result<()>) {
+        if let Err(e) = written {
+            let text = format!("`{}`: what the hub lists is not kept: {e}", self.name);
+            self.emit(&Event::Note(&text));
+        }
     }
 
     /// A file of the commit, from the cache or the hub.
@@ -265,6 +283,16 @@ impl<'h> Repository<'h> {
                     "{what}: {host} cannot be reached, {tries} attempts ({why}); check the connection, HTTPS_PROXY and HF_ENDPOINT. \
                      What is in the cache runs with HF_HUB_OFFLINE=1"
                 ),
+                Failure::Certificate(_) => match &self.hub.settings.certificates {
+                    Some((variable, file)) => format!(
+                        "{what}: {failure}; {variable} names the certificates to trust, {}, and none of them vouches for it: add the one that does, \
+                         or unset {variable} to trust Mozilla's",
+                        file.display()
+                    ),
+                    None => format!(
+                        "{what}: {failure}; SSL_CERT_FILE names a file of certificates to trust, such as that of a proxy on the way"
+                    ),
+                },
                 other => format!("{what}: {other}"),
             });
         };

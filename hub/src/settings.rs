@@ -16,8 +16,8 @@ pub struct Settings {
     pub offline: Option<&'static str>,
     /// Whether bars may be shown (`HF_HUB_DISABLE_PROGRESS_BARS`).
     pub bars: bool,
-    /// A PEM file of certificates to trust instead of Mozilla's.
-    pub certificates: Option<PathBuf>,
+    /// The variable that names a PEM file of certificates to trust instead of Mozilla's, and that file.
+    pub certificates: Option<(&'static str, PathBuf)>,
     /// How patient to be.
     pub patience: Patience,
 }
@@ -117,7 +117,7 @@ impl Settings {
             bars: !on("HF_HUB_DISABLE_PROGRESS_BARS"),
             certificates: ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"]
                 .into_iter()
-                .find_map(path),
+                .find_map(|name| Some((name, path(name)?))),
             patience: Patience {
                 connect: seconds("HF_HUB_ETAG_TIMEOUT").unwrap_or(patience.connect),
                 read: seconds("HF_HUB_DOWNLOAD_TIMEOUT").unwrap_or(patience.read),
@@ -197,6 +197,8 @@ mod tests {
             of(&[("HF_ENDPOINT", "")]).endpoint,
             "https://huggingface.co"
         );
+        let both = of(&[("SSL_CERT_FILE", "/b"), ("REQUESTS_CA_BUNDLE", "/a")]);
+        assert_eq!(both.certificates, Some(("REQUESTS_CA_BUNDLE", "/a".into())));
         assert_eq!(
             of(&[("HF_HUB_DOWNLOAD_TIMEOUT", "7")]).patience.read,
             Duration::from_secs(7)

@@ -29,7 +29,9 @@ pub fn result_table(run: &Run, colour: bool) -> String {
     let mut table = Table::new(&[Align::Left, Align::Left]);
     let mut row = |name: &str, value: String| table.row([style.faint(name), value]);
     if let Some(error) = result["error"].as_str() {
-        row("error", error.replace('\n', "\n    "));
+        for (i, line) in error.lines().enumerate() {
+            row(if i == 0 { "error" } else { "" }, line.to_string());
+        }
     }
     scores::test(&result["metrics"]["test"], style, &mut row);
     scores::beside(result, &mut row);
@@ -302,6 +304,14 @@ sentiment  fine-tune (inductive)  seed 0  done
         assert_eq!(
             result_table(&run, false),
             "a  failed\n  error  the loss is inf\n  run    r\n"
+        );
+        let run = Run {
+            result: json!({"recipe": "a", "status": "failed", "error": "no memory\n  take `train.batch_size` = 8"}),
+            ..run
+        };
+        assert_eq!(
+            result_table(&run, false),
+            "a  failed\n  error  no memory\n           take `train.batch_size` = 8\n  run    r\n"
         );
     }
 }

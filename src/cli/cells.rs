@@ -324,13 +324,7 @@ impl Work<'_> {
     ) -> Result<(Option<i32>, String), Failure> {
         let mut stdin = child.stdin.take();
         let stderr = child.stderr.take();
-        let reader = std::thread::spawn(move || {
-            let mut text = String::new();
-            if let Some(mut stderr) = stderr {
-                let _ = stderr.read_to_string(&mut text);
-            }
-            text
-        });
+        let reader = std::thread::spawn(move || stderr.map_or_else(String::new, all_of));
         let mut said = Instant::now();
         let status = loop {
             if let Some(status) = child.try_wait().context("a cell")? {
@@ -402,6 +396,13 @@ pub fn time(seconds: f64) -> String {
     }
 }
 
+/// All that a cell said. A plugin, or a library beneath one, may write what is not UTF-8.
+fn all_of(mut stderr: impl Read) -> String {
+    let mut bytes = Vec::new();
+    let _ = stderr.read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// What fits into a line beside the cell's name.
 fn cut(line: &str) -> String {
     const MOST: usize = 80;
@@ -424,7 +425,13 @@ fn last_line(path: &PathBuf) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::time;
+    use super::{all_of, time};
+
+    #[test]
+    fn what_a_cell_said_is_kept_whatever_its_bytes() {
+        let said = all_of(&b"error: the column `Gr\xf6\xdfe` is not there"[..]);
+        assert_eq!(said, "error: the column `Gr\u{fffd}\u{fffd}e` is not there");
+    }
 
     #[test]
     fn times_are_short() {

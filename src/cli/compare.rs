@@ -32,7 +32,12 @@ pub fn compare(arguments: &Compare) -> Result<(), Failure> {
         [folder] if folder.join("experiment.json").is_file() => {
             plain_only(arguments)?;
             let experiment = Experiment::read(folder).map_err(Failure::Wrong)?;
-            show(arguments, &experiment, metric, gate.as_ref())
+            show(
+                arguments,
+                &experiment,
+                &experiment.compare(metric),
+                gate.as_ref(),
+            )
         }
         [one] => Err(Failure::Wrong(format!(
             "{} is neither an experiment (a TOML file) nor the folder of one, and one run cannot be compared with itself\n  name \
@@ -51,7 +56,12 @@ pub fn compare(arguments: &Compare) -> Result<(), Failure> {
                     "these runs differ in nothing but their seeds: there is nothing to compare them with".into(),
                 ));
             }
-            show(arguments, &experiment, metric, gate.as_ref())
+            show(
+                arguments,
+                &experiment,
+                &experiment.compare(metric),
+                gate.as_ref(),
+            )
         }
     }
 }
@@ -181,8 +191,9 @@ fn run(
         return Err(Failure::Said(STOPPED));
     }
     let experiment = Experiment::read(&folder).map_err(Failure::Failed)?;
-    let shown = show(arguments, &experiment, metric, gate);
-    leave(&folder, &experiment.compare(metric))?;
+    let comparison = experiment.compare(metric);
+    let shown = show(arguments, &experiment, &comparison, gate);
+    leave(&folder, &comparison)?;
     progress.always(&format!(
         "the page is {}",
         folder.join("report.html").display()
@@ -277,7 +288,7 @@ fn leave(folder: &Path, comparison: &Comparison) -> Result<(), Failure> {
 fn show(
     arguments: &Compare,
     experiment: &Experiment,
-    metric: Option<Metric>,
+    comparison: &Comparison,
     gate: Option<&Gate>,
 ) -> Result<(), Failure> {
     let format = match arguments.format {
@@ -289,7 +300,7 @@ fn show(
         Some(TableFormat::Html) => Format::Html,
     };
     let colour = output::colour_of_out();
-    output::out(&experiment.compare(metric).print(format, colour));
+    output::out(&comparison.print(format, colour));
     let Some(gate) = gate else {
         return Ok(());
     };

@@ -262,7 +262,18 @@ fn checked(cell: &Cell) -> Result<Checked, Failure> {
 /// What a cell takes, from its first steps.
 fn measure(cell: &Cell) -> Result<Forecast, Failure> {
     let began = Instant::now();
-    plan::forecast(checked(cell)?, began.elapsed())
+    let checked = checked(cell)?;
+    let times = plan::times(&checked);
+    let once = plan::forecast(checked, began.elapsed())?;
+    Ok(match times {
+        1 => once,
+        // Folds and points begin each by itself.
+        n => Forecast {
+            seconds: n as f64 * once.seconds,
+            shared: 0.0,
+            ..once
+        },
+    })
 }
 
 #[cfg(test)]

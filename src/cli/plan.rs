@@ -24,16 +24,11 @@ pub fn plan(arguments: &Plan) -> Result<(), Failure> {
     let read = recipe::read_aloud(&arguments.recipe, &arguments.overrides.sets, fetch)?;
     let reading = began.elapsed();
     device::hand_over(&read.checked.device)?;
-    let (folds, points) = (read.checked.folds, read.checked.points.len());
+    let times = times(&read.checked);
     if !arguments.json {
         output::err("measuring a few steps\n");
     }
     let forecast = forecast(read.checked, reading)?;
-    // A fold is a run on the other folds' rows; a point of a grid is one that tests nothing.
-    let times = match folds {
-        Some(f) if f.only.is_none() => f.of,
-        _ => points.max(1),
-    };
     if arguments.json {
         let mut value =
             serde_json::to_value(&forecast).map_err(|e| Failure::Failed(e.to_string()))?;
@@ -48,6 +43,14 @@ pub fn plan(arguments: &Plan) -> Result<(), Failure> {
         times,
     ));
     Ok(())
+}
+
+/// How many runs a recipe is: a fold is one on the other folds' rows; a point of a grid is one that tests nothing.
+pub fn times(checked: &Checked) -> usize {
+    match checked.folds {
+        Some(f) if f.only.is_none() => f.of,
+        _ => checked.points.len().max(1),
+    }
 }
 
 /// Rehearses a recipe in a folder that is gone afterwards.

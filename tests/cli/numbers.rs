@@ -185,3 +185,26 @@ fn keys_of_layers_that_are_not_there_are_a_warning() {
         assert!(said.err.contains(&words), "{}", said.err);
     }
 }
+
+/// The rate in the curves is one that something trains at: not the first group's, of which this phase may train nothing.
+#[test]
+fn the_recorded_learning_rate_is_that_of_what_trains() {
+    let bench = Bench::new();
+    bench.write("rows.csv", &crate::bench::rows(60));
+    bench.write(
+        "gradual.toml",
+        "[source]\ntask = \"features\"\nhidden = [8, 8]\n\
+         [target]\ntask = \"classification\"\ntrain = \"rows.csv\"\nsplit = { validation = 0.2, test = 0.2 }\n\
+         [strategy]\nkind = \"inductive\"\nmethod = \"gradual-unfreeze\"\n[train]\nepochs = 1\nlearning_rate = 0.01\nschedule = \"constant\"\n",
+    );
+    bench.tlkit(&["run", "gradual.toml", "--out", "r"]).code(0);
+    let lines = std::fs::read_to_string(bench.path("r/metrics.jsonl")).expect("the record");
+    let rates: Vec<f64> = lines
+        .lines()
+        .map(|l| serde_json::from_str::<serde_json::Value>(l).expect("JSON"))
+        .filter(|l| l["phase"] == "head")
+        .filter_map(|l| l["learning_rate"].as_f64())
+        .collect();
+    assert!(!rates.is_empty(), "{lines}");
+    assert!(rates.iter().all(|r| (r - 0.01).abs() < 1e-12), "{rates:?}");
+}

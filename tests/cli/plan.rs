@@ -54,6 +54,39 @@ fn more_epochs_are_more_steps_and_a_grid_is_more_runs() {
     assert_eq!(tuned["runs"], 2);
 }
 
+/// A cell takes as many runs as its recipe.
+#[test]
+fn an_experiment_counts_every_fold() {
+    let bench = Bench::new();
+    let seconds = |more: &str| {
+        let text = format!(
+            "[experiment]\nbase = \"small.toml\"\nseeds = 1\n[experiment.set]\n\"train.epochs\" = 4000\n{more}"
+        );
+        bench.write("cells.toml", &text);
+        let ended = bench.tlkit(&["compare", "cells.toml", "--dry-run"]).code(0);
+        let line = ended.out.lines().find(|l| l.contains(" would run, about "));
+        let about = line
+            .and_then(|l| l.split_once(", about "))
+            .expect("a time")
+            .1;
+        let (number, unit) = about.split_once(' ').expect("a unit");
+        let unit = match unit.split(' ').next() {
+            Some("min") => 60.0,
+            Some("h") => 3600.0,
+            _ => 1.0,
+        };
+        unit * number.parse::<f64>().expect("a number")
+    };
+    let folds =
+        "\"target.split.test\" = 0\n\"target.split.validation\" = 0.2\n\"evaluate.folds\" = 20\n";
+    let (one, twenty) = (seconds(""), seconds(folds));
+    // What a few steps take moves by a third or so.
+    assert!(
+        twenty > 6.0 * one,
+        "{one} s, and {twenty} s in twenty folds"
+    );
+}
+
 #[test]
 fn a_wrong_recipe_is_an_error_at_its_place() {
     let bench = Bench::new();
@@ -61,4 +94,22 @@ fn a_wrong_recipe_is_an_error_at_its_place() {
         .tlkit(&["plan", "small.toml", "--set", "train.epochs=-1"])
         .code(2);
     assert!(ended.err.contains("train.epochs"), "{}", ended.err);
+}
+
+/// Where the encoder is frozen the rows that are scored pass through it all the same, and a plan counts them.
+#[test]
+fn the_scores_of_a_frozen_encoder_are_a_part() {
+    let bench = Bench::new();
+    bench.write(
+        "frozen.toml",
+        "[source]\ncheckpoint = \"builtin:bert-mini\"\n\
+         [target]\ntask = \"text-classification\"\ntrain = \"builtin:reviews/films/train\"\ntest = \"builtin:reviews/films/test\"\nlimit = 60\n\
+         [strategy]\nkind = \"inductive\"\nmethod = \"feature-extraction\"\n",
+    );
+    let ended = bench.tlkit(&["plan", "frozen.toml", "--json"]).code(0);
+    let plan: Value = serde_json::from_str(&ended.out).expect("JSON");
+    let parts = plan["parts"].as_array().expect("a list");
+    let scores = parts.iter().find(|p| p["what"] == "scores");
+    let seconds = scores.and_then(|p| p["seconds"].as_f64());
+    assert!(seconds > Some(0.0), "{plan}");
 }

@@ -559,3 +559,71 @@ fn runs_are_named_as_everywhere() {
         );
     }
 }
+
+/// Where each batch normalises itself, its rows are drawn from all of a file: in one that is sorted by class a batch is of one class, and its statistics took away what
+/// told it from the other.
+#[test]
+fn a_norm_by_batches_stands_sorted_files() {
+    let bench = Bench::new();
+    let row = |i: usize| {
+        let class = i % 2;
+        let noise = |k: usize| ((i * 37 + k * 101) % 89) as f64 / 89.0 - 0.5;
+        let x = [-2.0, 2.0][class] + 2.0 * noise(1);
+        format!("{x},{},{}\n", 2.0 * noise(2), ["left", "right"][class])
+    };
+    let file = |rows: &[usize]| -> String {
+        let rows: String = rows.iter().map(|&i| row(i)).collect();
+        format!("x,y,label\n{rows}")
+    };
+    let train: Vec<usize> = (0..320).collect();
+    // More than are answered at once elsewhere.
+    let mut test: Vec<usize> = (1000..3400).collect();
+    test.sort_by_key(|i| i % 2);
+    bench.write("train.csv", &file(&train));
+    bench.write("sorted.csv", &file(&test));
+    bench.write(
+        "adapt.toml",
+        "[source]\ntask = \"features\"\nhidden = [8]\nbatch_norm = true\n\n[target]\ntask = \"classification\"\ntrain = \"train.csv\"\n\
+         test = \"sorted.csv\"\n\n[strategy]\nkind = \"inductive\"\nmethod = \"from-scratch\"\nbatch_norm = \"adapt\"\n\n\
+         [train]\nepochs = 5\nlearning_rate = 0.01\n\n[evaluate]\nbaselines = false\n",
+    );
+    bench
+        .tlkit(&["run", "adapt.toml", "--quiet", "--out", "adapt"])
+        .code(0);
+    let accuracy = bench.json("adapt/result.json")["metrics"]["test"]["accuracy"].clone();
+    assert!(accuracy.as_f64().expect("a score") > 0.9, "{accuracy}");
+    let said = bench.tlkit(&["predict", "adapt", "sorted.csv"]).code(0).out;
+    let said: Vec<Value> = lines(&said)
+        .iter()
+        .map(|row| serde_json::json!([row["probabilities"]["left"], row["probabilities"]["right"]]))
+        .collect();
+    let of_the_run = lines(&bench.read("adapt/predictions.jsonl"));
+    let same = |(one, other): (&Value, &Value)| *one == other["probabilities"];
+    assert_eq!(said.len(), of_the_run.len());
+    assert!(said.iter().zip(&of_the_run).all(same));
+    // And it says so; the lines of a pipe are as those of a file.
+    let whole = bench.tlkit(&["predict", "adapt", "sorted.csv"]).code(0);
+    assert!(
+        whole.err.contains("depends on those beside it"),
+        "{}",
+        whole.err
+    );
+    let file = bench.read("sorted.csv");
+    let vectors = file
+        .lines()
+        .skip(1)
+        .filter_map(|l| Some(l.rsplit_once(',')?.0));
+    let mut child = bench.start_fed(&["predict", "adapt", "-"]);
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let text: String = vectors.map(|l| format!("{l}\n")).collect();
+    std::io::Write::write_all(&mut stdin, text.as_bytes()).expect("written");
+    drop(stdin);
+    let piped = ended(child).code(0);
+    let answers = |out: &str| -> Vec<Value> {
+        lines(out)
+            .iter()
+            .map(|row| row["probabilities"].clone())
+            .collect()
+    };
+    assert_eq!(answers(&piped.out), answers(&whole.out));
+}

@@ -227,3 +227,28 @@ fn an_adaptation_with_a_grid_has_its_source_model_beside_it() {
         "{by}"
     );
 }
+
+/// A closed form keeps no moved rows: the picture of the chosen point is the run's.
+#[test]
+fn a_closed_form_with_a_grid_has_its_picture_of_both_moments() {
+    let bench = Bench::new();
+    let all = crate::bench::rows(160);
+    let (names, body) = all.split_once('\n').expect("a header");
+    let body: Vec<&str> = body.lines().collect();
+    let files = ["source", "target", "some", "test"];
+    for (name, part) in files.iter().zip(body.chunks(40)) {
+        let text = format!("{names}\n{}\n", part.join("\n"));
+        bench.write(&format!("{name}.csv"), &text);
+    }
+    bench.write(
+        "grid.toml",
+        "[source]\ntask = \"features\"\ntrain = \"source.csv\"\n\
+         [target]\ntask = \"classification\"\nunlabelled = \"target.csv\"\nvalidation = \"some.csv\"\ntest = \"test.csv\"\n\
+         [strategy]\nkind = \"transductive\"\nmethod = \"coral\"\n\
+         [tune]\n\"strategy.regularisation\" = [0.5, 1.0]\n",
+    );
+    bench.tlkit(&["run", "grid.toml", "--out", "r"]).code(0);
+    let picture = bench.json("r/embedding.json");
+    assert!(picture["before"].is_object(), "{picture}");
+    assert!(picture["after"].is_object(), "{picture}");
+}

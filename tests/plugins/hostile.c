@@ -72,6 +72,8 @@ static int32_t describe(void *self, const tlkit_call *call) {
     return answer(call, "{\"taps\": [\"features:9\"]}");
 #elif defined(TAP_OF_NO_STAGE)
     return answer(call, "{\"taps\": [\"attic:0\"]}");
+#elif defined(TAP_OF_LABELS)
+    return answer(call, "{\"taps\": [\"labels:0\"]}");
 #elif defined(SHAPE_THAT_OVERFLOWS)
     return answer(call, "{\"taps\": [\"features:0\"], \"params\": [{\"name\": \"w\", \"shape\": [4294967296, 4294967296], \"role\": \"weight\", \"init\": \"zeros\"}]}");
 #elif defined(SHAPE_NEGATIVE)
@@ -218,6 +220,17 @@ static int32_t phases(const tlkit_call *call) {
     return answer(call, "{\"phases\": [{\"name\": \"a\", \"feeds\": [\"source\", \"target\"], \"trains\": \"head\"}]}");
 #elif defined(LEARNS_THE_SOURCE)
     return answer(call, "{\"phases\": [{\"name\": \"a\", \"feeds\": [\"source\"]}]}");
+#elif defined(LEARNS_THE_TARGET)
+    return answer(call, "{\"phases\": [{\"name\": \"a\", \"feeds\": [\"target\"], \"terms\": [{\"term\": \"t\"}], \"trains\": \"encoder\"}]}");
+#elif defined(TERM_CALLED_LOSS)
+    return answer(call, "{\"phases\": [{\"name\": \"a\", \"feeds\": [\"target\"], \"terms\": [{\"term\": \"loss\"}]}]}");
+#elif defined(HANDS_ITS_KEYS_ON)
+    tlkit_text none = {0, 0}, keys;
+    if (call->text(call->host, none, &keys) != TLKIT_OK) return fail(call, "no keys");
+    char text[300];
+    snprintf(text, sizeof text, "{\"phases\": [{\"name\": \"a\", \"feeds\": [\"target\"], \"terms\": [{\"term\": \"t\", \"keys\": %.*s}]}]}",
+             (int)keys.size, keys.data);
+    return answer(call, text);
 #elif defined(PHASES_OF_ANOTHER_KEY)
     return answer(call, "{\"phases\": [{\"name\": \"a\", \"feeds\": [\"target\"], \"terms\": [{\"term\": \"t\", \"keys\": {\"x\": 1}}]}]}");
 #else
@@ -245,7 +258,7 @@ static const tlkit_loss_term term_table = {TLKIT_HEAD(tlkit_loss_term), make, dr
 static const tlkit_loss_term term_table = {TLKIT_HEAD(tlkit_loss_term), make, drop, describe, forward, vjp, release};
 #endif
 
-#if defined(ADAPTS) || defined(ADAPTS_SLOWLY) || defined(ADAPTS_THE_HEAD) || defined(LEARNS_THE_SOURCE)
+#if defined(LEARNS_THE_TARGET) || defined(ADAPTS) || defined(ADAPTS_SLOWLY) || defined(ADAPTS_THE_HEAD) || defined(LEARNS_THE_SOURCE)
 static const tlkit_strategy strategy_table = {TLKIT_HEAD(tlkit_strategy), TLKIT_TRANSDUCTIVE, 0, phases};
 #else
 static const tlkit_strategy strategy_table = {TLKIT_HEAD(tlkit_strategy), TLKIT_INDUCTIVE, 0, phases};
@@ -254,7 +267,19 @@ static const tlkit_strategy strategy_table = {TLKIT_HEAD(tlkit_strategy), TLKIT_
 static const tlkit_strategy other_table = {TLKIT_HEAD(tlkit_strategy), 5, 0, phases};
 #endif
 
-static const tlkit_entry term = {TLKIT_HEAD(tlkit_entry), TLKIT_LOSS_TERM, 0, TLKIT_TEXT("t"), TLKIT_TEXT("a term"), {0, 0},
+#if defined(HAS_A_KEY) || defined(HANDS_ITS_KEYS_ON)
+#define KEYS TLKIT_TEXT("{\"properties\": {\"weight\": {\"type\": \"number\"}}}")
+#else
+#define KEYS {0, 0}
+#endif
+
+static const tlkit_entry term = {TLKIT_HEAD(tlkit_entry), TLKIT_LOSS_TERM, 0,
+#ifdef TERM_CALLED_LOSS
+                                 TLKIT_TEXT("loss"),
+#else
+                                 TLKIT_TEXT("t"),
+#endif
+                                 TLKIT_TEXT("a term"), KEYS,
 #ifdef TABLE_NULL
                                  NULL
 #elif defined(TABLE_UNALIGNED)
@@ -284,7 +309,7 @@ static const tlkit_entry strategy = {TLKIT_HEAD(tlkit_entry), TLKIT_STRATEGY, 0,
 #elif defined(KEYS_OF_NO_TYPE)
                                      TLKIT_TEXT("{\"properties\": {\"a\": {\"type\": \"matrix\"}}}"),
 #else
-                                     {0, 0},
+                                     KEYS,
 #endif
 #ifdef TRANSFER_OF_NO_KIND
                                      &other_table};

@@ -111,6 +111,18 @@ const CHECKED: &[(&str, &str)] = &[
         "the term `t` takes features:9, and the phase `a` has 1 feeds",
     ),
     (
+        "TAP_OF_NO_STAGE",
+        "the term `t` of the phase `a` takes attic:0, and there is no stage `attic`",
+    ),
+    (
+        "TAP_OF_LABELS",
+        "takes labels:0, and labels are for the loss of a target task",
+    ),
+    (
+        "TERM_CALLED_LOSS",
+        "names the loss term `loss`: a run has something of that name already",
+    ),
+    (
         "SHAPE_THAT_OVERFLOWS",
         "the parameter `w` has the shape [4294967296, 4294967296]",
     ),
@@ -170,7 +182,6 @@ const TRAINED: &[(&str, &str)] = &[
         "GRADIENT_TOO_LONG",
         "wrote beyond the end of the gradient of `features:0`",
     ),
-    ("TAP_OF_NO_STAGE", "attic"),
     (
         "PHASES_TRAIN_NOTHING",
         "the strategy `hostile`: the phase `a` trains `attic.*`, and none of the",
@@ -281,6 +292,30 @@ fn a_key_that_is_no_key_is_said_before_anything_is_tried() {
         slip.err
     );
     assert!(!slip.out.contains("crashed"), "{}", slip.out);
+    let check = |broken: &str, key: &str| {
+        hostile(&bench, &compiler, broken);
+        tlkit(&bench, &["plugins", "check", "libhostile.so", "--key", key])
+    };
+    let none = check("NONE", "weight=1").code(2).err;
+    assert!(none.contains("has such a key; they have none"), "{none}");
+    let near = check("HAS_A_KEY", "wieght=1").code(2).err;
+    assert!(
+        near.contains(
+            "`--key wieght`: none of the entries of hostile has such a key; did you mean `weight`?"
+        ),
+        "{near}"
+    );
+    check("HAS_A_KEY", "weight=1").code(0);
+}
+
+/// A plugin hands its own keys on to its term as they came, also those that are not set.
+#[test]
+fn keys_are_handed_on_as_they_came() {
+    let Some(compiler) = compiler() else { return };
+    let bench = Bench::new();
+    bench.write("hostile.toml", RECIPE);
+    hostile(&bench, &compiler, "HANDS_ITS_KEYS_ON");
+    tlkit(&bench, &["validate", "hostile.toml"]).code(0);
 }
 
 /// An exception that leaves a call ends the run with words, and nothing waits for what it left locked.
@@ -361,4 +396,54 @@ fn the_twin_of_a_strangers_adaptation_trains_as_it_does() {
     run("LEARNS_THE_SOURCE");
     assert!(!epochs("LEARNS_THE_SOURCE", "a").is_empty());
     assert!(epochs("LEARNS_THE_SOURCE", "source-only").is_empty());
+}
+
+/// Whatever its phases are fed with, the source comes first, and is learned from labelled rows.
+#[test]
+fn a_transductive_strategy_without_a_source_is_refused_before_it_runs() {
+    let Some(compiler) = compiler() else { return };
+    let bench = Bench::new();
+    let kept = |l: &&str| !l.contains("source.csv") && !l.contains("validation");
+    let lines: Vec<&str> = ADAPTS.lines().filter(kept).collect();
+    bench.write("adapts.toml", &lines.join("\n"));
+    hostile(&bench, &compiler, "LEARNS_THE_TARGET");
+    let said = tlkit(&bench, &["validate", "adapts.toml"]).code(2).err;
+    assert!(
+        said.contains("`hostile` adapts a model that knows the task, and there is none"),
+        "{said}"
+    );
+}
+
+/// Where batch norm takes the statistics of a batch, a row that is left over is no batch, as in tlkit's own phases.
+#[test]
+fn a_row_that_is_left_over_is_no_batch_for_batch_norm() {
+    let Some(compiler) = compiler() else { return };
+    let bench = Bench::new();
+    let recipe = |source: &str, target: &str, kind: &str| {
+        format!(
+            "[source]\ncheckpoint = \"builtin:resnet-mini\"\n{source}\n[target]\ntask = \"image-classification\"\n\
+             {target} = \"builtin:scenes/day/train#33\"\ntest = \"builtin:scenes/day/test#8\"\nscene_size = 32\n\
+             [strategy]\nkind = \"{kind}\"\nmethod = \"hostile\"\nbatch_norm = \"train\"\n\
+             [train]\nepochs = 1\nbatch_size = 32\n[[plugins]]\npath = \"libhostile.so\"\n"
+        )
+    };
+    let steps = |rule: &str, recipe: &str, phase: &str| {
+        hostile(&bench, &compiler, rule);
+        bench.write("norm.toml", recipe);
+        tlkit(&bench, &["run", "norm.toml", "-q", "--out", rule]).code(0);
+        let curves = bench.read(&format!("{rule}/metrics.jsonl"));
+        let mut lines = curves
+            .lines()
+            .map(|l| serde_json::from_str(l).expect("JSON"));
+        let of = |l: &serde_json::Value| l["phase"] == phase && l["epoch"] == 1;
+        let line = lines.find(of).expect("an epoch");
+        line["step"].as_u64()
+    };
+    let held = "validation = \"builtin:scenes/day/validation#8\"";
+    let learns = recipe("", &format!("{held}\ntrain"), "inductive");
+    assert_eq!(steps("NONE", &learns, "a"), Some(1));
+    let source = format!("{held}\ntrain = \"builtin:scenes/day/train#33\"");
+    let adapts = recipe(&source, "unlabelled", "transductive")
+        .replace("epochs = 1", "epochs = 1\nsource_epochs = 1");
+    assert_eq!(steps("LEARNS_THE_TARGET", &adapts, "source"), Some(1));
 }

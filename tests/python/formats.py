@@ -3,7 +3,7 @@
     python formats.py FOLDER
 
 Leaves FOLDER/whole (model.safetensors), sharded (an index and several files), zip (pytorch_model.bin, as PyTorch has written it since 1.6), old (as before) and python2
-(as before, with texts as Python 2 wrote them).
+(as before, with texts and the dictionary as Python 2 wrote them).
 """
 
 import os
@@ -47,7 +47,7 @@ def main(folder):
 
 
 def python2(state, path):
-    """What `torch.save` left under Python 2: the same pickles with texts in one byte each."""
+    """What `torch.save` left under Python 2: the same pickles with texts in one byte each, and the dictionary made of its pairs."""
 
     def text(t):
         return b"U" + bytes([len(t)]) + t.encode()
@@ -55,17 +55,18 @@ def python2(state, path):
     def number(n):
         return b"J" + struct.pack("<i", n)
 
-    body = b"\x80\x02ccollections\nOrderedDict\n)R("
+    # Python 2 calls the dictionary with a list of pairs; Python 3 makes it empty and sets its items.
+    body = b"\x80\x02ccollections\nOrderedDict\n]("
     for key, (name, tensor) in enumerate(state.items()):
         storage = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text(str(key)) + text("cpu") + number(tensor.numel()) + b"NtQ"
         size = b"(" + b"".join(number(n) for n in tensor.shape) + b"t"
         stride = b"(" + b"".join(number(n) for n in tensor.stride()) + b"t"
-        body += text(name) + b"ctorch._utils\n_rebuild_tensor\n(" + storage + number(0) + size + stride + b"tR"
+        body += b"](" + text(name) + b"ctorch._utils\n_rebuild_tensor\n(" + storage + number(0) + size + stride + b"tRe"
     with open(path, "wb") as file:
         pickle.dump(0x1950A86A20F9469CFC6C, file, protocol=2)
         pickle.dump(1001, file, protocol=2)
         pickle.dump({"protocol_version": 1001, "little_endian": True}, file, protocol=2)
-        file.write(body + b"u.")
+        file.write(body + b"e\x85R.")
         file.write(b"\x80\x02](" + b"".join(text(str(k)) for k in range(len(state))) + b"e.")
         for tensor in state.values():
             file.write(struct.pack("<q", tensor.numel()) + tensor.contiguous().numpy().tobytes())

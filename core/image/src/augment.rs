@@ -70,13 +70,7 @@ impl Augment {
         *self == Augment::NONE
     }
 
-    /// Whether views are made of more than the plain one's pixels.
-    pub fn needs_original(&self) -> bool {
-        matches!(self.cut, Cut::Resized { .. })
-    }
-
-    /// A view. `plain` is the plain view, a square; `original` the image it was made from, or a reduced copy of it ([`bounded`]), which only
-    /// [`Cut::Resized`] looks at. `fill` is the colour of what lies outside and of what is erased.
+    /// A view. `plain` is the plain view, a square; `original` the image it was cut from, which only [`Cut::Resized`] looks at. `fill` is the colour of what lies outside and of what is erased.
     pub fn view(
         &self,
         plain: &Pixels,
@@ -123,17 +117,6 @@ impl Augment {
     pub fn digest(&self) -> String {
         format!("augment 1, {self:?}")
     }
-}
-
-/// The original, no larger than cuts of it need: its shorter side at most `2 * crop` pixels. Cuts of a larger image would be reduced to half and less anyway;
-/// what is kept in memory for augmentation stays bounded by this.
-pub fn bounded(pixels: &Pixels, crop: usize, interpolation: Interpolation) -> Pixels {
-    let most = crop * 2;
-    if pixels.width.min(pixels.height) <= most {
-        return pixels.clone();
-    }
-    let (width, height) = crate::transform::shorter(pixels.width, pixels.height, most);
-    resize(pixels, width, height, interpolation)
 }
 
 /// Left, top, width and height of a random part: ten tries, then the middle with the nearest allowed proportions, as in torchvision.
@@ -337,15 +320,5 @@ mod tests {
             seen.insert(found.expect("a moved copy"));
         }
         assert!(seen.len() > 20, "{seen:?}");
-    }
-
-    #[test]
-    fn the_bounded_original_keeps_its_proportions() {
-        let b = bounded(&picture(200, 100), 32, Interpolation::Bilinear);
-        assert_eq!((b.width, b.height), (128, 64));
-        assert_eq!(
-            bounded(&picture(60, 100), 32, Interpolation::Bilinear).width,
-            60
-        );
     }
 }

@@ -16,10 +16,9 @@
 //! # From a file to a batch
 //!
 //! 1. [`decode`] makes bytes of red, green and blue, within [`Limits`]; what is wrong with a file is a [`DecodeError`] for a person.
-//! 2. [`Transform::plain`] resizes and cuts: the plain view, `crop` x `crop`, still bytes. This is what is kept between epochs (a quarter of the
-//!    memory of numbers), and what predictions are made from.
-//! 3. [`Augment::view`] makes another view of it. Only a random resized crop needs more than the plain view: for it [`bounded`] keeps the original at
-//!    most twice as large as the network's input. Kept examples hold both.
+//! 2. [`Transform::resized`] resizes. What comes out, still bytes and not cut, is what a network's examples are kept as between epochs (a quarter of the
+//!    memory of numbers); its middle, `crop` x `crop`, is the plain view ([`Transform::plain`]), what predictions are made from.
+//! 3. [`Augment::view`] makes another view. A random resized crop is one of the whole resized image, everything else of the plain view.
 //!    [`mixup`] and [`cutmix`] make one image of two.
 //! 4. [`Transform::normalise`] makes numbers of bytes, when a batch is put together.
 //!
@@ -43,7 +42,7 @@ mod randaugment;
 mod resize;
 mod transform;
 
-pub use augment::{Augment, Cut, Draw, bounded};
+pub use augment::{Augment, Cut, Draw};
 pub use colour::Jitter;
 pub use decode::{DecodeError, Limits, decode, size};
 pub use encode::{bmp, square, thumbnail};

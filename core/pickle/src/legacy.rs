@@ -112,6 +112,34 @@ mod tests {
         assert_eq!(tensors.keys().collect::<Vec<_>>(), ["w"]);
     }
 
+    /// Python 2 calls an ordered dictionary with a list of pairs, `[[k, v], ...]`; an empty one with an empty list.
+    #[test]
+    fn a_dictionary_that_python_2_wrote_is_read() {
+        let whole = program(b"N");
+        let tensor = &whole[8..whole.len() - 2];
+        let ordered = |inside: &[u8]| {
+            let start = b"\x80\x02ccollections\nOrderedDict\nq\x00]q\x01(".as_slice();
+            file(&[start, inside, b"e\x85q\x03R."].concat(), KEYS, 6)
+        };
+        let pair = |key: &[u8]| [b"]q\x02(", key, tensor, b"e"].concat();
+        let two = [pair(b"U\x01w"), pair(b"U\x01v")].concat();
+        let tensors = crate::read("old.bin", &ordered(&two)).expect("it is whole");
+        assert_eq!(tensors.keys().collect::<Vec<_>>(), ["v", "w"]);
+        for (inside, words) in [
+            (b"".as_slice(), "no dictionary of tensors in it"),
+            (b"K\x01", "no list of pairs"),
+            (b"]q\x02(K\x01e", "no list of pairs"),
+        ] {
+            let why = error(&ordered(inside));
+            assert!(why.contains(words), "{words}: {why}");
+        }
+        // It is whole, and not as it is wanted.
+        let net = [b"\x80\x02}U\x03net}U\x01w".as_slice(), tensor, b"ss."].concat();
+        let why = error(&file(&net, KEYS, 6));
+        assert!(why.contains("nor under `state_dict`"), "{why}");
+        assert!(!why.contains("not a whole"), "{why}");
+    }
+
     #[test]
     fn tensors_of_an_old_file_are_read() {
         let whole = file(&program(b"N"), KEYS, 6);

@@ -44,7 +44,12 @@ fn described(
     root: &Value,
 ) -> Result<BTreeMap<String, Rc<Info>>, String> {
     let state = machine.state(root);
-    state.ok_or_else(|| broken(file, &"no dictionary of tensors in it"))
+    state.ok_or_else(|| {
+        format!(
+            "{file}: no dictionary of tensors in it, neither at the top nor under `state_dict`, `model_state_dict` or `model`; \
+             load it in PyTorch and save its state_dict alone"
+        )
+    })
 }
 
 /// A run of numbers beside the pickle.

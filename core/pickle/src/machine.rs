@@ -382,7 +382,10 @@ impl<'a> Machine<'a> {
         // A list that is called with again and again is copied as often.
         self.count(arguments.len())?;
         match &**name {
-            "collections.OrderedDict" => Ok(Value::Dict(self.hold(Vec::new())?)),
+            "collections.OrderedDict" => {
+                let items = self.items(&arguments)?;
+                Ok(Value::Dict(self.hold(items)?))
+            }
             "torch._utils._rebuild_parameter" => match arguments.first() {
                 Some(tensor @ Value::Tensor(_)) => Ok(tensor.clone()),
                 _ => Err("its pickle makes a parameter of what is no tensor".into()),
@@ -427,6 +430,24 @@ impl<'a> Machine<'a> {
             }
             name => Err(refused(&format!("calls {name}"))),
         }
+    }
+
+    /// Keys and values in turn of what an ordered dictionary is made of: nothing, and items are set later, or a list of pairs, as Python 2 wrote it.
+    fn items(&self, arguments: &[Value]) -> Answer<Vec<Value>> {
+        let pair = |value: &Value| match value {
+            Value::List(pair) | Value::Tuple(pair) => Some(self.heap[*pair].as_slice()),
+            _ => None,
+        };
+        let items = match arguments {
+            [] => Some(Vec::new()),
+            [Value::List(pairs)] => {
+                let pairs = self.heap[*pairs].iter();
+                let pairs = pairs.map(|p| pair(p).filter(|p| p.len() == 2));
+                pairs.collect::<Option<Vec<_>>>().map(|p| p.concat())
+            }
+            _ => None,
+        };
+        items.ok_or_else(|| "its pickle makes a dictionary of what is no list of pairs".into())
     }
 
     /// `("storage", torch.FloatStorage, "0", "cpu", count)`; before 1.6 with a last element that is None, or a view of another storage, which nothing has

@@ -1,5 +1,7 @@
 //! Findings about images: what cannot be read, copies that are not the same bytes, sizes, classes of one.
 
+use std::collections::BTreeSet;
+
 use super::rows::{Side, verb};
 use super::{Example, Finding, Key, Level, percent};
 use crate::Result;
@@ -8,6 +10,9 @@ use crate::recipe::At;
 
 /// Images with a side under this are small for any network.
 const SMALL: u32 = 16;
+
+/// Of images with a side under this, such as single digits, others look alike in 9 x 8 grey pixels: that they do is no sign that they are copies.
+const TELLING: u32 = 64;
 
 /// Images that were left out are named one by one, up to so many.
 const LISTED: usize = 1000;
@@ -54,7 +59,7 @@ pub(crate) fn near_copies(
 ) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
     for other in others {
-        let there = Likenesses::of(other.looks, near);
+        let there = Likenesses::of(other.looks, other.keys, near);
         let like = |&row: &u32| {
             let key = side.keys[row as usize];
             let twin = |r: u32| other.keys[r as usize] != key;
@@ -64,7 +69,7 @@ pub(crate) fn near_copies(
         if rows.is_empty() {
             continue;
         }
-        let words = format!(
+        let mut words = format!(
             "{} of {} {} like one of {} without being the same file and {}",
             images(rows.len()),
             side.name,
@@ -72,9 +77,19 @@ pub(crate) fn near_copies(
             other.name,
             verb(rows.len(), "stays", "stay"),
         );
-        found.push(side.find("copies", Level::Warning, &rows, words)?);
+        let telling = |&row: &u32| short(&looks[row as usize]) >= TELLING;
+        let level = match rows.iter().any(telling) {
+            true => Level::Warning,
+            false => {
+                words.push_str(&format!(
+                    ", which of images under {TELLING} pixels on a side says little: other ones may look alike"
+                ));
+                Level::Note
+            }
+        };
+        found.push(side.find("copies", level, &rows, words)?);
     }
-    let own = Likenesses::of(looks, near);
+    let own = Likenesses::of(looks, side.keys, near);
     let like = |&row: &u32| {
         let key = side.keys[row as usize];
         let twin = |r: u32| r < row && side.keys[r as usize] != key;
@@ -93,6 +108,11 @@ pub(crate) fn near_copies(
     Ok(found)
 }
 
+/// The shorter side.
+fn short(look: &Look) -> u32 {
+    look.width.min(look.height)
+}
+
 /// Whether two images are copies of one.
 type Near<'n> = dyn Fn(&Likeness, &Likeness) -> bool + 'n;
 
@@ -108,13 +128,16 @@ struct Likenesses<'a> {
 }
 
 impl<'a> Likenesses<'a> {
-    fn of(looks: &'a [Look], near: &'a Near<'a>) -> Self {
-        let all = || {
-            let rows = (0u32..).zip(looks);
-            rows.filter_map(|(row, look)| Some((row, look.likeness?.hash)))
-        };
+    /// Of the first row of each key alone: the same file again is no further image, and thousands of it would all be asked about each other.
+    fn of(looks: &'a [Look], keys: &[Key], near: &'a Near<'a>) -> Self {
+        let mut seen = BTreeSet::new();
+        let rows = (0u32..).zip(looks.iter().zip(keys));
+        let all: Vec<(u64, u32)> = rows
+            .filter(|(_, (_, key))| seen.insert(**key))
+            .filter_map(|(row, (look, _))| Some((look.likeness?.hash, row)))
+            .collect();
         let parts = std::array::from_fn(|part| {
-            let mut list: Vec<(u64, u32)> = all().map(|(row, hash)| (hash, row)).collect();
+            let mut list = all.clone();
             list.sort_unstable_by_key(|&(hash, row)| (bits(hash, part), row));
             list
         });
@@ -172,7 +195,6 @@ pub(crate) fn single(side: &Side<'_>) -> Result<Option<Finding>> {
 /// How large the images are, and how many of them are grey, of the rows to learn from (`main`); a warning where some are too small to show anything.
 pub(crate) fn looks(side: &Side<'_>, looks: &[Look], main: bool) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
-    let short = |l: &Look| l.width.min(l.height);
     let small: Vec<u32> = (0u32..)
         .zip(looks)
         .filter(|(_, l)| short(l) < SMALL)
@@ -235,6 +257,8 @@ fn images(n: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     fn look(hash: u64) -> Look {
@@ -254,7 +278,7 @@ mod tests {
         let near = |a: &Likeness, b: &Likeness| (a.hash ^ b.hash).count_ones() <= 3;
         let base = 0x0123_4567_89ab_cdefu64;
         let rows = [look(!base), look(base)];
-        let all = Likenesses::of(&rows, &near);
+        let all = Likenesses::of(&rows, &[0, 1], &near);
         for bits in [
             vec![],
             vec![0],
@@ -273,6 +297,24 @@ mod tests {
             ..look(0)
         };
         let rows = [blank];
-        assert_eq!(Likenesses::of(&rows, &near).first(&blank, |_| true), None);
+        let none = Likenesses::of(&rows, &[0], &near);
+        assert_eq!(none.first(&blank, |_| true), None);
+    }
+
+    /// Copies of one file are asked about once: thousands of them took the square of that.
+    #[test]
+    fn the_same_file_again_is_no_further_image() {
+        let near = |a: &Likeness, b: &Likeness| a.hash == b.hash;
+        let rows = [look(5), look(5), look(5), look(7)];
+        let all = Likenesses::of(&rows, &[8, 8, 8, 9], &near);
+        let asked = Cell::new(0);
+        let is = |_| {
+            asked.set(asked.get() + 1);
+            false
+        };
+        assert_eq!(all.first(&look(5), is), None);
+        // Once in each of the four parts of the hash.
+        assert_eq!(asked.get(), 4);
+        assert_eq!(all.first(&look(5), |_| true), Some(0));
     }
 }

@@ -288,14 +288,21 @@ pub(crate) fn balance(side: &Side<'_>) -> Result<Option<Finding>> {
     side.find("balance", Level::Warning, &rows, words).map(Some)
 }
 
-/// A share of the rows that came to none: a class with fewer than three rows gives none, so that it is learned from at all.
+/// A share of the rows that came to none: a class with fewer than three rows gives none, so that it is learned from at all. `groups`: how many there are, where
+/// groups of rows stay together.
 pub(crate) fn none_set_aside(
     of: &'static str,
     at: At,
     wanted: &str,
     share: f64,
     rows: usize,
+    groups: Option<usize>,
 ) -> Finding {
+    let why = match groups {
+        None => "a class with fewer than three rows gives none".to_string(),
+        Some(1) => "all rows are of one group, which stays together".to_string(),
+        Some(n) => format!("there are {n} groups, fewer than parts, and each stays together"),
+    };
     Finding {
         kind: "split",
         split: of,
@@ -303,7 +310,7 @@ pub(crate) fn none_set_aside(
         count: 0,
         of: rows,
         words: format!(
-            "{} of {of} was to be set aside for {wanted}, and no row is: a class with fewer than three rows gives none",
+            "{} of {of} was to be set aside for {wanted}, and no row is: {why}",
             percent(share)
         ),
         examples: Vec::new(),

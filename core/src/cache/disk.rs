@@ -1,7 +1,7 @@
 //! Entries in a folder: found by name, locked while they are made, the oldest removed when there are too many.
 
 use std::fs::{File, TryLockError};
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -10,15 +10,20 @@ use tlkit_ops::mapped::Floats;
 
 use super::key::Key;
 use super::rows::Rows;
+use crate::sum::Sum;
 use crate::train::{Event, Observer};
 use crate::{Error, Result};
 
 /// Bytes before the numbers.
 pub(super) const HEADER: usize = 64;
 /// What a file begins with; the last number tells another byte order apart.
-const MAGIC: &[u8; 16] = b"tlkit rows 1\n\0\0\0";
+const MAGIC: &[u8; 16] = b"tlkit rows 2\n\0\0\0";
+/// Where the sum of the numbers stands in it.
+pub(super) const SUM: usize = 40;
 /// What a machine of another byte order would read differently.
 const ORDER: u32 = 0x0102_0304;
+/// Bytes summed at once.
+const PART: usize = 1 << 20;
 /// How much is kept when nothing else is said.
 const LIMIT: u64 = 8 << 30;
 /// A part that is older was left by a process that died.
@@ -77,19 +82,30 @@ impl Cache {
         self.folder.join(format!("{name}.{pid}-{n}.part"))
     }
 
-    /// An entry of so many rows. One that is not whole, or of another machine, counts as absent.
-    pub(super) fn find(&self, key: &Key, rows: usize) -> Option<Rows> {
+    /// An entry of so many rows. One that is not whole, or of another machine, counts as absent; so does one whose numbers changed since they were
+    /// written, and a note says so: a run on them would end in other weights, and nobody would know why.
+    pub(super) fn find(&self, key: &Key, rows: usize, observer: &dyn Observer) -> Option<Rows> {
         let path = self.entry(key);
         let mut file = File::open(&path).ok()?;
         let mut head = [0u8; HEADER];
         file.read_exact(&mut head).ok()?;
         let number = |at: usize| Some(u64::from_le_bytes(head[at..at + 8].try_into().ok()?));
         let (n, width) = (number(24)? as usize, number(32)? as usize);
+        let told = number(SUM)?;
+        head[SUM..SUM + 8].fill(0);
         if head != header(n, width) || n != rows || width == 0 {
             return None;
         }
         let len = n.checked_mul(width)?;
         if file.metadata().ok()?.len() != (HEADER + len * size_of::<f32>()) as u64 {
+            return None;
+        }
+        if sum(&file).ok()? != told {
+            observer.event(&Event::Note(&format!(
+                "{}: not the numbers that were written there; they are computed again (is the disk sound?)",
+                path.display()
+            )));
+            let _ = std::fs::remove_file(&path);
             return None;
         }
         // What was used last is removed last.
@@ -199,7 +215,29 @@ impl Drop for Lock {
     }
 }
 
-/// The first bytes of a file.
+/// Of the numbers of a file, from behind its header on.
+pub(super) fn sum(file: &File) -> std::io::Result<u64> {
+    // Read and not mapped, so that what was looked at is not counted as this process's memory.
+    let mut file = file;
+    file.seek(SeekFrom::Start(HEADER as u64))?;
+    let mut sum = Sum::default();
+    let mut part = vec![0; PART];
+    loop {
+        let mut filled = 0;
+        while filled < PART {
+            match file.read(&mut part[filled..])? {
+                0 => break,
+                n => filled += n,
+            }
+        }
+        sum.add(&part[..filled]);
+        if filled < PART {
+            return Ok(sum.value());
+        }
+    }
+}
+
+/// The first bytes of a file, its sum not yet in it.
 pub(super) fn header(rows: usize, width: usize) -> [u8; HEADER] {
     let mut head = [0u8; HEADER];
     head[..16].copy_from_slice(MAGIC);

@@ -1,6 +1,7 @@
 //! What the numbers depend on, as a hash.
 
 use sha2::{Digest, Sha256};
+use tlkit_ops::{Path, Precision};
 
 use crate::Result;
 use crate::data::{Input, Samples};
@@ -10,12 +11,16 @@ use crate::nn::Param;
 const NUMERICS: u32 = 3;
 
 /// With what numbers are computed on a device, in words: another one gives other bits.
-pub(crate) fn arithmetic(device: &candle_core::Device) -> String {
-    let by = match device.is_cpu() {
-        true => tlkit_ops::Path::current().level().name(),
-        false => "cuda",
-    };
-    format!("{by}, numerics {NUMERICS}")
+pub(crate) fn arithmetic(device: &candle_core::Device, precision: Precision) -> String {
+    if !device.is_cpu() {
+        return format!("cuda, numerics {NUMERICS}");
+    }
+    let by = Path::current().level().name();
+    // Of bf16 a processor may multiply pairs or, where those are slow, take another path.
+    match precision.path().level().name() {
+        own if own == by => format!("{by}, numerics {NUMERICS}"),
+        own => format!("{by} (bf16 by {own}), numerics {NUMERICS}"),
+    }
 }
 
 /// Everything that rows depend on. Two keys are equal when what was told of them is.
@@ -25,7 +30,7 @@ pub struct Key(Sha256);
 impl Key {
     /// For a purpose. tlkit's version, that of its numerics and the processor's instructions are part of every key.
     pub fn new(purpose: &str) -> Self {
-        let path = tlkit_ops::Path::current().level().name();
+        let path = Path::current().level().name();
         Key(Sha256::new())
             .with("purpose", purpose)
             .with("tlkit", env!("CARGO_PKG_VERSION"))

@@ -6,7 +6,7 @@
 //! computes in the same order without it.
 //!
 //! On disk ([`Cache`]) an entry is one file that appears whole or not at all; it is written as it is computed and mapped when it is read, so
-//! that memory stays flat. Two processes that want the same compute it once: the second waits for the first.
+//! that memory stays flat. A sum over its numbers tells when a disk gives back others. Two processes that want the same compute it once: the second waits for the first.
 //!
 //! ```
 //! use tlkit_core::cache::{Key, kept};
@@ -45,12 +45,12 @@ pub fn kept(
     make: &mut dyn FnMut(&mut Sink) -> Result<()>,
 ) -> Result<Rows> {
     if let Some(cache) = cache {
-        if let Some(found) = cache.find(key, rows) {
+        if let Some(found) = cache.find(key, rows, observer) {
             return Ok(found);
         }
         if let Some(lock) = cache.lock(key, observer)? {
             // Whoever held the lock has filled it, perhaps.
-            if let Some(found) = cache.find(key, rows) {
+            if let Some(found) = cache.find(key, rows, observer) {
                 return Ok(found);
             }
             let mut sink = Sink::file(cache.part(key), rows);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use tlkit_ops::mapped::Floats;
 
-use super::disk::{HEADER, header};
+use super::disk::{HEADER, SUM, header, sum};
 use crate::{Error, Result};
 
 /// `(rows, width)`, looked up by row.
@@ -170,9 +170,10 @@ impl Sink {
             )));
         }
         let unsynced = match &self.to {
-            To::File(path, Some(file)) => {
-                file.sync_all().err().map(Error::io(path)).zip(Some(path))
-            }
+            To::File(path, Some(file)) => sealed(path, file)
+                .err()
+                .map(Error::io(path))
+                .zip(Some(path)),
             _ => None,
         };
         // Some file systems say only now that they are full.
@@ -229,6 +230,14 @@ fn taken_back(path: &Path, len: usize, any: bool) -> Result<Vec<f32>> {
         }
     }
     Ok(values)
+}
+
+/// Writes the sum of all numbers into the header, and waits for the disk.
+fn sealed(path: &Path, mut file: &File) -> std::io::Result<()> {
+    let sum = sum(&File::open(path)?)?;
+    file.seek(SeekFrom::Start(SUM as u64))?;
+    file.write_all(&sum.to_le_bytes())?;
+    file.sync_all()
 }
 
 fn write(

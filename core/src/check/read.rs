@@ -92,6 +92,7 @@ pub(super) fn read(
     let mut cx = Context {
         transductive,
         frozen: entry.is_some_and(|e| e.closed_form.is_some() || e.frozen),
+        closed_form: entry.is_some_and(|e| e.closed_form.is_some()),
         ..Context::new(registry, resolve, folder)
     };
     // Entered in the order of the grammar, which errors list them in; what the data is depends on the folds.
@@ -343,6 +344,8 @@ pub(super) fn read(
         (transductive, &made_strategy, &made_source, &made_target)
     {
         transductive::meet(&strategy, &source, &method, &needs, s.as_ref(), t.as_ref());
+        let (keys, settings) = (root.table("train"), &train.settings);
+        transductive::taught(&keys, &method, &needs, settings, s.as_ref());
     }
     if train.settings.linear_probe && made_strategy.is_some() {
         let (source, target) = (made_source.as_deref(), made_target.as_deref());
@@ -483,5 +486,17 @@ fn batch_norm(strategy: &Keys, source: Option<&dyn SourceTask>, needs: &Needs) -
         .default(usual.name(), why)
         .help("statistics of batch norms: `frozen`, the stored ones, which stay; `train`, the batch's while training, but not in frozen stages; `adapt`, the batch's at prediction too")
         .read();
-    NormMode::named(&name).unwrap_or(usual)
+    let norm = NormMode::named(&name).unwrap_or(usual);
+    // By its architecture it has norms; by its tensors they divide by nothing any more.
+    let folded = source.is_some_and(|s| !s.batch_norm()) && !needs.scratch;
+    if folded && norm != NormMode::Frozen {
+        strategy
+            .warning(
+                strategy.at("batch_norm"),
+                "the batch norms of this checkpoint were folded into its weights, so their statistics are no longer there",
+            )
+            .note(format!("`{}` would divide by the batch's a second time: the features become others than those that the checkpoint learned", norm.name()))
+            .help("write `batch_norm = \"frozen\"`, or leave it out");
+    }
+    norm
 }

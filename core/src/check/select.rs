@@ -166,6 +166,25 @@ fn sealed(keys: &Keys, needs: Option<&Needs>, target: Option<&dyn TargetTask>) -
             )
             .help("name them: `train = \"FILE\"` under [source]; or write `by = \"auto\"`");
         }
+        Selection::LabelFree(one) if !closed && there("source") && !there("source-validation") => {
+            let aside = "set some aside: `split = { validation = 0.1 }` under [source], or `validation = \"FILE\"`";
+            if one.of_source() {
+                keys.error(
+                    keys.at("by"),
+                    format!(
+                        "`{}` looks at labelled rows of the source that are not learned from, and none are set aside",
+                        one.name()
+                    ),
+                )
+                .help(format!("{aside}; or write `by = \"auto\"`"));
+            } else if one == LabelFree::Auto {
+                keys.warning(
+                    keys.at_key("by"),
+                    "no labelled rows of the source are set aside, so that nobody sees whether an adaptation forgets the source",
+                )
+                .help(aside);
+            }
+        }
         Selection::TargetValidation if !there("validation") => {
             keys.error(
                 keys.at("by"),

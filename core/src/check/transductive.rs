@@ -4,7 +4,7 @@ use super::super::run::FinishedRun;
 use crate::data::{Domain, Found, Labels, Reading, note_unresolved};
 use crate::recipe::Keys;
 use crate::registry::Context;
-use crate::strategy::Needs;
+use crate::strategy::{Needs, Settings, Until};
 use crate::task::{Scoring, SourceTask, TargetTask};
 
 /// `source.run`: the model of a finished run, whose classes are the recipe's.
@@ -155,6 +155,27 @@ pub(super) fn meet(
             format!("`{method}` needs {view:?} views of the inputs, and this source makes none"),
         );
     }
+}
+
+/// An error where the method adapts a model that knows the task, and the phase that would teach it is left out.
+pub(super) fn taught(
+    train: &Keys,
+    method: &str,
+    needs: &Needs,
+    settings: &Settings,
+    source: &dyn SourceTask,
+) {
+    let left_out = matches!(settings.source_until, Until::Epochs(0) | Until::Steps(0));
+    let learns = needs.source_data || needs.learns_source || settings.linear_probe;
+    if !left_out || !needs.trained || learns || source.finished().is_some() {
+        return;
+    }
+    train
+        .error(
+            train.at("source_epochs"),
+            format!("`{method}` adapts a model that knows the task, and without a pass over the source rows there is none"),
+        )
+        .help("leave `source_epochs` out, or write `linear_probe = true` beside it, a head that is fitted on the source's features; or name a finished run, `run = \"FOLDER\"` under [source]");
 }
 
 /// Whether a row of one domain is a row of the other: its name and its input are the same.

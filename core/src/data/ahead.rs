@@ -2,7 +2,11 @@
 //!
 //! Who asks first prepares: a row that no other thread has begun is prepared by the one that wants it, and one that is being prepared is
 //! waited for. What comes out is a function of the row and the stream, so nothing depends on who was faster.
+//!
+//! Preparing a row may itself split its work, and a thread that waits for its parts takes up whatever else is to be done: another row, say, that it wants from
+//! a thread which wants this one. So nobody waits who has a row in the making: it makes the other one too.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +22,24 @@ enum State {
     /// Somebody is at it.
     Running,
     Done(Arc<Example>),
+}
+
+thread_local! {
+    /// Rows that this thread has begun and not ended, one within the other.
+    static MAKING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Makes a row, and knows meanwhile that it does.
+fn making<T>(make: impl FnOnce() -> T) -> T {
+    struct Made;
+    impl Drop for Made {
+        fn drop(&mut self) {
+            MAKING.set(MAKING.get() - 1);
+        }
+    }
+    MAKING.set(MAKING.get() + 1);
+    let _made = Made;
+    make()
 }
 
 /// What will be wanted soon, and what of it is there.
@@ -55,7 +77,7 @@ impl Ahead {
                 _ => return,
             }
         }
-        self.finish(key, make().ok());
+        self.finish(key, making(make).ok());
     }
 
     /// The row, prepared here where nobody else has. An error is not kept: who asks makes it anew and gets it.
@@ -68,6 +90,10 @@ impl Ahead {
         loop {
             match rows.get_mut(&key) {
                 Some(State::Done(example)) => return Ok(example.clone()),
+                Some(State::Running) if MAKING.get() > 0 => {
+                    drop(rows);
+                    return make();
+                }
                 Some(State::Running) => {
                     rows = self
                         .changed
@@ -77,7 +103,7 @@ impl Ahead {
                 Some(state @ State::Wanted) => {
                     *state = State::Running;
                     drop(rows);
-                    let made = make();
+                    let made = making(make);
                     self.finish(key, made.as_ref().ok().cloned());
                     return made;
                 }
@@ -103,5 +129,38 @@ impl Ahead {
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.rows().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Barrier, mpsc};
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Two threads that each want the row which the other has begun, as a thread does that takes up work while it waits for parts of its own.
+    #[test]
+    fn who_has_a_row_in_the_making_waits_for_none() {
+        let ahead = Arc::new(Ahead::default());
+        let key = |row| (0, View::Plain, row);
+        ahead.want(&[key(0), key(1)].into());
+        let both = Arc::new(Barrier::new(2));
+        let (done, ended) = mpsc::channel();
+        for row in [0, 1] {
+            let (ahead, both, done) = (ahead.clone(), both.clone(), done.clone());
+            std::thread::spawn(move || {
+                let example = || Ok(Arc::new(Example::default()));
+                ahead.begin(key(row), || {
+                    both.wait();
+                    ahead.take(key(1 - row), example)
+                });
+                let _ = done.send(());
+            });
+        }
+        for _ in 0..2 {
+            let ended = ended.recv_timeout(Duration::from_secs(60));
+            assert!(ended.is_ok(), "they wait for each other");
+        }
     }
 }

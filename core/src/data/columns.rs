@@ -96,11 +96,14 @@ impl Rows {
     fn as_text<'i>(&self, row: usize, column: usize, cell: Input<'i>) -> Result<Cow<'i, str>> {
         match cell {
             Input::Text(t) => Ok(t),
-            other => Err(self.wrong(
-                row,
-                column,
-                format!("expected text, found {}", other.kind()),
-            )),
+            other => {
+                let what = format!(
+                    "expected text in the column `{}`, found {}",
+                    self.columns()[column],
+                    other.kind()
+                );
+                Err(self.wrong(row, column, what))
+            }
         }
     }
 
@@ -131,7 +134,16 @@ impl Rows {
 
     /// The class name in a label cell; an empty one is an error at its place.
     pub fn name(&self, row: usize, column: usize) -> Result<String> {
-        let text = self.text(row, column)?;
+        let cell = self.cell(row, column)?;
+        if let Input::Features(values) = &cell {
+            let what = format!(
+                "the label in `{}` is a vector (of {}); give one number or name a row: in NumPy an array of one dimension, `label.ravel()`",
+                self.columns()[column],
+                values.len()
+            );
+            return Err(self.wrong(row, column, what));
+        }
+        let text = self.as_text(row, column, cell)?;
         match text.trim() {
             "" => Err(self.wrong(
                 row,
@@ -236,6 +248,22 @@ impl Features {
             _ => Ok(0),
         }
     }
+
+    /// A column of whole vectors is not the only one that is taken.
+    fn beside(&self, row: usize, vector: usize) -> Error {
+        let names = self.rows.columns();
+        let others = self.columns.iter().filter(|&&c| c != vector);
+        let others: Vec<String> = others.map(|&c| format!("{:?}", names[c])).collect();
+        self.rows.wrong(
+            row,
+            vector,
+            format!(
+                "`{}` is a vector beside other columns, and is taken alone: leave them out, `without = [{}]`",
+                names[vector],
+                others.join(", ")
+            ),
+        )
+    }
 }
 
 impl Samples for Features {
@@ -259,7 +287,11 @@ impl Samples for Features {
         }
         let cells = self.rows.cells(row, &self.columns).into_iter();
         let numbers = self.columns.iter().zip(cells).map(|(&c, cell)| {
-            let text = self.rows.as_text(row, c, cell?)?;
+            let cell = cell?;
+            if let Input::Features(_) = cell {
+                return Err(self.beside(row, c));
+            }
+            let text = self.rows.as_text(row, c, cell)?;
             let value = number(text.trim(), &self.rows.columns()[c]);
             value.map_err(|what| self.rows.wrong(row, c, what))
         });
@@ -288,6 +320,56 @@ fn number(text: &str, column: &str) -> std::result::Result<f32, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Two columns of vectors beside one of numbers, as in an `.npz`.
+    struct Vectors(Vec<String>);
+
+    impl Table for Vectors {
+        fn columns(&self) -> &[String] {
+            &self.0
+        }
+
+        fn rows(&self) -> usize {
+            1
+        }
+
+        fn cell(&self, _: usize, column: usize) -> Result<Input<'_>> {
+            Ok(match column {
+                0 => Input::Features(Cow::Borrowed(&[1.0, 2.0])),
+                1 => Input::Features(Cow::Borrowed(&[3.0])),
+                _ => Input::Text("7".into()),
+            })
+        }
+
+        fn place(&self, row: usize) -> String {
+            format!("row {row}")
+        }
+    }
+
+    /// What is wrong is the column, and it is named.
+    #[test]
+    fn a_vector_where_one_value_is_wanted_is_named() {
+        let names = ["features", "label", "index"].map(String::from);
+        let rows = Rows::new(vec![Arc::new(Vectors(names.to_vec()))]).unwrap();
+        let error = rows.name(0, 1).unwrap_err().to_string();
+        assert!(
+            error.starts_with("row 0: the label in `label` is a vector (of 1)"),
+            "{error}"
+        );
+        let columns = vec![0, 2];
+        let features = Features {
+            rows: rows.clone(),
+            columns,
+        };
+        let error = features.width().unwrap_err().to_string();
+        assert!(
+            error.starts_with("row 0: `features` is a vector beside other columns")
+                && error.ends_with("`without = [\"index\"]`"),
+            "{error}"
+        );
+        let error = rows.text(0, 0).unwrap_err().to_string();
+        assert!(error.contains("in the column `features`"), "{error}");
+    }
 
     #[test]
     fn classes_are_sorted_by_number_or_by_letter() {

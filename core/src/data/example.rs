@@ -133,8 +133,8 @@ impl View {
 ///
 /// Three steps, each done where it costs least. [`Prepare::example`] is done once a row: it decodes, tokenises, resizes, and what it makes is kept
 /// between epochs as far as memory is meant to go. [`Prepare::view`] is done each time a row is drawn, on any thread: it changes the
-/// kept example at random. So the plain example must hold whatever views are made from. An image's holds the plain view as bytes and, where views are cut from the
-/// original, that too, reduced (`tlkit_image::bounded`). [`Prepare::collate`] makes tensors, and numbers of bytes.
+/// kept example at random. So the plain example must hold whatever views are made from: an image's is the resized image as bytes, not yet cut.
+/// [`Prepare::collate`] makes tensors, and numbers of bytes.
 pub trait Prepare: Send + Sync {
     /// Part of the feature cache's key: a text that changes whenever the outcome does.
     fn digest(&self) -> String;

@@ -211,7 +211,8 @@ impl Loaded {
             .try_for_each(|row| self.length(row).map(drop))
     }
 
-    /// Rows in order of length, in batches of at most `batch`: for passes without gradients, where order does not matter.
+    /// Rows in order of length, in batches of at most `batch`; rows of one length stand as in the file, which may be sorted by class. For passes
+    /// without gradients in which a row's answer does not depend on the batch it is in.
     pub fn by_length(&self, batch: usize) -> Result<Vec<Vec<u32>>> {
         self.warm()?;
         let mut rows: Vec<u32> = (0..self.len() as u32).collect();
@@ -361,7 +362,8 @@ impl Loaded {
     /// Says which rows will be asked for next, those asked for now among them: other threads prepare them meanwhile. What was said before and is not among them
     /// is forgotten, so that no more is held than is said. Does nothing where preparing is quick.
     pub fn expect(self: &Arc<Self>, next: &[(&[u32], View, Stream)]) {
-        if !self.prepare.slow() {
+        // One thread alone would come to these jobs when all is over.
+        if !self.prepare.slow() || rayon::current_num_threads() == 1 {
             return;
         }
         let mut wanted = BTreeMap::new();

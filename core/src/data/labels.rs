@@ -22,6 +22,15 @@ impl Labels {
         }
     }
 
+    /// The rows of each class, in their order.
+    pub fn by_class(&self) -> Vec<Vec<u32>> {
+        let mut rows = vec![Vec::new(); self.names.len()];
+        for (row, &class) in (0u32..).zip(&self.classes) {
+            rows[class as usize].push(row);
+        }
+        rows
+    }
+
     /// How many rows each class has.
     pub fn counts(&self) -> Vec<usize> {
         let mut n = vec![0; self.names.len()];

@@ -42,6 +42,9 @@ pub struct RowForm {
     pub scene_size: Option<usize>,
     /// Whether the first line of a file names the columns.
     pub header: bool,
+    /// How many columns a file of the run had, where they are numbers: one with fewer may lack any of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<usize>,
 }
 
 /// Columns that a person names instead of the run's own.
@@ -88,6 +91,11 @@ fn asked(there: &[String], column: &Column) -> Result<usize> {
     })
 }
 
+/// A column's number, where it has one for a name.
+fn number(column: &Option<String>) -> Option<usize> {
+    column.as_ref()?.parse().ok().filter(|&n| n > 0)
+}
+
 /// The rows of a table as a model takes them.
 pub struct Found {
     /// The inputs.
@@ -117,103 +125,143 @@ impl RowForm {
 
     /// Finds the columns of one or more tables, taken end to end. The run's own names are tried first; a text may also be called `text`, or be the only
     /// column besides the label's. A label is found where there is one: only who needs it asks.
+    ///
+    /// # Errors
+    /// The columns are not there. Numbers are places and no names, so a file that has fewer columns than the run's is refused where it cannot be told
+    /// which one it lacks.
     pub fn find(&self, tables: Vec<Arc<dyn Table>>, named: &Named) -> Result<Found> {
         let there = tables.first().map_or(&[][..], |t| t.columns()).to_vec();
         if tables.iter().any(|t| t.columns() != there) {
             return Err(Error::msg("its files do not have the same columns"));
         }
-        let at = |name: &str| there.iter().position(|c| c == name);
-        let listed = || listed(&there);
-        let asked = |column: &Column| asked(&there, column);
         self.fits(named)?;
         let label = self.label(&there, named)?;
         let rows = Rows::new(tables)?;
-        if self.form == Form::Features {
-            let label = label.filter(|_| !self.all_features(&there, named));
-            let columns = self.vector(&there, label)?;
-            if let Some(column) = label.filter(|l| columns.contains(l)) {
-                return Err(Error::msg(format!(
-                    "the label's column, `{}`, is one that the model takes",
-                    there[column]
-                )));
-            }
-            let inputs = Arc::new(Features {
-                columns,
-                rows: rows.clone(),
-            });
-            let width = inputs.width()?;
-            if width != self.width {
-                return Err(Error::msg(format!(
-                    "a row has {width} features, and the model takes {}; {}",
-                    self.width,
-                    listed()
-                )));
-            }
-            return Ok(Found {
-                inputs,
-                rows,
-                label,
-                taken: None,
-            });
-        }
-        if self.form == Form::Images {
-            let image = self.image(&there, named)?;
-            return Ok(Found {
+        match self.form {
+            Form::Features => self.vectors(rows, &there, named, label),
+            Form::Images => Ok(Found {
                 inputs: Arc::new(Images {
                     rows: rows.clone(),
-                    image,
+                    image: self.image(&there, named)?,
                 }),
                 rows,
                 label,
                 taken: None,
-            });
+            }),
+            Form::Text | Form::PlainText => self.texts(rows, &there, named, label),
         }
-        let pair = match (&named.pair, &self.pair) {
-            (Some(column), _) => Some(asked(column)?),
-            (None, Some(name)) => Some(at(name).ok_or_else(|| {
-                Error::msg(format!(
-                    "the model takes pairs of texts, and there is no column `{name}` for the second; {}",
-                    listed()
-                ))
-            })?),
-            (None, None) => None,
+    }
+
+    fn vectors(
+        &self,
+        rows: Rows,
+        there: &[String],
+        named: &Named,
+        label: Option<usize>,
+    ) -> Result<Found> {
+        // As many columns as the model takes leave none for a label.
+        let bare = !self.header && named.label.is_none() && there.len() == self.features.len();
+        let label = label.filter(|_| !bare);
+        let columns = match self.is_numbered(there) {
+            true => self.numbered_vector(there, named, label)?,
+            false => self.named_vector(there, label)?,
         };
-        let rest = || {
-            let rest: Vec<usize> = (0..there.len())
-                .filter(|&c| Some(c) != label && Some(c) != pair)
-                .collect();
-            match rest[..] {
-                [only] => Some(only),
-                // Columns by number: the only one is where the label was.
-                [] if there.len() == 1 && named.label.is_none() && !self.header => Some(0),
-                _ => None,
+        if let Some(column) = label.filter(|l| columns.contains(l)) {
+            return Err(Error::msg(format!(
+                "the label's column, `{}`, is one that the model takes",
+                there[column]
+            )));
+        }
+        let inputs = Arc::new(Features {
+            columns,
+            rows: rows.clone(),
+        });
+        let width = inputs.width()?;
+        if width != self.width {
+            return Err(Error::msg(format!(
+                "a row has {width} features, and the model takes {}; {}",
+                self.width,
+                listed(there)
+            )));
+        }
+        Ok(Found {
+            inputs,
+            rows,
+            label,
+            taken: None,
+        })
+    }
+
+    /// The columns of a vector in a file whose columns are numbers.
+    fn numbered_vector(
+        &self,
+        there: &[String],
+        named: &Named,
+        label: Option<usize>,
+    ) -> Result<Vec<usize>> {
+        let own: Vec<&str> = self.features.iter().map(String::as_str).collect();
+        // First: the run's own numbers.
+        if let Some(columns) = self.by_number(there, &own, named, label) {
+            return Ok(columns);
+        }
+        let rest: Vec<usize> = (0..there.len()).filter(|&c| Some(c) != label).collect();
+        let as_many = rest.len() == own.len();
+        // Second: in their order, where nothing stands among them that the run left out.
+        if as_many && (there.len() == own.len() || self.nothing_else()) {
+            return Ok(rest);
+        }
+        // Third: the run's vectors had no columns of their own, as in an `.npy`.
+        if own.len() == 1 && self.width > 1 {
+            return Ok(rest);
+        }
+        Err(Error::msg(format!(
+            "the model was fitted on {}, and {}: which of these it takes cannot be told; give the file the run's columns in their places{}",
+            self.fitted_on(&self.features),
+            listed(there),
+            match number(&self.label) {
+                Some(label) =>
+                    format!(", with anything in column {label} where there are no labels"),
+                None => String::new(),
             }
-        };
-        let own = || self.text.as_deref().and_then(at).or_else(|| at("text"));
-        let mut taken = None;
-        let text = match &named.text {
-            Some(column) => asked(column)?,
-            None => match own().or_else(rest) {
-                Some(text) if own().is_some() || !self.header => text,
-                Some(text) if there[text].split_whitespace().count() > WORDS => {
-                    return Err(Error::msg(format!(
-                        "the first line names the columns, and this one would be called `{}`; if it is a row, `--no-header` says so, else `--column` names the text",
-                        there[text]
-                    )));
-                }
-                Some(text) => {
-                    taken = Some(there[text].clone());
-                    text
-                }
-                None => {
-                    let was = self.text.as_deref().unwrap_or("text");
-                    return Err(Error::msg(format!(
-                        "which column is the text? The run's was `{was}`, and {}; `--column` names it",
-                        listed()
-                    )));
-                }
-            },
-        };
+        )))
+    }
+
+    /// The columns of a vector in a file whose columns have names.
+    fn named_vector(&self, there: &[String], label: Option<usize>) -> Result<Vec<usize>> {
+        let at = |name: &String| there.iter().position(|c| c == name);
+        let found: Vec<Option<usize>> = self.features.iter().map(at).collect();
+        if found.iter().all(Option::is_none) {
+            let rest: Vec<usize> = (0..there.len()).filter(|&c| Some(c) != label).collect();
+            // What has no names, or is one vector, is taken by its place.
+            if !self.header || rest.len() == 1 || self.features.len() == 1 {
+                return Ok(rest);
+            }
+            return Err(Error::msg(format!(
+                "the model takes the columns {}, and {}; if the first line is a row, `--no-header` says so, and the columns are taken in their order",
+                quoted(&self.features),
+                listed(there)
+            )));
+        }
+        let pairs = self.features.iter().zip(found);
+        pairs
+            .map(|(name, at)| {
+                at.ok_or_else(|| {
+                    Error::msg(format!(
+                        "there is no column `{name}`, which the model takes"
+                    ))
+                })
+            })
+            .collect()
+    }
+
+    fn texts(
+        &self,
+        rows: Rows,
+        there: &[String],
+        named: &Named,
+        label: Option<usize>,
+    ) -> Result<Found> {
+        let (text, pair, taken) = self.text_columns(there, named, label)?;
         // A number that was the label's may be another's in a file without labels.
         let free = named.label.is_none() && !self.header;
         let label = label.filter(|&l| !(free && (l == text || Some(l) == pair)));
@@ -229,7 +277,7 @@ impl RowForm {
             let column = at.and_then(|c| there.get(c)).cloned().unwrap_or_default();
             return Err(Error::msg(format!(
                 "{one} and {other} are the same column, `{column}`; {}",
-                listed()
+                listed(there)
             )));
         }
         Ok(Found {
@@ -242,6 +290,146 @@ impl RowForm {
             label,
             taken,
         })
+    }
+
+    /// The text's column and the second text's; and the name of the first where it was taken for being the only one.
+    fn text_columns(
+        &self,
+        there: &[String],
+        named: &Named,
+        label: Option<usize>,
+    ) -> Result<(usize, Option<usize>, Option<String>)> {
+        let at = |name: &str| there.iter().position(|c| c == name);
+        let numbered = self.is_numbered(there) && named.text.is_none();
+        if numbered && let Some((text, pair)) = self.numbered_texts(there, named)? {
+            return Ok((text, pair, None));
+        }
+        let pair = match (&named.pair, &self.pair) {
+            (Some(column), _) => Some(asked(there, column)?),
+            (None, Some(name)) => Some(at(name).ok_or_else(|| {
+                Error::msg(format!(
+                    "the model takes pairs of texts, and there is no column `{name}` for the second; {}",
+                    listed(there)
+                ))
+            })?),
+            (None, None) => None,
+        };
+        if let Some(column) = &named.text {
+            return Ok((asked(there, column)?, pair, None));
+        }
+        // A number that is not there, or has moved, says that the file lacks columns: what is left may be any.
+        let lacking = numbered && number(&self.text).is_some();
+        if !lacking && let Some(text) = self.text.as_deref().and_then(at).or_else(|| at("text")) {
+            return Ok((text, pair, None));
+        }
+        let mut rest = (0..there.len()).filter(|&c| Some(c) != label && Some(c) != pair);
+        let only = match (rest.next(), rest.next()) {
+            // Beside a label that a person names it is the text.
+            (Some(only), None) if !lacking || named.label.is_some() => Some(only),
+            // The only one is where the label was.
+            (None, _) if there.len() == 1 && named.label.is_none() && !self.header => Some(0),
+            _ => None,
+        };
+        let Some(text) = only else {
+            let was = match lacking {
+                true => self.fitted_on(self.text.as_slice()),
+                false => format!("`{}`", self.text.as_deref().unwrap_or("text")),
+            };
+            return Err(Error::msg(format!(
+                "which column is the text? The run's was {was}, and {}; `--column` names it",
+                listed(there)
+            )));
+        };
+        if !self.header {
+            return Ok((text, pair, None));
+        }
+        if there[text].split_whitespace().count() > WORDS {
+            return Err(Error::msg(format!(
+                "the first line names the columns, and this one would be called `{}`; if it is a row, `--no-header` says so, else `--column` names the text",
+                there[text]
+            )));
+        }
+        Ok((text, pair, Some(there[text].clone())))
+    }
+
+    /// The columns of the texts in a file whose columns are numbers: by the run's own; in their order, where nothing else is there.
+    fn numbered_texts(
+        &self,
+        there: &[String],
+        named: &Named,
+    ) -> Result<Option<(usize, Option<usize>)>> {
+        let pair = named.pair.as_ref().map(|column| asked(there, column));
+        let pair = pair.transpose()?;
+        let own_pair = self.pair.as_deref().filter(|_| pair.is_none());
+        let own: Vec<&str> = self.text.as_deref().into_iter().chain(own_pair).collect();
+        if let Some(columns) = self.by_number(there, &own, named, None)
+            && let Some(&text) = columns.first()
+        {
+            return Ok(Some((text, pair.or(columns.get(1).copied()))));
+        }
+        let bare = named.label.is_none() && there.len() == own.len();
+        Ok(match (bare, number(&self.text), number(&self.pair)) {
+            (true, ..) if own.len() == 1 => Some((0, pair)),
+            (true, Some(text), Some(pair)) if text > pair => Some((1, Some(0))),
+            (true, Some(_), Some(_)) => Some((0, Some(1))),
+            _ => None,
+        })
+    }
+
+    /// Whether a file has numbers for names of its columns, as where its first line is a row.
+    fn is_numbered(&self, there: &[String]) -> bool {
+        let counted = there.iter().zip(1usize..).all(|(c, n)| *c == n.to_string());
+        !self.header && counted
+    }
+
+    /// Where the run's columns of these names stand in a file of numbers. `None` where one is not there, is the label's, or may be another than in the
+    /// run's files: of a file with fewer columns the label's may be what is missing, and of one with its label elsewhere it has moved; then what
+    /// stands behind it has another number.
+    fn by_number(
+        &self,
+        there: &[String],
+        own: &[&str],
+        named: &Named,
+        label: Option<usize>,
+    ) -> Option<Vec<usize>> {
+        let at = |name: &&str| {
+            let number = name.parse::<usize>().ok();
+            number
+                .filter(|n| (1..=there.len()).contains(n))
+                .map(|n| n - 1)
+        };
+        let found: Vec<usize> = own.iter().map(at).collect::<Option<_>>()?;
+        let was = number(&self.label).map(|n| n - 1);
+        let now = named.label.as_ref().and(label);
+        let elsewhere = now.is_some() && now != was;
+        let fewer = match self.columns {
+            Some(n) if elsewhere => there.len() <= n,
+            Some(n) if now.is_none() => there.len() < n,
+            _ => false,
+        };
+        let first = [was, now].into_iter().flatten().min();
+        let moved = |c: usize| fewer && first.is_some_and(|l| c >= l);
+        let wrong = |&c: &usize| Some(c) == label || moved(c);
+        (!found.iter().any(wrong)).then_some(found)
+    }
+
+    /// Whether the run's files had no columns but the features' and the label's. (Of names a run keeps no others, and a file without any has none but these.)
+    fn nothing_else(&self) -> bool {
+        let own = self.features.iter().chain(&self.label);
+        let numbers: Option<Vec<usize>> = own.map(|c| c.parse().ok()).collect();
+        numbers.is_none_or(|all| {
+            let last = all.iter().max().copied().unwrap_or(0);
+            self.columns.unwrap_or(last) == all.len()
+        })
+    }
+
+    /// The run's columns, for an error: `the columns `3`, `4` of 6, with the label in `2``.
+    fn fitted_on(&self, own: &[String]) -> String {
+        let column = if own.len() == 1 { "column" } else { "columns" };
+        let of = self.columns.map_or(String::new(), |n| format!(" of {n}"));
+        let label = self.label.as_ref();
+        let label = label.map_or(String::new(), |l| format!(", with the label in `{l}`"));
+        format!("the {column} {}{of}{label}", quoted(own))
     }
 
     /// What a person names is of what the model takes.
@@ -291,46 +479,5 @@ impl RowForm {
                 listed(there)
             ))
         })
-    }
-
-    /// Whether a file whose columns are numbers has as many as the model takes, and so none for a label.
-    fn all_features(&self, there: &[String], named: &Named) -> bool {
-        !self.header && named.label.is_none() && there.len() == self.features.len()
-    }
-
-    /// The columns of a vector: by the run's names; all but the label's, in their order, where nothing has a name.
-    fn vector(&self, there: &[String], label: Option<usize>) -> Result<Vec<usize>> {
-        // Numbers are places and no names: where as many columns are left as the model takes, they are these in their order, wherever the label stands.
-        let rest = || (0..there.len()).filter(|&c| Some(c) != label);
-        if !self.header && rest().count() == self.features.len() {
-            return Ok(rest().collect());
-        }
-        let found: Vec<Option<usize>> = self
-            .features
-            .iter()
-            .map(|name| there.iter().position(|c| c == name))
-            .collect();
-        if found.iter().all(Option::is_none) {
-            let rest: Vec<usize> = (0..there.len()).filter(|&c| Some(c) != label).collect();
-            // What has no names, or is one vector, is taken by its place.
-            if !self.header || rest.len() == 1 || self.features.len() == 1 {
-                return Ok(rest);
-            }
-            return Err(Error::msg(format!(
-                "the model takes the columns {}, and {}; if the first line is a row, `--no-header` says so, and the columns are taken in their order",
-                quoted(&self.features),
-                listed(there)
-            )));
-        }
-        let pairs = self.features.iter().zip(found);
-        pairs
-            .map(|(name, at)| {
-                at.ok_or_else(|| {
-                    Error::msg(format!(
-                        "there is no column `{name}`, which the model takes"
-                    ))
-                })
-            })
-            .collect()
     }
 }

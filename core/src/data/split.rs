@@ -19,10 +19,7 @@ pub struct Split {
 pub fn stratified(labels: &Labels, validation: f64, test: f64, seed: u64) -> Split {
     let mut split = Split::default();
     let stream = Stream::new(seed).purpose("split");
-    for class in 0..labels.names.len() as u32 {
-        let rows: Vec<u32> = (0..labels.classes.len() as u32)
-            .filter(|&r| labels.classes[r as usize] == class)
-            .collect();
+    for (class, rows) in (0u32..).zip(labels.by_class()) {
         let order = stream.at(u64::from(class)).permutation(rows.len());
         let part = |fraction: f64| match (fraction > 0.0, rows.len() >= 3) {
             (true, true) => {
@@ -93,10 +90,11 @@ pub fn grouped(labels: &Labels, groups: &[u32], validation: f64, test: f64, seed
         }
         parts[best].push(g);
     }
-    // A part that was asked for and got nothing gets the smallest group of the training rows.
-    for part in 1..3 {
-        if shares[part] > 0.0 && parts[part].is_empty() && parts[0].len() > 1 {
-            let smallest = parts[0].pop();
+    // A part that was asked for and got nothing gets the smallest group of another that has several, of the training rows before all.
+    for part in 0..3 {
+        let asked = shares[part] > 0.0 && parts[part].is_empty();
+        if asked && let Some(giver) = (0..3).find(|&p| parts[p].len() > 1) {
+            let smallest = parts[giver].pop();
             parts[part].extend(smallest);
         }
     }
@@ -119,10 +117,7 @@ pub fn grouped(labels: &Labels, groups: &[u32], validation: f64, test: f64, seed
 pub fn per_class(labels: &Labels, n: usize, seed: u64) -> Vec<u32> {
     let stream = Stream::new(seed).purpose("per_class");
     let mut kept = Vec::new();
-    for class in 0..labels.names.len() as u32 {
-        let rows: Vec<u32> = (0..labels.classes.len() as u32)
-            .filter(|&r| labels.classes[r as usize] == class)
-            .collect();
+    for (class, rows) in (0u32..).zip(labels.by_class()) {
         kept.extend(
             stream
                 .at(class.into())
@@ -152,10 +147,7 @@ impl Fold {
         let stream = Stream::new(seed).purpose("folds");
         let mut split = Split::default();
         let mut dealt = 0;
-        for class in 0..labels.names.len() as u32 {
-            let rows: Vec<u32> = (0..labels.classes.len() as u32)
-                .filter(|&r| labels.classes[r as usize] == class)
-                .collect();
+        for (class, rows) in (0u32..).zip(labels.by_class()) {
             for &i in &stream.at(u64::from(class)).permutation(rows.len()) {
                 let row = rows[i as usize];
                 if dealt % self.of == self.index {
@@ -341,5 +333,18 @@ mod tests {
         let groups: Vec<u32> = (0..12).map(|i| i / 4).collect();
         let s = grouped(&labels, &groups, 0.1, 0.1, 0);
         assert_eq!((s.train.len(), s.validation.len(), s.test.len()), (4, 4, 4));
+        // Also where the training rows have one group alone, and the test two.
+        let sizes = [180, 10, 10];
+        let groups: Vec<u32> = (0..).zip(sizes).flat_map(|(g, n)| vec![g; n]).collect();
+        let labels = Labels {
+            classes: vec![0; groups.len()],
+            names: vec![String::new()].into(),
+        };
+        for (validation, test) in [(0.1, 0.2), (0.2, 0.1), (0.5, 0.4)] {
+            let s = grouped(&labels, &groups, validation, test, 0);
+            let mut parts = [s.train.len(), s.validation.len(), s.test.len()];
+            parts.sort();
+            assert_eq!(parts, [10, 10, 180], "{validation}, {test}");
+        }
     }
 }

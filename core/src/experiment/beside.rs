@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::cells::{check, overlays};
-use super::method::Method;
+use super::method::{Method, OF_THE_NETWORK};
 use super::read::Design;
 use crate::data::Resolve;
 use crate::recipe::At;
@@ -49,6 +49,7 @@ pub(super) fn adabn(design: &mut Design, at: &At, registry: &Registry, resolve: 
             at: at.clone(),
             added: true,
             twin_of: Vec::new(),
+            shared: OF_THE_NETWORK,
         },
     );
 }

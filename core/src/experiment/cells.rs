@@ -4,12 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::domains::Domain;
+use super::method::is_of;
 use super::read::Design;
 use crate::check::Checked;
 use crate::data::Resolve;
 use crate::recipe::{Diagnostic, Overlay, Report, Written};
 use crate::registry::Registry;
 use crate::run::{self, Identity};
+use crate::task::Scoring;
 
 /// No experiment has more cells than this: each is a training run.
 pub const MOST_CELLS: usize = 1000;
@@ -138,7 +140,7 @@ pub(super) fn check(
     Ok((checked, written.finish()))
 }
 
-/// All cells of a pair must be tested on the same rows, or nothing can be said of a difference.
+/// All cells of a pair must be tested on the same rows, and say a class of each, or nothing can be said of a difference.
 fn same_rows(
     design: &Design,
     name: &str,
@@ -146,6 +148,12 @@ fn same_rows(
     target: Option<&Domain>,
     first: &mut Option<Tested>,
 ) -> Option<Diagnostic> {
+    if !matches!(checked.target.scoring(), Scoring::Classes(_)) {
+        let words = "this task has no classes, so its runs cannot be compared";
+        return Some(Diagnostic::error(design.base_at.clone(), words).help(
+            "an experiment compares what was said of each test row; of other tasks run each recipe by itself, and `tlkit runs` lists what they came to",
+        ));
+    }
     let data = checked.data_sha256();
     if first.as_ref().is_some_and(|f| f.data.contains(&data)) {
         return None;
@@ -216,8 +224,8 @@ pub(super) fn overlays(
             .filter_map(|key| design.folder.over(key)),
     );
     for (axis, &value) in design.axes.iter().zip(values) {
-        // A row that was added by itself has no key of a method that it is not.
-        if own.added && axis.key.starts_with("strategy.") {
+        // A row that was added by itself has no key of a method that it is not, but those that both have.
+        if own.added && axis.key.starts_with("strategy.") && !is_of(own.shared, &axis.key) {
             continue;
         }
         let value = axis.values[value].clone();

@@ -21,12 +21,16 @@ pub(super) struct Method {
     pub added: bool,
     /// Of which methods it is the twin.
     pub twin_of: Vec<usize>,
+    /// Of a row that was added: the keys of `[strategy]` that it has as the methods have them.
+    pub shared: &'static [&'static str],
 }
 
 /// What the base says of its strategy.
 pub(super) struct BaseStrategy {
     pub kind: String,
     pub method: String,
+    /// Its keys, with their places, but for those that the experiment decides.
+    pub own: Vec<(String, At, Value)>,
     /// The keys that its grid is over.
     pub tuned: Vec<String>,
 }
@@ -56,6 +60,7 @@ impl Method {
                 at: item.at(),
                 added: false,
                 twin_of: Vec::new(),
+                shared: &[],
             });
         }
         let Some(keys) = item.as_keys() else {
@@ -103,6 +108,7 @@ impl Method {
             set,
             added: false,
             twin_of: Vec::new(),
+            shared: &[],
         })
     }
 
@@ -116,14 +122,15 @@ impl Method {
             at,
             added: false,
             twin_of: Vec::new(),
+            shared: &[],
         }
     }
 
     /// What makes the base this method: another method than the base's has nothing of the base's `[strategy]` but the kind, and what batch norm does, which is
-    /// the network's and would make two methods differ in more than the method.
+    /// the network's and would make two methods differ in more than the method. A row that was added has what its methods have, and so nothing else of the base's either.
     pub fn overlays(&self, base: &BaseStrategy, folder: &Folder) -> Vec<Overlay> {
         let mut over = Vec::new();
-        if self.method != base.method {
+        if self.added || self.method != base.method {
             over.push(Overlay::clear("strategy", &["kind", BATCH_NORM]));
             over.extend(Overlay::text(
                 "strategy.method",
@@ -138,6 +145,8 @@ impl Method {
 
 /// Of the network, though it stands under `[strategy]`.
 const BATCH_NORM: &str = "batch_norm";
+/// What a method that trains a network shares with the one that learns from the source alone.
+pub(super) const OF_THE_NETWORK: &[&str] = &[BATCH_NORM];
 
 fn known(method: &str, registry: &Registry) -> bool {
     registry.strategies().contains_key(method)
@@ -233,9 +242,14 @@ pub(super) fn is_key(keys: &Keys, name: &str, value: &Value) -> bool {
 }
 
 impl Method {
-    /// The twins that a transductive experiment has besides its methods: source-only, once for each `set` that some method has. Of a twin that is among the
-    /// methods already it is noted there.
-    pub fn twins(methods: &mut [Method], registry: &Registry, at: &At) -> Vec<Method> {
+    /// The twins that a transductive experiment has besides its methods: source-only, once for each `set` that some method has; of methods in closed form the
+    /// head alone, once for each head. Of a twin that is among the methods already it is noted there.
+    pub fn twins(
+        methods: &mut [Method],
+        base: &BaseStrategy,
+        registry: &Registry,
+        at: &At,
+    ) -> Vec<Method> {
         let mut twins: Vec<(String, Method)> = Vec::new();
         for i in 0..methods.len() {
             let m = &methods[i];
@@ -243,25 +257,20 @@ impl Method {
                 continue;
             };
             // A method in closed form has a twin with its own head; any other, training on the source alone.
-            let (twin, shared) = match &entry.closed_form {
-                Some(twin) => (twin.method, twin.keys),
-                None => (SOURCE_ONLY, &[BATCH_NORM] as &[&str]),
+            let (twin, shared, head) = match &entry.closed_form {
+                Some(twin) => (twin.method, twin.keys, twin.keys),
+                None => (SOURCE_ONLY, OF_THE_NETWORK, &[] as &[&str]),
             };
             let adapts = entry.kind == Kind::Transductive && m.method != SOURCE_ONLY;
             if m.method == twin || !adapts || !known(twin, registry) {
                 continue;
             }
-            let is_shared = |key: &str| {
-                let key = key.strip_prefix("strategy.").unwrap_or_default();
-                shared.contains(&key)
-            };
-            let mut own: Vec<_> = (m.own.iter())
-                .filter(|o| is_shared(&o.0))
-                .cloned()
-                .collect();
-            own.extend(m.set.iter().cloned());
+            let of_twin = |key: &str| is_of(shared, key) || m.set.iter().any(|(k, ..)| k == key);
+            let mut own = m.with_base(base, head);
+            own.retain(|(key, ..)| of_twin(key));
             let key = format!("{twin}\n{}", text_of(&own));
-            let same = |o: &Method| o.method == twin && text_of(&o.own) == text_of(&own);
+            let same =
+                |o: &Method| o.method == twin && text_of(&o.with_base(base, head)) == text_of(&own);
             if let Some(listed) = methods.iter().position(same) {
                 methods[listed].twin_of.push(i);
                 continue;
@@ -270,9 +279,14 @@ impl Method {
                 twin.twin_of.push(i);
                 continue;
             }
-            let name = match own.is_empty() {
-                true => twin.to_string(),
-                false => format!("{twin} as {}", m.name),
+            // What the base says of all that have it needs no word; a second one of the kind does.
+            let theirs = m.own.iter().any(|(key, ..)| of_twin(key));
+            let taken = (methods.iter().filter(|o| o.method == twin))
+                .chain(twins.iter().map(|(_, t)| t))
+                .any(|o| o.name == twin);
+            let name = match theirs || taken {
+                true => format!("{twin} as {}", m.name),
+                false => twin.to_string(),
             };
             twins.push((
                 key,
@@ -284,11 +298,26 @@ impl Method {
                     at: at.clone(),
                     added: true,
                     twin_of: vec![i],
+                    shared,
                 },
             ));
         }
         twins.into_iter().map(|(_, m)| m).collect()
     }
+
+    /// Its keys, and of the base's, where it is the base's method, those of these names that it does not have itself.
+    fn with_base(&self, base: &BaseStrategy, names: &[&str]) -> Vec<(String, At, Value)> {
+        let own = |key: &String| self.own.iter().any(|(k, ..)| k == key);
+        let of_base = (base.own.iter())
+            .filter(|(key, ..)| self.method == base.method && is_of(names, key) && !own(key));
+        of_base.chain(&self.own).cloned().collect()
+    }
+}
+
+/// Whether a dotted key is one of these of `[strategy]`.
+pub(super) fn is_of(names: &[&str], key: &str) -> bool {
+    let name = key.strip_prefix("strategy.");
+    name.is_some_and(|name| names.contains(&name))
 }
 
 /// What `set` says, for telling whether two say the same.

@@ -65,7 +65,7 @@ pub(super) fn read(written: &Written, registry: &Registry) -> Result<Design, Rep
         .example("../sentiment.toml")
         .required();
     let base_at = keys.at("base");
-    let (strategy, base_report) = base_strategy(&base, keys.has("base"), &keys);
+    let (mut strategy, base_report) = base_strategy(&base, keys.has("base"), &keys);
     let folder = Folder(written.folder().to_path_buf());
     let (seeds, seeds_at) = (seeds(&keys), keys.at("seeds"));
     let mut methods = Vec::new();
@@ -82,8 +82,14 @@ pub(super) fn read(written: &Written, registry: &Registry) -> Result<Design, Rep
         Some(items) => methods.extend(items.iter().filter_map(|item| Method::read(item, registry))),
         None => methods.push(Method::of_base(&strategy, base_at.clone())),
     }
+    let axes = axes(&keys);
+    let set = dotted(&keys, "set");
+    // What is set or varied for all is not the base's any more.
+    strategy.own.retain(|(key, ..)| {
+        !set.iter().any(|(k, ..)| k == key) && !axes.iter().any(|a| a.key == *key)
+    });
     if strategy.kind == "transductive" {
-        let twins = Method::twins(&mut methods, registry, &keys.at("methods"));
+        let twins = Method::twins(&mut methods, &strategy, registry, &keys.at("methods"));
         // They stand before the methods, so what they and the others are twins of moves by their number.
         let by = twins.len();
         methods.splice(0..0, twins);
@@ -106,8 +112,6 @@ pub(super) fn read(written: &Written, registry: &Registry) -> Result<Design, Rep
             });
         }
     }
-    let axes = axes(&keys);
-    let set = dotted(&keys, "set");
     for (key, at, _) in &set {
         if let Some(axis) = axes.iter().find(|a| a.key == *key) {
             keys.conflict(
@@ -223,6 +227,7 @@ fn base_strategy(base: &std::path::Path, named: bool, keys: &Keys) -> (BaseStrat
     let none = BaseStrategy {
         kind: String::new(),
         method: String::new(),
+        own: Vec::new(),
         tuned: Vec::new(),
     };
     if !named {
@@ -266,9 +271,14 @@ fn base_strategy(base: &std::path::Path, named: bool, keys: &Keys) -> (BaseStrat
                     .and_then(|v| v.as_str().map(str::to_string))
                     .unwrap_or_default()
             };
+            let own = strategy.names().into_iter().filter_map(|key| {
+                let value = strategy.value(&key).optional()?;
+                Some((format!("strategy.{key}"), strategy.at_key(&key), value))
+            });
             let found = BaseStrategy {
                 kind: word("kind"),
                 method: word("method"),
+                own: own.collect(),
                 tuned: match written.keys().has("tune") {
                     true => written.keys().table("tune").free(),
                     false => Vec::new(),
@@ -520,6 +530,113 @@ text = \"body\"
         let of: Vec<Option<usize>> = (0..4).map(|i| reference(&d, i)).collect();
         assert_eq!(of, [None, None, Some(1), Some(0)]);
         std::fs::remove_dir_all(dir).expect("removed");
+    }
+
+    /// What each cell of an experiment over closed forms has as `strategy.head`, by the cell's method and value.
+    fn heads(name: &str, base: &str, experiment: &str) -> Vec<(String, Option<String>)> {
+        let mut registry = registry(&["source-head", "coral", "gfk"]);
+        for name in ["coral", "gfk", "source-head"] {
+            let twin = Twin {
+                method: "source-head",
+                keys: &["head"],
+            };
+            registry.closed_form(name, twin);
+        }
+        let dir = std::env::temp_dir().join(format!("tlkit-design-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a folder");
+        let file = |name: &str, text: &str| {
+            let path = dir.join(name);
+            std::fs::write(&path, text).expect("written");
+            path
+        };
+        file(
+            "base.toml",
+            &format!("[strategy]\nkind = \"transductive\"\n{base}"),
+        );
+        let text = format!("[experiment]\nbase = \"base.toml\"\n{experiment}");
+        let written = Written::read(&file("experiment.toml", &text), &[]).expect("TOML");
+        let d = read(&written, &registry).expect("an experiment");
+        let values = d.axes.first().map_or(1, |a| a.values.len());
+        let cells = (0..d.methods.len()).flat_map(|m| (0..values).map(move |v| (m, v)));
+        let heads = cells.map(|(m, v)| {
+            let values: Vec<usize> = d.axes.iter().map(|_| v).collect();
+            let over = super::super::cells::overlays(&d, m, &values, None, 0);
+            let cell = Written::read_under(&d.base, &over).expect("TOML");
+            let strategy = cell.keys().table("strategy");
+            let twin = reference(&d, m).map_or("", |r| d.methods[r].name.as_str());
+            let name = format!("{} {v} {twin}", d.methods[m].name);
+            (name, strategy.string("head").optional())
+        });
+        let heads = heads.collect();
+        std::fs::remove_dir_all(&dir).expect("removed");
+        heads
+    }
+
+    #[test]
+    fn the_twin_of_a_closed_form_has_its_head() {
+        let near = Some("1-nn".to_string());
+        let same = |found: Vec<(String, Option<String>)>, wanted: &[(&str, &Option<String>)]| {
+            let wanted: Vec<_> = (wanted.iter())
+                .map(|(name, head)| (name.to_string(), (*head).clone()))
+                .collect();
+            assert_eq!(found, wanted);
+        };
+        // Of the base's method it is the base's head.
+        same(
+            heads("base", "method = \"coral\"\nhead = \"1-nn\"\n", ""),
+            &[("source-head 0 ", &near), ("coral 0 source-head", &near)],
+        );
+        // A head that stands in the base for another method is no method's.
+        let base = "method = \"source-head\"\nhead = \"1-nn\"\n";
+        same(
+            heads("other", base, "methods = [\"coral\"]\n"),
+            &[("source-head 0 ", &None), ("coral 0 source-head", &None)],
+        );
+        same(
+            heads("listed", base, "methods = [\"source-head\", \"coral\"]\n"),
+            &[
+                ("source-head as coral 0 ", &None),
+                ("source-head 0 source-head as coral", &near),
+                ("coral 0 source-head as coral", &None),
+            ],
+        );
+        // Two heads are two twins, and what is set for all is the head of all.
+        same(
+            heads(
+                "two",
+                "method = \"coral\"\nhead = \"1-nn\"\n",
+                "methods = [\"coral\", \"gfk\"]\n",
+            ),
+            &[
+                ("source-head 0 ", &near),
+                ("source-head as gfk 0 ", &None),
+                ("coral 0 source-head", &near),
+                ("gfk 0 source-head as gfk", &None),
+            ],
+        );
+        let svm = Some("svm".to_string());
+        same(
+            heads(
+                "set",
+                "method = \"coral\"\nhead = \"1-nn\"\n",
+                "set = { \"strategy.head\" = \"svm\" }\n",
+            ),
+            &[("source-head 0 ", &svm), ("coral 0 source-head", &svm)],
+        );
+    }
+
+    /// A row of the table is called by its value, so it has it.
+    #[test]
+    fn a_key_that_twins_share_varies_in_them_too() {
+        let vary = "methods = [\"coral\"]\nvary.\"strategy.head\" = [\"svm\", \"1-nn\"]\n";
+        let found = heads("varied", "method = \"gfk\"\nhead = \"logistic\"\n", vary);
+        let [svm, near] = ["svm", "1-nn"].map(|h| Some(h.to_string()));
+        let heads: Vec<Option<String>> = found.into_iter().map(|(_, head)| head).collect();
+        assert_eq!(heads, [svm.clone(), near.clone(), svm, near]);
+        // One that is the method's alone is not the twin's.
+        let vary = "methods = [\"coral\"]\nvary.\"strategy.dim\" = [2, 3]\n";
+        let found = self::heads("own", "method = \"gfk\"\n", vary);
+        assert!(found.iter().all(|(_, head)| head.is_none()) && found.len() == 4);
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Default for Judge {
 const LEAST_ROWS: usize = 20;
 
 /// Scores beyond those of [`Classification`]. Intervals that are not there could not be had: of fewer than 20 rows, or without a single
-/// error in them.
+/// error in them; those of areas under the curve also where rows times classes are more than 1,000,000.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Detail {
     /// Of every interval.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use candle_core::{DType, Device, Tensor};
 use safetensors::Dtype;
@@ -23,6 +24,8 @@ pub(super) struct Stored {
     bytes: Bytes,
     /// Where the first tensor begins.
     start: u64,
+    /// How the file was, where there is one.
+    was: Option<Stamp>,
 }
 
 enum Bytes {
@@ -44,13 +47,13 @@ impl Stored {
         let broken = |e: &dyn std::fmt::Display| {
             Error::msg(format!("{file}: not a whole safetensors file ({e})"))
         };
-        let (bytes, length) = match blob {
+        let (bytes, length, was) = match blob {
             Blob::Path(path) => {
                 let disk = File::open(path).map_err(Error::io(path))?;
-                let length = disk.metadata().map_err(Error::io(path))?.len();
-                (Bytes::Disk(Mutex::new(disk)), length)
+                let was = stamp(&disk).map_err(Error::io(path))?;
+                (Bytes::Disk(Mutex::new(disk)), was.0, Some(was))
             }
-            Blob::Embedded(b) => (Bytes::Memory(b), b.len() as u64),
+            Blob::Embedded(b) => (Bytes::Memory(b), b.len() as u64, None),
         };
         let mut size = [0u8; 8];
         bytes.fill(0, &mut size).map_err(|e| broken(&e))?;
@@ -76,7 +79,13 @@ impl Stored {
         });
         let entries = entries.collect();
         let file = file.to_string();
-        Ok((Stored { file, bytes, start }, entries))
+        let stored = Stored {
+            file,
+            bytes,
+            start,
+            was,
+        };
+        Ok((stored, entries))
     }
 
     /// Reads one tensor, on the CPU, as the file has it.
@@ -127,6 +136,18 @@ impl Stored {
 pub(super) struct Table {
     floats: Floats,
     dims: [usize; 2],
+    /// The file, what it is called, and how it was when its header was read.
+    disk: File,
+    name: String,
+    was: Stamp,
+}
+
+/// Length and time of change of a file.
+type Stamp = (u64, Option<SystemTime>);
+
+fn stamp(file: &File) -> std::io::Result<Stamp> {
+    let about = file.metadata()?;
+    Ok((about.len(), about.modified().ok()))
 }
 
 impl Stored {
@@ -146,8 +167,13 @@ impl Stored {
         let offset = usize::try_from(self.start + entry.from).ok()?;
         // A file that cannot be mapped, or whose numbers are not aligned, is read as others are.
         let floats = Floats::open(&file, offset, rows * width).ok()?;
-        let dims = [rows, width];
-        Some(Table { floats, dims })
+        Some(Table {
+            floats,
+            dims: [rows, width],
+            disk: file.try_clone().ok()?,
+            name: self.file.clone(),
+            was: self.was?,
+        })
     }
 }
 
@@ -156,14 +182,28 @@ impl Table {
         &self.dims
     }
 
+    /// An error where somebody wrote into the file: its rows would be another model's than what was read of it before. (A file that is renamed into its place
+    /// is another one, and this stays what it was.)
+    fn unchanged(&self) -> Result<()> {
+        match stamp(&self.disk) {
+            Ok(now) if now == self.was => Ok(()),
+            _ => Err(Error::msg(format!(
+                "{}: the file changed while it was in use; start again, and put weights in place by renaming them",
+                self.name
+            ))),
+        }
+    }
+
     /// All of it.
     pub fn whole(&self) -> Result<Tensor> {
+        self.unchanged()?;
         let values = self.floats.as_slice().to_vec();
         Ok(Tensor::from_vec(values, &self.dims[..], &Device::Cpu)?)
     }
 
     /// Some of its rows, in the order of `ids`; none where one of them is no row.
     pub fn rows(&self, ids: &[u32]) -> Result<Option<Tensor>> {
+        self.unchanged()?;
         let [rows, width] = self.dims;
         if ids.iter().any(|&id| id as usize >= rows) {
             return Ok(None);
@@ -196,5 +236,47 @@ impl Bytes {
                 Ok(())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_written_into_gives_no_more_rows() -> Result<()> {
+        let dir = tempfile::tempdir().map_err(Error::io("a folder"))?;
+        let path = dir.path().join("model.safetensors");
+        let table = Tensor::arange(0f32, 6.0, &Device::Cpu)?.reshape((3, 2))?;
+        let all = BTreeMap::from([("words".to_string(), table)]);
+        let bytes = safetensors::serialize(&all, None).map_err(|e| Error::msg(e.to_string()))?;
+        std::fs::write(&path, &bytes).map_err(Error::io(&path))?;
+        let (stored, entries) = Stored::open("model.safetensors", &Blob::Path(path.clone()))?;
+        let Some(table) = stored.table(&entries["words"]) else {
+            // Where the header ends at no multiple of four there is no table.
+            return Err(Error::msg("no table"));
+        };
+        // Another file in its place changes nothing.
+        let beside = dir.path().join("beside");
+        std::fs::write(&beside, &bytes[..8]).map_err(Error::io(&beside))?;
+        let kept = dir.path().join("kept");
+        std::fs::rename(&path, &kept).map_err(Error::io(&path))?;
+        std::fs::rename(&beside, &path).map_err(Error::io(&path))?;
+        let row = table.rows(&[1])?.map(|t| t.to_vec2::<f32>()).transpose()?;
+        assert_eq!(row, Some(vec![vec![2.0, 3.0]]));
+        // The same file, of the same length, written into.
+        let file = File::options()
+            .write(true)
+            .open(&kept)
+            .map_err(Error::io(&kept))?;
+        let later = SystemTime::now() + Duration::from_secs(60);
+        file.set_modified(later).map_err(Error::io(&kept))?;
+        for ended in [table.rows(&[1]).map(drop), table.whole().map(drop)] {
+            let why = ended.expect_err("it is refused").to_string();
+            assert!(why.contains("changed while it was in use"), "{why}");
+        }
+        Ok(())
     }
 }

@@ -244,8 +244,11 @@ pub(super) fn execute_as(
             }
         }
         write_predictions(dir, &predictions)?;
-        if transductive && scored && part.test {
-            let resumed = outcome.resumed_at.is_some();
+        let closed = c.strategy.needs().closed_form;
+        let resumed = outcome.resumed_at.is_some();
+        // What moved the source in closed form is not kept: whoever goes on has the picture of the sitting that fitted it, a grid that of its point.
+        let kept = closed && resumed && dir.embedding().exists();
+        if transductive && scored && (part.test || closed) && !kept {
             let model = &transfer.model;
             let drawn = embedding(c, &given, &prepares, model, &store, resumed, &heeding)?;
             if let Some(drawn) = drawn {
@@ -335,7 +338,8 @@ fn deciding(c: &Checked, given: &Given, prepares: &Prepares) -> Option<Deciding>
                 (None, TargetData::Labelled(d)) => looked_at(d.unlabelled(), prepare),
                 (None, TargetData::None) => return None,
             };
-            let source = given.source_validation.as_ref().or(given.source.as_ref());
+            // Rows that were learned from would flatter every candidate.
+            let source = given.source_validation.as_ref();
             Some(Deciding::LabelFree {
                 by,
                 minimises: c.strategy.needs().minimises,

@@ -190,9 +190,11 @@ impl Given {
             true => c.target.domain(split, &reading),
             false => Ok(None),
         };
-        let (source, source_validation) = match needs.closed_form {
-            true => (of_source("source-all")?, None),
-            false => (of_source("source")?, of_source("source-validation")?),
+        let source = of_source("source")?;
+        // Named rows that a closed form has no use for.
+        let source_validation = match needs.closed_form {
+            true => None,
+            false => of_source("source-validation")?,
         };
         let all = Given {
             target,

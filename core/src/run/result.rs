@@ -176,7 +176,7 @@ pub(super) fn result(
         status: "done".into(),
         device: crate::device::name_of(store.device()),
         threads: rayon::current_num_threads(),
-        seconds: part.seconds + outcome.seconds.max(seconds),
+        seconds: part.seconds + outcome.earlier + seconds,
         seconds_taken_up: outcome.taken_up,
         peak_rss_mb: peak_rss_mb(),
         strategy: [

@@ -63,6 +63,7 @@ pub(super) fn run(c: &Checked, again: &Again<'_>, around: &Surroundings<'_>) -> 
     for (was, is) in [
         (from.checkpoint(), around.directory.checkpoint()),
         (from.metrics(), around.directory.metrics()),
+        (from.embedding(), around.directory.embedding()),
     ] {
         if let Ok(bytes) = std::fs::read(&was) {
             write_whole(&is, &bytes)?;

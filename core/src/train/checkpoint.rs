@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::write_whole;
 use crate::select::{LabelFree, Reference};
+use crate::sum::Sum;
 use crate::{Error, Result};
 
 /// Where a run stands; with the tensors, all of its state. (Samplers, dropout and augmentation are functions of seed, epoch and
@@ -183,31 +184,7 @@ fn sum(position: &str, tensors: &BTreeMap<String, Tensor>) -> String {
         sum.add(format!("{name} {:?} {:?}", tensor.dtype(), tensor.dims()).as_bytes());
         sum.add(&safetensors::View::data(&tensor));
     }
-    format!("{:016x}", sum.0)
-}
-
-/// Tells damage, as fast as memory is read (a cryptographic hash would take longer than the writing): each word goes into one of eight lanes by steps that
-/// can be undone, so that no change of one word leaves the sum as it was.
-#[derive(Default)]
-struct Sum(u64);
-
-impl Sum {
-    fn add(&mut self, bytes: &[u8]) {
-        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut lanes = [1u64, 2, 3, 4, 5, 6, 7, 8];
-        let blocks = bytes.chunks_exact(64);
-        let mut rest = [0; 64];
-        rest[..blocks.remainder().len()].copy_from_slice(blocks.remainder());
-        for block in blocks.chain([&rest[..]]) {
-            for (lane, word) in lanes.iter_mut().zip(block.chunks_exact(8)) {
-                let word = word.try_into().map_or(0, u64::from_le_bytes);
-                *lane = (*lane ^ word).wrapping_mul(ODD).rotate_left(29);
-            }
-        }
-        for part in lanes.into_iter().chain([bytes.len() as u64]) {
-            self.0 = (self.0 ^ part).wrapping_mul(ODD).rotate_left(31);
-        }
-    }
+    format!("{:016x}", sum.value())
 }
 
 fn json(e: serde_json::Error) -> Error {

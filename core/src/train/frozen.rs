@@ -46,12 +46,13 @@ impl Prefix {
         self.first
     }
 
-    /// What comes out for every row of a domain.
+    /// What comes out for every row of a domain; `what` the pass is for, where it is not kept yet.
     pub fn rows(
         &self,
         chain: &Chain,
         loaded: &Loaded,
         store: &Store,
+        what: &str,
         observer: &dyn Observer,
     ) -> Result<Arc<Rows>> {
         loaded.once(self.id, || {
@@ -72,7 +73,7 @@ impl Prefix {
                 loaded.len(),
                 observer,
                 &mut |sink| {
-                    rows.through("features", observer, sink, &|batch| {
+                    rows.through(what, observer, sink, &|batch| {
                         let x = Flow::start(batch);
                         Ok(chain.run(0, self.first, x, &Pass::evaluation())?.hidden)
                     })
@@ -88,9 +89,10 @@ impl Prefix {
         loaded: &Loaded,
         rows: &[u32],
         store: &Store,
+        what: &str,
         observer: &dyn Observer,
     ) -> Result<Flow> {
-        let all = self.rows(chain, loaded, store, observer)?;
+        let all = self.rows(chain, loaded, store, what, observer)?;
         let hidden = all.gather(rows, store.device())?;
         // The stages that knew the batch by name lie below.
         Ok(Flow::start(&Arc::new(Batch::new(rows.len(), hidden))))
@@ -178,7 +180,7 @@ pub fn frozen_features(
     let chain = transfer.model.chain();
     let prefix = Prefix::new(chain, first, &transfer.source.digest(), cache)?;
     let rows: Vec<u32> = (0..loaded.len() as u32).collect();
-    let all = prefix.rows(chain, loaded, transfer.store, observer)?;
+    let all = prefix.rows(chain, loaded, transfer.store, "features", observer)?;
     let features = all.gather(&rows, transfer.store.device())?;
     let of = Outputs::Features(&features);
     check::outputs(loaded.inputs.as_ref(), transfer.store, of)?;
@@ -238,12 +240,13 @@ pub(crate) fn predict(
     model: &Model,
     loaded: &Loaded,
     store: &Store,
+    what: &str,
     observer: &dyn Observer,
 ) -> Result<Vec<(Tensor, Tensor)>> {
     let rows: Vec<u32> = (0..loaded.len() as u32).collect();
     rows.chunks(super::infer::EVALUATION_BATCH)
         .map(|rows| {
-            let x = prefix.flow(model.chain(), loaded, rows, store, observer)?;
+            let x = prefix.flow(model.chain(), loaded, rows, store, what, observer)?;
             model.predict_from(prefix.first, x, &model.evaluation())
         })
         .collect()

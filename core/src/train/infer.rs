@@ -53,7 +53,8 @@ impl Domains {
     }
 }
 
-/// Features and logits of every row, in row order; batches are made by length, so padding is small.
+/// Features and logits of every row, in row order; batches are made by length, so padding is small. (Where a batch's own statistics normalise it,
+/// [`NormMode::Adapt`], they are drawn from all rows.)
 ///
 /// # Errors
 /// There are no rows; a row's features or logits are not finite.
@@ -87,7 +88,7 @@ pub(crate) fn predict_as_is(
         return Err(Error::msg(format!("{} has no rows", loaded.name)));
     }
     if let Some(prefix) = model.frozen() {
-        let parts = frozen::predict(prefix, model, loaded, store, observer)?;
+        let parts = frozen::predict(prefix, model, loaded, store, what, observer)?;
         let (features, logits): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         return Ok((Tensor::cat(&features, 0)?, Tensor::cat(&logits, 0)?));
     }
@@ -135,18 +136,7 @@ fn pass(
     let n = loaded.len();
     let mut order = Vec::with_capacity(n);
     let (mut features, mut logits) = (Vec::new(), Vec::new());
-    let mut batches = loaded.by_length(EVALUATION_BATCH)?;
-    // Where the batch itself is what normalises, a row alone has no variance.
-    if model.norm == NormMode::Adapt
-        && batches.len() > 1
-        && batches.last().is_some_and(|b| b.len() == 1)
-    {
-        let row = batches.pop().unwrap_or_default();
-        if let Some(last) = batches.last_mut() {
-            last.extend(row);
-        }
-    }
-    for rows in batches {
+    for rows in in_batches(model, loaded)? {
         let examples = loaded.examples(&rows, view, Stream::new(0))?;
         let batch = Arc::new(loaded.collate(&examples, store.device())?);
         if observer.stopping() {
@@ -169,6 +159,21 @@ fn pass(
     let back = Tensor::new(back, store.device())?;
     let join = |parts: &[Tensor]| Tensor::cat(parts, 0)?.index_select(&back, 0);
     Ok((join(&features)?, join(&logits)?))
+}
+
+/// The rows in the batches of a pass.
+fn in_batches(model: &Model, loaded: &Loaded) -> Result<Vec<Vec<u32>>> {
+    if model.norm != NormMode::Adapt {
+        return loaded.by_length(EVALUATION_BATCH);
+    }
+    // Here the batch is what normalises, so it is a draw from all rows, the same each time. A file that is sorted by class would fill each batch with
+    // one class, whose own statistics take away what tells it from others.
+    loaded.warm()?;
+    let order = Stream::new(0)
+        .purpose("batches of adapt")
+        .permutation(loaded.len());
+    let drawn = batches(&order, EVALUATION_BATCH).into_iter();
+    Ok(drawn.map(<[u32]>::to_vec).collect())
 }
 
 pub(crate) struct Passes<'a> {

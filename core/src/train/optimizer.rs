@@ -1,6 +1,6 @@
 //! Optimizers with parameter groups, clipping, and state that can be saved. The arithmetic is `ops::optim`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Tensor};
 use tlkit_ops::optim;
@@ -193,11 +193,13 @@ impl Optimizer {
         self.steps
     }
 
-    /// The first group's learning rate at a step.
+    /// The largest learning rate that some parameter has at a step.
     pub fn rate(&self, step: u64, total: u64) -> f64 {
-        self.groups
-            .first()
-            .map_or(0.0, |g| g.rate * g.schedule.factor(step, total))
+        let used: BTreeSet<usize> = self.members.iter().map(|&(_, group)| group).collect();
+        let groups = used.into_iter().filter_map(|group| self.groups.get(group));
+        groups
+            .map(|g| g.rate * g.schedule.factor(step, total))
+            .fold(0.0, f64::max)
     }
 
     /// Whether a parameter has had a gradient other than zero, as far as its moments remember (gradient descent without momentum has none).

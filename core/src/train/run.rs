@@ -84,6 +84,8 @@ pub struct Outcome {
     pub steps: u64,
     /// Seconds of training, over all sittings.
     pub seconds: f64,
+    /// Of those, seconds before this sitting: of earlier ones, or of another run on the beginning that was taken up.
+    pub earlier: f64,
     /// Of those, seconds that another run spent on the beginning that was taken up.
     pub taken_up: f64,
     /// What closed-form phases reported.
@@ -124,7 +126,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
         saved = tensors;
     }
     if let Some(shared) = job.shared.as_ref().filter(|_| resumed_at.is_none())
-        && let Some((position, tensors, lines)) = shared.take(&names)
+        && let Some((position, tensors, lines)) = shared.take(&names, job.observer)
     {
         job.observer.event(&Event::Note(
             "what another run learned of the same source is taken up",
@@ -171,6 +173,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
         }
         let norm = transfer.model.norm;
         let mut reference = None;
+        let again = matches!(&phase, Phase::Train(train) if train.adapts);
         if let Phase::Train(Train {
             norm: Some(own), ..
         }) = &phase
@@ -270,6 +273,10 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
         }
         transfer.model.norm = norm;
         saved.clear();
+        // A further phase of the adaptation is measured by the source model too.
+        if again {
+            reference = state.position.reference;
+        }
         state.position = Position {
             identity: job.identity.clone(),
             phase: index + 1,
@@ -315,6 +322,7 @@ pub fn run(transfer: &mut Transfer<'_>, phases: Vec<Phase>, job: &Job<'_>) -> Re
         chosen: state.position.chosen,
         steps: state.position.total_steps + state.position.beside,
         seconds: state.seconds(),
+        earlier: state.earlier,
         taken_up: state.position.taken_up,
         fits: state.position.fits,
         collapsed: state.position.collapsed,

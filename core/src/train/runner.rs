@@ -31,9 +31,10 @@ pub(crate) struct Runner {
     pub start: BTreeMap<String, Tensor>,
     /// What the source model said of the test inputs.
     pub source_says: Option<Tensor>,
+    /// Seconds of earlier sittings, or of whoever trained the beginning.
+    pub earlier: f64,
     started: Instant,
     written: Instant,
-    before: f64,
 }
 
 impl Runner {
@@ -48,9 +49,9 @@ impl Runner {
             twin: BTreeMap::new(),
             start: BTreeMap::new(),
             source_says: None,
+            earlier: 0.0,
             started: Instant::now(),
             written: Instant::now(),
-            before: 0.0,
         }
     }
 
@@ -62,10 +63,10 @@ impl Runner {
         tensors: &BTreeMap<String, Tensor>,
         kinds: &MapKinds,
     ) -> Result<()> {
-        let arithmetic = crate::cache::arithmetic(transfer.store.device());
-        if !position.arithmetic.is_empty() && position.arithmetic != arithmetic {
+        let here = arithmetic(transfer);
+        if !position.arithmetic.is_empty() && position.arithmetic != here {
             return Err(Error::msg(format!(
-                "the run was begun with {}, and here it would go on with {arithmetic}: it would end with the bits of neither\n  go on where it was begun, or \
+                "the run was begun with {}, and here it would go on with {here}: it would end with the bits of neither\n  go on where it was begun, or \
                  as it was (`TLKIT_CPU`, `--device`), or begin anew in another folder",
                 position.arithmetic
             )));
@@ -75,14 +76,14 @@ impl Runner {
         self.best = kept("best/", tensors);
         self.twin = kept("twin/", tensors);
         self.start = kept("start/", tensors);
-        self.before = position.seconds;
+        self.earlier = position.seconds;
         self.source_says = tensors.get(SOURCE_SAYS).cloned();
         self.position = position;
         Ok(())
     }
 
     pub fn seconds(&self) -> f64 {
-        self.before + self.started.elapsed().as_secs_f64()
+        self.earlier + self.started.elapsed().as_secs_f64()
     }
 
     /// Keeps what the model says of the test inputs before the first adaptation.
@@ -142,7 +143,7 @@ impl Runner {
             return Ok(());
         };
         self.position.seconds = self.seconds();
-        self.position.arithmetic = crate::cache::arithmetic(transfer.store.device());
+        self.position.arithmetic = arithmetic(transfer);
         self.position.maps.clear();
         let model = &transfer.model;
         let maps = model.maps().iter().map(|m| (MapPlace::Features, m));
@@ -204,7 +205,7 @@ impl Runner {
                 self.twin.entry(name).or_insert(t);
             }
         }
-        self.before = position.seconds;
+        self.earlier = position.seconds;
         self.position = Position {
             identity: std::mem::take(&mut self.position.identity),
             taken_up: position.seconds,
@@ -212,6 +213,11 @@ impl Runner {
         };
         Ok(())
     }
+}
+
+/// With what a transfer computes.
+fn arithmetic(transfer: &Transfer<'_>) -> String {
+    crate::cache::arithmetic(transfer.store.device(), transfer.settings.precision)
 }
 
 /// The tensors of a checkpoint whose names begin so, without it.

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use candle_core::Tensor;
 
 use super::checkpoint::{self, Position};
+use super::event::{Event, Observer};
 use crate::cache::Key;
 use crate::run::write_whole;
 use crate::strategy::{Phase, Train, Transfer};
@@ -78,11 +79,18 @@ impl Shared {
     pub(super) fn take(
         &self,
         names: &[String],
+        observer: &dyn Observer,
     ) -> Option<(Position, BTreeMap<String, Tensor>, String)> {
         names.iter().rev().find_map(|name| {
             let (weights, lines) = self.files(name);
-            // Half a file, or one of another version, is none: the run trains itself.
-            let (position, tensors) = checkpoint::read(&weights).ok()??;
+            let read = checkpoint::read(&weights);
+            // A file that is damaged, or of another version, is none: the run trains itself, and leaves what it learned in its place.
+            if let Err(e) = &read {
+                observer.event(&Event::Note(&format!(
+                    "what another run learned is not taken up: {e}"
+                )));
+            }
+            let (position, tensors) = read.ok()??;
             let lines = std::fs::read_to_string(lines).ok()?;
             (lines.lines().count() == position.lines).then_some((position, tensors, lines))
         })
@@ -97,7 +105,8 @@ impl Shared {
         lines: &str,
     ) -> Result<()> {
         let (weights, record) = self.files(name);
-        if weights.exists() {
+        // One that cannot be read, or has no lines beside it, is of use to nobody.
+        if record.exists() && matches!(checkpoint::read(&weights), Ok(Some(_))) {
             return Ok(());
         }
         std::fs::create_dir_all(&self.folder).map_err(Error::io(&self.folder))?;

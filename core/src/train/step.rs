@@ -74,7 +74,8 @@ impl StepState<'_> {
         for &(feed, _) in feeds {
             let d = self.feed(feed)?;
             let chain = model.chain();
-            let x = prefix.flow(chain, &d.loaded, &d.rows, self.store, self.observer)?;
+            let (rows, store) = (&d.rows, self.store);
+            let x = prefix.flow(chain, &d.loaded, rows, store, "features", self.observer)?;
             parts.push(x.hidden);
         }
         let hidden = Tensor::cat(&parts, 0)?;

@@ -94,3 +94,68 @@ fn validation_rows_that_are_test_rows_are_said_and_stay() {
     );
     assert_eq!(read.texts("validation").len(), 6);
 }
+
+/// A source, rows to adapt on, and a test that has one row of the source.
+fn two_domains(row: usize, closed_form: bool, policy: Overlap) -> Read {
+    let source = many(40, "source");
+    let mut test = many(8, "test");
+    test.push(source[row].clone());
+    let world = World {
+        closed_form,
+        ..World::default()
+    };
+    world
+        .with_rows("a.rows", &many(10, "target"), false)
+        .with_rows("c.rows", &test, false)
+        .with_rows("s.rows", &source, false)
+        .read_as(
+            "unlabelled = \"a.rows\"\ntest = \"c.rows\"\n[source]\ntrain = \"s.rows\"",
+            Form::Text,
+            true,
+            policy,
+        )
+}
+
+/// A closed form learns from all rows of the source, those among them that other methods set aside: a tenth of the rows that are tested on was learned from.
+#[test]
+fn no_row_that_a_closed_form_learns_from_is_tested_on() {
+    for row in 0..20 {
+        let read = two_domains(row, true, Overlap::Drop);
+        assert_eq!(
+            read.found(),
+            [
+                "!overlap source 1: 1 row of source also stands in target.test and is left out of source"
+            ]
+        );
+        let text = format!("source number {row}");
+        let learned = read.texts("source");
+        assert_eq!((learned.len(), learned.contains(&text)), (39, false));
+        assert_eq!(read.audit().rows["source"], 39);
+        assert_eq!(read.texts("source-validation"), [""; 0]);
+        two_domains(row, true, Overlap::Stop)
+            .says(&["1 row of `source` also stands in target.test"]);
+    }
+    let kept = two_domains(0, true, Overlap::Keep);
+    assert_eq!(kept.texts("source").len(), 40);
+}
+
+#[test]
+fn rows_of_the_source_to_choose_by_that_are_tested_on_are_said() {
+    let mut said = std::collections::BTreeSet::new();
+    for row in 0..40 {
+        let read = two_domains(row, false, Overlap::Drop);
+        let chosen_by = read.texts("source-validation");
+        assert_eq!(chosen_by.len(), 4);
+        let words = match chosen_by.contains(&format!("source number {row}")) {
+            true => {
+                "!overlap source-validation 1: 1 row of source-validation also stands in target.test and is kept"
+            }
+            false => {
+                "!overlap source 1: 1 row of source also stands in target.test and is left out of source"
+            }
+        };
+        assert_eq!(read.found(), [words]);
+        said.insert(words);
+    }
+    assert_eq!(said.len(), 2);
+}

@@ -53,3 +53,21 @@ fn the_rows_adapted_on_may_be_those_tested_on() {
         (3, 3)
     );
 }
+
+/// What is left out of both domains is counted together.
+#[test]
+fn blank_rows_of_both_domains_are_counted() {
+    let read = World::default()
+        .with("a.rows", &["one|?", " |?", "three|?"])
+        .with(
+            "s.rows",
+            &["a b|pos", "c d|neg", " |neg", " |pos", "e f|neg"],
+        )
+        .read_as(
+            "unlabelled = \"a.rows\"\n[source]\ntrain = \"s.rows\"\nsplit = { validation = 0.0 }",
+            Form::Text,
+            true,
+            Overlap::Drop,
+        );
+    assert_eq!(read.audit().dropped["empty"], 3);
+}

@@ -124,3 +124,34 @@ fn the_digest_knows_inputs_labels_and_names() {
         assert_eq!(digest(&rows), digest(&rows));
     }
 }
+
+/// Few groups: what is said is of groups, and not of classes.
+#[test]
+fn fewer_groups_than_parts_are_said() {
+    let rows: Vec<String> = (0..40)
+        .map(|i| {
+            format!(
+                "row {i}|{}|{}",
+                ["bad", "good"][i % 2],
+                ["one", "two"][i / 20]
+            )
+        })
+        .collect();
+    let read = |shares: &str| {
+        World::default()
+            .with_rows("a.rows", &rows, false)
+            .read(&format!(
+                "train = \"a.rows\"\nsplit = {{ {shares}, group = \"group\" }}"
+            ))
+    };
+    assert_eq!(
+        read("validation = 0.1, test = 0.2").found(),
+        [
+            "!split train 0: 20 % of train was to be set aside for test, and no row is: there are 2 groups, fewer than parts, and each stays together"
+        ]
+    );
+    read("validation = 0.5, test = 0.4").says(&[
+        "error: no training row of `bad` is left",
+        "`split.group` sets whole groups aside: ask for smaller shares",
+    ]);
+}

@@ -19,6 +19,8 @@ pub(crate) use tlkit_core::{Error, Result};
 pub(crate) struct World {
     pub(crate) files: BTreeMap<String, Arc<Rows>>,
     pub(crate) lists: BTreeMap<String, Vec<String>>,
+    /// Whether the method learns from all rows of a source.
+    pub(crate) closed_form: bool,
 }
 
 pub(crate) struct Rows {
@@ -127,6 +129,11 @@ impl World {
         self
     }
 
+    /// One of its files as a table.
+    pub(crate) fn table(&self, name: &str) -> Arc<dyn Table> {
+        Arc::new(Opened(self.files[name].clone()))
+    }
+
     pub(crate) fn read(self, target: &str) -> Read {
         self.read_as(target, Form::Text, false, Overlap::Drop)
     }
@@ -147,6 +154,8 @@ impl World {
         let cx = Context {
             transductive,
             overlap,
+            closed_form: world.closed_form,
+            source_keys: transductive.then(|| written.keys().table("source")),
             ..Context::new(&registry, &resolve, Path::new(""))
         };
         let data = DataKeys::target(&written.keys().table("target"), &cx, form);

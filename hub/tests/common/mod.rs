@@ -16,6 +16,8 @@ pub enum Fault {
     Status(u16, Vec<(&'static str, String)>),
     /// The body ends after so many bytes.
     Cut(usize),
+    /// The same, and nobody says how long it is.
+    NoLength(usize),
     /// A byte of the body is another.
     Garbage,
     /// A range is asked for, and all is sent.
@@ -54,6 +56,8 @@ pub struct World {
     /// Used once each, the first that fits; `forever` are not used up.
     pub faults: VecDeque<(String, Fault)>,
     pub forever: Vec<(String, Fault)>,
+    /// Lists of files say no sizes.
+    pub no_sizes: bool,
     pub log: Vec<Request>,
 }
 
@@ -193,7 +197,7 @@ fn reply(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Reply {
 
 fn send(mut stream: TcpStream, request: &Request, mut reply: Reply, fault: Option<Fault>) {
     let mut cut = None;
-    let mut ranges = true;
+    let (mut ranges, mut length) = (true, true);
     match fault {
         Some(Fault::Status(status, headers)) => {
             let headers: Vec<(&str, &str)> =
@@ -204,6 +208,7 @@ fn send(mut stream: TcpStream, request: &Request, mut reply: Reply, fault: Optio
             reply = self::reply(200, &[], b"<html>Welcome to the hotel's network</html>")
         }
         Some(Fault::Cut(n)) => cut = Some(n),
+        Some(Fault::NoLength(n)) => (cut, length) = (Some(n), false),
         Some(Fault::Garbage) => {
             let middle = reply.body.len() / 2;
             if let Some(byte) = reply.body.get_mut(middle) {
@@ -238,7 +243,10 @@ fn send(mut stream: TcpStream, request: &Request, mut reply: Reply, fault: Optio
     for (name, value) in &reply.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    head.push_str(&format!("Content-Length: {}\r\n\r\n", reply.body.len()));
+    if length {
+        head.push_str(&format!("Content-Length: {}\r\n", reply.body.len()));
+    }
+    head.push_str("\r\n");
     let _ = stream.write_all(head.as_bytes());
     if request.method != "HEAD" {
         let n = cut.unwrap_or(reply.body.len()).min(reply.body.len());
@@ -371,8 +379,12 @@ fn answer(request: &Request, world: &World, cdn: &str) -> Reply {
                         false => String::new(),
                     },
                 );
+                let size = match world.no_sizes {
+                    true => String::new(),
+                    false => format!("\"size\": {n}, "),
+                };
                 format!(
-                    "{{\"rfilename\": \"{name}\", \"size\": {n}, \"blobId\": \"{}\"{lfs}}}",
+                    "{{\"rfilename\": \"{name}\", {size}\"blobId\": \"{}\"{lfs}}}",
                     git(bytes)
                 )
             })

@@ -145,3 +145,59 @@ fn no_space_is_said() {
             .any(|f| f.ends_with("model.safetensors"))
     );
 }
+
+/// As another library leaves it: a list of files is not there, and what it asked for in vain is.
+#[test]
+fn what_the_cache_does_not_know_of_is_said() {
+    let bench = Bench::with_model();
+    let folder = bench.folder("hf:o/n");
+    let repository = bench.cache().join("models--o--n");
+    fs::remove_dir_all(repository.join("trees")).expect("removed");
+    fs::remove_file(folder.join("1_Pooling/config.json")).expect("removed");
+    let mut settings = bench.settings();
+    settings.offline = Some("HF_HUB_OFFLINE");
+    let notes = || {
+        bench.notes();
+        let hub = bench.hub_with(settings.clone());
+        hub.resolve("hf:o/n", Path::new("")).expect("cached");
+        bench.notes()
+    };
+    let said = notes();
+    assert!(
+        said.contains("does not say whether the repository has")
+            && said.contains("`1_Pooling/config.json`")
+            && !said.contains("`tokenizer.json`"),
+        "{said}"
+    );
+    let none = repository.join(".no_exist").join(COMMIT);
+    fs::create_dir_all(none.join("1_Pooling")).expect("made");
+    for file in [
+        "1_Pooling/config.json",
+        "tokenizer_config.json",
+        "preprocessor_config.json",
+    ] {
+        fs::write(none.join(file), "").expect("written");
+    }
+    assert_eq!(notes(), "");
+}
+
+/// A cache of another person, or on a disk that is not to be written: what it holds is enough.
+#[test]
+fn a_cache_that_cannot_be_written_gives_what_it_has() {
+    let bench = Bench::with_model();
+    let folder = bench.folder("hf:o/n");
+    let repository = bench.cache().join("models--o--n");
+    // A file where a folder is to be made stands in for rights, which an administrator has.
+    for name in ["trees", "refs"] {
+        fs::remove_dir_all(repository.join(name)).expect("removed");
+        fs::write(repository.join(name), "").expect("written");
+    }
+    bench.notes();
+    assert_eq!(bench.folder("hf:o/n"), folder);
+    let said = bench.notes();
+    assert_eq!(
+        said.matches("what the hub lists is not kept").count(),
+        2,
+        "{said}"
+    );
+}

@@ -130,3 +130,83 @@ fn a_data_set_made_by_a_script_has_the_hubs_own_copy() {
         "{error}"
     );
 }
+
+/// Half of a split is another data set.
+#[test]
+fn a_file_of_the_split_that_is_not_there_is_an_error() {
+    let card = b"---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: [a.tsv, b.tsv]\n  - split: test\n    path: t*.tsv\n---\n";
+    let files: &[(&str, &[u8])] = &[
+        ("README.md", card),
+        ("a.tsv", b"a"),
+        ("b.tsv", b"b"),
+        ("t1.tsv", b"t"),
+    ];
+    let bench = Bench::new();
+    bench.server.add("datasets/o/d", COMMIT, files);
+    bench.rows("hf:datasets/o/d#train");
+    bench.rows("hf:datasets/o/d#test");
+    // As another library leaves a cache: without a list of files.
+    let repository = bench.cache().join("datasets--o--d");
+    fs::remove_dir_all(repository.join("trees")).expect("removed");
+    fs::remove_file(repository.join(format!("snapshots/{COMMIT}/b.tsv"))).expect("removed");
+    let mut settings = bench.settings();
+    settings.offline = Some("HF_HUB_OFFLINE");
+    let offline = |split: &str| {
+        let name = format!("hf:datasets/o/d#{split}");
+        bench
+            .hub_with(settings.clone())
+            .resolve(&name, Path::new(""))
+    };
+    let error = offline("train").expect_err("half").to_string();
+    assert!(error.contains("`b.tsv` is not in the cache"), "{error}");
+    bench.notes();
+    offline("test").expect("there");
+    let said = bench.notes();
+    assert!(
+        said.contains("does not say whether the split `test` has more files than `t1.tsv`"),
+        "{said}"
+    );
+    // The hub has no such file either.
+    bench.server.add("datasets/o/half", COMMIT, &files[..2]);
+    let error = bench.get("hf:datasets/o/half#train").expect_err("half");
+    assert!(
+        error.contains("the card has `b.tsv` in the split `train`, and there is no such file"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_hubs_own_copy_has_a_folder_for_each_configuration_and_may_be_cut() {
+    let bench = Bench::new();
+    let script: &[(&str, &[u8])] = &[("rows.py", b"import datasets")];
+    let copy: &[(&str, &[u8])] = &[
+        ("de/train/0000.parquet", b"D"),
+        ("en/partial-train/0000.parquet", b"E"),
+        ("en/test/0000.parquet", b"T"),
+    ];
+    bench.server.add("datasets/o/s", COMMIT, script);
+    bench
+        .server
+        .add_at("datasets/o/s", LATER, "refs/convert/parquet", copy);
+    let error = bench.get("hf:datasets/o/s#train").expect_err("which");
+    assert!(
+        error.contains("which configuration? there are `de`, `en`; write `hf:datasets/o/s@refs/convert/parquet#de/train`"),
+        "{error}"
+    );
+    let hub = bench.hub();
+    let name = "hf:datasets/o/s#en/train";
+    let found = hub.resolve(name, Path::new("")).expect("found");
+    assert!(
+        matches!(&found, Found::Files(f) if f.len() == 1 && f[0].0 == "o/s/en/partial-train/0000.parquet"),
+        "{found:?}"
+    );
+    let said = bench.notes();
+    assert!(
+        said.contains("has the first rows alone (`partial-train`)"),
+        "{said}"
+    );
+    let pinned = hub.pinned(name).expect("pinned");
+    assert_eq!(pinned, format!("hf:datasets/o/s@{LATER}#en/train"));
+    let again = bench.hub().resolve(&pinned, Path::new("")).expect("found");
+    assert_eq!(again, found);
+}

@@ -222,3 +222,42 @@ fn too_many_requests_are_waited_for_when_it_is_short() {
     let error = bench.get("hf:o/n@main3").expect_err("too many");
     assert!(error.contains("asks to wait 15 minutes"), "{error}");
 }
+
+/// Where the answer says no length, the list of files does; and where neither does, only the name can tell what is whole.
+#[test]
+fn a_body_of_no_stated_length_is_whole_or_not_kept() {
+    let rows = b"text,label\ngood,1\nbad,0\n";
+    let bench = Bench::new();
+    bench
+        .server
+        .add("datasets/o/d", COMMIT, &[("train.csv", rows)]);
+    bench.server.always("HEAD ", Fault::NoLength(0));
+    bench
+        .server
+        .fault("GET /datasets/o/d/resolve", Fault::NoLength(11));
+    let whole = format!("o/d/train.csv {}", String::from_utf8_lossy(rows));
+    assert_eq!(bench.rows("hf:datasets/o/d#train"), [whole.as_str()]);
+
+    let bench = Bench::new();
+    bench
+        .server
+        .add("datasets/o/d", COMMIT, &[("train.csv", rows)]);
+    bench.server.world().no_sizes = true;
+    bench.server.always("HEAD ", Fault::NoLength(0));
+    bench
+        .server
+        .fault("GET /datasets/o/d/resolve", Fault::NoLength(11));
+    let error = bench.get("hf:datasets/o/d#train").expect_err("cut");
+    assert!(error.contains("its checksum is not"), "{error}");
+    let blobs = bench.cache().join("datasets--o--d/blobs");
+    assert_eq!(fs::read_dir(&blobs).expect("there").count(), 0);
+    // As an earlier version kept it.
+    fs::write(blobs.join(git(rows)), &rows[..11]).expect("written");
+    assert_eq!(bench.rows("hf:datasets/o/d#train"), [whole.as_str()]);
+    // What is whole is not fetched again.
+    fs::remove_dir_all(bench.cache().join("datasets--o--d/snapshots")).expect("removed");
+    bench
+        .server
+        .always("GET /datasets/o/d/resolve", Fault::Status(500, vec![]));
+    assert_eq!(bench.rows("hf:datasets/o/d#train"), [whole.as_str()]);
+}

@@ -9,6 +9,7 @@ use tlkit_core::nn::Weights;
 use tlkit_core::{Error, Result};
 
 use crate::config::BertConfig;
+use crate::mlm;
 
 const WHOLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -68,6 +69,21 @@ impl Checkpoint {
     pub fn weights(&self, prefix: &str) -> Result<Arc<Weights>> {
         let rename = |n: &str| Some(format!("{prefix}.{}", canonical(n)));
         Ok(Arc::new(self.named(&rename)?))
+    }
+
+    /// The tensors of its head of masked language modelling, renamed to live under `prefix`; `None` where the file does not have them all.
+    pub(crate) fn prediction_head(&self, prefix: &str) -> Result<Option<Arc<Weights>>> {
+        let rename = |n: &str| {
+            let own = canonical(n);
+            let rest = own.strip_prefix(mlm::HEAD)?.strip_prefix('.')?;
+            Some(format!("{prefix}.{rest}"))
+        };
+        let weights = self.named(&rename)?;
+        let (width, words) = (self.config.hidden_size, self.config.vocab_size);
+        let whole = mlm::shapes(width, words)
+            .iter()
+            .all(|(name, shape)| weights.dims(&format!("{prefix}.{name}")) == Some(&shape[..]));
+        Ok(whole.then(|| Arc::new(weights)))
     }
 
     fn named(&self, rename: &dyn Fn(&str) -> Option<String>) -> Result<Weights> {

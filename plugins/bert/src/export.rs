@@ -95,7 +95,7 @@ pub(crate) fn write(
 
 /// Why transformers' head of masked language modelling is another one than ours, where it is: theirs takes activation and layer norm from the
 /// configuration.
-fn other_prediction_head(config: &BertConfig) -> Option<String> {
+pub(crate) fn other_prediction_head(config: &BertConfig) -> Option<String> {
     let same = config.hidden_act == "gelu" && config.layer_norm_eps == mlm::EPS;
     (!same).then(|| {
         format!(

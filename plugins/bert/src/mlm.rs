@@ -31,20 +31,9 @@ impl TargetTask for MaskedLanguageModelling {
         self.data.domain(split)
     }
 
-    fn head(
-        &self,
-        scope: &Scope<'_>,
-        source: &dyn SourceTask,
-        width: usize,
-        _: bool,
-    ) -> Result<Head> {
-        let words = words(scope)?;
-        head(
-            &scope.fresh().sub("cls.predictions"),
-            words,
-            width,
-            source.head_init(),
-        )
+    fn head(&self, scope: &Scope<'_>, source: &dyn SourceTask, _: usize, _: bool) -> Result<Head> {
+        let made = source.pretext("mlm", &scope.sub(HEAD))?;
+        Ok(made.ok_or_else(no_bert)?.head)
     }
 
     fn loss(&self, logits: &Tensor, _: Option<&Tensor>, batch: &Batch) -> Result<Tensor> {
@@ -72,14 +61,30 @@ impl TargetTask for MaskedLanguageModelling {
     }
 }
 
+/// Where the head lies in a model and in a checkpoint.
+pub(crate) const HEAD: &str = "cls.predictions";
+
 /// The token embeddings of the encoder under a scope.
 pub(crate) fn words(scope: &Scope<'_>) -> Result<Param> {
     let name = format!("{}.bert.embeddings.word_embeddings.weight", scope.prefix());
-    scope.store().get(&name).ok_or_else(|| {
-        tlkit_core::Error::msg(
-            "masked language modelling needs a BERT: its output is tied to the token embeddings",
-        )
-    })
+    scope.store().get(&name).ok_or_else(no_bert)
+}
+
+fn no_bert() -> tlkit_core::Error {
+    tlkit_core::Error::msg(
+        "masked language modelling needs a BERT: its output is tied to the token embeddings",
+    )
+}
+
+/// What the head is made of besides the token embeddings, by name.
+pub(crate) fn shapes(width: usize, words: usize) -> [(&'static str, Vec<usize>); 5] {
+    [
+        ("transform.dense.weight", vec![width, width]),
+        ("transform.dense.bias", vec![width]),
+        ("transform.LayerNorm.weight", vec![width]),
+        ("transform.LayerNorm.bias", vec![width]),
+        ("bias", vec![words]),
+    ]
 }
 
 /// The head of masked language modelling, its parameters in a scope, its output tied to the token embeddings.

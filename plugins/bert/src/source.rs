@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tlkit_core::data::{Found, Prepare, View, note_unresolved};
 use tlkit_core::model::Model;
-use tlkit_core::nn::{Activation, Dense, Linear, Scope, Stage, Store};
+use tlkit_core::nn::{Activation, Dense, Linear, Param, Scope, Stage, Store, Weights};
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::Defaults;
@@ -120,14 +120,15 @@ impl BertSource {
                 config.vocab_size
             )));
         }
+        let frozen_pooling = sentence_pooling(found)?;
         let digest = match hashed {
-            true => checkpoint.digest()?,
+            true => pooled_digest(checkpoint.digest()?, frozen_pooling),
             false => String::new(),
         };
         Ok(BertSource {
             dropout: None,
             mask_rate: 0.15,
-            frozen_pooling: sentence_pooling(found)?,
+            frozen_pooling,
             config,
             checkpoint: Some(checkpoint),
             tokens,
@@ -207,6 +208,16 @@ impl BertSource {
     fn scoped<'a>(&self, scope: &Scope<'a>) -> Scope<'a> {
         scope.sub("bert")
     }
+
+    /// The checkpoint's head of masked language modelling, under a prefix; `None` where it has none, where its head computes otherwise than
+    /// ours, and where the encoder, whose token embeddings are `words`, starts from fresh weights.
+    fn prediction_head(&self, words: &Param, prefix: &str) -> Result<Option<Arc<Weights>>> {
+        let ours = self.ours || crate::export::other_prediction_head(&self.config).is_none();
+        match &self.checkpoint {
+            Some(checkpoint) if ours && words.loaded() => checkpoint.prediction_head(prefix),
+            _ => Ok(None),
+        }
+    }
 }
 
 /// Of a network without a checkpoint: its shape and all of its tokenizer. (Two vocabularies may be of one length.)
@@ -214,6 +225,14 @@ fn stated_digest(shape: &serde_json::Value, tokens: &Tokens) -> Result<String> {
     use sha2::Digest;
     let tokenizer = sha2::Sha256::digest(tokens.to_json()?.as_bytes());
     Ok(format!("{shape} {}", tlkit_core::hex(&tokenizer)))
+}
+
+/// A checkpoint's, with its pooling where that is not the usual one: the file that says it may be there for one run and not for another.
+fn pooled_digest(checkpoint: String, pooling: &str) -> String {
+    match pooling {
+        "mean" => checkpoint,
+        other => format!("{checkpoint} {other}"),
+    }
 }
 
 /// What `1_Pooling/config.json` of a sentence encoder says; the mean where there is none.
@@ -356,9 +375,7 @@ impl SourceTask for BertSource {
                     None => None,
                 };
                 // Sentence encoders come without a pooler; then it starts fresh, as transformers does it.
-                let has = |w: &tlkit_core::nn::Weights| {
-                    w.dims(&format!("{}.weight", scope.prefix())).is_some()
-                };
+                let has = |w: &Weights| w.dims(&format!("{}.weight", scope.prefix())).is_some();
                 let scope = match weights {
                     Some(w) if has(&w) => scope.with_weights(w),
                     _ => scope.fresh(),
@@ -388,9 +405,15 @@ impl SourceTask for BertSource {
         if name != "mlm" {
             return Ok(None);
         }
-        let words = crate::mlm::words(&scope.store().scope("model"))?;
+        // A target's head lies in its model, a strategy's beside `model`.
+        let of = scope.prefix().strip_suffix(crate::mlm::HEAD);
+        let of = of.map_or("model", |model| model.trim_end_matches('.'));
+        let words = crate::mlm::words(&scope.store().scope(of))?;
         let (width, std) = (self.config.hidden_size, self.config.initializer_range);
-        let scope = scope.fresh().apart(self.ancestor());
+        let scope = match self.prediction_head(&words, scope.prefix())? {
+            Some(weights) => scope.clone().with_weights(weights),
+            None => scope.fresh().apart(self.ancestor()),
+        };
         let head = crate::mlm::head(&scope, words, width, std)?;
         Ok(Some(Pretext { head }))
     }
@@ -470,6 +493,14 @@ mod tests {
         );
         let two = r#"{"pooling_mode_cls_token": true, "pooling_mode_max_tokens": true}"#;
         assert!(of(two).is_err());
+    }
+
+    #[test]
+    fn another_pooling_is_another_digest() {
+        let of = |pooling: &str| pooled_digest("a".into(), pooling);
+        assert_eq!(of("mean"), "a");
+        assert_ne!(of("first-token"), of("mean"));
+        assert_ne!(of("first-token"), of("max"));
     }
 
     #[test]

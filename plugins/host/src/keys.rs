@@ -254,6 +254,18 @@ pub(crate) fn leave(keys: &Keys, later: bool) {
     }
 }
 
+/// What is set: keys that are not come as null where a plugin asks for all of them, and may be handed on as they came.
+fn set(value: &Value) -> Value {
+    match value {
+        Value::Object(all) => {
+            let kept = all.iter().filter(|(_, v)| !v.is_null());
+            Value::Object(kept.map(|(name, v)| (name.clone(), set(v))).collect())
+        }
+        Value::Array(all) => Value::Array(all.iter().map(set).collect()),
+        other => other.clone(),
+    }
+}
+
 /// Reads data that a plugin gave with the means of recipes.
 pub(crate) fn data<T>(values: &Value, what: &str, f: impl FnOnce(&Keys) -> T) -> Result<T> {
     let said = |report: tlkit_core::recipe::Report| {
@@ -262,7 +274,7 @@ pub(crate) fn data<T>(values: &Value, what: &str, f: impl FnOnce(&Keys) -> T) ->
             report.to_text(false).trim_end()
         ))
     };
-    let written = Written::of_values(what, values).map_err(said)?;
+    let written = Written::of_values(what, &set(values)).map_err(said)?;
     let read = f(&written.keys());
     let report = written.finish();
     match report.errors() {
@@ -364,5 +376,23 @@ mod tests {
             given(&json!({"count": 1}), &schema(), "k").unwrap()["delta"],
             1.5
         );
+    }
+
+    /// As `text` gives all keys of an entry: those that are not set as null.
+    #[test]
+    fn keys_that_are_handed_on_as_they_came_are_taken() {
+        let came = json!({"count": 1, "delta": null, "how": "sum"});
+        let taken = given(&came, &schema(), "k").unwrap();
+        assert_eq!(
+            (&taken["delta"], &taken["how"]),
+            (&json!(1.5), &json!("sum"))
+        );
+        let deep = json!({"terms": [{"keys": came}]});
+        assert_eq!(
+            set(&deep),
+            json!({"terms": [{"keys": {"count": 1, "how": "sum"}}]})
+        );
+        let said = given(&json!({"count": null}), &schema(), "k").unwrap_err();
+        assert!(said.to_string().contains("`count`"), "{said}");
     }
 }

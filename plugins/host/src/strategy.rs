@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tlkit_abi as abi;
 use tlkit_core::data::{Feed, From, View};
-use tlkit_core::nn::Select;
+use tlkit_core::nn::{NormMode, Select};
 use tlkit_core::strategy::{
     Group, Needs, Phase, Selection, Strategy, Train, Transfer, Until, Update, Weighted, WithTerms,
 };
@@ -19,6 +19,10 @@ use crate::library::Plugin;
 use crate::manifest::{EntryKind, ManifestEntry};
 use crate::phases::{PhaseSpec, Trains, parse};
 use crate::term::CTerm;
+
+/// What a line of `metrics.jsonl` says besides its terms, and where the model's parameters are: a term of such a name would write over the one, or
+/// have its parameters among the other.
+const TAKEN: [&str; 6] = ["loss", "phase", "epoch", "step", "seconds", "model"];
 
 /// A strategy made with its keys.
 pub(crate) struct CStrategy {
@@ -108,12 +112,22 @@ impl CStrategy {
     }
 }
 
+/// `features` of `features:0`.
+fn tap_name(tap: &str) -> &str {
+    tap.rsplit_once(':').map_or(tap, |(name, _)| name)
+}
+
 /// A term of the same library.
 fn term(plugin: &Plugin, name: &str, given: &Value, who: &str) -> Result<CTerm> {
     let terms = || {
         let all = plugin.manifest.entries.iter();
         all.filter(|e| e.kind == EntryKind::LossTerm)
     };
+    if TAKEN.contains(&name) {
+        return Err(Error::msg(format!(
+            "{who} names the loss term `{name}`: a run has something of that name already; call the term by another"
+        )));
+    }
     let entry = terms().find(|e| e.name == name).ok_or_else(|| {
         let known: Vec<&str> = terms().map(|e| e.name.as_str()).collect();
         Error::msg(format!(
@@ -167,6 +181,39 @@ impl CStrategy {
 }
 
 impl CStrategy {
+    /// Whether a term looks at a stage by its name, so that the network has to have it.
+    fn names_stages(&self) -> bool {
+        let mut taps = self.terms.iter().flat_map(|t| t.term.taps());
+        taps.any(|tap| !matches!(tap_name(tap), "features" | "logits"))
+    }
+
+    /// Whether the network has what the terms look at. The error begins with the key that it stands at.
+    fn has_taps(
+        &self,
+        phase: &PhaseSpec,
+        terms: &[Weighted],
+        transfer: &Transfer<'_>,
+    ) -> Result<()> {
+        let stages = transfer.model.chain().stages().iter();
+        let mut known: Vec<&str> = stages.map(|s| s.name()).collect();
+        known.extend(["features", "logits"]);
+        for Weighted { name, term, .. } in terms {
+            let mut taps = term.taps().iter();
+            let Some(tap) = taps.find(|t| !known.contains(&tap_name(t))) else {
+                continue;
+            };
+            let why = match tap_name(tap) {
+                "labels" => "labels are for the loss of a target task; here the task's own loss is taken on each feed that has some".to_string(),
+                stage => format!("there is no stage `{stage}`; there are {}", known.join(", ")),
+            };
+            return Err(Error::msg(format!(
+                "strategy.method: {}: the term `{name}` of the phase `{}` takes {tap}, and {why}",
+                self.who, phase.name
+            )));
+        }
+        Ok(())
+    }
+
     /// The phase that a twin stands beside. One on both domains is an adaptation as those of tlkit are; what several phases come to is the plugin's to say.
     fn beside(&self) -> Option<&PhaseSpec> {
         let [(phase, _)] = &self.phases[..] else {
@@ -186,8 +233,11 @@ impl Strategy for CStrategy {
                 .iter()
                 .any(|(p, _)| p.feeds.contains(&From::Source)),
             twin: self.beside().is_some(),
+            // What comes first is learned from labelled source rows, whatever the phases are fed with.
+            trained: self.transductive,
             // Of its terms nobody knows whether they ask for labels.
             own_loss: true,
+            arranged: self.names_stages(),
             ..Needs::default()
         }
     }
@@ -205,10 +255,15 @@ impl Strategy for CStrategy {
         };
         let twin = self.beside().and_then(|p| twin(p, transfer));
         for (phase, terms) in &self.phases {
+            self.has_taps(phase, terms, transfer)?;
             self.trains_something(phase, terms, transfer)?;
         }
+        let role = match self.transductive {
+            true => Role::Adapts,
+            false => Role::Learns,
+        };
         let own = self.phases.iter();
-        let own = own.map(|(p, terms)| train(p, terms, transfer, self.transductive, true));
+        let own = own.map(|(p, terms)| train(p, terms, transfer, role));
         let source = source.into_iter().map(Phase::Train);
         Ok(source
             .chain(twin.map(Phase::Twin))
@@ -240,7 +295,7 @@ fn source_phase(transfer: &Transfer<'_>) -> Option<Train> {
     Some(Train {
         select: Selection::Validation,
         patience: None,
-        ..train(&spec, &[], transfer, false, false)
+        ..train(&spec, &[], transfer, Role::Source)
     })
 }
 
@@ -260,7 +315,7 @@ fn twin(beside: &PhaseSpec, transfer: &Transfer<'_>) -> Option<Train> {
         until: beside.until,
         rate: beside.rate,
     };
-    let mut train = train(&spec, &[], transfer, true, true);
+    let mut train = train(&spec, &[], transfer, Role::Adapts);
     train.micro_batch = transfer.settings.batch_size;
     for update in &mut train.updates {
         update.name = "source".into();
@@ -272,31 +327,48 @@ fn twin(beside: &PhaseSpec, transfer: &Transfer<'_>) -> Option<Train> {
     Some(train)
 }
 
-/// `adapts`: it is no part of what every method begins with.
-fn train(
-    p: &PhaseSpec,
-    terms: &[Weighted],
-    transfer: &Transfer<'_>,
-    transductive: bool,
-    adapts: bool,
-) -> Train {
+/// What a phase is for, on which it depends how the rows come. They come as they do to tlkit's own phases of that role.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// The source is learned, before every method of a transductive recipe.
+    Source,
+    /// The model is carried over to the target, whose labels are sealed.
+    Adapts,
+    /// The target's labelled rows are learned.
+    Learns,
+}
+
+impl Role {
+    /// A feed of such a phase.
+    fn feed(self, from: From, view: View, transfer: &Transfer<'_>) -> Feed {
+        let s = &transfer.settings;
+        let moves = transfer.model.norm != NormMode::Frozen;
+        Feed {
+            from,
+            views: vec![view],
+            batch: s.batch_size,
+            sampler: match self {
+                Role::Adapts => s.sampler.mixed(),
+                Role::Source | Role::Learns => s.sampler,
+            },
+            // A statistic of three rows says nothing of a domain, and one of a few rows nothing to batch norm.
+            drop_last: match self {
+                Role::Source => false,
+                Role::Adapts => true,
+                Role::Learns => moves,
+            },
+            not_alone: moves,
+        }
+    }
+}
+
+fn train(p: &PhaseSpec, terms: &[Weighted], transfer: &Transfer<'_>, role: Role) -> Train {
     let s = &transfer.settings;
     let view = |from: From| match from {
         From::Source | From::Target => transfer.target.view(),
         From::TargetTest | From::Validation => View::Plain,
     };
-    let feed = |&from: &From| Feed {
-        from,
-        views: vec![view(from)],
-        batch: s.batch_size,
-        sampler: match transductive {
-            true => s.sampler.mixed(),
-            false => s.sampler,
-        },
-        // A statistic of three rows says nothing of a domain.
-        drop_last: transductive,
-        not_alone: false,
-    };
+    let feed = |&from: &From| role.feed(from, view(from), transfer);
     let model = match &p.trains {
         Trains::All => Select::stages(transfer.model.chain().stages()),
         Trains::Head => Select::stages(&transfer.model.head.stages),
@@ -337,7 +409,7 @@ fn train(
             false => s.batch_size,
         },
         norm: None,
-        adapts: transductive && adapts,
+        adapts: role == Role::Adapts,
         shared: false,
     }
 }

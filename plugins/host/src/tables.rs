@@ -164,6 +164,12 @@ pub(crate) fn manifest(plugin: &abi::Plugin) -> Result<Manifest, LoadError> {
                 if all.is_empty() {
                     return Err(wrong(format!("the reader `{name}` names no extension")));
                 }
+                if let Some(bad) = all.iter().find(|e| !is_extension(e)) {
+                    return Err(wrong(format!(
+                        "the reader `{name}` names the extension `{}`: letters, digits, `-`, `_`, and `.` between them; spaces separate several",
+                        bad.escape_debug()
+                    )));
+                }
                 for (f, there) in [
                     ("open", reader.open.is_some()),
                     ("close", reader.close.is_some()),
@@ -277,6 +283,12 @@ pub(crate) fn is_entry_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(plain)
 }
 
+/// What a name can end with behind a dot: anything else would be no name's ending, or that of one that nobody means.
+fn is_extension(text: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+    text.chars().all(plain) && !text.starts_with('.') && !text.ends_with('.')
+}
+
 fn needed(there: bool, function: &str, of: &str) -> Result<(), LoadError> {
     match there {
         true => Ok(()),
@@ -292,4 +304,19 @@ fn line(text: &str) -> String {
     short
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extensions_are_written_without_the_first_dot_and_without_commas() {
+        for good in ["tsv", "tsv.zip", "rows-1_2"] {
+            assert!(is_extension(good), "{good}");
+        }
+        for bad in [".tsv", "tsv.", "tsv,", "*.tsv", "tsv,wav", "."] {
+            assert!(!is_extension(bad), "{bad}");
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! BitFit (Ben Zaken et al. 2022): of the encoder only the biases train, those of layer norms among them, and the head as a whole.
+//! BitFit (Ben Zaken et al. 2022): of the encoder only the biases train, those of layer norms among them, and the head as a whole, but for what it shares
+//! with the encoder (tied embeddings).
 //!
 //! What is minimised is the task's loss. The biases' learning rate is ten times `train.learning_rate`: the paper searches 1e-4 to 9e-4 for BERT large where
 //! fine-tuning has 1e-5 to 7e-5. The bias of an attention's key has no gradient in mathematics and is left out.
@@ -9,7 +10,7 @@ use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Group, Needs, Phase, Strategy, Transfer};
 use tlkit_core::{Error, Result};
 
-use crate::fine_tune::{ONE_RATE, one_rate, phase_with};
+use crate::fine_tune::{ONE_RATE, one_rate, own_head, phase_with};
 
 /// One phase.
 pub struct BitFit {
@@ -49,7 +50,7 @@ impl Strategy for BitFit {
                 "strategy.method: this encoder has no biases; `fine-tune` trains its weights",
             ));
         }
-        let head = Select::stages(&transfer.model.head.stages);
+        let head = own_head(transfer);
         let group = Group {
             which: biases.clone(),
             optimizer: s.optimizer.with_decay(0.0),

@@ -1,7 +1,9 @@
 //! Fine-tuning (Howard & Ruder 2018; Devlin et al. 2019): the encoder starts from the checkpoint, the head fresh, and both train.
 
+use std::sync::Arc;
+
 use tlkit_core::data::{Feed, From};
-use tlkit_core::nn::{NormMode, Select};
+use tlkit_core::nn::{NormMode, Select, Stage};
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Group, Needs, Phase, Settings, Strategy, Train, Transfer, Update, Why};
@@ -91,6 +93,13 @@ pub(crate) fn phase_with(
         }
     }
     phase
+}
+
+/// What is the head's alone: a tensor that it shares with the encoder (tied embeddings) is the encoder's.
+pub(crate) fn own_head(transfer: &Transfer<'_>) -> Select {
+    let of = |stages: &[Arc<dyn Stage>]| Box::new(Select::stages(stages));
+    let (encoder, head) = (&transfer.model.encoder, &transfer.model.head);
+    Select::Except(of(&head.stages), of(encoder.stages()))
 }
 
 /// A phase on the target's labelled rows with the recipe's settings.

@@ -4,14 +4,17 @@
 //! task loss + alpha / 2 * |w - w0|^2 + beta / 2 * |v|^2
 //! ```
 //!
-//! with `w` the encoder's weights and those of a pooler that the checkpoint has, `w0` the checkpoint's, and `v` those of the head, which it does not have. `beta` is 0.01 as in the paper;
+//! with `w` the encoder's weights and those of a pooler, or of a head of masked language modelling, that the checkpoint has, `w0` the checkpoint's, and `v` those of the head that it does not
+//! have. Word embeddings that a head is tied to are the encoder's. `beta` is 0.01 as in the paper;
 //! `alpha` is 0.01 as in the transfer learning library that reproduced it (the paper chose it by cross-validation for each data set). Weight decay, which pulls to zero,
 //! is off in this method.
+
+use std::sync::Arc;
 
 use candle_core::Tensor;
 use tlkit_core::Result;
 use tlkit_core::data::View;
-use tlkit_core::nn::{Param, Store};
+use tlkit_core::nn::{Param, Stage, Store};
 use tlkit_core::recipe::Keys;
 use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Needs, Objective, Phase, Step, Strategy, Term, Transfer};
@@ -63,24 +66,13 @@ impl Strategy for L2Sp {
     }
 
     fn phases(&self, transfer: &Transfer<'_>) -> Result<Vec<Phase>> {
-        let (encoder, head) = (&transfer.model.encoder, &transfer.model.head);
-        let (pooling, behind) = head.stages.split_at(head.pool);
-        // A pooler that the checkpoint has is as pretrained as what lies under it.
-        let (started, drawn): (Vec<Param>, Vec<Param>) = pooling
-            .iter()
-            .flat_map(|s| s.params())
-            .partition(Param::loaded);
-        let names = |params: &mut dyn Iterator<Item = Param>| {
-            params.map(|p| p.name().to_string()).collect::<Vec<_>>()
-        };
-        let below = encoder.stages().iter().flat_map(|s| s.params());
-        let above = behind.iter().flat_map(|s| s.params());
+        let (encoder, head) = started(transfer.model.encoder.stages(), &transfer.model.head.stages);
         let objective = Pulled {
             view: transfer.target.view(),
             alpha: self.alpha,
             beta: self.beta,
-            encoder: names(&mut below.chain(started)),
-            head: names(&mut drawn.into_iter().chain(above)),
+            encoder,
+            head,
         };
         let mut s = transfer.settings.clone();
         s.optimizer = s.optimizer.with_decay(0.0);
@@ -93,6 +85,19 @@ impl Strategy for L2Sp {
         }
         Ok(vec![phase])
     }
+}
+
+/// The names of what is pulled to where it started, and of what is pulled to zero: the encoder's, and the head's. Of the head a part may be as
+/// pretrained as the encoder, as a pooler that the checkpoint has, and a part may be the encoder's own, as tied embeddings.
+fn started(encoder: &[Arc<dyn Stage>], head: &[Arc<dyn Stage>]) -> (Vec<String>, Vec<String>) {
+    let name = |p: &Param| p.name().to_string();
+    let below = encoder.iter().flat_map(|s| s.params());
+    let mut below: Vec<String> = below.map(|p| name(&p)).collect();
+    let above = head.iter().flat_map(|s| s.params());
+    let above = above.filter(|p| !below.iter().any(|n| n == p.name()));
+    let (loaded, drawn): (Vec<Param>, Vec<Param>) = above.partition(Param::loaded);
+    below.extend(loaded.iter().map(name));
+    (below, drawn.iter().map(name).collect())
 }
 
 /// The task's loss and the penalties.
@@ -164,7 +169,7 @@ fn half_squares(store: &Store, names: &[String], from_start: bool) -> Result<Opt
 mod tests {
     use super::*;
     use candle_core::{DType, Device};
-    use tlkit_core::nn::{Init, Role};
+    use tlkit_core::nn::{Flow, Init, Pass, Role, Scope, Weights};
 
     fn names() -> Vec<String> {
         vec!["model.a.weight".into(), "model.b.bias".into()]
@@ -243,6 +248,52 @@ mod tests {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// A stage that only has parameters.
+    struct Holds(Vec<Param>);
+
+    impl Stage for Holds {
+        fn name(&self) -> &str {
+            "holds"
+        }
+
+        fn params(&self) -> Vec<Param> {
+            self.0.clone()
+        }
+
+        fn forward(&self, x: &Flow, _: &Pass) -> Result<Flow> {
+            Ok(x.with(x.hidden.clone()))
+        }
+    }
+
+    /// Embeddings that the head is tied to are not pulled to zero, nor twice to where they started; a part of the head that was loaded is.
+    #[test]
+    fn what_a_head_shares_with_the_encoder_is_the_encoders() -> Result<()> {
+        let store = Store::new(&Device::Cpu, DType::F32, 0);
+        let two = Tensor::zeros(2, DType::F32, &Device::Cpu)?;
+        let file =
+            [("m.words", &two), ("m.transform", &two)].map(|(n, t)| (n.to_string(), t.clone()));
+        let loaded = store
+            .scope("m")
+            .with_weights(Arc::new(Weights::from_tensors("file", file.into())));
+        let param =
+            |scope: &Scope<'_>, name: &str| scope.param(name, &[2], Role::Weight, Init::Zeros);
+        let words = param(&loaded, "words")?;
+        let (transform, fresh) = (param(&loaded, "transform")?, loaded.fresh());
+        let below: Vec<Arc<dyn Stage>> = vec![Arc::new(Holds(vec![
+            words.clone(),
+            param(&fresh, "layer")?,
+        ]))];
+        let head: Vec<Arc<dyn Stage>> = vec![Arc::new(Holds(vec![
+            transform,
+            words,
+            param(&fresh, "bias")?,
+        ]))];
+        let (encoder, head) = started(&below, &head);
+        assert_eq!(encoder, ["m.words", "m.layer", "m.transform"]);
+        assert_eq!(head, ["m.bias"]);
         Ok(())
     }
 

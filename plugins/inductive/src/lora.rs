@@ -7,7 +7,7 @@
 //! `A` starts uniform in `±1 / sqrt(in)` and `B` at zero, as in the authors' code, so that training starts from the checkpoint's own function. What is
 //! minimised is the task's loss. Defaults: rank 8, on the queries and values, as the paper's RoBERTa; alpha 16, its RoBERTa large; dropout 0.1, its
 //! GPT-2. The adapters' learning rate is ten times `train.learning_rate` (the paper's RoBERTa base has 5e-4 where fine-tuning has 1e-5 to 3e-5).
-//! The head trains whole.
+//! The head trains whole, but for what it shares with the encoder (tied embeddings).
 //!
 //! When training ends the products are added to the weights, so `model/` has the shape of any other and loads wherever that does.
 
@@ -20,7 +20,7 @@ use tlkit_core::registry::Context;
 use tlkit_core::strategy::{Fit, Group, Infer, Needs, Phase, Strategy, Transfer};
 use tlkit_core::{Error, Result};
 
-use crate::fine_tune::{ONE_RATE, one_rate, phase_with};
+use crate::fine_tune::{ONE_RATE, one_rate, own_head, phase_with};
 
 /// Where adapters live in the store: no part of the model's own names.
 const SCOPE: &str = "lora";
@@ -138,7 +138,7 @@ impl Strategy for Lora {
         let s = &transfer.settings;
         one_rate("lora", s)?;
         let adapters = Select::name(format!("{SCOPE}.*"));
-        let head = Select::stages(&transfer.model.head.stages);
+        let head = own_head(transfer);
         let group = Group {
             which: adapters.clone(),
             optimizer: s.optimizer,

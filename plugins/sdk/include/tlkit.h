@@ -84,8 +84,8 @@ typedef struct tlkit_call {
      * `false` is 0. Only in functions of an entry that has keys. */
     int32_t (*number)(void *host, tlkit_text name, double *value);
 
-    /* The same of a key whose value is text; any other value as JSON. All keys as one JSON object where `name` is empty. `value` is
-     * lent for the call. */
+    /* The same of a key whose value is text; any other value as JSON. All keys as one JSON object where `name` is empty: those that are
+     * TLKIT_ABSENT are null there, and may be handed on so, as keys of a loss term. `value` is lent for the call. */
     int32_t (*text)(void *host, tlkit_text name, tlkit_text *value);
 
     /* Since 1.2. Only in `vjp` of a source task that says `gives`: the derivative by params[index], where one is wanted, in the plugin's
@@ -140,7 +140,8 @@ typedef struct tlkit_file {
 
 typedef struct tlkit_reader {
     tlkit_head head;
-    tlkit_text extensions; /* endings of names without the first dot, separated by spaces: "tsv.zip wav" */
+    tlkit_text extensions; /* endings of names without the first dot, separated by spaces: "tsv.zip wav". Letters, digits, `-`, `_`, and
+                            * `.` between them */
 
     /* Opens a table and leaves it in `self`. */
     int32_t (*open)(const tlkit_call *call, const tlkit_file *file, void **self);
@@ -226,8 +227,10 @@ typedef struct tlkit_strategy {
      *
      * `feeds`: "source" (labelled, transductive recipes), "target" (labelled in inductive ones), "test" (the rows to be tested on,
      * without labels). All feeds run in one forward pass, and on each that has labels the task's own loss is taken. In a
-     * transductive recipe the source is learned first, in a phase that is the same for every method; these come after it.
-     * `terms`: loss terms of this library by name, with their keys.
+     * transductive recipe the source is learned first, in a phase that is the same for every method; these come after it. So it has
+     * labelled source rows or a finished run, whatever they are fed with.
+     * `terms`: loss terms of this library by name, with their keys. What they are called stands in the run's curves: not "loss", "phase",
+     * "epoch", "step", "seconds" or "model". Their taps are those of the network that the recipe has; `labels` is none of them.
      * `name`: lower case, digits and `-`; not "source" or "source-only", which are phases of the host's own.
      *
      * `trains`: "all", "head", "encoder", each alone, or names of parameters where `*` stands for anything. Parameters of the terms always do.

@@ -29,6 +29,7 @@ impl Strategy for AdaBn {
     fn needs(&self) -> Needs {
         Needs {
             trained: true,
+            learns_source: true,
             batch_norm: true,
             ..Needs::default()
         }

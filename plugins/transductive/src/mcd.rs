@@ -4,6 +4,9 @@
 //! on the target while they keep the source; then, `repeats` times, the encoder alone brings its features to where they agree. 4 repeats
 //! and a weight of 1 are the paper's, on digits. Predictions are the first classifier's.
 //!
+//! Where batch norm trains (`batch_norm = "train"`), it does so in stages of which something trains: the second update, which trains the classifiers
+//! alone, sees features by the running statistics, and the first and the third by their batch's. With `frozen` and `adapt` all three see the same network.
+//!
 //! In the source phase the second classifier learns beside the model, on features that it does not change: the model's weights are those of
 //! `source-only` to the bit.
 

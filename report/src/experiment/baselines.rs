@@ -19,7 +19,7 @@ struct Yardstick {
 /// They depend on the data alone, so a value of an axis has one of each; over several pairs it is the mean of the pairs, as of every other row.
 pub(super) fn baselines(e: &Experiment) -> Vec<Row> {
     let mut all: Vec<Yardstick> = Vec::new();
-    for arm in &e.arms {
+    for arm in e.arms.iter() {
         for (pair, trials) in arm.trials.iter().enumerate() {
             for trial in trials.iter().filter(|t| t.done) {
                 let list = trial.run.result["baselines"].as_array();

@@ -195,7 +195,8 @@ impl Experiment {
         gap_closed(of(i)?.mean, &of(t)?.crossed?, self.level)
     }
 
-    fn row(&self, at: usize) -> Row {
+    /// What stands in the table of one arm, but for what it is compared with.
+    pub(super) fn row(&self, at: usize) -> Row {
         let arm = &self.arms[at];
         let trials = || arm.trials.iter().flatten();
         let done: Vec<_> = trials().filter(|t| t.done).collect();

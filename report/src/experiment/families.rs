@@ -62,7 +62,7 @@ impl Comparison {
             return None;
         }
         let arms = &self.experiment.arms;
-        let asked: Vec<&Row> = (self.rows.iter().zip(arms))
+        let asked: Vec<&Row> = (self.rows.iter().zip(arms.iter()))
             .filter(|(_, a)| a.reference.is_some() && !a.is_ceiling())
             .map(|(r, _)| r)
             .collect();

@@ -276,11 +276,7 @@ impl Comparison {
     }
 
     fn latex(&self) -> String {
-        let columns: Vec<Column> = self
-            .columns()
-            .into_iter()
-            .filter(|c| !matches!(c, Column::Memory))
-            .collect();
+        let columns = self.columns();
         let grid = self.grid(&columns);
         let align: String = grid
             .columns

@@ -118,7 +118,6 @@ impl Gate {
         let methods: Vec<&str> = e.arms.iter().map(|a| a.method.as_str()).collect();
         self.known(&methods)?;
         let all = e.every_pair();
-        let comparison = e.compare(None);
         let (mut met, mut not, mut open) = (Vec::new(), Vec::new(), Vec::new());
         for (i, arm) in e.arms.iter().enumerate() {
             let asked = match (&self.subject, &self.against) {
@@ -134,7 +133,7 @@ impl Gate {
             let mut other = None;
             let (what, found) = match &self.against {
                 None => {
-                    let row = &comparison.rows[i];
+                    let row = e.row(i);
                     (self.metric.words().to_string(), row.mean.zip(row.interval))
                 }
                 Some(against) => {

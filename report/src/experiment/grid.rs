@@ -145,7 +145,10 @@ impl Comparison {
 
     fn cell(&self, column: Column, row: &Row, several: bool) -> String {
         match column {
-            Column::Name if several || row.values.is_empty() || row.baseline => {
+            Column::Name if !several && row.baseline && !row.values.is_empty() => {
+                format!("{} at {}", row.method, row.values.join(", "))
+            }
+            Column::Name if several || row.values.is_empty() => {
                 let marked = row.marks.iter().any(|m| m == "oracle");
                 format!("{}{}", row.method, if marked { " (oracle)" } else { "" })
             }

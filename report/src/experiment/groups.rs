@@ -23,7 +23,7 @@ pub(super) struct Together {
 pub(super) fn groups(e: &Experiment) -> Vec<Together> {
     let several = e.several_methods();
     let mut values: Vec<&[usize]> = Vec::new();
-    for arm in &e.arms {
+    for arm in e.arms.iter() {
         // One method over several values is compared with itself: all of it is one group.
         let own = if several { arm.values.as_slice() } else { &[] };
         if !values.contains(&own) {

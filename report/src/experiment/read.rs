@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -31,8 +32,8 @@ pub struct Experiment {
     pub axes: Vec<Axis>,
     /// Source and target of each pair; none where the base's own domains are compared.
     pub pairs: Vec<(String, String)>,
-    /// The rows of the table: a method at one value of each axis.
-    pub arms: Vec<Arm>,
+    /// The rows of the table: a method at one value of each axis. They hold what every run said, which is read once.
+    pub arms: Arc<Vec<Arm>>,
 }
 
 /// A key that varies.
@@ -93,8 +94,21 @@ impl Trial {
             .flatten()
             .filter_map(|v| v.as_str().map(str::to_string))
             .collect();
+        if done && run.result["labels"].as_array().is_some_and(Vec::is_empty) {
+            let path = run.path.display();
+            return Err(format!(
+                "{path} is of a task that has no classes, so it cannot be compared; `tlkit runs show {path}` says what it came to"
+            ));
+        }
         let rows = match done {
-            true => Some(Rows::read(&run.path.join("predictions.jsonl"), &classes)?),
+            true => Some(
+                Rows::read(&run.path.join("predictions.jsonl"), &classes).map_err(|e| {
+                    format!(
+                        "{e}\n  delete {}, and the command that made it makes it again",
+                        run.path.display()
+                    )
+                })?,
+            ),
             false => None,
         };
         Ok(Trial {
@@ -177,7 +191,7 @@ impl Experiment {
             baselines: d["baselines"] != false,
             axes,
             pairs,
-            arms: Vec::new(),
+            arms: Arc::default(),
         };
         let methods = list(&d["methods"]);
         let mut cells = list(&d["cells"]);
@@ -208,7 +222,7 @@ impl Experiment {
             let run = Run::read(&path.join(word(&cell["name"])));
             let seed = cell["seed"].as_u64().unwrap_or(0);
             let trial = Trial::of(run, seed, cell["identity"].as_str())?;
-            experiment.arms[arm].trials[pair].push(trial);
+            Arc::make_mut(&mut experiment.arms)[arm].trials[pair].push(trial);
         }
         for arm in 0..experiment.arms.len() {
             let a = &experiment.arms[arm];
@@ -217,8 +231,8 @@ impl Experiment {
                 Some(m) => m["reference"].as_str().map(str::to_string),
                 None => of_imported(&methods),
             };
-            experiment.arms[arm].reference =
-                experiment.reference(arm, reference.as_deref(), methods.len() == 1);
+            let reference = experiment.reference(arm, reference.as_deref(), methods.len() == 1);
+            Arc::make_mut(&mut experiment.arms)[arm].reference = reference;
         }
         experiment.sort();
         experiment.check()?;
@@ -323,7 +337,7 @@ impl Experiment {
             baselines: true,
             axes: Vec::new(),
             pairs: Vec::new(),
-            arms,
+            arms: Arc::new(arms),
         };
         experiment.sort();
         experiment.check()?;
@@ -346,7 +360,7 @@ impl Experiment {
                 let own = m["keys"].as_object().into_iter().flatten();
                 keys.extend(own.map(|(k, v)| (k.clone(), word(v))));
             }
-            self.arms.push(Arm {
+            Arc::make_mut(&mut self.arms).push(Arm {
                 method: method.to_string(),
                 strategy: m.map_or_else(|| method.to_string(), |m| word(&m["method"])),
                 added: m.is_some_and(|m| m["added"] == true),
@@ -376,7 +390,10 @@ impl Experiment {
     fn sort(&mut self) {
         let trials = || self.arms.iter().flat_map(|a| &a.trials).flatten();
         let folds = trials().any(Trial::cross_validated);
-        for trials in self.arms.iter_mut().flat_map(|a| &mut a.trials) {
+        for trials in Arc::make_mut(&mut self.arms)
+            .iter_mut()
+            .flat_map(|a| &mut a.trials)
+        {
             trials.sort_by_key(|t| t.seed);
             let rows = trials.iter_mut().filter_map(|t| t.rows.as_mut());
             rows.filter(|_| folds).for_each(Rows::sort);

@@ -198,57 +198,58 @@ impl Rows {
             rows: self,
             metric,
             there,
+            rankings: match metric {
+                Metric::Auroc => self.rankings(),
+                _ => Vec::new(),
+            },
         }
     }
 
-    /// `confusion[true][predicted]`.
-    fn confusion(&self, rows: &[usize]) -> Vec<Vec<f64>> {
+    fn counts(&self, rows: &[usize]) -> Counts {
         let k = self.classes.len();
-        let mut table = vec![vec![0.0; k]; k];
+        let [mut hits, mut truth, mut said] = [0; 3].map(|_| vec![0.0; k]);
         for &i in rows {
-            table[self.labels[i] as usize][self.predictions[i] as usize] += 1.0;
+            let (label, prediction) = (self.labels[i] as usize, self.predictions[i] as usize);
+            truth[label] += 1.0;
+            said[prediction] += 1.0;
+            hits[label] += f64::from(u8::from(label == prediction));
         }
-        table
+        Counts { hits, truth, said }
     }
 
-    fn auroc(&self, rows: &[usize]) -> Option<f64> {
-        if self.probabilities.is_empty() {
-            return None;
-        }
-        let of = |class: usize| {
-            let mut scored: Vec<(f64, bool)> = rows
-                .iter()
-                .map(|&i| {
-                    let p = self.probabilities[i].get(class).copied().unwrap_or(0.0);
-                    (p, self.labels[i] as usize == class)
-                })
-                .collect();
-            scored.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let positives = scored.iter().filter(|s| s.1).count() as f64;
-            let negatives = scored.len() as f64 - positives;
-            if positives == 0.0 || negatives == 0.0 {
-                return None;
-            }
-            // Mann and Whitney: the sum of the positives' ranks, ties sharing theirs.
-            let (mut sum, mut start) = (0.0, 0);
-            while start < scored.len() {
-                let mut end = start;
-                while end + 1 < scored.len() && scored[end + 1].0 == scored[start].0 {
-                    end += 1;
-                }
-                let rank = (start + end) as f64 / 2.0 + 1.0;
-                sum += rank * scored[start..=end].iter().filter(|s| s.1).count() as f64;
-                start = end + 1;
-            }
-            Some((sum - positives * (positives + 1.0) / 2.0) / (positives * negatives))
-        };
-        let classes: Vec<usize> = match self.classes.len() {
-            2 => vec![1],
-            k => (0..k).collect(),
-        };
-        let values: Vec<f64> = classes.into_iter().filter_map(of).collect();
-        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    /// How probable a class was on a row.
+    fn probability(&self, row: usize, class: usize) -> f64 {
+        self.probabilities[row].get(class).copied().unwrap_or(0.0)
     }
+
+    /// The rows by each class that an AUROC is of; none without probabilities.
+    fn rankings(&self) -> Vec<Ranking> {
+        let classes = match (self.probabilities.is_empty(), self.classes.len()) {
+            (true, _) => 0..0,
+            (_, 2) => 1..2,
+            (_, k) => 0..k,
+        };
+        let by = |class: usize| {
+            let mut rows: Vec<usize> = (0..self.ids.len()).collect();
+            let p = |row: &usize| self.probability(*row, class);
+            rows.sort_by(|a, b| p(a).total_cmp(&p(b)));
+            Ranking { class, rows }
+        };
+        classes.map(by).collect()
+    }
+}
+
+/// What scores need of a confusion, by class. The whole of many classes has more cells than a draw has rows.
+struct Counts {
+    hits: Vec<f64>,
+    truth: Vec<f64>,
+    said: Vec<f64>,
+}
+
+/// All rows, from the one that is least probably of a class. Draws have the same order, so it is made once.
+struct Ranking {
+    class: usize,
+    rows: Vec<usize>,
 }
 
 /// A score of a run over some of its rows.
@@ -257,6 +258,8 @@ pub(super) struct Scorer<'a> {
     metric: Metric,
     /// By class, whether any row is of it.
     there: Vec<bool>,
+    /// Of an AUROC.
+    rankings: Vec<Ranking>,
 }
 
 impl Scorer<'_> {
@@ -268,43 +271,66 @@ impl Scorer<'_> {
                 let right = |i: &&usize| all.labels[**i] == all.predictions[**i];
                 Some(rows.iter().filter(right).count() as f64 / rows.len().max(1) as f64)
             }
-            Metric::MacroF1 => macro_f1(&all.confusion(rows), &self.there),
-            Metric::Mcc => Some(mcc(&all.confusion(rows))),
-            Metric::Auroc => all.auroc(rows),
+            Metric::MacroF1 => macro_f1(&all.counts(rows), &self.there),
+            Metric::Mcc => Some(mcc(&all.counts(rows))),
+            Metric::Auroc => self.auroc(rows),
         }
+    }
+
+    fn auroc(&self, rows: &[usize]) -> Option<f64> {
+        let mut times = vec![0.0; self.rows.ids.len()];
+        for &i in rows {
+            times[i] += 1.0;
+        }
+        let areas = self.rankings.iter().filter_map(|r| self.area(r, &times));
+        let values: Vec<f64> = areas.collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    }
+
+    /// Of one class against the rest, where each row is there so many times.
+    fn area(&self, ranking: &Ranking, times: &[f64]) -> Option<f64> {
+        let all = self.rows;
+        let of_class = |i: &&usize| all.labels[**i] as usize == ranking.class;
+        let tied = |a: &usize, b: &usize| {
+            all.probability(*a, ranking.class) == all.probability(*b, ranking.class)
+        };
+        // Mann and Whitney: the sum of the positives' ranks, ties sharing theirs.
+        let (mut sum, mut before, mut positives) = (0.0, 0.0, 0.0);
+        for tie in ranking.rows.chunk_by(tied) {
+            let count: f64 = tie.iter().map(|&i| times[i]).sum();
+            let own: f64 = tie.iter().filter(of_class).map(|&i| times[i]).sum();
+            sum += (before + (count + 1.0) / 2.0) * own;
+            before += count;
+            positives += own;
+        }
+        let negatives = before - positives;
+        (positives > 0.0 && negatives > 0.0)
+            .then(|| (sum - positives * (positives + 1.0) / 2.0) / (positives * negatives))
     }
 }
 
 /// A class that no row is of (`there` is false) counts as 0, as scikit-learn does, whether it was guessed or not. One that is missing from these rows alone has
 /// no score in them: a draw without a rare class says nothing of it, whatever was taken for it.
-fn macro_f1(confusion: &[Vec<f64>], there: &[bool]) -> Option<f64> {
-    let f1 = |c: usize| {
-        let truth = confusion[c].iter().sum::<f64>();
-        let said: f64 = confusion.iter().map(|row| row[c]).sum();
-        match (truth > 0.0, there[c]) {
-            (true, _) => Some(2.0 * confusion[c][c] / (truth + said)),
-            (false, true) => None,
-            (false, false) => Some(0.0),
-        }
+fn macro_f1(counts: &Counts, there: &[bool]) -> Option<f64> {
+    let f1 = |c: usize| match (counts.truth[c] > 0.0, there[c]) {
+        (true, _) => Some(2.0 * counts.hits[c] / (counts.truth[c] + counts.said[c])),
+        (false, true) => None,
+        (false, false) => Some(0.0),
     };
-    let scores: Vec<f64> = (0..confusion.len()).filter_map(f1).collect();
+    let scores: Vec<f64> = (0..there.len()).filter_map(f1).collect();
     (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64)
 }
 
-fn mcc(confusion: &[Vec<f64>]) -> f64 {
-    let k = confusion.len();
-    let n: f64 = confusion.iter().flatten().sum();
-    let right: f64 = (0..k).map(|c| confusion[c][c]).sum();
-    let truth: Vec<f64> = confusion.iter().map(|r| r.iter().sum()).collect();
-    let guess: Vec<f64> = (0..k)
-        .map(|c| confusion.iter().map(|r| r[c]).sum())
-        .collect();
+fn mcc(counts: &Counts) -> f64 {
+    let Counts { hits, truth, said } = counts;
+    let n: f64 = truth.iter().sum();
+    let right: f64 = hits.iter().sum();
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
-    let below = ((n * n - dot(&guess, &guess)) * (n * n - dot(&truth, &truth))).sqrt();
+    let below = ((n * n - dot(said, said)) * (n * n - dot(truth, truth))).sqrt();
     if below == 0.0 {
         0.0
     } else {
-        (right * n - dot(&truth, &guess)) / below
+        (right * n - dot(truth, said)) / below
     }
 }
 
@@ -353,6 +379,64 @@ mod tests {
         };
         near(r.score(Metric::MacroF1), (2.0 * third + 1.0) / 4.0);
         near(r.scorer(Metric::MacroF1).of(&[0, 1, 2]), 2.0 * third / 3.0);
+    }
+
+    /// What a draw is scored by is counted and ranked for all draws at once: a draw is rows like any others.
+    #[test]
+    fn a_draw_has_the_scores_of_its_rows_written_out() {
+        let n = 60;
+        let of = |k: usize, i: usize| ((i * 37 + k * 11) % 17 % 4) as u32;
+        let r = Rows {
+            ids: (0..n).map(|i| i.to_string()).collect(),
+            classes: ["a", "b", "c", "d"].map(String::from).to_vec(),
+            labels: (0..n).map(|i| of(0, i)).collect(),
+            predictions: (0..n).map(|i| of(1, i)).collect(),
+            // With ties.
+            probabilities: (0..n)
+                .map(|i| {
+                    (0..4)
+                        .map(|c| ((i * 7 + c * 5) % 13) as f64 / 13.0)
+                        .collect()
+                })
+                .collect(),
+            stood: Vec::new(),
+        };
+        let drawn: Vec<usize> = (0..n).map(|i| i * i % 53).collect();
+        let written = Rows {
+            ids: r.ids.clone(),
+            classes: r.classes.clone(),
+            labels: drawn.iter().map(|&i| r.labels[i]).collect(),
+            predictions: drawn.iter().map(|&i| r.predictions[i]).collect(),
+            probabilities: drawn.iter().map(|&i| r.probabilities[i].clone()).collect(),
+            stood: Vec::new(),
+        };
+        for metric in [
+            Metric::Accuracy,
+            Metric::MacroF1,
+            Metric::Mcc,
+            Metric::Auroc,
+        ] {
+            let score = written.score(metric);
+            assert!(score.is_some(), "{}", metric.name());
+            assert_eq!(r.scorer(metric).of(&drawn), score, "{}", metric.name());
+        }
+        // Pairs of a positive and a negative that are in order, one by one; a tie is half of one.
+        let mut areas = 0.0;
+        for class in 0..4 {
+            let p = |i: &usize| r.probabilities[*i][class];
+            let (yes, no): (Vec<usize>, Vec<usize>) =
+                drawn.iter().partition(|&&i| r.labels[i] as usize == class);
+            let order = |y: &usize, n: &usize| {
+                f64::from(u8::from(p(y) > p(n))) + 0.5 * f64::from(u8::from(p(y) == p(n)))
+            };
+            let sum: f64 = yes
+                .iter()
+                .flat_map(|y| no.iter().map(move |n| order(y, n)))
+                .sum();
+            areas += sum / (yes.len() * no.len()) as f64 / 4.0;
+        }
+        let auroc = r.scorer(Metric::Auroc).of(&drawn).expect("all classes");
+        assert!((auroc - areas).abs() < 1e-12, "{auroc} {areas}");
     }
 
     #[test]

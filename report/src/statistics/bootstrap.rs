@@ -36,13 +36,14 @@ impl Drawn {
         let above = self.values.iter().filter(|v| **v >= against).count();
         // One more than counted: no number of draws shows a chance of nothing.
         let p = 2.0 * (below.min(above) + 1) as f64 / (self.values.len() + 1) as f64;
-        // Beyond all draws the counting ends, and with it what a family of many questions could be told: there the tail is that of the t that they
-        // are stretched to.
-        let beyond = match below.min(above) {
-            0 => 2.0 * tail(self.df, (self.score - against).abs() / self.variance.sqrt()),
-            _ => 1.0,
+        // The draws fit the t that they are stretched to at the ends of the interval. Further out their tails are a normal distribution's, too thin for a
+        // family of many questions; and beyond all of them the counting ends. There it is that of the t.
+        let of_t = 2.0 * tail(self.df, (self.score - against).abs() / self.variance.sqrt());
+        let p = match below.min(above) {
+            0 => of_t,
+            _ => p.max(of_t),
         };
-        Some(p.min(beyond).min(1.0))
+        Some(p.min(1.0))
     }
 }
 
@@ -209,6 +210,30 @@ mod tests {
         assert!(p < 1e-4 && exact < 1e-4, "{p} {exact}");
     }
 
+    /// The draws of few seeds are normal, and their t is not: far out the t's tail is many times as large.
+    #[test]
+    fn no_p_is_below_that_of_its_t() {
+        let (mut far, mut random) = (0, Random::new(11));
+        for _ in 0..40 {
+            let table: Vec<Vec<f64>> = (0..5)
+                .map(|_| {
+                    let luck = 0.3 + 0.1 * random.normal();
+                    (0..100).map(|_| luck + 0.4 * random.normal()).collect()
+                })
+                .collect();
+            let score = |seed: usize, rows: &[usize]| {
+                Some(rows.iter().map(|&i| table[seed][i]).sum::<f64>() / rows.len() as f64)
+            };
+            let drawn = bootstrap(5, 100, 500, 0.95, score).expect("five seeds");
+            let of_t = 2.0 * tail(drawn.df, drawn.score.abs() / drawn.variance.sqrt());
+            let p = drawn.p(0.0).expect("a p");
+            assert!(p >= of_t, "{p} {of_t}");
+            far += usize::from(drawn.values[0] > 0.0 && of_t > 2.0 / 501.0);
+        }
+        // Beyond all draws, and not as sure as that by the t.
+        assert!(far > 5, "{far}");
+    }
+
     /// Macro F1 of two classes, from labels and whether each row is right.
     fn macro_f1(labels: &[bool], right: &[bool], rows: &[usize]) -> f64 {
         let mut counts = [[0.0; 2]; 2];
@@ -242,7 +267,11 @@ mod tests {
                 Some(macro_f1(&labels, &a[s], taken) - macro_f1(&labels, &b[s], taken))
             };
             let drawn = drawn_again(seeds, rows, 400, 0.95, score, stretched);
-            drawn.and_then(|d| d.p(0.0)).is_some_and(|p| p < 0.05)
+            drawn.is_some_and(|d| match stretched {
+                true => d.p(0.0).is_some_and(|p| p < 0.05),
+                // The draws alone: p is that of a t at the least.
+                false => (d.interval()).is_some_and(|(low, high)| low > 0.0 || high < 0.0),
+            })
         });
         alarms.count() as f64 / times as f64
     }

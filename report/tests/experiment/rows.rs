@@ -302,6 +302,55 @@ fn what_was_imported_is_compared_as_the_first_method_is() {
 }
 
 #[test]
+fn baselines_of_one_method_say_of_which_value_they_are() {
+    let mut world = World::new(vec![Method("frozen", 0.5, None)]);
+    world.values = vec![5, 20];
+    world.write();
+    for (value, score) in [(0, 0.4), (1, 0.45)] {
+        let file = world.dir.path();
+        let file = file.join(format!("frozen-{value}-0-s0/result.json"));
+        let text = fs::read_to_string(&file).expect("a result");
+        let mut result: Value = serde_json::from_str(&text).expect("JSON");
+        result["baselines"] = json!([{"name": "majority", "test": {"accuracy": score}}]);
+        fs::write(&file, result.to_string()).expect("written");
+    }
+    let text = world.compare().print(Format::Text, false);
+    let names: Vec<&str> = text
+        .lines()
+        .map(|l| l.trim().split("  ").next().unwrap_or(""))
+        .collect();
+    for name in ["5", "20", "majority at 5", "majority at 20"] {
+        assert!(names.contains(&name), "{name}: {text}");
+    }
+}
+
+#[test]
+fn a_run_that_cannot_be_compared_says_what_to_do() {
+    let world = two();
+    world.write();
+    let run = world.dir.path().join("frozen-0-0-s1");
+    let broken = || Experiment::read(world.dir.path()).expect_err("an error");
+    let rows = run.join("predictions.jsonl");
+    let whole = fs::read_to_string(&rows).expect("predictions");
+    fs::write(&rows, &whole[..whole.len() - 30]).expect("written");
+    let said = broken();
+    let delete = format!("delete {}, and", run.display());
+    assert!(
+        said.contains("predictions.jsonl:400") && said.contains(&delete),
+        "{said}"
+    );
+    // Hidden words, and vectors, leave no class of a row.
+    fs::write(&rows, "").expect("written");
+    let file = run.join("result.json");
+    let text = fs::read_to_string(&file).expect("a result");
+    let mut result: Value = serde_json::from_str(&text).expect("JSON");
+    result["labels"] = json!([]);
+    fs::write(&file, result.to_string()).expect("written");
+    let said = broken();
+    assert!(said.contains("has no classes"), "{said}");
+}
+
+#[test]
 fn baselines_of_other_training_rows_are_called_a_mean() {
     let world = two();
     world.write();

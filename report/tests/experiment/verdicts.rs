@@ -33,7 +33,7 @@ fn better_same_and_worse_are_told() {
             Format::Csv,
             "method,source,target,runs,done,failed,mean,low,high,difference,",
         ),
-        (Format::Latex, "\\begin{tabular}{lrrrlrl}"),
+        (Format::Latex, "\\begin{tabular}{lrrrlrrl}"),
         (Format::Html, "<!DOCTYPE html>"),
     ] {
         let printed = c.print(format, false);

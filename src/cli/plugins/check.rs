@@ -1,11 +1,13 @@
 //! `tlkit plugins check`: the conformance suite on a library, in a process of its own, so that a crash is a line of the table.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tlkit_host::Host;
+use tlkit_core::recipe::nearest;
 use tlkit_host::conformance::{self, Line, Material};
+use tlkit_host::{Host, Manifest, ManifestEntry};
 
 use super::super::exit::{FAILED, Failure};
 use super::super::output;
@@ -23,7 +25,7 @@ pub fn check(host: &Host, arguments: &CheckPlugin) -> Result<(), Failure> {
     let this = std::env::current_exe()
         .map_err(|e| Failure::Failed(format!("this program's own path: {e}")))?;
     // A slip of whoever types is none of the plugin's.
-    keys(arguments)?;
+    known(&keys(arguments)?, &manifest)?;
     let mut command = Command::new(this);
     // As large as those of a run's threads.
     command.env("RUST_MIN_STACK", (256 << 20).to_string());
@@ -113,6 +115,31 @@ fn keys(arguments: &CheckPlugin) -> Result<serde_json::Map<String, serde_json::V
         keys.insert(name.to_string(), value);
     }
     Ok(keys)
+}
+
+/// Refuses a key that no entry has: it would change nothing of what is tried.
+fn known(
+    keys: &serde_json::Map<String, serde_json::Value>,
+    manifest: &Manifest,
+) -> Result<(), Failure> {
+    let properties = |e: &ManifestEntry| e.keys["properties"].as_object().cloned();
+    let all: BTreeSet<String> = (manifest.entries.iter())
+        .filter_map(properties)
+        .flat_map(|p| p.into_iter().map(|(name, _)| name))
+        .collect();
+    let Some(name) = keys.keys().find(|k| !all.contains(*k)) else {
+        return Ok(());
+    };
+    let known = all.iter().map(String::as_str);
+    let there = match (nearest(name, known.clone()), all.is_empty()) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, true) => "they have none: leave it out".to_string(),
+        (None, false) => format!("they have {}", known.collect::<Vec<_>>().join(", ")),
+    };
+    Err(Failure::Wrong(format!(
+        "`--key {name}`: none of the entries of {} has such a key; {there}",
+        manifest.name
+    )))
 }
 
 fn all(arguments: &CheckPlugin) -> Result<(), Failure> {

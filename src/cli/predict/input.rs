@@ -28,6 +28,8 @@ pub enum Input {
         name: String,
         inputs: Arc<dyn Samples>,
         from: usize,
+        /// Rows that are answered at once.
+        block: usize,
     },
     /// A row a line.
     Lines {
@@ -77,6 +79,7 @@ impl Input {
             let found = form.find(vec![paths], &named).map_err(Failure::wrong)?;
             return Ok(Input::Table {
                 name: arguments.files.join(" "),
+                block: block(saved, found.inputs.as_ref()),
                 inputs: found.inputs,
                 from: 0,
             });
@@ -90,15 +93,16 @@ impl Input {
             }));
         }
         match arguments.files.first().map(String::as_str) {
-            Some("-") => Ok(Self::standard(form, arguments.line_buffered)),
+            Some("-") => Ok(Self::standard(saved, arguments.line_buffered)),
             None if std::io::stdin().is_terminal() => Err(Failure::Wrong(
                 "what is to be predicted?\n  name a FILE, or `-` for lines of standard input, or write `--text \"...\"`".into(),
             )),
-            None => Ok(Self::standard(form, arguments.line_buffered)),
+            None => Ok(Self::standard(saved, arguments.line_buffered)),
             Some(file) => {
                 let found = open(file, saved, &named, !arguments.no_header)?;
                 Ok(Input::Table {
                     name: file.to_string(),
+                    block: block(saved, found.inputs.as_ref()),
                     inputs: found.inputs,
                     from: 0,
                 })
@@ -108,20 +112,31 @@ impl Input {
 
     /// Somebody who types a line waits for its answer. Otherwise blocks are full: if they hung on when a pipe has how much, so would
     /// the last digits, which depend on the rows that a row is multiplied with.
-    fn standard(form: &RowForm, line_buffered: bool) -> Self {
+    fn standard(saved: &Saved, line_buffered: bool) -> Self {
         let single = line_buffered || std::io::stdin().is_terminal();
         Input::Lines {
-            form: form.clone(),
+            form: saved.rows.clone(),
             reader: Box::new(BufReader::new(std::io::stdin())),
             line: 0,
             rows: 0,
-            block: if single { 1 } else { BLOCK },
+            block: match (single, saved.one_by_one()) {
+                (true, _) => 1,
+                (false, true) => BLOCK,
+                // As of a file: all.
+                (false, false) => usize::MAX,
+            },
         }
     }
 
     /// The same without images that cannot be read, where the rows are known.
     pub fn readable(self, saved: &Saved) -> Result<Self> {
-        let Input::Table { name, inputs, from } = self else {
+        let Input::Table {
+            name,
+            inputs,
+            from,
+            block,
+        } = self
+        else {
             return Ok(self);
         };
         let kept = broken::readable(inputs.as_ref(), saved)?;
@@ -129,7 +144,12 @@ impl Input {
             Some(kept) => data::pick(inputs, kept),
             None => inputs,
         };
-        Ok(Input::Table { name, inputs, from })
+        Ok(Input::Table {
+            name,
+            inputs,
+            from,
+            block,
+        })
     }
 
     /// All rows, where they are known.
@@ -152,9 +172,14 @@ impl Input {
     /// The next rows; none at the end.
     pub fn next(&mut self) -> Result<Option<Arc<dyn Samples>>> {
         match self {
-            Input::Table { inputs, from, .. } => {
+            Input::Table {
+                inputs,
+                from,
+                block,
+                ..
+            } => {
                 let first = *from;
-                let len = (inputs.len() - first).min(BLOCK);
+                let len = (inputs.len() - first).min(*block);
                 if len == 0 {
                     return Ok(None);
                 }
@@ -182,6 +207,15 @@ impl Input {
             }
             Input::Given(rows) => Ok(rows.take()),
         }
+    }
+}
+
+/// How many rows of a file are answered at once: all, where the rows beside a row decide what is said of it. In a file that is sorted by class they would
+/// be those of its own.
+fn block(saved: &Saved, rows: &dyn Samples) -> usize {
+    match saved.one_by_one() {
+        true => BLOCK,
+        false => rows.len(),
     }
 }
 

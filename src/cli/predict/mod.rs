@@ -86,7 +86,7 @@ pub fn predict(arguments: &Predict) -> Result<(), Failure> {
     }
 }
 
-/// What is not as it was when the model was made.
+/// What to know of a model's answers.
 pub fn noted(notes: &[String]) {
     for note in notes {
         output::err(&format!("note: {note}\n"));

@@ -135,7 +135,11 @@ impl ColumnKeys {
     ) -> Option<Columns> {
         let there = table.columns();
         // Sealed rows may come without any labels.
-        let absent = matches!(&self.label.0, Some(Column::Name(n)) if !there.contains(n));
+        let absent = match &self.label.0 {
+            Some(Column::Name(n)) => !there.contains(n),
+            Some(Column::Number(n)) => *n > there.len(),
+            None => false,
+        };
         let mut out = Columns {
             label: match absent && !labelled {
                 true => None,

@@ -77,8 +77,8 @@ impl DataKeys {
     /// Reads `[target]`'s data keys and, where the target's labels are sealed, those of the labelled source domain that stand in `[source]`
     /// ([`Context::source_keys`]). `None` after an error was noted, or on a blank recipe.
     ///
-    /// The splits: `train`, `validation` and `test`; in a transductive recipe `source`, `source-validation`, `source-all` (both of them),
-    /// `unlabelled`, `validation`, `test`, and `target-labels`: the rows of `unlabelled` with their labels, where they have any. Where every fold of a
+    /// The splits: `train`, `validation` and `test`; in a transductive recipe `source`, `source-validation` (not for a closed form, which
+    /// learns from all rows), `unlabelled`, `validation`, `test`, and `target-labels`: the rows of `unlabelled` with their labels, where they have any. Where every fold of a
     /// cross-validation is to be run, also [`DEALT`].
     pub fn target(keys: &Keys, cx: &Context, form: Form) -> Option<DataKeys> {
         if let Some(saved) = &cx.saved {
@@ -180,6 +180,7 @@ impl DataKeys {
             index_base: self.index_base,
             scene_size: self.scene_size,
             header: self.header,
+            columns: (!self.header).then_some(names.len()),
         })
     }
 

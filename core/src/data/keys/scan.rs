@@ -148,10 +148,11 @@ impl Scanned {
         let Some(labels) = &self.labels else {
             return Ok(None);
         };
-        let place = |name: &String| classes.iter().position(|c| c == name).map(|i| i as u32);
+        let places: BTreeMap<&String, u32> = classes.iter().zip(0u32..).collect();
         let mut map = Vec::with_capacity(self.names.len());
         for (name, &first) in self.names.iter().zip(&self.firsts) {
-            map.push(place(name).ok_or((first as usize, name.clone()))?);
+            let place = places.get(name).copied();
+            map.push(place.ok_or((first as usize, name.clone()))?);
         }
         Ok(Some(Labels {
             classes: labels.iter().map(|&l| map[l as usize]).collect(),

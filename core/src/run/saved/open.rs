@@ -15,7 +15,7 @@ use crate::data::{
 use crate::evaluate::{self, Scores, probabilities};
 use crate::metrics::{Judge, softmax};
 use crate::model::{MapKinds, Model};
-use crate::nn::{Select, Stage, Store, Weights};
+use crate::nn::{NormMode, Select, Stage, Store, Weights};
 use crate::recipe::{Report, Written};
 use crate::registry::{Context, Registry, SavedData};
 use crate::strategy::State;
@@ -41,6 +41,10 @@ pub struct Saved {
     temperature: Option<f64>,
     judge: Judge,
 }
+
+/// What a person must know who asks about few rows.
+const BY_BATCH: &str = "the model normalises by the statistics of the rows that it is asked about together (`batch_norm = \"adapt\"`): what is said of a row depends on \
+     those beside it; ask about many at once, of all classes";
 
 /// Nothing but the folder itself.
 struct Here(PathBuf);
@@ -76,7 +80,7 @@ impl Saved {
             .clone()
             .ok_or_else(|| Error::msg(format!("{}: no `rows`", path.display())))?;
         let classes = Arc::new(card.classes.clone());
-        let plugged = restore(registry, &card);
+        let mut plugged = restore(registry, &card);
         let (source, target) = tasks(folder, &plugged, &card, &classes, &rows)?;
         let weights = weights(source.as_ref(), folder)?;
         let store = Store::saved_in(&Device::Cpu, DType::F32, weights);
@@ -90,6 +94,9 @@ impl Saved {
         // Nothing trains, so a table may stay in its file.
         store.train_only(&Select::Nothing);
         let prepare = prepared(source.as_ref(), &card)?;
+        if card.batch_norm == NormMode::Adapt {
+            plugged.notes.push(BY_BATCH.into());
+        }
         Ok(Saved {
             classes,
             rows,
@@ -114,7 +121,7 @@ impl Saved {
         &self.plugged.registry
     }
 
-    /// What is not as it was when the model was made: a plugin that was built anew since.
+    /// What to know of its answers: that a plugin was built anew since the model was made; that rows are answered by the rows beside them.
     pub fn notes(&self) -> &[String] {
         &self.plugged.notes
     }
@@ -158,6 +165,11 @@ impl Saved {
     /// What opens files of rows, where the task says so.
     pub fn reader(&self) -> Option<Arc<dyn Reader>> {
         self.target.reader()
+    }
+
+    /// Whether what is said of a row hangs on that row alone (but for last digits): not where each batch's own statistics normalise it.
+    pub fn one_by_one(&self) -> bool {
+        self.model.norm != NormMode::Adapt
     }
 
     /// The probabilities of every row, by class, in the order of the rows.

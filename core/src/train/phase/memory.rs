@@ -19,11 +19,17 @@ impl Course<'_, '_, '_> {
     /// One optimizer step of one update; returns the loss.
     pub(super) fn update(&mut self, u: usize, drawn: &[Drawn], random: Stream) -> Result<f64> {
         let auto = self.train.micro_batch == AS_MUCH_AS_FITS;
+        // A batch that took in a lone last row is no reason to cut it: each half would have statistics of its own.
+        let batch = self.train.feeds.iter().map(|f| f.batch).max();
+        let asked = match batch.is_some_and(|b| self.train.micro_batch >= b) {
+            true => AS_MUCH_AS_FITS,
+            false => self.train.micro_batch,
+        };
         let most = drawn.iter().map(|d| d.rows.len()).max().unwrap_or(1);
         loop {
             let micro = match auto {
                 true => self.run.position.micro_batch.unwrap_or(AS_MUCH_AS_FITS),
-                false => self.train.micro_batch,
+                false => asked,
             };
             let before = auto.then(|| self.kept(u)).transpose()?;
             let error = match self.attempt(u, drawn, random, micro) {

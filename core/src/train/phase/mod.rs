@@ -165,6 +165,10 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         };
         self.job.observer.event(&phase);
         if done == 0 {
+            // Epochs are counted by phase.
+            if self.decides() {
+                self.run.position.collapsed.clear();
+            }
             self.run.position.fingerprints = Some(liveness::fingerprints(&self.trainable())?);
         }
         if done < self.total {
@@ -238,7 +242,8 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
             }
             self.run.twin.clear();
         }
-        if let Some(reference) = &position.reference {
+        // Of what adapts nothing there is no harm to speak of.
+        if let Some(reference) = position.reference.as_ref().filter(|_| self.train.adapts) {
             let last = match position.diverged {
                 Some(_) => position.collapsed.last().copied().unwrap_or_default(),
                 None => position.step.div_ceil(self.per_epoch),
@@ -248,9 +253,12 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
                 Some(Deciding::LabelFree { by, minimises, .. }) => minimises.contains(by),
                 _ => false,
             };
-            let kept = position.best.filter(|b| !b.twin && !own);
-            let kept = kept.map(|b| (b.epoch, b.score));
-            let signs = reference.signs(position.collapsed.contains(&last), kept);
+            let kept = position.best.filter(|b| !b.twin);
+            // Some scores like a collapse, and keep one.
+            let collapsed = [Some(last), kept.map(|b| b.epoch)].into_iter().flatten();
+            let collapsed = collapsed.filter(|e| position.collapsed.contains(e)).count();
+            let judged = kept.filter(|_| !own).map(|b| (b.epoch, b.score));
+            let signs = reference.signs(collapsed > 0, judged);
             position.signs = Some(signs.to_string());
         }
         if self.train.select != Selection::Last && self.run.position.best.is_some() {
@@ -290,6 +298,14 @@ impl<'a, 'b, 't> Course<'a, 'b, 't> {
         };
         for update in &mut self.train.updates {
             update.objective.begin(&mut passes)?;
+        }
+        // What does not train runs once, here, and not in the middle of the first step.
+        let model = &self.transfer.model;
+        if let Some(prefix) = model.frozen() {
+            for from in &self.feeds {
+                let (chain, store) = (model.chain(), &self.transfer.store);
+                prefix.rows(chain, &from.loaded, store, "features", &observer)?;
+            }
         }
         Ok(())
     }

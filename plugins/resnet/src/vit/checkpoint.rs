@@ -128,9 +128,7 @@ fn size(
             "{file}: its activation is `{activation}`, and only `gelu` is known"
         )));
     }
-    // Every ViT of timm's and Meta's has heads of 64; transformers' say how many.
-    let heads = config["num_attention_heads"].as_u64().map(|h| h as usize);
-    let heads = heads.unwrap_or((width / 64).max(1));
+    let heads = heads(file, width, config)?;
     if heads == 0 || width % heads != 0 {
         return Err(Error::msg(format!(
             "{file}: {heads} heads do not divide a width of {width}"
@@ -145,6 +143,32 @@ fn size(
         grid: ((tokens - 1) as f64).sqrt().round() as usize,
         epsilon: config["layer_norm_eps"].as_f64().unwrap_or(1e-6),
         bias: tensors.contains_key("encoder.layer.0.attention.attention.query.bias"),
+    })
+}
+
+/// timm's networks whose heads are not 64 wide, by how their names begin.
+const WIDE_HEADS: [(&str, usize); 3] = [
+    ("vit_huge_patch", 80),
+    ("vit_giant_patch", 88),
+    ("vit_gigantic_patch", 104),
+];
+
+/// How many attention heads. transformers' files say it; timm's and Meta's have heads of 64, up to the width of ViT-L, and those of DINOv2 of 1536 too.
+fn heads(file: &str, width: usize, config: &serde_json::Value) -> Result<usize> {
+    if let Some(heads) = config["num_attention_heads"].as_u64() {
+        return Ok(heads as usize);
+    }
+    if width <= 1024 || width == 1536 {
+        return Ok((width / 64).max(1));
+    }
+    let name = config["architecture"].as_str().unwrap_or_default();
+    let wide = WIDE_HEADS
+        .iter()
+        .find(|(start, wide)| name.starts_with(start) && width.is_multiple_of(*wide));
+    wide.map(|(_, wide)| width / wide).ok_or_else(|| {
+        Error::msg(format!(
+            "{file}: nothing says how many attention heads a width of {width} is divided into; write it into the config.json beside it, `\"num_attention_heads\": 16`"
+        ))
     })
 }
 
@@ -290,6 +314,27 @@ mod tests {
             let found = Found::Folder(dir.path().to_path_buf());
             let c = Checkpoint::open("test", &found).unwrap();
             assert_eq!((c.size.depth, c.absent_layers), (depth, absent), "{config}");
+        }
+    }
+
+    #[test]
+    fn heads_that_are_not_64_wide_are_known_or_asked_for() {
+        let of = |width, config: serde_json::Value| heads("vit.pth", width, &config);
+        let timm = |name: &str| serde_json::json!({ "architecture": name });
+        for (width, config, expected) in [
+            (192, serde_json::Value::Null, 3),
+            (1024, timm("vit_large_patch16_224"), 16),
+            (1536, timm("vit_giant_patch14_dinov2"), 24),
+            (1280, timm("vit_huge_patch14_224"), 16),
+            (1408, timm("vit_giant_patch14_224"), 16),
+            (1664, timm("vit_gigantic_patch14_224"), 16),
+            (1280, serde_json::json!({ "num_attention_heads": 20 }), 20),
+        ] {
+            assert_eq!(of(width, config).unwrap(), expected, "{width}");
+        }
+        for config in [serde_json::Value::Null, timm("vit_huge_plus_patch16")] {
+            let why = of(1280, config).unwrap_err().to_string();
+            assert!(why.contains("num_attention_heads"), "{why}");
         }
     }
 

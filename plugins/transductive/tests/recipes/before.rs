@@ -398,3 +398,125 @@ fn rows_that_do_not_vary_have_no_directions() {
         );
     }
 }
+
+/// Of a model that was not adapted no harm of adapting is ruled out.
+#[test]
+fn nothing_is_said_of_what_adapts_nothing() {
+    let world = World::new();
+    let run = world.run(&world.adapted("source-only", &[]), "r", &[]);
+    let selection = serde_json::to_value(&run).expect("JSON")["selection"].clone();
+    assert_eq!(selection["by"], "auto", "{selection}");
+    assert!(selection["without_labels"].is_null(), "{selection}");
+}
+
+/// A score may like a collapse: then the epoch that is kept tells of it, also where the last one has recovered.
+#[test]
+fn a_collapse_that_is_kept_is_a_sign_of_one() {
+    let world = World::new();
+    let sets = [
+        "select.by=\"entropy\"",
+        "select.twin=false",
+        "train.learning_rate=1.0",
+    ];
+    let run = world.run(&world.adapted("dann", &sets), "r", &[]);
+    let selection = serde_json::to_value(&run).expect("JSON")["selection"].clone();
+    let collapsed = selection["collapsed_epochs"].as_array().expect("a list");
+    assert!(collapsed.contains(&selection["epoch"]), "{selection}");
+    let last = serde_json::json!(6);
+    let ended = selection.get("diverged").is_some_and(|d| !d.is_null());
+    assert!(!collapsed.contains(&last) && !ended, "{selection}");
+    assert_eq!(selection["without_labels"], "signs of collapse");
+}
+
+/// Rows that were learned from would say of every candidate that it knows the source.
+#[test]
+fn rows_that_were_learned_from_judge_nothing() {
+    let world = World::new();
+    let none = "source.split.validation=0.0";
+    let error = world
+        .check(SOURCE, "dann", &[none, "select.by=\"source-accuracy\""])
+        .map(|_| ())
+        .expect_err("an error");
+    assert!(error.contains("none are set aside"), "{error}");
+    for (sets, scored) in [(&[none][..], false), (&[], true)] {
+        world.run(&world.adapted("dann", sets), "r", &[]);
+        let lines = world.metrics("r");
+        let score = |l: &serde_json::Value| l.get("score_source-accuracy").is_some();
+        assert_eq!(lines.iter().any(score), scored, "{sets:?}");
+        std::fs::remove_dir_all(world.path("r")).expect("removed");
+    }
+}
+
+/// A lone last row joins the batch before it, and that batch is not cut for it.
+#[test]
+fn a_batch_of_one_row_more_is_one_batch() {
+    let world = World::new();
+    let weights = |micro: &str| {
+        // 161 rows to learn from: five batches of 32 and one row.
+        let sets = [
+            "source.batch_norm=true",
+            "source.limit=179",
+            "train.batch_size=32",
+            micro,
+        ];
+        let run = world.run(&world.adapted("source-only", &sets), micro, &[]);
+        serde_json::to_value(&run).expect("JSON")["weights_sha256"].clone()
+    };
+    assert_eq!(
+        weights("train.micro_batch=32"),
+        weights("train.micro_batch=\"auto\"")
+    );
+}
+
+/// What another run left and a disk has damaged is trained again, said, and left anew.
+#[test]
+fn a_damaged_beginning_is_replaced() {
+    use std::sync::Mutex;
+    use tlkit_core::run::{Directory, Surroundings, execute};
+    use tlkit_core::train::{Event, Observer, Stop};
+
+    #[derive(Default)]
+    struct Notes(Mutex<Vec<String>>);
+    impl Observer for Notes {
+        fn event(&self, event: &Event<'_>) {
+            if let Event::Note(text) = event {
+                self.0.lock().expect("notes").push(text.to_string());
+            }
+        }
+    }
+    let world = World::new();
+    let folder = world.path("beginnings");
+    let run = |method: &str| {
+        let notes = Notes::default();
+        let around = Surroundings {
+            directory: Directory::at(world.path(method)),
+            name: "recipe".into(),
+            observer: &notes,
+            stop: Stop::default(),
+            shared: Some(folder.clone()),
+        };
+        let run = execute(&world.adapted(method, &[]), &around).expect("a result");
+        let seconds = serde_json::to_value(&run).expect("JSON")["seconds_taken_up"].clone();
+        (
+            seconds.as_f64().unwrap_or_default(),
+            notes.0.into_inner().expect("notes").join("\n"),
+        )
+    };
+    assert_eq!(run("dan").0, 0.0);
+    let files: Vec<_> = std::fs::read_dir(&folder)
+        .expect("the folder")
+        .map(|f| f.expect("a file").path())
+        .filter(|f| f.extension().is_some_and(|e| e == "safetensors"))
+        .collect();
+    assert!(!files.is_empty());
+    for file in &files {
+        let mut bytes = std::fs::read(file).expect("read");
+        *bytes.last_mut().expect("a byte") ^= 1;
+        std::fs::write(file, bytes).expect("written");
+    }
+    let (taken, said) = run("deep-coral");
+    assert_eq!(taken, 0.0);
+    assert!(said.contains("is not taken up"), "{said}");
+    let (taken, said) = run("mcc");
+    assert!(taken > 0.0, "{said}");
+}

@@ -296,6 +296,20 @@ fn what_cannot_run_is_refused_when_it_is_checked() {
         nothing.contains("adapts a model that knows the task"),
         "{nothing}"
     );
+    let none = "train.source_epochs=0";
+    let untaught = refused(SOURCE, "shot", &[none]);
+    assert!(
+        untaught.contains("without a pass over the source rows"),
+        "{untaught}"
+    );
+    // Who learns the source while it adapts, or has a head that was fitted on it, does without.
+    let norm = "source.batch_norm=true";
+    assert!(refused(SOURCE, "tent", &[norm, none]).contains("`tent` adapts a model that knows"));
+    for method in ["dann", "source-only", "adabn"] {
+        assert_eq!(refused(SOURCE, method, &[norm, none]), "");
+    }
+    let fitted = refused(SOURCE, "shot", &[none, "train.linear_probe=true"]);
+    assert_eq!(fitted, "");
     let custom = refused(SOURCE, "target-supervised", &["target.test=\"unlabelled\""]);
     assert!(custom.contains("tested on"), "{custom}");
     let rows = refused(SOURCE, "dann", &["select.by=\"target-validation\""]);

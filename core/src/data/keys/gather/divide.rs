@@ -48,7 +48,8 @@ impl Gather<'_> {
             "source" => "source-validation",
             _ => "validation",
         };
-        let validation = match given(aside) || self.is_sealed(main.name) {
+        let all_learned = main.name == "source" && self.closed_form;
+        let validation = match given(aside) || self.is_sealed(main.name) || all_learned {
             true => 0.0,
             false => asked.validation,
         };
@@ -81,6 +82,7 @@ impl Gather<'_> {
                     name,
                     share,
                     main.rows.len(),
+                    main.scanned.groups.as_deref().map(count),
                 ));
             }
             if !rows.is_empty() {
@@ -135,7 +137,7 @@ impl Gather<'_> {
         };
         if let (Some(groups), Some(column)) = (&main.scanned.groups, &asked.group.0) {
             let of = self.folds.or(self.fold.map(|f| f.of)).unwrap_or(0);
-            let n = groups.iter().collect::<BTreeSet<_>>().len();
+            let n = count(groups);
             if n < of {
                 let groups = if n == 1 { "group" } else { "groups" };
                 let column = match column {
@@ -168,11 +170,18 @@ impl Gather<'_> {
         match gone {
             None => Some(()),
             Some(what) => {
-                self.keys.error(self.at(main.name), what).help(
-                    "rows without text are left out, and rows that are also validation or test rows; `overlap = \"keep\"` under [evaluate] keeps the latter",
-                );
+                let error = self.keys.error(self.at(main.name), what);
+                error.help(match main.scanned.groups {
+                    Some(_) => "`split.group` sets whole groups aside: ask for smaller shares, name more groups, or leave `group` out; rows without text are left out too, and rows that are also validation or test rows",
+                    None => "rows without text are left out, and rows that are also validation or test rows; `overlap = \"keep\"` under [evaluate] keeps the latter",
+                });
                 None
             }
         }
     }
+}
+
+/// How many groups there are, of the group of each row.
+fn count(groups: &[u32]) -> usize {
+    groups.iter().collect::<BTreeSet<_>>().len()
 }

@@ -1,5 +1,6 @@
 //! What is found in the rows before anything is trained.
 
+use super::overlap::{also, called};
 use super::*;
 
 /// Rows of a column that are looked at to see whether it counts them.
@@ -111,19 +112,25 @@ impl Gather<'_> {
         })
     }
 
-    /// Validation rows that are test rows too: the choice of the epoch has seen them. They stay, and it is said.
-    pub(super) fn judged_twice(&self, parts: &[Rowed]) -> Result<Option<Finding>> {
-        let named = |name: &str| parts.iter().find(|p| p.name == name);
-        let (Some(validation), Some(test)) = (named("validation"), named("test")) else {
-            return Ok(None);
-        };
-        let mut theirs = test.scanned.keys.clone();
-        theirs.sort_unstable();
-        let scanned = &validation.scanned;
-        let shared = audit::shared(&scanned.keys, &scanned.fills, &theirs);
-        self.with_side(validation, |side| {
-            audit::overlap(side, &shared, "test", Overlap::Keep)
-        })
+    /// Rows to choose by that are also judged on: the choice of the epoch has seen them. They stay, and it is said.
+    pub(super) fn judged_twice(&self, parts: &[Rowed]) -> Result<Vec<Finding>> {
+        let mut found = Vec::new();
+        for (chosen_by, judged) in [
+            ("validation", &["test"][..]),
+            ("source-validation", &["validation", "test"]),
+        ] {
+            let Some(chosen_by) = parts.iter().find(|p| p.name == chosen_by) else {
+                continue;
+            };
+            let judged = parts.iter().filter(|p| judged.contains(&p.name));
+            let judged: Vec<&Rowed> = judged.collect();
+            let shared = also(chosen_by, &judged);
+            let names = called(chosen_by.name, &judged);
+            found.extend(self.with_side(chosen_by, |side| {
+                audit::overlap(side, &shared, &names, Overlap::Keep)
+            })?);
+        }
+        Ok(found)
     }
 
     pub(super) fn with_side<T>(&self, part: &Rowed, look: impl FnOnce(&Side<'_>) -> T) -> T {

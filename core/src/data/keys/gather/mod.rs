@@ -69,6 +69,7 @@ pub(super) fn read(keys: &Keys, cx: &Context, form: Form) -> Option<DataKeys> {
         form,
         sealed: cx.transductive,
         policy: cx.overlap,
+        closed_form: cx.closed_form,
         fold: cx.fold,
         folds: cx.folds,
         dealt: RefCell::default(),
@@ -88,6 +89,8 @@ struct Gather<'a> {
     /// The labels of the target's rows to learn from, and of its test rows, are not to be seen.
     sealed: bool,
     policy: Overlap,
+    /// The method learns from all rows of the source: nothing of them is set aside to choose by.
+    closed_form: bool,
     /// The part of a cross-validation that is tested.
     fold: Option<Fold>,
     /// How many parts, where each is a run of its own.
@@ -144,27 +147,26 @@ impl Gather<'_> {
         }
 
         let mut parts: Vec<Rowed> = Vec::new();
-        let mut whole = None;
         for group in source.into_iter().chain([target]) {
             let written = group.written;
-            let (group, all) = self.arranged(group, &classes, &mut audit, &mut found)?;
+            let group = self.arranged(group, &classes, &mut audit, &mut found)?;
             if written.tests_adapted {
                 parts.push(Rowed {
                     name: "test",
                     ..group.main.pick(&all_rows(&group.main))
                 });
             }
-            whole = whole.or(all);
             parts.push(group.main);
             parts.extend(group.others);
         }
         if self.sealed {
-            self.across(&mut parts, &mut whole, &mut audit, &mut found)?;
+            self.across(&mut parts, &mut audit, &mut found)?;
             if let Some(source) = parts.iter().find(|p| p.name == "source") {
                 self.still_two_classes(source, &classes)?;
             }
             audit.tests_adapted = self.tests_adapted(&parts);
         }
+        let mut in_folds = None;
         let audit = match self.dealt.take() {
             None => self.audited(&parts, audit, found)?,
             // A split that no fold has is nothing to speak of.
@@ -177,7 +179,7 @@ impl Gather<'_> {
                 let mut rows = vec![dealt.rows];
                 rows.extend(decides.map(|d| d.pick(&all_rows(d))));
                 let audit = self.audited(&rows, dealt.audit, dealt.found)?;
-                whole = rows.into_iter().next().map(|rows| Rowed {
+                in_folds = rows.into_iter().next().map(|rows| Rowed {
                     name: DEALT,
                     ..rows
                 });
@@ -188,7 +190,7 @@ impl Gather<'_> {
         // From here on nothing is found any more: the labels of sealed test rows are read, for the scores.
         let classes = self.open_sealed(&mut parts, classes)?;
         let digest = digest(&parts);
-        parts.extend(whole);
+        parts.extend(in_folds);
         let splits = parts.into_iter().map(|p| {
             let part = Part {
                 rows: p.rows,
@@ -229,40 +231,28 @@ impl Gather<'_> {
         Some(audit)
     }
 
-    /// A domain's rows as the run uses them; and, of a source, all that are labelled, for methods that set nothing aside.
+    /// A domain's rows as the run uses them.
     fn arranged<'w>(
         &self,
         group: Group<'w>,
         classes: &[String],
         audit: &mut Audit,
         found: &mut Vec<Finding>,
-    ) -> Option<(Group<'w>, Option<Rowed>)> {
+    ) -> Option<Group<'w>> {
         let Group {
             written,
             main,
             mut others,
         } = group;
-        let source = main.name == "source";
         let main = self.leave_out(main, &others, audit, found)?;
-        let whole = source.then(|| {
-            let main = match (written.per_class, &main.labels) {
-                (Some(n), Some(labels)) => main.pick(&per_class(labels, n, written.split.seed)),
-                _ => main.pick(&all_rows(&main)),
-            };
-            Rowed {
-                name: "source-all",
-                ..main
-            }
-        });
         let (main, split_off) = self.split(written, main, &others, audit, found)?;
         self.still_two_classes(&main, classes)?;
         others.extend(split_off);
-        let group = Group {
+        Some(Group {
             written,
             main,
             others,
-        };
-        Some((group, whole))
+        })
     }
 
     fn at(&self, name: &str) -> At {

@@ -81,7 +81,7 @@ impl Gather<'_> {
             .collect();
         let mut out = blank.clone();
         if !blank.is_empty() {
-            audit.dropped.insert("empty", blank.len());
+            *audit.dropped.entry("empty").or_default() += blank.len();
             let said = self.with_side(&main, |side| audit::dropped_empty(side, &blank));
             found.extend(self.noted(main.name, said)?);
         }
@@ -98,7 +98,6 @@ impl Gather<'_> {
     pub(super) fn across(
         &self,
         parts: &mut Vec<Rowed>,
-        whole: &mut Option<Rowed>,
         audit: &mut Audit,
         found: &mut Vec<Finding>,
     ) -> Option<()> {
@@ -108,16 +107,10 @@ impl Gather<'_> {
         let judged = |p: &&Rowed| matches!(p.name, "validation" | "test");
         let judged: Vec<&Rowed> = parts.iter().filter(judged).collect();
         let out = self.overlap(&parts[at], &judged, audit, found)?;
-        // The same rows, those that are set aside for validation among them: what of them is left out is no second finding.
-        let of_whole = whole.as_ref().map(|all| also(all, &judged));
-        if out.is_empty() {
-            return Some(());
+        if !out.is_empty() {
+            let source = parts.remove(at);
+            parts.insert(at, source.without(&out));
         }
-        let source = parts.remove(at);
-        parts.insert(at, source.without(&out));
-        *whole = whole
-            .take()
-            .map(|all| all.without(&of_whole.unwrap_or_default()));
         Some(())
     }
 
@@ -144,12 +137,7 @@ impl Gather<'_> {
         if shared.is_empty() {
             return Some(shared);
         }
-        let of = |o: &&Rowed| match main.name {
-            "source" if !o.name.starts_with("source") => format!("target.{}", o.name),
-            _ => o.name.to_string(),
-        };
-        let names: Vec<String> = others.iter().map(of).collect();
-        let names = names.join(" or ");
+        let names = called(main.name, others);
         // Vectors of few values are equal without anybody having copied a row: they stay.
         let policy = match (self.policy, self.form) {
             (Overlap::Drop, Form::Features) => Overlap::Keep,
@@ -199,8 +187,19 @@ impl Gather<'_> {
     }
 }
 
+/// What other splits are called in a sentence about one: those of the other domain with their table.
+pub(super) fn called(main: &str, others: &[&Rowed]) -> String {
+    let of_source = |name: &str| name.starts_with("source");
+    let of = |o: &&Rowed| match of_source(main) && !of_source(o.name) {
+        true => format!("target.{}", o.name),
+        false => o.name.to_string(),
+    };
+    let names: Vec<String> = others.iter().map(of).collect();
+    names.join(" or ")
+}
+
 /// The rows of one split that also stand in others.
-fn also(main: &Rowed, others: &[&Rowed]) -> Vec<u32> {
+pub(super) fn also(main: &Rowed, others: &[&Rowed]) -> Vec<u32> {
     let mut theirs: Vec<Key> = others
         .iter()
         .flat_map(|o| o.scanned.keys.iter().copied())

@@ -439,7 +439,8 @@ fn kind(selection: &serde_json::Value) -> &'static str {
         _ if selection["oracle"] == true => "oracle",
         Some(by) if by.starts_with("target validation") => "target validation",
         Some("validation") => "validation",
-        _ if selection["without_labels"].is_string() => "label-free",
+        // Words of harm there are of adaptations alone; what had collapsed is said of every choice without labels.
+        _ if selection["collapsed_epochs"].is_array() => "label-free",
         _ => "",
     }
 }

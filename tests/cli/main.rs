@@ -30,6 +30,7 @@ mod import;
 mod init;
 mod numbers;
 mod parts;
+mod piped;
 mod place;
 mod plan;
 mod predict;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Amazon's reviews, three pairs, a sentence encoder that is fine-tuned: four adaptations beside the source alone, three seeds.
+# Amazon's reviews, three pairs, a sentence encoder that is fine-tuned: five adaptations beside the source alone, three seeds.
 #
 # usage: benches/amazon-texts-tuned.sh TEXTS_DIR CHECKPOINT OUT [SEEDS] [--dry-run]
 #
@@ -38,7 +38,7 @@ source_epochs = 2
 epochs = 2
 TOML
 {
-    printf '[experiment]\nbase = "tuned.toml"\nseeds = %s\nbaselines = false\nmethods = ["dann", "deep-coral", "mcc", "shot"]\n' "${4:-3}"
+    printf '[experiment]\nbase = "tuned.toml"\nseeds = %s\nbaselines = false\nmethods = ["dann", "deep-coral", "mcc", "shot", "tapt"]\n' "${4:-3}"
     echo 'pairs = [["books", "dvd"], ["dvd", "electronics"], ["kitchen", "books"]]'
     for d in books dvd electronics kitchen; do
         printf '[domains.%s]\nlabelled = "%s/%s.tsv"\nunlabelled = "data/%s-adapt.tsv"\ntest = "data/%s-test.tsv"\n' "$d" "$texts" "$d" "$d" "$d"

@@ -303,8 +303,9 @@ impl Registry {
         Self::default()
     }
 
-    /// The same for recipes that are checked one after the other and name the same files: each file is opened and looked through once.
-    pub(crate) fn sharing(&self) -> Registry {
+    /// The same for recipes that are checked one after the other and name the same files: each file is opened and looked through once, and the images of the same
+    /// rows are held against each other once.
+    pub fn sharing(&self) -> Registry {
         Registry {
             shared: Some(self.shared.clone().unwrap_or_default()),
             ..self.clone()

@@ -120,8 +120,12 @@ fn is_data(table: &dyn Table) -> tlkit_core::Result<bool> {
         })
     };
     let first: Vec<String> = (0..columns).map(|c| cell(0, c)).collect::<Result<_, _>>()?;
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    for word in &first {
+        *times.entry(word).or_default() += 1;
+    }
     for (c, word) in first.iter().enumerate() {
-        let repeated = first.iter().filter(|w| *w == word).count() > 1;
+        let repeated = times[word.as_str()] > 1;
         if !repeated || word.is_empty() || word.parse::<f64>().is_ok() {
             continue;
         }

@@ -9,7 +9,8 @@ pub fn markdown(schema: &Value) -> String {
     let mut page = String::from(
         "# Recipe reference\n\nEvery key of a recipe that this version reads. This page is what `tlkit schema --markdown` prints; \
          `tlkit explain RECIPE` prints a recipe with every default filled in and where each comes from. The tables of an experiment, \
-         `[experiment]` and `[domains]`, are in [Comparing experiments](comparing.md).\n",
+         `[experiment]` and `[domains]`, are in [Comparing experiments](comparing.md). Of the defaults, what is set as code is a value; the others say \
+         what holds where the key is not written.\n",
     );
     for (name, table) in fields(schema) {
         section(&mut page, name, table);
@@ -111,8 +112,10 @@ fn row(lines: &mut String, name: &str, key: &Value, prefix: &str) {
     let mut defaults: Vec<String> = [key]
         .into_iter()
         .chain(several)
-        .filter_map(|k| k.get("default"))
-        .map(|d| format!("`{d}`"))
+        .filter_map(|k| match k.get("default") {
+            Some(value) => Some(format!("`{value}`")),
+            None => k["x-unset"].as_str().map(str::to_string),
+        })
         .collect();
     defaults.dedup();
     let _ = writeln!(

@@ -300,12 +300,16 @@ impl Prop {
 /// Where a default comes from: no word of JSON Schema, which passes over what it does not know.
 const ORIGIN: &str = "x-origin";
 
+/// What holds where an optional key is not written: no word of JSON Schema either.
+const UNSET: &str = "x-unset";
+
 /// Whether two forms allow the same, wherever their default comes from.
 fn alike(one: &Json, other: &Json) -> bool {
     let plain = |form: &Json| {
         let mut form = form.clone();
         if let Some(form) = form.as_object_mut() {
             form.remove(ORIGIN);
+            form.remove(UNSET);
         }
         form
     };
@@ -409,16 +413,19 @@ fn form_of(key: &KeyRecord) -> Json {
     if !key.help.is_empty() {
         form["description"] = key.help.as_str().into();
     }
-    if let Presence::Default {
-        value: Some(value),
-        origin,
-        ..
-    } = &key.presence
-    {
-        form["default"] = value.clone();
-        if !origin.is_empty() {
-            form[ORIGIN] = origin.as_str().into();
+    match &key.presence {
+        Presence::Default {
+            value: Some(value),
+            origin,
+            ..
+        } => {
+            form["default"] = value.clone();
+            if !origin.is_empty() {
+                form[ORIGIN] = origin.as_str().into();
+            }
         }
+        Presence::Optional { unset } if !unset.is_empty() => form[UNSET] = unset.as_str().into(),
+        _ => {}
     }
     form
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use rayon::prelude::*;
+
 use super::rows::{Side, verb};
 use super::{Example, Finding, Key, Level, percent};
 use crate::Result;
@@ -45,9 +47,15 @@ pub(crate) fn broken(split: &'static str, at: At, rows: &[(u32, String)], of: us
 /// Another split, whose images one's own are compared with.
 pub(crate) struct Others<'a> {
     pub name: &'static str,
+    /// Of the bytes.
+    pub digests: &'a [[u8; 16]],
     pub keys: &'a [Key],
     pub looks: &'a [Look],
 }
+
+/// The rows that look like one of another split (`None`: like an earlier one of their own), made or taken from where they were kept.
+pub(crate) type Kept<'k> =
+    dyn Fn(Option<&Others<'_>>, &dyn Fn() -> Vec<u32>) -> Result<Vec<u32>> + 'k;
 
 /// Images that look like one of another split without being the same bytes (which `overlap` counts), and like an earlier one of their own. They
 /// stay: whether they are copies is for a person to say.
@@ -56,16 +64,21 @@ pub(crate) fn near_copies(
     looks: &[Look],
     others: &[Others<'_>],
     near: &Near<'_>,
+    kept: &Kept<'_>,
 ) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
+    // Of small pictures each has thousands to be held against.
+    let all = || (0..looks.len() as u32).into_par_iter();
     for other in others {
-        let there = Likenesses::of(other.looks, other.keys, near);
-        let like = |&row: &u32| {
-            let key = side.keys[row as usize];
-            let twin = |r: u32| other.keys[r as usize] != key;
-            there.first(&looks[row as usize], twin).is_some()
-        };
-        let rows: Vec<u32> = (0..looks.len() as u32).filter(like).collect();
+        let rows = kept(Some(other), &|| {
+            let there = Likenesses::of(other.looks, other.keys, near);
+            let like = |&row: &u32| {
+                let key = side.keys[row as usize];
+                let twin = |r: u32| other.keys[r as usize] != key;
+                there.first(&looks[row as usize], twin).is_some()
+            };
+            all().filter(like).collect()
+        })?;
         if rows.is_empty() {
             continue;
         }
@@ -89,13 +102,15 @@ pub(crate) fn near_copies(
         };
         found.push(side.find("copies", level, &rows, words)?);
     }
-    let own = Likenesses::of(looks, side.keys, near);
-    let like = |&row: &u32| {
-        let key = side.keys[row as usize];
-        let twin = |r: u32| r < row && side.keys[r as usize] != key;
-        own.first(&looks[row as usize], twin).is_some()
-    };
-    let rows: Vec<u32> = (0..looks.len() as u32).filter(like).collect();
+    let rows = kept(None, &|| {
+        let own = Likenesses::of(looks, side.keys, near);
+        let like = |&row: &u32| {
+            let key = side.keys[row as usize];
+            let twin = |r: u32| r < row && side.keys[r as usize] != key;
+            own.first(&looks[row as usize], twin).is_some()
+        };
+        all().filter(like).collect()
+    })?;
     if !rows.is_empty() {
         let words = format!(
             "{} of {} {} like an earlier one without being the same file",
@@ -114,7 +129,7 @@ fn short(look: &Look) -> u32 {
 }
 
 /// Whether two images are copies of one.
-type Near<'n> = dyn Fn(&Likeness, &Likeness) -> bool + 'n;
+type Near<'n> = dyn Fn(&Likeness, &Likeness) -> bool + Sync + 'n;
 
 /// Bits in which the hashes of copies may differ.
 const APART: u32 = 3;

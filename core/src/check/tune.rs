@@ -33,11 +33,10 @@ type Axis = (String, At, Vec<Value>);
 
 /// Reads the table; `None` where it is not written, or an error was noted.
 pub(super) fn read(root: &Keys) -> Option<Vec<Axis>> {
-    if !root.has("tune") && !root.is_blank() {
-        return None;
-    }
-    let tune = root.table("tune");
-    tune.describe("a grid over keys of the recipe: every combination is tried, the best on validation rows is the run");
+    let tune = root.optional_table(
+        "tune",
+        "a grid over keys of the recipe: every combination is tried, the best on validation rows is the run",
+    )?;
     let mut axes = Vec::new();
     let mut wrong = false;
     for name in tune.free() {

@@ -1,5 +1,6 @@
 //! What a row is made of, so that a model can be given rows long after its training data is gone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -228,7 +229,10 @@ impl RowForm {
 
     /// The columns of a vector in a file whose columns have names.
     fn named_vector(&self, there: &[String], label: Option<usize>) -> Result<Vec<usize>> {
-        let at = |name: &String| there.iter().position(|c| c == name);
+        // Vectors have tens of thousands of columns.
+        let numbered = there.iter().enumerate().map(|(at, name)| (name, at));
+        let places: BTreeMap<&String, usize> = numbered.collect();
+        let at = |name: &String| places.get(name).copied();
         let found: Vec<Option<usize>> = self.features.iter().map(at).collect();
         if found.iter().all(Option::is_none) {
             let rest: Vec<usize> = (0..there.len()).filter(|&c| Some(c) != label).collect();

@@ -16,6 +16,7 @@ pub(crate) struct Shared {
     tables: Mutex<BTreeMap<String, Arc<dyn Table>>>,
     ranges: Mutex<BTreeMap<String, Option<(u32, u32)>>>,
     scans: Mutex<BTreeMap<String, Arc<Scanned>>>,
+    alike: Mutex<BTreeMap<String, Arc<Vec<u32>>>>,
 }
 
 /// The value under a key; made where it is not there. An error is not kept.
@@ -73,6 +74,11 @@ impl Shared {
     pub fn scan(&self, rows: &str, make: impl FnOnce() -> Result<Scanned>) -> Result<Arc<Scanned>> {
         kept(&self.scans, rows, || make().map(Arc::new))
     }
+
+    /// The images of some rows that look like others; `rows` says which of which.
+    pub fn alike(&self, rows: &str, make: impl FnOnce() -> Vec<u32>) -> Result<Vec<u32>> {
+        kept(&self.alike, rows, || Ok(Arc::new(make()))).map(|rows| rows.to_vec())
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +120,14 @@ mod tests {
                 _ => Ok(Arc::new(Nothing(Vec::new()))),
             }
         }
+    }
+
+    #[test]
+    fn what_looks_alike_is_kept_by_the_rows_that_were_looked_at() {
+        let shared = Shared::default();
+        assert_eq!(shared.alike("a", || vec![1, 2]).unwrap(), [1, 2]);
+        assert_eq!(shared.alike("a", || unreachable!()).unwrap(), [1, 2]);
+        assert_eq!(shared.alike("a b", || vec![3]).unwrap(), [3]);
     }
 
     #[test]

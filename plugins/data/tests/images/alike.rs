@@ -1,5 +1,9 @@
 //! What the audit finds in images: copies, single ones, grey and tiny ones.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tlkit_core::data::{Likeness, Look, Pictures};
+use tlkit_data::Codecs;
 use tlkit_image::bmp;
 
 use super::*;
@@ -49,6 +53,63 @@ fn copies_of_large_images_are_warned_of() {
             "!copies train 1: 1 image of train looks like one of test without being the same file and stays"
         ]
     );
+}
+
+/// Counts what it is asked to compare.
+#[derive(Default)]
+struct Counting(AtomicUsize);
+
+impl Pictures for Counting {
+    fn look(&self, bytes: &[u8]) -> std::result::Result<Look, String> {
+        Codecs.look(bytes)
+    }
+
+    fn near(&self, one: &Likeness, other: &Likeness) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Codecs.near(one, other)
+    }
+
+    fn thumbnail(&self, bytes: &[u8], side: usize) -> Option<Vec<u8>> {
+        Codecs.thumbnail(bytes, side)
+    }
+}
+
+/// The cells of an experiment have the same rows many times over; other rows are compared anew.
+#[test]
+fn recipes_of_one_plan_compare_the_same_rows_once() {
+    let world = World::new();
+    world
+        .photos("train", &["cat", "dog"], 5, 0)
+        .photos("test", &["cat", "dog"], 3, 7)
+        .photos("other", &["cat", "dog"], 3, 8);
+    world.put("test/dog/small.jpg", &thumbnail(&picture(100, 40, 30), 36));
+    world.put("train/dog/again.bmp", &bmp(&picture(101, 40, 30)));
+    world.put("other/dog/small.jpg", &thumbnail(&picture(2, 40, 30), 36));
+    let counting = Arc::new(Counting::default());
+    let mut registry = Registry::new();
+    tlkit_data::register(&mut registry).unwrap();
+    registry.set_pictures(counting.clone());
+    let read = |registry: &Registry, test: &str| {
+        let before = counting.0.load(Ordering::Relaxed);
+        let target =
+            format!("train = \"train\"\ntest = \"{test}\"\nsplit = {{ validation = 0.0 }}");
+        let (data, said) = world.read_with(registry, &target);
+        assert_eq!(said, "");
+        let compared = counting.0.load(Ordering::Relaxed) - before;
+        (findings(&data.unwrap()), compared)
+    };
+    let (alone, compared) = read(&registry, "test");
+    assert!(alone.iter().any(|f| f.contains("copies")), "{alone:?}");
+    assert!(compared > 0);
+    assert_eq!(read(&registry, "test"), (alone.clone(), compared));
+
+    let plan = registry.sharing();
+    assert_eq!(read(&plan, "test"), (alone.clone(), compared));
+    assert_eq!(read(&plan, "test"), (alone, 0));
+    let (other, again) = read(&registry, "other");
+    let (shared, compared) = read(&plan, "other");
+    assert_eq!(shared, other);
+    assert!(0 < compared && compared < again, "{compared} of {again}");
 }
 
 #[test]

@@ -69,14 +69,18 @@ impl World {
     }
 
     fn read(&self, target: &str) -> (Option<DataKeys>, String) {
-        let text = format!("[target]\n{target}\n");
-        let written = Written::parse("recipe.toml", &text, &[]).unwrap();
         let mut registry = Registry::new();
         tlkit_data::register(&mut registry).unwrap();
+        self.read_with(&registry, target)
+    }
+
+    fn read_with(&self, registry: &Registry, target: &str) -> (Option<DataKeys>, String) {
+        let text = format!("[target]\n{target}\n");
+        let written = Written::parse("recipe.toml", &text, &[]).unwrap();
         let resolve: Arc<dyn Resolve> = Arc::new(Disk);
         let cx = Context {
             overlap: Overlap::Drop,
-            ..Context::new(&registry, &resolve, self.0.path())
+            ..Context::new(registry, &resolve, self.0.path())
         };
         let data = DataKeys::target(&written.keys().table("target"), &cx, Form::Images);
         let said = written.finish().to_text(false);

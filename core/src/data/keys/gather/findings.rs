@@ -2,6 +2,7 @@
 
 use super::overlap::{also, called};
 use super::*;
+use crate::data::Input;
 
 /// Rows of a column that are looked at to see whether it counts them.
 const LOOKED_AT: usize = 1000;
@@ -63,19 +64,32 @@ impl Gather<'_> {
             return Ok(None);
         }
         let names = side.rows.columns();
-        let mut counting = Vec::new();
-        for &c in features {
-            let value = |row: usize| -> Result<f64> {
-                let text = side.rows.text(row, c)?;
-                Ok(text.trim().parse().unwrap_or(f64::NAN))
+        let number = |text: &str| text.trim().parse().unwrap_or(f64::NAN);
+        // A cell by itself costs as much as its row, so rows are taken whole until few columns are left.
+        let numbers = |row: usize| -> Result<Vec<f64>> {
+            let cells = side.rows.cells(row, features).into_iter();
+            let value = |cell: Result<Input<'_>>| match cell? {
+                Input::Text(text) => Ok(number(&text)),
+                _ => Ok(f64::NAN),
             };
-            let first = value(0)?;
+            cells.map(value).collect()
+        };
+        // Whatever its order, where its name says what it is.
+        let counts = |c: usize, first: f64, row: usize, v: f64| {
+            let called = || COUNTERS.contains(&names[c].trim().to_lowercase().as_str());
+            v == first + row as f64 || v.fract() == 0.0 && called()
+        };
+        let first = numbers(0)?;
+        let mut counting = Vec::new();
+        let columns = features.iter().zip(first.iter().zip(numbers(1)?));
+        for (&c, (&first, second)) in columns {
+            if !counts(c, first, 0, first) || !counts(c, first, 1, second) {
+                continue;
+            }
             let mut all = Vec::with_capacity(n);
             for row in 0..n {
-                let v = value(row)?;
-                let called = COUNTERS.contains(&names[c].trim().to_lowercase().as_str());
-                // Whatever its order, where its name says what it is.
-                if v != first + row as f64 && !(called && v.fract() == 0.0) {
+                let v = number(&side.rows.text(row, c)?);
+                if !counts(c, first, row, v) {
                     break;
                 }
                 all.push(v);

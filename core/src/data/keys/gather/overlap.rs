@@ -9,6 +9,7 @@ impl Gather<'_> {
             return Ok(Vec::new());
         };
         let near = |a: &Likeness, b: &Likeness| pictures.near(a, b);
+        let opener = Arc::as_ptr(pictures).cast::<()>();
         let mut found = Vec::new();
         for (i, part) in parts.iter().enumerate() {
             let Some(looks) = &part.scanned.looks else {
@@ -22,14 +23,25 @@ impl Gather<'_> {
                 .filter_map(|other| {
                     Some(audit::Others {
                         name: other.name,
+                        digests: &other.scanned.digests,
                         keys: &other.scanned.keys,
                         looks: other.scanned.looks.as_ref()?,
                     })
                 })
                 .collect();
-            found.extend(
-                self.with_side(part, |side| audit::near_copies(side, looks, &others, &near))?,
-            );
+            let kept = |other: Option<&audit::Others<'_>>, make: &dyn Fn() -> Vec<u32>| {
+                let Some(shared) = self.shared else {
+                    return Ok(make());
+                };
+                let sum =
+                    |digests: &[[u8; 16]]| crate::hex(&Sha256::digest(digests.as_flattened()));
+                let own = sum(&part.scanned.digests);
+                let other = other.map(|o| sum(o.digests));
+                shared.alike(&format!("{opener:p} {own} {other:?}"), make)
+            };
+            found.extend(self.with_side(part, |side| {
+                audit::near_copies(side, looks, &others, &near, &kept)
+            })?);
         }
         Ok(found)
     }

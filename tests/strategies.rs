@@ -253,6 +253,17 @@ fn vectors_are_learned_from_plain_text() {
     assert!(text.contains("encoder.layer.0") && !text.contains("distill"));
 }
 
+/// A share of 0 leaves the labels alone: nothing is mapped to the teacher's width, which would be a layer that never learns.
+#[test]
+fn a_share_of_nothing_is_no_map_that_cannot_learn() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (cache, out) = (dir.path().join("cache"), dir.path().join("out"));
+    let taught =
+        "method = \"distill\"\nof = \"features\"\nalpha = 0.0\nteacher = \"builtin:bert-mini\"";
+    let result = run(&recipe(dir.path(), taught), &out, &cache, &[]);
+    assert_eq!(result["status"], "done");
+}
+
 /// Two processes at once, on one cache: both end, alike, and each set of features was kept once.
 #[test]
 fn two_processes_share_the_cache() {

@@ -12,6 +12,9 @@ pub fn instructions() -> std::result::Result<(), String> {
     tlkit_ops::Path::from_environment().map(|_| ())
 }
 
+/// Bytes that a device needs free to be opened, with room to spare: its context and cuBLAS's own memory.
+const TO_START: u64 = 1 << 30;
+
 /// What a recipe's `train.device` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -46,33 +49,44 @@ impl Place {
             Place::Auto if there == 0 => Ok(Device::Cpu),
             Place::Auto => Self::cuda(0),
             Place::Cuda(n) if n < there => Self::cuda(n),
-            Place::Cuda(n) => Err(Error::msg(match there {
-                0 => {
-                    "there is no CUDA device: `train.device = \"cpu\"` runs without one".to_string()
-                }
-                1 => format!("there is no device `cuda:{n}`: there is one, `cuda:0`"),
-                _ => format!(
-                    "there is no device `cuda:{n}`: there are `cuda:0` to `cuda:{}`",
-                    there - 1
-                ),
-            })),
+            Place::Cuda(n) => Err(Error::msg(no_device(n, there))),
         }
     }
 
     fn cuda(n: usize) -> Result<Device> {
         tlkit_ops::gpu::open(n).map_err(|e| {
             let words = e.to_string();
-            let words = words.lines().next().unwrap_or_default();
-            // cuBLAS, which is opened last, has words of its own for it.
-            let full = tlkit_ops::gpu::is_out_of_memory(words)
-                || words.contains("CUBLAS_STATUS_NOT_INITIALIZED");
-            Error::msg(match full {
-                true => format!(
-                    "device `cuda:{n}` has no memory left to start with: another program holds it (`nvidia-smi` shows which)"
-                ),
-                false => format!("device `cuda:{n}` does not open: {words}"),
-            })
+            Error::msg(unopened(n, &words, tlkit_ops::gpu::free(n)))
         })
+    }
+}
+
+/// That device `n` is not one of those that are there.
+pub fn no_device(n: usize, there: usize) -> String {
+    match there {
+        0 => "there is no CUDA device: `train.device = \"cpu\"` runs without one".to_string(),
+        1 => format!("there is no device `cuda:{n}`: there is one, `cuda:0`"),
+        _ => format!(
+            "there is no device `cuda:{n}`: there are `cuda:0` to `cuda:{}`",
+            there - 1
+        ),
+    }
+}
+
+/// Why device `n` does not open, by the error's words and the bytes that are free there.
+fn unopened(n: usize, words: &str, free: Option<u64>) -> String {
+    let words = words.lines().next().unwrap_or_default();
+    // cuBLAS, which is opened last, says this of whatever keeps it from its memory, a driver of another version among it.
+    let cublas = words.contains("CUBLAS_STATUS_NOT_INITIALIZED");
+    let full = free.is_some_and(|bytes| bytes < TO_START);
+    match tlkit_ops::gpu::is_out_of_memory(words) || cublas && full {
+        true => format!(
+            "device `cuda:{n}` has no memory left to start with: another program holds it (`nvidia-smi` shows which)"
+        ),
+        false if cublas => format!(
+            "device `cuda:{n}` does not open: {words}; does the driver support CUDA 13 (580 or newer)?"
+        ),
+        false => format!("device `cuda:{n}` does not open: {words}"),
     }
 }
 
@@ -96,6 +110,23 @@ mod tests {
         for wrong in ["", "gpu", "cuda:", "cuda:+1", "cuda:x", "CUDA", "cuda:1:2"] {
             assert_eq!(Place::named(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_device_that_does_not_open_is_full_only_where_its_memory_is() {
+        let cublas = "cuda error CUBLAS_STATUS_NOT_INITIALIZED\n  backtrace";
+        let full = "has no memory left to start with";
+        assert!(unopened(0, cublas, Some(100 << 20)).contains(full));
+        assert!(unopened(0, "CUDA_ERROR_OUT_OF_MEMORY", None).contains(full));
+        for free in [None, Some(100 << 30)] {
+            let said = unopened(0, cublas, free);
+            assert!(
+                said.ends_with("NOT_INITIALIZED; does the driver support CUDA 13 (580 or newer)?"),
+                "{said}"
+            );
+        }
+        let other = unopened(1, "CUDA_ERROR_UNKNOWN", Some(0));
+        assert_eq!(other, "device `cuda:1` does not open: CUDA_ERROR_UNKNOWN");
     }
 
     #[test]

@@ -172,6 +172,16 @@ fn a_rising_loss_and_a_jump_are_a_high_rate() {
     assert_eq!(why(&f.run()).findings, []);
 }
 
+/// SHOT's loss is one entropy less another: a multiple of what is below 0 is no jump.
+#[test]
+fn a_loss_below_zero_is_no_jump() {
+    let mut f = sound();
+    f.metrics = losses(|t| -1.6 - 0.5 * t);
+    assert_eq!(found(&f, "learning-rate-high"), None);
+    f.metrics = losses(|t| if t < 0.5 { 1.0 - t } else { 2.0 });
+    assert!(found(&f, "learning-rate-high").is_some());
+}
+
 #[test]
 fn a_loss_that_stays_is_told_by_how_far_tensors_moved() {
     let mut f = sound();

@@ -120,7 +120,8 @@ pub struct Overrides {
     /// Overrides one key of the recipe; may be repeated.
     ///
     /// The value is TOML, or else a string as it stands: `train.epochs=3`, `train.betas=[0.9, 0.98]`,
-    /// `source.checkpoint=builtin:bert-mini`. It is checked as if it stood in the recipe.
+    /// `source.checkpoint=builtin:bert-mini`. It is checked as if it stood in the recipe, and a path is relative to the recipe's
+    /// folder, not to where you are.
     #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     pub sets: Vec<String>,
 }
@@ -233,7 +234,8 @@ pub struct Compare {
     pub what: Vec<PathBuf>,
     /// Overrides one key of the experiment; may be repeated.
     ///
-    /// `experiment.seeds=3`, `experiment.set.'"train.epochs"'=2`. It is checked as if it stood in the file.
+    /// `experiment.seeds=3`, `experiment.set.'"train.epochs"'=2`. It is checked as if it stood in the file, and a path is
+    /// relative to the file's folder.
     #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     pub sets: Vec<String>,
     /// The folder of the experiment, instead of experiments/<name>.
@@ -279,7 +281,7 @@ pub struct Import {
     /// Ids and labels must be those of the experiment's own runs, in the same order.
     pub file: PathBuf,
     /// The name of its row in the table.
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", value_parser = one_line)]
     pub method: String,
     /// The folder of the experiment.
     #[arg(long, value_name = "DIR")]
@@ -472,9 +474,10 @@ Examples:
 pub struct Plan {
     /// The recipe.
     ///
-    /// It is run in small: a few rows of each split, the shortest and the longest among them, two epochs of three batches. What
-    /// that took is scaled to the whole by the tokens that each part works through. Nothing is kept; features that are cached
-    /// already make the run faster than said, and so does early stopping.
+    /// It is run in small: a few rows of each split, the shortest and the longest among them, two epochs of three batches; then of four
+    /// times the rows and batches, and again, until it has taken 3 seconds or has all rows. What that took is scaled to the whole by the
+    /// tokens that each part works through. Nothing is kept; features that are cached already make the run faster than said, and so does
+    /// early stopping.
     pub recipe: PathBuf,
     #[command(flatten)]
     pub overrides: Overrides,
@@ -596,4 +599,12 @@ Examples:
         /// A recipe's name (its newest run), `latest`, the beginning of an id, or a path.
         run: String,
     },
+}
+
+/// A name in a table.
+fn one_line(name: &str) -> Result<String, String> {
+    match name.trim().is_empty() || name.contains(char::is_control) {
+        true => Err("a name, on one line".into()),
+        false => Ok(name.to_string()),
+    }
 }

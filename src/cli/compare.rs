@@ -15,7 +15,7 @@ use super::cells::{self, Ended, State};
 use super::exit::{FAILED, Failure, GATE, STOPPED};
 use super::parts::Fetch;
 use super::progress::Progress;
-use super::{estimate, output, parts, shipped, signals, threads, which};
+use super::{device, estimate, output, parts, shipped, signals, threads, which};
 
 /// Where experiments go unless `--out` says otherwise.
 const ROOT: &str = "experiments";
@@ -180,6 +180,10 @@ fn run(
         return Ok(());
     }
     let _lock = prepare(&plan, file, &folder)?;
+    let auto = |c: &experiment::Cell| c.identity.values["train"]["device"] == "auto";
+    if plan.cells.iter().any(auto) {
+        device::look_for_auto();
+    }
     let progress = Arc::new(Progress::new(false));
     let listener = signals::Listener::start(&progress)?;
     let ended = cells::run(&plan, &folder, &to_do, jobs, &progress, &listener.stop)?;

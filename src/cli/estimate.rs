@@ -8,7 +8,6 @@ use serde_json::Value;
 use tlkit_core::Checked;
 use tlkit_core::experiment::{Cell, Plan};
 use tlkit_core::recipe::Written;
-use tlkit_core::run::Forecast;
 use tlkit_report::statistics::{BOOTSTRAP_SEEDS, Crossed, LEAST_SEEDS};
 use tlkit_report::{Align, Comparison, Experiment, Run, Table};
 
@@ -16,7 +15,7 @@ use super::cells::{State, expected, time};
 use super::compare::states;
 use super::exit::Failure;
 use super::parts::{self, Fetch};
-use super::{plan, turns};
+use super::{device, plan, turns};
 
 /// What `recipes/experiments/how-many-labels.toml` showed of fine-tuned against frozen: the two answer differently on about so many
 /// of its 300 test rows, and the score of either moves about so much from seed to seed. Stated where they are used.
@@ -60,7 +59,6 @@ pub fn dry_run(
             kinds.entry(group).or_insert(cell);
         }
     }
-    let measured = !kinds.is_empty();
     let mut beginnings: BTreeMap<String, f64> = BTreeMap::new();
     let mut said = Instant::now();
     for (done, (group, cell)) in kinds.iter().enumerate() {
@@ -83,6 +81,7 @@ pub fn dry_run(
         seconds.insert(group.clone(), vec![cost.seconds - cost.shared]);
         beginnings.insert(group.clone(), cost.shared);
     }
+    let known = seconds.values().any(|s| !s.is_empty());
     let mut begun = Begun::default();
     let mut about = |cell: &Cell| {
         let beginning = beginnings.get(&plan.group(cell)).copied().unwrap_or(0.0);
@@ -102,6 +101,7 @@ pub fn dry_run(
         };
         let about = match state {
             State::Done => String::new(),
+            _ if !known => "not known".to_string(),
             _ => {
                 let takes = about(cell);
                 all += takes;
@@ -113,19 +113,22 @@ pub fn dry_run(
     let mut lines = table.lines("");
     lines.push(String::new());
     let all = all / jobs.min(open.len().max(1)) as f64;
-    lines.push(match (open.len(), measured) {
-        (0, _) => format!(
+    let from = match beginnings.is_empty() {
+        true => "finished cells",
+        false => "a few steps of each kind",
+    };
+    lines.push(match open.len() {
+        0 => format!(
             "{}: all {} cells are finished",
             folder.display(),
             to_do.len()
         ),
-        (n, true) => format!(
-            "{n} of {} cells would run, about {} (from a few steps of each kind)",
-            to_do.len(),
-            time(all)
+        n if !known => format!(
+            "{n} of {} cells would run, for how long is not known: none could be measured",
+            to_do.len()
         ),
-        (n, false) => format!(
-            "{n} of {} cells would run, about {} (from finished cells)",
+        n => format!(
+            "{n} of {} cells would run, about {} (from {from})",
             to_do.len(),
             time(all)
         ),
@@ -259,20 +262,51 @@ fn checked(cell: &Cell) -> Result<Checked, Failure> {
         .map_err(Failure::Recipe)
 }
 
-/// What a cell takes, from its first steps.
-fn measure(cell: &Cell) -> Result<Forecast, Failure> {
+/// What a cell takes.
+struct Takes {
+    seconds: f64,
+    /// Of those, seconds of a beginning that it has in common with others.
+    shared: f64,
+}
+
+/// What a cell takes, from its first steps on the device that it runs on.
+fn measure(cell: &Cell) -> Result<Takes, Failure> {
     let began = Instant::now();
     let checked = checked(cell)?;
     let times = plan::times(&checked);
-    let once = plan::forecast(checked, began.elapsed())?;
+    let once = match device::plan(&checked.device, &cell.recipe)? {
+        Some(said) => said_by_another(&said)?,
+        None => {
+            let forecast = plan::forecast(checked, began.elapsed())?;
+            Takes {
+                seconds: forecast.seconds,
+                shared: forecast.shared,
+            }
+        }
+    };
     Ok(match times {
         1 => once,
         // Folds and points begin each by itself.
-        n => Forecast {
+        n => Takes {
             seconds: n as f64 * once.seconds,
             shared: 0.0,
-            ..once
         },
+    })
+}
+
+/// The seconds of `plan --json`.
+fn said_by_another(said: &Value) -> Result<Takes, Failure> {
+    let of = |key: &str| {
+        let wrong = || {
+            Failure::Failed(format!(
+                "`tlkit-cuda plan` says no `{key}`: build it from the same version"
+            ))
+        };
+        said[key].as_f64().ok_or_else(wrong)
+    };
+    Ok(Takes {
+        seconds: of("seconds")?,
+        shared: of("shared")?,
     })
 }
 

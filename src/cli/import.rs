@@ -82,9 +82,11 @@ pub fn import(arguments: &Import) -> Result<(), Failure> {
     };
     let name: String = parts.join("-").chars().map(safe).collect();
     let place = folder.join("imported").join(&name);
+    let keys: Vec<&str> = experiment.axes.iter().map(|a| a.key.as_str()).collect();
     let cell = json!({
         "name": format!("imported/{name}"),
         "method": arguments.method,
+        "keys": keys,
         "values": values,
         "pair": pair.map(|p| [&experiment.pairs[p].0, &experiment.pairs[p].1]),
         "seed": arguments.seed,

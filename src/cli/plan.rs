@@ -21,10 +21,13 @@ pub fn plan(arguments: &Plan) -> Result<(), Failure> {
         true => Fetch::Silently,
         false => Fetch::Aloud,
     };
-    let read = recipe::read_aloud(&arguments.recipe, &arguments.overrides.sets, fetch)?;
+    let read = match device::handed_over() {
+        true => recipe::read(&arguments.recipe, &arguments.overrides.sets, fetch)?,
+        false => recipe::read_aloud(&arguments.recipe, &arguments.overrides.sets, fetch)?,
+    };
     let reading = began.elapsed();
     device::hand_over(&read.checked.device)?;
-    let times = times(&read.checked);
+    let (times, folds) = (times(&read.checked), folds(&read.checked));
     if !arguments.json {
         output::err("measuring a few steps\n");
     }
@@ -41,16 +44,20 @@ pub fn plan(arguments: &Plan) -> Result<(), Failure> {
         &arguments.recipe.display().to_string(),
         &forecast,
         times,
+        folds,
     ));
     Ok(())
 }
 
 /// How many runs a recipe is: a fold is one on the other folds' rows; a point of a grid is one that tests nothing.
 pub fn times(checked: &Checked) -> usize {
-    match checked.folds {
-        Some(f) if f.only.is_none() => f.of,
-        _ => checked.points.len().max(1),
-    }
+    folds(checked).unwrap_or(checked.points.len().max(1))
+}
+
+/// How many of these are folds: each leaves a model and a checkpoint, of a grid only the best point does.
+fn folds(checked: &Checked) -> Option<usize> {
+    let folds = checked.folds.filter(|f| f.only.is_none());
+    folds.map(|f| f.of)
 }
 
 /// Rehearses a recipe in a folder that is gone afterwards.
@@ -69,7 +76,7 @@ pub fn forecast(checked: Checked, reading: Duration) -> Result<Forecast, Failure
     )?)
 }
 
-fn said(recipe: &str, f: &Forecast, times: usize) -> String {
+fn said(recipe: &str, f: &Forecast, times: usize, folds: Option<usize>) -> String {
     let mut table = Table::new(&[Align::Left, Align::Left]);
     let by = times as f64;
     table.row(["recipe".to_string(), recipe.to_string()]);
@@ -111,12 +118,16 @@ fn said(recipe: &str, f: &Forecast, times: usize) -> String {
         "memory".to_string(),
         format!("about {} MiB at most", f.memory_mib),
     ]);
+    let disk = f.disk_bytes as f64 / 1e6;
     table.row([
         "disk".to_string(),
-        format!(
-            "about {:.0} MB in the run directory, its checkpoint included",
-            f.disk_bytes as f64 / 1e6
-        ),
+        match folds {
+            None => format!("about {disk:.0} MB in the run directory, its checkpoint included"),
+            Some(n) => format!(
+                "about {:.0} MB in the run directory, a model and a checkpoint for each of {n} folds included",
+                disk * n as f64
+            ),
+        },
     ]);
     if f.padding > 0.0 {
         table.row([

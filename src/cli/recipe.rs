@@ -43,7 +43,9 @@ pub fn read(path: &Path, sets: &[String], fetch: Fetch) -> Result<Read, Failure>
 }
 
 /// Keys of `[train]` that say how steps are taken.
-const STEPS: [&str; 19] = [
+const STEPS: [&str; 21] = [
+    "batch_size",
+    "precision",
     "epochs",
     "source_epochs",
     "max_steps",
@@ -71,16 +73,21 @@ fn idle(written: &Written, checked: &Checked) {
         return;
     }
     let train = written.keys().table("train");
-    let idle: Vec<String> = (STEPS.iter().filter(|key| train.differs(key)))
-        .map(|key| format!("`{key}`"))
-        .collect();
-    let Some(first) = STEPS.iter().find(|key| train.differs(key)) else {
+    let source = written.keys().table("source");
+    let steps = STEPS.iter().filter(|key| train.differs(key));
+    let mut idle: Vec<_> = (steps.map(|key| (train.at_key(key), format!("`{key}`")))).collect();
+    // Nothing is dropped where nothing trains.
+    if source.differs("dropout") {
+        idle.push((source.at_key("dropout"), "`source.dropout`".to_string()));
+    }
+    let (at, idle): (Vec<_>, Vec<_>) = idle.into_iter().unzip();
+    let Some(first) = at.into_iter().next() else {
         return;
     };
     let say = if idle.len() == 1 { "says" } else { "say" };
     train
         .warning(
-            train.at_key(first),
+            first,
             format!(
                 "`{}` takes no step, so {} {say} nothing here",
                 checked.method,

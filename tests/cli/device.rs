@@ -66,12 +66,26 @@ impl Beside {
     }
 
     fn run(&self, driver: &Path, device: &str) -> Output {
+        let arguments = ["run", "small.toml", "--out", "r", "--device", device];
+        self.tlkit(driver, &arguments)
+    }
+
+    fn tlkit(&self, driver: &Path, arguments: &[&str]) -> Output {
         Command::new(&self.binary)
-            .args(["run", "small.toml", "--out", "r", "--device", device])
+            .args(arguments)
             .current_dir(self.bench.path("."))
             .env("LD_LIBRARY_PATH", driver)
             .output()
             .expect("it starts")
+    }
+
+    /// `cells.toml`: one cell, on this device.
+    fn with_an_experiment(self, device: &str) -> Self {
+        let text = format!(
+            "[experiment]\nbase = \"small.toml\"\nseeds = 1\n[experiment.set]\n\"train.device\" = \"{device}\"\n"
+        );
+        self.bench.write("cells.toml", &text);
+        self
     }
 
     /// What is said where a GPU was asked for and there is none; exit code 1.
@@ -82,6 +96,10 @@ impl Beside {
         assert!(!self.bench.path("r").exists(), "{said}");
         said
     }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn nowhere() -> &'static Path {
@@ -167,25 +185,101 @@ fn a_dry_run_looks_for_the_device() {
     let Some(driver) = beside.driver(13_000, 1) else {
         return;
     };
-    let out = Command::new(&beside.binary)
-        .args(["run", "small.toml", "--dry-run", "--device", "cuda"])
-        .current_dir(beside.bench.path("."))
-        .env("LD_LIBRARY_PATH", driver)
-        .output()
-        .expect("it starts");
-    assert_eq!(out.status.code(), Some(0));
+    let dry = |device: &str| {
+        let arguments = ["run", "small.toml", "--dry-run", "--device", device];
+        beside.tlkit(&driver, &arguments)
+    };
+    assert_eq!(dry("cuda").status.code(), Some(0));
+    let third = dry("cuda:3");
+    assert_eq!(third.status.code(), Some(1));
+    assert_eq!(
+        text(&third.stderr),
+        "error: there is no device `cuda:3`: there is one, `cuda:0`\n"
+    );
     assert!(!beside.bench.path("handed").exists());
+}
+
+/// A dry run of an experiment asks the binary that its cells are handed over to.
+#[test]
+fn an_experiments_dry_run_has_its_times_from_where_it_would_run() {
+    let beside = Beside::new().with_an_experiment("cuda");
+    let dry = |driver: &Path| {
+        let out = beside.tlkit(driver, &["compare", "cells.toml", "--dry-run"]);
+        let (said, warned) = (text(&out.stdout), text(&out.stderr));
+        assert_eq!(out.status.code(), Some(0), "{warned}");
+        (said, warned)
+    };
+    let (said, warned) = dry(nowhere());
+    assert!(
+        warned.contains("not measured: device `cuda`: this binary"),
+        "{warned}"
+    );
+    assert!(said.contains("for how long is not known"), "{said}");
+    assert!(!said.contains("0.0 s"), "{said}");
+    let Some(driver) = beside.driver(13_000, 1) else {
+        return;
+    };
+    let script = "#!/bin/sh\n[ \"$1\" = --version ] && exit 0\n\
+        [ \"$1 $3 $TLKIT_HANDED_OVER\" = 'plan --json 1' ] && grep -q 'device = \"cuda\"' \"$2\" && \
+        echo '{\"seconds\": 7200.0, \"shared\": 0.0}' && exit 0\nexit 7\n";
+    beside.another(script.as_bytes());
+    let (said, warned) = dry(&driver);
+    assert!(
+        said.contains("1 of 1 cells would run, about 2.0 h (from a few steps"),
+        "{said}{warned}"
+    );
+    let script =
+        "#!/bin/sh\n[ \"$1\" = --version ] && exit 0\necho 'error: no memory' >&2\nexit 1\n";
+    beside.another(script.as_bytes());
+    let (said, warned) = dry(&driver);
+    assert!(warned.contains("tlkit-cuda: no memory"), "{warned}");
+    assert!(said.contains("for how long is not known"), "{said}");
+}
+
+/// A recipe's warnings are said before it is handed over, and not again.
+#[test]
+fn a_plan_that_was_handed_over_repeats_no_warning() {
+    let bench = Bench::new();
+    let arguments =
+        "plan small.toml --set strategy.method=knn --set train.clip=0.5 --set train.device=cpu";
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    let said = |handed: &[(&str, &str)]| bench.tlkit_with(&arguments, handed).code(0).err;
+    assert!(said(&[]).contains("say nothing here"));
+    let again = said(&[("TLKIT_HANDED_OVER", "1")]);
+    assert!(!again.contains("say nothing here"), "{again}");
 }
 
 #[test]
 fn auto_runs_on_the_cpu_where_there_is_no_gpu() {
     let beside = Beside::new().with_another();
-    let drivers = [beside.driver(12_040, 1), beside.driver(13_000, 0)];
-    let driver = drivers[1].as_deref().unwrap_or(nowhere());
-    let out = beside.run(driver, "auto");
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    let none = beside.driver(13_000, 0);
+    let out = beside.run(none.as_deref().unwrap_or(nowhere()), "auto");
+    let said = text(&out.stderr);
     assert_eq!(out.status.code(), Some(0), "{said}");
+    assert!(!said.contains("note:"), "{said}");
     assert_eq!(beside.bench.json("r/result.json")["device"], "cpu");
+    assert!(!beside.bench.path("handed").exists());
+}
+
+/// Who has set up a GPU would take a run on the CPU for one on it.
+#[test]
+fn auto_says_what_is_wrong_with_a_gpu_that_is_set_up() {
+    let beside = Beside::new().with_another().with_an_experiment("auto");
+    let Some(old) = beside.driver(12_040, 1) else {
+        return;
+    };
+    let note = "note: `auto` computes on the CPU: the NVIDIA driver is for CUDA 12.4";
+    for arguments in [
+        &["run", "small.toml", "--out", "r"][..],
+        &["plan", "small.toml"],
+        &["compare", "cells.toml", "--dry-run"],
+        &["compare", "cells.toml"],
+    ] {
+        let out = beside.tlkit(&old, arguments);
+        let said = text(&out.stderr);
+        assert_eq!(out.status.code(), Some(0), "{said}");
+        assert_eq!(said.matches(note).count(), 1, "{arguments:?}: {said}");
+    }
     assert!(!beside.bench.path("handed").exists());
 }
 
@@ -227,8 +321,12 @@ fn a_binary_whose_libraries_are_missing_is_an_error_and_auto_goes_on_with_the_cp
         assert!(said.contains(part), "{said}");
     }
     let out = beside.run(&driver, "auto");
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    let said = text(&out.stderr);
     assert_eq!(out.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("`auto` computes on the CPU: ") && said.contains("does not start"),
+        "{said}"
+    );
     assert_eq!(beside.bench.json("r/result.json")["device"], "cpu");
 }
 

@@ -16,6 +16,7 @@
 //! - `parts.rs`: what only the network can say of a recipe, before anything runs
 //! - `rank.rs`: sources in the order of their features
 //! - `report.rs`: the page of a run, and what stands out in it
+//! - `schema.rs`: what an editor finds wrong in a recipe
 //! - `verbs.rs`: validate, explain, schema, recipes, runs, completions, help
 
 mod audit;
@@ -38,5 +39,6 @@ mod rank;
 mod report;
 mod resume;
 mod run;
+mod schema;
 mod tune;
 mod verbs;

@@ -54,6 +54,28 @@ fn more_epochs_are_more_steps_and_a_grid_is_more_runs() {
     assert_eq!(tuned["runs"], 2);
 }
 
+/// A fold leaves a model and a checkpoint of its own.
+#[test]
+fn the_folds_take_their_room_on_the_disk_together() {
+    let bench = Bench::new();
+    let wide = ["--set", "source.hidden=[1024, 1024]", "--set"];
+    let megabytes = |more: &str| {
+        let arguments = [&["plan", "small.toml"], &wide[..], &[more]].concat();
+        let out = bench.tlkit(&arguments).code(0).out;
+        let line = out.lines().find(|l| l.trim_start().starts_with("disk"));
+        let number = line.and_then(|l| l.split("about ").nth(1)?.split(' ').next()?.parse().ok());
+        let number: f64 = number.unwrap_or_else(|| panic!("{out}"));
+        (number, out)
+    };
+    let (one, _) = megabytes("train.epochs=4");
+    let (four, out) = megabytes("evaluate.folds=4");
+    assert!(
+        (3.5 * one..4.5 * one).contains(&four),
+        "{one} MB, {four} MB"
+    );
+    assert!(out.contains("for each of 4 folds"), "{out}");
+}
+
 /// A cell takes as many runs as its recipe.
 #[test]
 fn an_experiment_counts_every_fold() {

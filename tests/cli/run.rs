@@ -197,6 +197,28 @@ fn keys_of_steps_are_a_warning_where_none_is_taken() {
     let said = said.code(0).err;
     let words = "`knn` takes no step, so `epochs`, `learning_rate`, `clip` say nothing here";
     assert!(said.contains(words), "{said}");
+    let more = [
+        "--set",
+        "strategy.method=knn",
+        "--set",
+        "source.dropout=0.4",
+        "--set",
+        "train.precision=bf16",
+    ];
+    let said = bench.tlkit(&[&["validate", "small.toml"], &more[..]].concat());
+    let said = said.code(0).err;
+    assert!(said.contains("`precision`, `epochs`"), "{said}");
+    assert!(said.contains("`source.dropout` say nothing here"), "{said}");
+    let risen = [
+        "validate",
+        "small.toml",
+        "--set",
+        "train.schedule=one-cycle",
+        "--set",
+        "train.warmup=0.5",
+    ];
+    let said = bench.tlkit(&risen).code(0).err;
+    assert!(said.contains("one-cycle rises for three tenths"), "{said}");
     let run = [
         "run",
         "small.toml",

@@ -1,6 +1,6 @@
 //! The verbs that train nothing.
 
-use crate::bench::{Bench, RECIPE};
+use crate::bench::{Bench, RECIPE, rows};
 
 #[test]
 fn validate_says_ok_or_what_is_wrong() {
@@ -41,6 +41,53 @@ fn what_explain_prints_is_the_same_recipe() {
         layers.starts_with("stage") && layers.contains("classifier"),
         "{layers}"
     );
+}
+
+/// What `[source]` leaves out is as in `[target]`, also in the recipe as it is written out.
+#[test]
+fn the_files_of_a_source_are_read_as_the_targets() {
+    let bench = Bench::new();
+    let all = rows(80);
+    let bare: Vec<&str> = all.lines().skip(1).collect();
+    bench.write("source.csv", &bare[..40].join("\n"));
+    bench.write("target.csv", &bare[40..].join("\n"));
+    bench.write(
+        "bare.toml",
+        "[source]\ntask = \"features\"\ntrain = \"source.csv\"\n\
+         [target]\ntask = \"classification\"\nunlabelled = \"target.csv\"\ntest = \"unlabelled\"\nheader = false\nlabel = 4\n\
+         [strategy]\nkind = \"transductive\"\nmethod = \"coral\"\n",
+    );
+    let explained = bench.tlkit(&["explain", "bare.toml"]).code(0).out;
+    let line = "header = false  # default: as in [target]";
+    assert!(explained.contains(line), "{explained}");
+    bench.write("explained.toml", &explained);
+    for (recipe, out) in [("bare.toml", "a"), ("explained.toml", "b")] {
+        bench
+            .tlkit(&["run", recipe, "--out", out, "--quiet"])
+            .code(0);
+    }
+    let of = |run: &str, key: &str| bench.json(&format!("{run}/result.json"))[key].clone();
+    for key in ["data_sha256", "identity"] {
+        assert_eq!(of("a", key), of("b", key), "{key}");
+    }
+    // The recipe that a run keeps is that run.
+    bench
+        .tlkit(&["run", "a/recipe.toml", "--out", "c", "--quiet"])
+        .code(0);
+    assert_eq!(of("a", "data_sha256"), of("c", "data_sha256"));
+
+    bench.write(
+        "images.toml",
+        "[source]\ncheckpoint = \"builtin:resnet-mini\"\ntrain = \"builtin:scenes/day/train#20\"\n\
+         [target]\ntask = \"image-classification\"\nunlabelled = \"builtin:scenes/night/train#20\"\n\
+         scene_size = 32\nskip_broken = true\n\
+         [strategy]\nkind = \"transductive\"\nmethod = \"coral\"\n",
+    );
+    let explained = bench.tlkit(&["explain", "images.toml"]).code(0).out;
+    for line in ["scene_size = 32", "skip_broken = true"] {
+        let line = format!("{line}  # default: as in [target]");
+        assert!(explained.contains(&line), "{explained}");
+    }
 }
 
 #[test]
@@ -102,7 +149,7 @@ fn the_schema_has_the_keys_that_are_read() {
     }
     assert_eq!(
         schema["required"],
-        serde_json::json!(["source", "target", "strategy"])
+        serde_json::json!(["target", "strategy"])
     );
 }
 

@@ -21,6 +21,7 @@ pub struct WithDefault<T> {
     value: T,
     origin: String,
     on: &'static [&'static str],
+    varies: String,
 }
 
 /// A key on its way to being read: first what is allowed and what it means, then one of `read`, `optional` and
@@ -64,6 +65,7 @@ impl<T: Readable> Key<T> {
             value: value.into(),
             origin: origin.into(),
             on: &[],
+            varies: String::new(),
         };
         Key {
             keys: self.keys,
@@ -110,13 +112,24 @@ impl<T: Readable> Key<T, WithDefault<T>> {
         self
     }
 
+    /// What the schema says in place of the value, where this is another with the rest of the recipe: nothing written has no
+    /// value that would hold for all.
+    pub fn varies(mut self, what: impl Into<String>) -> Self {
+        self.default.varies = what.into();
+        self
+    }
+
     /// The value written, or the default.
     pub fn read(self) -> T {
         let value = self.default.value.clone();
-        let presence = Presence::Default {
-            value: value.literal(),
-            origin: self.default.origin.clone(),
-            on: self.default.on,
+        let varies = self.default.varies.clone();
+        let presence = match self.keys.is_blank() && !varies.is_empty() {
+            true => Presence::Optional { unset: varies },
+            false => Presence::Default {
+                value: value.literal(),
+                origin: self.default.origin.clone(),
+                on: self.default.on,
+            },
         };
         self.take(presence).unwrap_or(value)
     }

@@ -151,8 +151,9 @@ impl Schema {
                 "then": then,
             }));
         }
-        // A name that only some variants have is known to the table, and refused where none of them holds. This, and
-        // not `unevaluatedProperties`, since editors that stopped at draft 7 follow it too.
+        // A name that only some variants have is known to the table, and refused where the key that chooses has another value.
+        // (Where that key is not written, something else may have chosen: a checkpoint its task.) This, and not
+        // `unevaluatedProperties`, since editors that stopped at draft 7 follow it too.
         for (name, _) in &tied {
             if always.iter().any(|a| a == name) || properties.contains_key(*name) {
                 continue;
@@ -160,7 +161,7 @@ impl Schema {
             properties.insert(name.to_string(), json!({}));
             let owners = tied.iter().filter(|(other, _)| other == name);
             let holds: Vec<Json> = owners
-                .map(|(_, v)| json!({"properties": {v.key.as_str(): {"const": v.value}}, "required": [v.key]}))
+                .map(|(_, v)| json!({"properties": {v.key.as_str(): {"const": v.value}}}))
                 .collect();
             all_of.push(json!({"if": {"required": [name]}, "then": {"anyOf": holds}}));
         }

@@ -182,6 +182,50 @@ fn schema() -> Schema {
         .variant("strategy", "method", "mcc", &mcc.record())
 }
 
+/// A default that hangs on the rest of the recipe is no value that an editor could fill in.
+#[test]
+fn a_default_that_varies_is_said_in_words_in_the_schema() {
+    let epochs = |written: &Written| {
+        let epochs = written.keys().table("train").usize("epochs");
+        let epochs = epochs.default(8usize, "400 steps, 52 an epoch");
+        assert_eq!(epochs.varies("about 400 steps").read(), 8);
+        written.record()
+    };
+    let schema = Schema::new("recipe").with(&epochs(&Written::blank()));
+    let schema = &schema.to_json()["properties"]["train"]["properties"]["epochs"];
+    assert_eq!(schema["x-unset"], "about 400 steps");
+    assert!(schema.get("default").is_none(), "{schema}");
+    let written = Written::parse("recipe.toml", "", &[]).unwrap();
+    assert_eq!(
+        epochs(&written).explain(),
+        "[train]\nepochs = 8  # default: 400 steps, 52 an epoch\n"
+    );
+}
+
+/// A checkpoint may say which task reads a table: the task's keys stand there without it.
+#[test]
+fn keys_of_a_variant_need_no_word_of_it_in_the_schema() {
+    let blank = Written::blank();
+    let source = blank.keys().table("source");
+    let task = source.string("task").one_of(["bert", "features"]);
+    let _ = task.optional();
+    let bert = Written::blank();
+    let length = bert.keys().table("source").usize("max_length");
+    let _ = length.optional();
+    let schema = Schema::new("recipe")
+        .with(&blank.record())
+        .variant("source", "task", "bert", &bert.record())
+        .to_json();
+    let rules = schema["properties"]["source"]["allOf"].as_array().unwrap();
+    assert_eq!(
+        rules[1],
+        serde_json::json!({
+            "if": {"required": ["max_length"]},
+            "then": {"anyOf": [{"properties": {"task": {"const": "bert"}}}]},
+        })
+    );
+}
+
 #[test]
 fn the_schema_says_what_may_stand_in_a_recipe() {
     let schema = schema().to_json();

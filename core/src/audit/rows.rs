@@ -166,18 +166,24 @@ pub(crate) fn dropped_empty(side: &Side<'_>, rows: &[u32]) -> Result<Option<Find
     side.find("empty", Level::Warning, rows, words).map(Some)
 }
 
-/// Rows of `side` (as it was before any were dropped) that also stand in the splits called `others`.
+/// Rows of `side` (as it was before any were dropped) that also stand in the splits called `others`, `differ` of them under another label.
 pub(crate) fn overlap(
     side: &Side<'_>,
     rows: &[u32],
+    differ: usize,
     others: &str,
     policy: Overlap,
 ) -> Result<Option<Finding>> {
     if rows.is_empty() {
         return Ok(None);
     }
+    let otherwise = match differ {
+        0 => String::new(),
+        n if n == rows.len() => " under another label".to_string(),
+        n => format!(" ({n} of them under another label)"),
+    };
     let words = format!(
-        "{} of {} also {} in {others} and {} {}",
+        "{} of {} also {} in {others}{otherwise} and {} {}",
         rows_in_words(rows.len()),
         side.name,
         verb(rows.len(), "stands", "stand"),

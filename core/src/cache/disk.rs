@@ -57,12 +57,12 @@ impl Cache {
             .or_else(|| Some(set("XDG_CACHE_HOME")?.join("tlkit")))
             .or_else(|| Some(set("HOME")?.join(".cache").join("tlkit")))
             .or_else(|| Some(set("LOCALAPPDATA")?.join("tlkit").join("cache")))?;
-        let gib = std::env::var("TLKIT_CACHE_GIB").ok();
-        let gib = gib
-            .and_then(|v| v.parse::<f64>().ok())
-            .filter(|v| *v >= 0.0);
-        let limit = gib.map_or(LIMIT, |v| (v * (1u64 << 30) as f64) as u64);
-        Some(Cache::at(folder.join("rows"), limit))
+        Some(Cache::at(folder.join("rows"), limit()))
+    }
+
+    /// In this folder, of which as much is kept as of the user's.
+    pub fn limited(folder: impl Into<PathBuf>) -> Self {
+        Cache::at(folder, limit())
     }
 
     /// The folder.
@@ -160,7 +160,7 @@ impl Cache {
         let values = Floats::open(&file, HEADER, rows * width).map_err(Error::io(part))?;
         let why = match std::fs::rename(part, &entry) {
             Ok(()) => {
-                self.evict(&entry);
+                self.make_room(&entry);
                 None
             }
             Err(e) => {
@@ -172,7 +172,7 @@ impl Cache {
     }
 
     /// Removes what was not used for the longest time until the rest fits, but never the newest.
-    fn evict(&self, newest: &Path) {
+    pub fn make_room(&self, newest: &Path) {
         let Ok(files) = std::fs::read_dir(&self.folder) else {
             return;
         };
@@ -199,6 +199,15 @@ impl Cache {
             }
         }
     }
+}
+
+/// How much is kept, in bytes: `TLKIT_CACHE_GIB`, 8 where it does not say.
+fn limit() -> u64 {
+    let gib = std::env::var("TLKIT_CACHE_GIB").ok();
+    let gib = gib
+        .and_then(|v| v.parse::<f64>().ok())
+        .filter(|v| *v >= 0.0);
+    gib.map_or(LIMIT, |v| (v * (1u64 << 30) as f64) as u64)
 }
 
 /// Held while an entry is made.

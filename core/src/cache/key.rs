@@ -13,7 +13,7 @@ const NUMERICS: u32 = 3;
 /// With what numbers are computed on a device, in words: another one gives other bits.
 pub(crate) fn arithmetic(device: &candle_core::Device, precision: Precision) -> String {
     if !device.is_cpu() {
-        return format!("cuda, numerics {NUMERICS}");
+        return format!("{}, numerics {NUMERICS}", gpu(device));
     }
     let by = Path::current().level().name();
     // Of bf16 a processor may multiply pairs or, where those are slow, take another path.
@@ -21,6 +21,11 @@ pub(crate) fn arithmetic(device: &candle_core::Device, precision: Precision) -> 
         own if own == by => format!("{by}, numerics {NUMERICS}"),
         own => format!("{by} (bf16 by {own}), numerics {NUMERICS}"),
     }
+}
+
+/// cuBLAS chooses how it sums by the GPU: another one gives other bits.
+fn gpu(device: &candle_core::Device) -> String {
+    tlkit_ops::gpu::model(device).unwrap_or_else(|| "cuda".to_string())
 }
 
 /// Everything that rows depend on. Two keys are equal when what was told of them is.
@@ -49,8 +54,8 @@ impl Key {
     /// Tells the bits of weights, with their names and shapes.
     pub fn with_params(mut self, params: &[Param]) -> Result<Self> {
         // Another kind of device adds in another order.
-        if params.first().is_some_and(|p| !p.var().device().is_cpu()) {
-            self = self.with("device", "cuda");
+        if let Some(p) = params.first().filter(|p| !p.var().device().is_cpu()) {
+            self = self.with("device", &gpu(p.var().device()));
         }
         self.0.update((params.len() as u64).to_le_bytes());
         for p in params {

@@ -187,7 +187,10 @@ fn baselines(
     let written = evaluate
         .value("baselines")
         .help("what stands beside the result: a list of names, or false")
-        .unset("none: nothing here that could stand beside it")
+        .unset(match evaluate.is_blank() {
+            true => "all that suit the inputs; none where the target's labels are sealed",
+            false => "none: nothing here that could stand beside it",
+        })
         .optional();
     let Some(value) = written else {
         let suiting = |(_, b): &&(String, Arc<dyn Baseline>)| first.is_some_and(|f| b.suits(f));

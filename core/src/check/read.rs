@@ -183,6 +183,10 @@ pub(super) fn read(
                 .read(),
         ),
         (None, true) => task.optional(),
+        // For the schema: a checkpoint or a run may say it.
+        (None, false) if source.is_blank() => task
+            .unset("what the checkpoint's config.json says, or the run; with neither it must be written")
+            .optional(),
         (None, false) => {
             // The one whose keys stand there.
             let example = match () {
@@ -484,6 +488,7 @@ fn batch_norm(strategy: &Keys, source: Option<&dyn SourceTask>, needs: &Needs) -
         .string("batch_norm")
         .one_of(NormMode::NAMES)
         .default(usual.name(), why)
+        .varies("`frozen`; on fresh weights `train`")
         .help("statistics of batch norms: `frozen`, the stored ones, which stay; `train`, the batch's while training, but not in frozen stages; `adapt`, the batch's at prediction too")
         .read();
     let norm = NormMode::named(&name).unwrap_or(usual);

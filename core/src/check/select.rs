@@ -59,6 +59,7 @@ fn twin(keys: &Keys, by: &Selection, none: Option<&str>) -> Option<f64> {
     let there = keys
         .bool("twin")
         .default(auto && none.is_none(), why)
+        .varies("`true` with `by = \"auto\"`, where a method trains an adaptation")
         .help("transductive: a model that learns the source on and is not adapted is trained beside the adaptation, and kept where the adaptation shows no better")
         .read();
     if let (true, Some(none)) = (there, none) {
@@ -97,6 +98,7 @@ fn open(keys: &Keys) -> Selection {
             "validation",
             "the best on rows set aside; the last where there are none",
         )
+        .varies("`validation`; of an adaptation `auto`, of a closed form `last`")
         .help("what decides which epoch is kept")
         .read();
     match by.as_str() {

@@ -42,6 +42,7 @@ impl Trainable {
             .usize_or_auto("micro_batch")
             .range(1..)
             .default(Auto::Is(batch_size), "the whole batch in one pass")
+            .varies("as `batch_size`")
             .help("rows a pass, or `auto`, as many as memory holds; gradients accumulate to batch_size; never in an adaptation")
             .read();
         let micro_batch = match micro {
@@ -61,6 +62,7 @@ impl Trainable {
             .usize("epochs")
             .range(1..)
             .default(epochs, why)
+            .varies("about 400 steps, in 3 to 20 passes")
             .help("passes over the training rows")
             .known_as(&["epoch", "num_epochs", "num_train_epochs"])
             .read();
@@ -74,6 +76,7 @@ impl Trainable {
         let source_epochs = (transductive && !finished).then(|| {
             keys.usize("source_epochs")
                 .default(epochs, "as many as adapt")
+                .varies("as `epochs`")
                 .help("transductive: passes over the source rows before adaptation; 0 leaves them out")
                 .read()
         });
@@ -133,8 +136,15 @@ impl Trainable {
             .f64("warmup")
             .range(0.0..1.0)
             .default(d.warmup, family)
-            .help("share of the steps that rise to the peak")
+            .help("share of the steps that rise to the peak; one-cycle rises for three tenths whatever this says")
             .read();
+        if schedule == "one-cycle" && keys.differs("warmup") {
+            keys.warning(
+                keys.at_key("warmup"),
+                "`warmup` says nothing here: one-cycle rises for three tenths of the steps (Smith & Topin 2018)",
+            )
+            .help("take it out, or choose another schedule");
+        }
         let schedule = Schedule::parse(&schedule, warmup).unwrap_or(Schedule::constant());
         let clip = keys.f64("clip").above(0.0).help("largest gradient norm");
         let clip = match d.clip {

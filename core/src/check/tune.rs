@@ -16,18 +16,36 @@ pub struct Point {
 /// The most points of a grid: chosen among more, the best is mostly luck.
 pub const MOST: usize = 50;
 
-/// Keys that decide which rows are looked at: points could not be compared. And those that a grid has no business with.
-const REFUSED: [(&str, &str); 9] = [
-    ("target.train", "points are compared on the same rows"),
-    ("target.validation", "points are compared on the same rows"),
-    ("target.test", "points are compared on the same rows"),
-    ("target.split", "points are compared on the same rows"),
-    ("target.limit", "points are compared on the same rows"),
-    ("target.per_class", "points are compared on the same rows"),
+/// Keys that a grid has no business with.
+const REFUSED: [(&str, &str); 3] = [
     ("train.seed", "a seed that is chosen is luck that is kept"),
     ("evaluate", "how a result is judged is not tuned"),
     ("tune", "a grid has no grid"),
 ];
+
+/// Keys of `[source]` and `[target]` that decide which rows are looked at, or what is an answer: points could not be compared.
+const OF_ROWS: [&str; 10] = [
+    "train",
+    "unlabelled",
+    "validation",
+    "test",
+    "split",
+    "limit",
+    "per_class",
+    "skip_broken",
+    "label",
+    "header",
+];
+
+/// Why a key cannot be tuned, where it cannot.
+fn refused(name: &str) -> Option<&'static str> {
+    let within = |k: &str| name == k || name.strip_prefix(k).is_some_and(|r| r.starts_with('.'));
+    if let Some((_, why)) = REFUSED.iter().find(|(k, _)| within(k)) {
+        return Some(why);
+    }
+    let of_rows = |table: &str| OF_ROWS.iter().any(|key| within(&format!("{table}.{key}")));
+    (of_rows("source") || of_rows("target")).then_some("points are compared on the same rows")
+}
 
 type Axis = (String, At, Vec<Value>);
 
@@ -48,11 +66,9 @@ pub(super) fn read(root: &Keys) -> Option<Vec<Axis>> {
         else {
             continue;
         };
-        let within =
-            |k: &str| name == k || name.strip_prefix(k).is_some_and(|r| r.starts_with('.'));
-        if let Some((_, why)) = REFUSED.iter().find(|(k, _)| within(k)) {
+        if let Some(why) = refused(&name) {
             tune.error(at, format!("`{name}` cannot be tuned"))
-                .label(*why);
+                .label(why);
             wrong = true;
             continue;
         }
@@ -156,5 +172,40 @@ pub(super) fn points(
         Ok(points)
     } else {
         Err(Report::new(wrong))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refused;
+
+    #[test]
+    fn no_key_that_decides_which_rows_there_are_is_tuned() {
+        for key in [
+            "target.train",
+            "target.split.seed",
+            "target.skip_broken",
+            "target.unlabelled",
+            "source.train",
+            "source.validation",
+            "source.split",
+            "source.split.seed",
+            "source.limit",
+            "source.per_class",
+        ] {
+            assert_eq!(
+                refused(key),
+                Some("points are compared on the same rows"),
+                "{key}"
+            );
+        }
+        for key in [
+            "train.learning_rate",
+            "source.checkpoint",
+            "target.label_smoothing",
+            "target.pooling",
+        ] {
+            assert_eq!(refused(key), None, "{key}");
+        }
     }
 }

@@ -19,10 +19,11 @@ pub(super) fn domains(root: &Keys) -> Vec<Domain> {
     let mut domains = Vec::new();
     for name in table.free() {
         let keys = table.table(&name);
-        let get = |key: &str, help: &str| {
-            let value = keys.value(key).help(help).unset("not set").optional()?;
-            Some((keys.at_key(key), value))
+        let of = |table: &Keys, key: &str, help: &str| {
+            let value = table.value(key).help(help).unset("not set").optional()?;
+            Some((table.at_key(key), value))
         };
+        let get = |key: &str, help: &str| of(&keys, key, help);
         let labelled = get(
             "labelled",
             "labelled rows: the source's, and the target's without their labels",
@@ -33,7 +34,20 @@ pub(super) fn domains(root: &Keys) -> Vec<Domain> {
         );
         let validation = get("validation", "labelled rows that decide, as a source");
         let test = get("test", "rows to report on, as a target");
-        let split = get("split", "how rows are set aside where no file is given");
+        let split = keys.table("split");
+        split.describe("how rows are set aside where no file is given");
+        let shares = [
+            (
+                "validation",
+                of(&split, "validation", "share of the rows, as a source"),
+            ),
+            ("test", of(&split, "test", "share of the rows, as a target")),
+            ("seed", of(&split, "seed", "of the split")),
+            (
+                "group",
+                of(&split, "group", "a column whose rows stay together"),
+            ),
+        ];
         let columns: Vec<(&str, Option<(At, Value)>)> =
             ["text", "image", "label", "pair", "limit", "per_class"]
                 .map(|c| (c, get(c, "as in `[target]`")))
@@ -61,7 +75,15 @@ pub(super) fn domains(root: &Keys) -> Vec<Domain> {
             &unlabelled.or(labelled),
         );
         put(&mut domain.target, "target.test", &test);
-        put(&mut domain.target, "target.split", &split);
+        // Nothing is tested on a source, and of a target's rows none are validated on.
+        for (share, value) in &shares {
+            if *share != "test" {
+                put(&mut domain.source, &format!("source.split.{share}"), value);
+            }
+            if *share != "validation" {
+                put(&mut domain.target, &format!("target.split.{share}"), value);
+            }
+        }
         for (column, value) in &columns {
             put(&mut domain.source, &format!("source.{column}"), value);
             // A limit is one of training rows.
@@ -143,12 +165,9 @@ impl Design {
     /// What a pair puts over the base.
     pub fn of_pair(&self, (source, target): (usize, usize)) -> Vec<Overlay> {
         let (source, target) = (&self.domains[source], &self.domains[target]);
-        // The base's own domains go, whatever the pair has in their place; its columns stay.
+        // The base's own domains go, whatever the pair has in their place; its columns stay, and how it divides a source.
         let mut over = vec![
-            Overlay::remove(
-                "source",
-                &["train", "validation", "split", "limit", "per_class"],
-            ),
+            Overlay::remove("source", &["train", "validation", "limit", "per_class"]),
             Overlay::remove(
                 "target",
                 &[

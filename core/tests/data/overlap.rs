@@ -19,7 +19,7 @@ fn rows_to_judge_by_are_dropped_from_train_and_never_from_test() {
     assert_eq!(
         read.found(),
         [
-            "!overlap train 3: 3 rows of train also stand in validation or test and are left out of train"
+            "!overlap train 3: 3 rows of train also stand in validation or test (1 of them under another label) and are left out of train"
         ]
     );
     assert_eq!(read.audit().dropped["overlap"], 3);
@@ -40,7 +40,7 @@ fn overlap_can_be_kept_or_stop_the_run() {
     assert_eq!(
         keep.found(),
         [
-            "!overlap train 3: 3 rows of train also stand in validation or test and are kept",
+            "!overlap train 3: 3 rows of train also stand in validation or test (1 of them under another label) and are kept",
             "!conflicts train 2: 2 rows of train have the text of another one and a different label",
             "duplicates train 1: 1 of 20 rows in train repeats an earlier one",
         ]
@@ -93,6 +93,66 @@ fn validation_rows_that_are_test_rows_are_said_and_stay() {
         ["!overlap validation 1: 1 row of validation also stands in test and is kept"]
     );
     assert_eq!(read.texts("validation").len(), 6);
+}
+
+/// The same text with two labels is said wherever the two stand; labels that nobody may see are not compared.
+#[test]
+fn rows_that_another_split_has_under_another_label_are_said() {
+    let other = |row: &str| match row.strip_suffix("|pos") {
+        Some(text) => format!("{text}|neg"),
+        None => row.replace("|neg", "|pos"),
+    };
+    let mut validation = many(6, "validation");
+    let test = many(8, "test");
+    validation[1] = other(&test[1]);
+    let mut train = many(20, "train");
+    train[3] = other(&validation[2]);
+    let world = World::default()
+        .with_rows("a.rows", &train, false)
+        .with_rows("b.rows", &validation, false)
+        .with_rows("c.rows", &test, false);
+    assert_eq!(
+        world.read(GIVEN).found(),
+        [
+            "!overlap train 1: 1 row of train also stands in validation or test under another label and is left out of train",
+            "!overlap validation 1: 1 row of validation also stands in test under another label and is kept",
+        ]
+    );
+
+    // A pair of each, split at random.
+    let mut rows = many(30, "row");
+    let twice: Vec<String> = rows.iter().map(|r| other(r)).collect();
+    rows.extend(twice);
+    let read = World::default()
+        .with_rows("a.rows", &rows, false)
+        .read("train = \"a.rows\"\nsplit = { validation = 0.5 }");
+    let found = read.found();
+    assert!(
+        found
+            .iter()
+            .any(|f| f.starts_with("!overlap train") && f.contains("under another label")),
+        "{found:?}"
+    );
+
+    let mut test = many(8, "test");
+    test.push(other(&many(40, "source")[0]));
+    let sealed = World::default()
+        .with_rows("a.rows", &many(10, "target"), false)
+        .with_rows("c.rows", &test, false)
+        .with_rows("s.rows", &many(40, "source"), false)
+        .read_as(
+            "unlabelled = \"a.rows\"\ntest = \"c.rows\"\n[source]\ntrain = \"s.rows\"",
+            Form::Text,
+            true,
+            Overlap::Drop,
+        );
+    let found = sealed.found();
+    assert!(
+        found
+            .iter()
+            .all(|f| f.starts_with("!overlap source") && !f.contains("label")),
+        "{found:?}"
+    );
 }
 
 /// A source, rows to adapt on, and a test that has one row of the source.

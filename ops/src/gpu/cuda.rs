@@ -40,6 +40,22 @@ pub fn memory(device: &Device) -> Option<(u64, u64)> {
     Some((free as u64, all as u64))
 }
 
+/// Bytes that are free on the CUDA device of this number, opened or not; nothing where the driver cannot say.
+pub fn free(ordinal: usize) -> Option<u64> {
+    use candle_core::cuda_backend::cudarc::driver::CudaContext;
+    let context = CudaContext::new(ordinal).ok()?;
+    context.mem_get_info().ok().map(|(free, _)| free as u64)
+}
+
+/// Which GPU a device is, by its name and compute capability: `NVIDIA H200 (compute capability 9.0)`.
+pub fn model(device: &Device) -> Option<String> {
+    let stream = device.as_cuda_device().ok()?.cuda_stream();
+    let context = stream.context();
+    let name = context.name().ok()?;
+    let (major, minor) = context.compute_capability().ok()?;
+    Some(format!("{name} (compute capability {major}.{minor})"))
+}
+
 /// A CUDA device, opened once a process: two of the same number would be two devices to Candle.
 ///
 /// Its freed memory is kept for the next tensor rather than given back to the driver.

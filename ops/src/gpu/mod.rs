@@ -13,7 +13,7 @@ mod cuda;
 #[cfg(test)]
 pub(crate) mod emulated;
 
-pub use cuda_or_not::{available, memory, open};
+pub use cuda_or_not::{available, free, memory, model, open};
 pub(crate) use gemm::{Factor, Gemm};
 
 use crate::dropout::Dropout;
@@ -285,7 +285,7 @@ impl Gpu {
 
 #[cfg(feature = "cuda")]
 mod cuda_or_not {
-    pub use super::cuda::{available, memory, open};
+    pub use super::cuda::{available, free, memory, model, open};
 }
 
 #[cfg(not(feature = "cuda"))]
@@ -299,6 +299,16 @@ mod cuda_or_not {
 
     /// Bytes of a device's memory that are free, and all of them. In a build without the feature `cuda`, nothing.
     pub fn memory(_: &Device) -> Option<(u64, u64)> {
+        None
+    }
+
+    /// Bytes that are free on the CUDA device of this number, opened or not. In a build without the feature `cuda`, nothing.
+    pub fn free(_: usize) -> Option<u64> {
+        None
+    }
+
+    /// Which GPU a device is. In a build without the feature `cuda`, nothing.
+    pub fn model(_: &Device) -> Option<String> {
         None
     }
 

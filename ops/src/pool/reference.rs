@@ -3,7 +3,7 @@
 use super::Window;
 use candle_core::{Result, Tensor};
 
-/// The maximum of each window of x `(batch, height, width, channels)`; the gradient goes to the first of equal ones.
+/// The maximum of each window of x `(batch, height, width, channels)`; the gradient goes to the first of equal ones, on a GPU to one of them.
 pub fn max(x: &Tensor, window: &Window) -> Result<Tensor> {
     let (n, h, w, c) = x.dims4()?;
     let (oh, ow) = window.output((h, w))?;

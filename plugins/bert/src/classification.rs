@@ -28,7 +28,7 @@ impl TextClassification {
             .string("pooling")
             .one_of(POOLINGS)
             .help("from token states to one vector")
-            .unset("the pooler; frozen: the mean, or what 1_Pooling/config.json says")
+            .unset("the pooler; frozen: the mean, or what 1_Pooling/config.json says or the vectors were trained by")
             .optional();
         let layers = keys.values("head").help("the layers behind the pooling: {dense = 128, activation = \"relu\"}, {dropout = 0.1}, \"classifier\"").unset("dropout, classifier").optional();
         let layers = match layers {

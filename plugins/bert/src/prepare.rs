@@ -27,6 +27,25 @@ impl TextPrepare {
             mask_rate,
         }
     }
+
+    /// The places of tokens that may be hidden: none of the special ones, unless there are no others. A batch in which nothing is hidden
+    /// would have no loss, so a text of unknown words hides one of those, and a text of nothing its last token.
+    fn open(&self, ids: &[u32]) -> Vec<u32> {
+        let places = |of: &dyn Fn(u32) -> bool| -> Vec<u32> {
+            let all = ids.iter().zip(0..);
+            all.filter(|&(&id, _)| of(id)).map(|(_, at)| at).collect()
+        };
+        let plain = places(&|id| !self.tokens.is_special(id));
+        if !plain.is_empty() {
+            return plain;
+        }
+        let unknown = places(&|id| Some(id) == self.tokens.unknown());
+        match (unknown.is_empty(), ids.len()) {
+            (true, 0) => Vec::new(),
+            (true, n) => vec![n as u32 - 1],
+            (false, _) => unknown,
+        }
+    }
 }
 
 impl Prepare for TextPrepare {
@@ -78,9 +97,7 @@ impl Prepare for TextPrepare {
             Error::msg("the vocabulary has no [MASK], so no tokens can be hidden")
         })?;
         let mut ids = plain.ids("input").to_vec();
-        let open: Vec<u32> = (0..ids.len() as u32)
-            .filter(|&i| !self.tokens.is_special(ids[i as usize]))
-            .collect();
+        let open = self.open(&ids);
         let wanted = ((open.len() as f64 * self.mask_rate).round() as usize)
             .clamp(open.len().min(1), open.len());
         let order = random.purpose("which").permutation(open.len());
@@ -151,5 +168,37 @@ impl Prepare for TextPrepare {
         Ok(batch
             .with("masked_positions", Tensor::new(positions, device)?)
             .with("targets", Tensor::new(targets, device)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tlkit_core::data::Found;
+
+    use super::*;
+
+    #[test]
+    fn every_text_has_a_token_to_hide() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(
+            dir.path().join("vocab.txt"),
+            "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nfilm",
+        )
+        .unwrap();
+        let tokens = Tokens::of(&Found::Folder(dir.path().to_path_buf()), 16).unwrap();
+        let prepare = TextPrepare::new(tokens, 0, 0.15, String::new());
+        for (text, open) in [
+            ("a film", vec![1, 2]),
+            ("a \u{1f3ac}", vec![1]),
+            ("\u{1f3ac} \u{1f3ac}", vec![1, 2]),
+            ("", vec![1]),
+        ] {
+            let plain = prepare.example(&Input::Text(text.into())).unwrap();
+            assert_eq!(prepare.open(plain.ids("input")), open, "{text}");
+            let hidden = prepare.view(&plain, View::Masked, Stream::new(0)).unwrap();
+            let batch = prepare.collate(&[&hidden], &Device::Cpu).unwrap();
+            let targets = batch.want("targets").unwrap().elem_count();
+            assert_eq!(targets, 1, "{text}");
+        }
     }
 }

@@ -166,17 +166,28 @@ impl BertSource {
         let vocabulary = keys
             .data("vocabulary")
             .help("a folder with tokenizer.json or vocab.txt, where there is no checkpoint")
-            .example("builtin:bert-mini")
-            .required();
+            .example("builtin:bert-mini");
+        // For the schema: beside a checkpoint there is none to name.
         if keys.is_blank() {
+            let _ = vocabulary
+                .unset("the checkpoint's; without one it must be written")
+                .optional();
             return Err(Error::msg("blank"));
         }
         let name = vocabulary
+            .required()
             .into_iter()
             .next()
             .map(|(name, _)| name)
             .unwrap_or_default();
         let found = cx.resolve.resolve(&name, &cx.folder)?;
+        if let Some(n) = max_length.filter(|&n| n > positions) {
+            keys.error(
+                keys.at_key("max_length"),
+                format!("{n} tokens, and the network has {positions} positions"),
+            )
+            .help("raise `positions`, or lower this");
+        }
         let tokens = Tokens::of(&found, max_length.unwrap_or(128).min(positions))?;
         let text = serde_json::json!({ "vocab_size": tokens.size(), "hidden_size": width, "num_hidden_layers": layers, "num_attention_heads": heads,
             "intermediate_size": 4 * width, "max_position_embeddings": positions });
@@ -235,7 +246,7 @@ fn pooled_digest(checkpoint: String, pooling: &str) -> String {
     }
 }
 
-/// What `1_Pooling/config.json` of a sentence encoder says; the mean where there is none.
+/// What `1_Pooling/config.json` of a sentence encoder says; the mean where there is none, and of a trained model's whose head gives vectors what that ends with.
 fn sentence_pooling(found: &Found) -> Result<&'static str> {
     let file = match found {
         Found::Folder(dir) => Some(dir.join("1_Pooling/config.json"))
@@ -243,7 +254,9 @@ fn sentence_pooling(found: &Found) -> Result<&'static str> {
             .map(tlkit_core::data::Blob::Path),
         _ => found.file("1_Pooling/config.json"),
     };
-    let Some(file) = file else { return Ok("mean") };
+    let Some(file) = file else {
+        return Ok(trained_pooling(found)?.unwrap_or("mean"));
+    };
     let json: serde_json::Value = serde_json::from_str(&file.text("1_Pooling/config.json")?)
         .map_err(|e| Error::msg(format!("1_Pooling/config.json: {e}")))?;
     Ok(pooling_of(&json).unwrap_or_else(|modes| {
@@ -252,6 +265,18 @@ fn sentence_pooling(found: &Found) -> Result<&'static str> {
         );
         "mean"
     }))
+}
+
+/// What the vectors of a model that was trained for vectors were pooled by: its head, as config.json names it, ends there.
+fn trained_pooling(found: &Found) -> Result<Option<&'static str>> {
+    let Some(file) = found.file("config.json") else {
+        return Ok(None);
+    };
+    let json: serde_json::Value = serde_json::from_str(&file.text("config.json")?)
+        .map_err(|e| Error::msg(format!("config.json: {e}")))?;
+    let head = json["tlkit"]["head"].as_array();
+    let last = head.and_then(|stages| stages.last()?.as_str());
+    Ok(last.and_then(|last| POOLINGS.into_iter().find(|p| *p == last)))
 }
 
 /// As sentence-transformers writes it: a flag for each mode, or `pooling_mode` by name, as newer versions do; an error with the modes that are none of
@@ -493,6 +518,26 @@ mod tests {
         );
         let two = r#"{"pooling_mode_cls_token": true, "pooling_mode_max_tokens": true}"#;
         assert!(of(two).is_err());
+    }
+
+    /// A model that was trained for vectors gives them by the pooling it was trained with; one with a classifier, by the mean.
+    #[test]
+    fn the_pooling_that_vectors_were_trained_with_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |head: &str| {
+            let config = format!(r#"{{"tlkit": {{"head": {head}}}}}"#);
+            std::fs::write(dir.path().join("config.json"), config).unwrap();
+            sentence_pooling(&Found::Folder(dir.path().to_path_buf())).unwrap()
+        };
+        assert_eq!(of(r#"["first-token"]"#), "first-token");
+        assert_eq!(of(r#"["first-token", "pooler"]"#), "pooler");
+        assert_eq!(of(r#"["max"]"#), "max");
+        assert_eq!(of(r#"["first-token", "classifier"]"#), "mean");
+        assert_eq!(of("null"), "mean");
+        let folder = dir.path().join("1_Pooling");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("config.json"), r#"{"pooling_mode": "cls"}"#).unwrap();
+        assert_eq!(of(r#"["max"]"#), "first-token");
     }
 
     #[test]

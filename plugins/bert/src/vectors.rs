@@ -25,7 +25,7 @@ impl TextVectors {
             .string("pooling")
             .one_of(POOLINGS)
             .help("from token states to one vector")
-            .unset("the mean, or what 1_Pooling/config.json says")
+            .unset("the mean, or what 1_Pooling/config.json says or the vectors were trained by")
             .optional();
         let data = data?;
         Some(Box::new(TextVectors { data, pooling }))

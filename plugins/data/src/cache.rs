@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -115,7 +115,8 @@ pub const ENTRY: u64 = 16;
 impl Cached {
     /// The file made from this, where there is one that is whole and not stale.
     pub fn find(folder: &Path, made: &Made) -> Option<Cached> {
-        let mut file = File::open(folder.join(made.name())).ok()?;
+        let path = folder.join(made.name());
+        let mut file = File::open(&path).ok()?;
         let length = file.seek(SeekFrom::End(0)).ok()?;
         let mut end = [0; 16];
         read_at(&file, &mut end, length.checked_sub(16)?).ok()?;
@@ -136,6 +137,11 @@ impl Cached {
         let columns = meta["columns"].as_array()?.iter();
         let columns: Option<Vec<String>> =
             columns.map(|c| c.as_str().map(str::to_string)).collect();
+        // What was used last makes room last.
+        let _ = File::options()
+            .append(true)
+            .open(&path)
+            .and_then(|f| f.set_modified(SystemTime::now()));
         Some(Cached {
             file,
             text,
@@ -182,7 +188,7 @@ impl Making {
         self.entries.write_all(&line.to_le_bytes())
     }
 
-    /// Puts it together and gives it its name.
+    /// Puts it together, gives it its name, and makes room for it: what was used longest ago goes.
     pub fn finish(self, columns: &[String]) -> io::Result<Cached> {
         let mut entries = self.entries.into_inner().map_err(|e| e.into_error())?;
         entries.seek(SeekFrom::Start(0))?;
@@ -200,7 +206,9 @@ impl Making {
         out.write_all(MAGIC)?;
         let file = out.into_inner().map_err(|e| e.into_error())?;
         file.as_file().sync_all()?;
-        let file = file.persist(self.folder.join(self.made.name()))?;
+        let path = self.folder.join(self.made.name());
+        let file = file.persist(&path)?;
+        tlkit_core::cache::Cache::limited(&self.folder).make_room(&path);
         Ok(Cached {
             file,
             text: self.written,

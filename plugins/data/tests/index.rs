@@ -118,6 +118,39 @@ fn on_disk_as_in_memory() {
     assert_eq!(files(&bench.cache()).len(), 2);
 }
 
+/// The folder holds what is said of it, whatever is kept there.
+#[test]
+fn what_is_unpacked_makes_room_for_itself() {
+    use std::time::{Duration, SystemTime};
+    let bench = Bench::new();
+    let cache = bench.cache();
+    let rows = cache.join("rows");
+    std::fs::create_dir_all(&rows).unwrap();
+    let old = std::fs::File::create(rows.join("old.rows")).unwrap();
+    // A hole takes no room on the disk.
+    if old.set_len(64 << 30).is_err() {
+        println!("skipped: no file of 64 GiB can be made here");
+        return;
+    }
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400);
+    old.set_modified(long_ago).unwrap();
+    let path = bench.write("b.csv.gz", &gzip(long_csv(100).as_bytes()));
+    let table = open(&Csv, &path, &on_disk(&cache)).unwrap();
+    let kept = files(&cache);
+    assert_eq!(kept.len(), 1);
+    assert!(!rows.join("old.rows").exists());
+
+    // What is opened again is used again.
+    let kept = std::fs::File::options()
+        .append(true)
+        .open(rows.join(&kept[0]))
+        .unwrap();
+    kept.set_modified(long_ago).unwrap();
+    open(&Csv, &path, &on_disk(&cache)).unwrap();
+    assert!(kept.metadata().unwrap().modified().unwrap() > long_ago);
+    assert!(!everything(&*table).is_empty());
+}
+
 #[test]
 fn rows_are_read_by_many_threads_at_once() {
     let bench = Bench::new();
@@ -151,9 +184,12 @@ fn an_index_is_made_once_and_anew_when_the_file_changes() {
         panic!()
     };
     let made = bench.cache().join("rows").join(made);
-    let when = std::fs::metadata(&made).unwrap().modified().unwrap();
+    // The time it was used moves with the file that was made first, and another would have another.
+    let first_made = std::fs::File::open(&made).unwrap();
+    let used = |meta: std::fs::Metadata| meta.modified().unwrap();
     assert_eq!(read(), first);
-    assert_eq!(std::fs::metadata(&made).unwrap().modified().unwrap(), when);
+    let now = used(std::fs::metadata(&made).unwrap());
+    assert_eq!(now, used(first_made.metadata().unwrap()));
     // Of the same length, another time.
     std::fs::write(&path, b"text\tlabel\nuno\t1\ndue\t2\n").unwrap();
     let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);

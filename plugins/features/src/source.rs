@@ -35,6 +35,7 @@ impl FeaturesSource {
         let hidden = keys
             .numbers("hidden")
             .default(default, why)
+            .varies("`[64]`; `[]` where the method trains no encoder")
             .help("widths of the hidden layers; [] leaves the vectors as they are")
             .check(|widths| {
                 let whole = |w: &f64| *w >= 1.0 && *w <= 65536.0 && w.fract() == 0.0;
@@ -75,7 +76,7 @@ impl FeaturesSource {
         }
         if hidden.is_empty() {
             for key in ["activation", "dropout", "batch_norm"] {
-                if keys.has(key) {
+                if keys.differs(key) {
                     keys.warning(
                         keys.at(key),
                         format!("`{key}` does nothing where there is no hidden layer"),

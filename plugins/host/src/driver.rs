@@ -5,8 +5,8 @@ use std::ffi::c_int;
 /// The CUDA version that a driver must support at least, as the driver says it: 13.0.
 const NEEDED: c_int = 13_000;
 
-/// How many CUDA devices there are, or why none can be used.
-pub fn cuda_devices() -> Result<usize, String> {
+/// How many CUDA devices there are, none without a driver; or why the driver that is there cannot be used.
+pub fn cuda_devices() -> Result<Option<usize>, String> {
     type Init = unsafe extern "C" fn(u32) -> c_int;
     type Count = unsafe extern "C" fn(*mut c_int) -> c_int;
     // SAFETY: loading the driver's library runs its initialisers, as every program that uses CUDA does; it is never unloaded. The three
@@ -14,7 +14,7 @@ pub fn cuda_devices() -> Result<usize, String> {
     unsafe {
         let library = match libloading::Library::new("libcuda.so.1") {
             Ok(library) => &*Box::leak(Box::new(library)),
-            Err(_) => return Err("there is no NVIDIA driver (libcuda.so.1)".into()),
+            Err(_) => return Ok(None),
         };
         let broken = |_| "libcuda.so.1 is not NVIDIA's driver".to_string();
         let init = library.get::<Init>(b"cuInit\0").map_err(broken)?;
@@ -35,11 +35,11 @@ pub fn cuda_devices() -> Result<usize, String> {
         // 100 is CUDA_ERROR_NO_DEVICE.
         match init(0) {
             0 => {}
-            100 => return Ok(0),
+            100 => return Ok(Some(0)),
             code => return Err(format!("the NVIDIA driver does not start (error {code})")),
         }
         match count(&mut n) {
-            0 => Ok(usize::try_from(n).unwrap_or(0)),
+            0 => Ok(Some(usize::try_from(n).unwrap_or(0))),
             code => Err(format!(
                 "the NVIDIA driver counts no devices (error {code})"
             )),

@@ -203,6 +203,11 @@ impl Distill {
         }
     }
 
+    /// Whether the labels teach alone: then nothing is mapped to the teacher's width, for the map would never learn.
+    fn alone(&self) -> bool {
+        self.alpha == 0.0
+    }
+
     /// The teacher's share, once it is known whether there are labels.
     fn share(&self, labelled: bool) -> Result<f64> {
         match (labelled, self.alpha.is_nan()) {
@@ -238,9 +243,9 @@ impl Strategy for Distill {
     }
 
     fn arrange(&self, transfer: &mut Transfer<'_>) -> Result<()> {
-        let What::Features { .. } = self.what else {
+        if !matches!(self.what, What::Features { .. }) || self.alone() {
             return Ok(());
-        };
+        }
         let width = transfer.model.feature_width();
         let scope = transfer.store.scope(MAP);
         let std = 1.0 / (width as f64).sqrt();

@@ -101,7 +101,7 @@ pub(crate) fn write(
 }
 
 /// What is cut out of an image as a share of what it is resized to, so that `floor(side / share)`, as readers work it out, is that again.
-fn share(side: usize, resized: usize) -> f64 {
+pub(crate) fn share(side: usize, resized: usize) -> f64 {
     let share = side as f64 / resized as f64;
     match (side as f64 / share).floor() as usize == resized {
         true => share,

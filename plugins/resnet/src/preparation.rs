@@ -166,7 +166,7 @@ impl Preparation {
             self.size = size as usize;
             self.crop = cut
                 .filter(|c| *c <= resized)
-                .map(|c| c as f64 / resized as f64);
+                .map(|c| crate::export::share(c as usize, resized as usize));
             // A number alone is a square to the processors of these; to others it is the shorter side.
             let processor = ["image_processor_type", "feature_extractor_type"]
                 .iter()
@@ -303,6 +303,16 @@ mod tests {
         };
         assert!(squash("vit") && squash("deit") && squash("beit"));
         assert!(!squash("resnet") && !squash("dinov2"));
+    }
+
+    /// The length that a configuration says comes back from the share that is cut out.
+    #[test]
+    fn what_is_resized_to_is_what_the_configuration_says() {
+        for (crop, resized) in [(384, 450), (448, 491), (224, 354), (256, 372), (224, 256)] {
+            let text = format!(r#"{{"size": {resized}, "crop_size": {crop}}}"#);
+            let part = of("preprocessor_config.json", &text).crop.unwrap();
+            assert_eq!((f64::from(crop) / part) as i32, resized, "{crop}");
+        }
     }
 
     #[test]

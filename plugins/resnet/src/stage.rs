@@ -8,7 +8,7 @@ use tlkit_ops::Precision;
 use crate::conv::{Ask, Norms};
 use crate::node::{Back, Node};
 
-/// Batches of so few images are computed in f64 where their own statistics normalise them.
+/// Batches of so few images are computed in f64 on a CPU where their own statistics normalise them.
 const FEW_IMAGES: usize = 4;
 
 /// One stage of an image network: `stem`, `layer1`, ..
@@ -36,10 +36,9 @@ impl Piece {
     /// what the ones below it rounded by a small deviation. Such a stage is computed in f64, which is slow, and nothing that one does often.
     fn delicate(&self, x: &Flow, pass: &Pass) -> bool {
         let rows = x.hidden.dims().first().copied().unwrap_or(0);
-        // Where a GPU rounds maps to bf16 anyway, f64 for a piece of a batch that was cut would take the memory that cutting was to save.
-        let rounded = pass.precision == Precision::Bf16 && !x.hidden.device().is_cpu();
-        x.hidden.dtype() == DType::F32
-            && !rounded
+        // On a GPU, f64 for a piece of a batch that was cut would take the memory that cutting was to save.
+        x.hidden.device().is_cpu()
+            && x.hidden.dtype() == DType::F32
             && rows <= FEW_IMAGES
             && self.norms(pass).batch
             && self.params().iter().any(|p| p.role() == Role::Statistic)

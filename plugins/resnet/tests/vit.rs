@@ -10,6 +10,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use common::{check, folder, run, wrong};
 use serde_json::json;
+use tlkit_core::model::Model;
 use tlkit_core::nn::{Batch, Flow, Pass, Store};
 use tlkit_core::run::{Saved, summary};
 
@@ -313,6 +314,53 @@ fn a_run_comes_back_with_the_same_logits_here_and_in_transformers() {
             near(a, b, "transformers");
         }
     }
+}
+
+/// What a run's classifier stands on is kept with it: a teacher gives the answers of the run, whatever it pools by.
+#[test]
+fn the_head_of_a_run_comes_back_on_its_own_pooling() {
+    let dir = folder();
+    checkpoint(dir.path(), "vit");
+    let batch = Arc::new(Batch::new(2, images(12)));
+    let head = |model: &str| {
+        let text = recipe(model, 12, "", FROZEN);
+        let checked = check(dir.path(), &text).unwrap_or_else(|r| panic!("{}", r.to_text(false)));
+        let store = Store::new(&Device::Cpu, candle_core::DType::F32, 0);
+        let scope = store.scope("model");
+        let encoder = checked.source.encoder(&scope).expect("an encoder");
+        let head = checked.source.source_head(&scope)?;
+        let (head, classes) = head.expect("a head");
+        let model = Model::new(encoder, head);
+        let (_, logits) = model.predict(&batch, &Pass::evaluation())?;
+        Ok::<_, tlkit_core::Error>((logits.to_vec2::<f32>().unwrap(), classes))
+    };
+    let mut said = Vec::new();
+    for (name, target) in [
+        ("first", ""),
+        (
+            "average",
+            "head = [\"global-average-pool\", \"classifier\"]",
+        ),
+    ] {
+        let ran = run(dir.path(), name, &recipe("vit", 12, target, FROZEN));
+        let again = Saved::open(&ran.directory.join("model"), &common::registry());
+        let again = again.expect("it comes back");
+        let (_, logits) = again.model.predict(&batch, &Pass::evaluation()).unwrap();
+        let folder = ran.directory.join("model").display().to_string();
+        let (theirs, classes) = head(&folder).expect("a teacher");
+        assert_eq!(classes.len(), 3);
+        for (a, b) in logits.to_vec2::<f32>().unwrap().iter().zip(&theirs) {
+            near(a, b, name);
+        }
+        said.push(theirs);
+    }
+    assert_ne!(said[0], said[1]);
+    let wide = "head = [\"first-token\", { dense = 12, activation = \"relu\" }, \"classifier\"]";
+    let fine = "method = \"fine-tune\"\ntrain_from = \"head\"";
+    let ran = run(dir.path(), "wide", &recipe("vit", 12, wide, fine));
+    let refused = head(&ran.directory.join("model").display().to_string());
+    let why = refused.expect_err("a layer between").to_string();
+    assert!(why.contains("cannot be read back"), "{why}");
 }
 
 #[test]

@@ -324,8 +324,7 @@ impl Experiment {
         let (Some(a), Some(b)) = (&a.rows, &b.rows) else {
             return false;
         };
-        let looks = self.metric == Metric::Auroc;
-        a.predictions == b.predictions && (!looks || a.probabilities == b.probabilities)
+        a.alike(b, self.metric)
     }
 
     fn scores(&self, seeds: &[&Trial]) -> Option<Vec<f64>> {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::compare::dealt_alike;
 use super::read::{Experiment, Trial};
-use super::rows::{Rows, Scorer};
+use super::rows::{Metric, Rows, Scorer};
 use super::seeds::complete;
 use crate::statistics::{
     BOOTSTRAP_SEEDS, Crossed, LEAST_SEEDS, Tested, Verdict, bootstrap, corrected_t, mcnemar,
@@ -85,12 +85,9 @@ impl Both<'_> {
             .collect()
     }
 
-    /// Whether every seed of both says the same of every row.
-    fn still(&self) -> bool {
-        let same = |list: &[&Rows]| {
-            list.windows(2)
-                .all(|w| w[0].predictions == w[1].predictions)
-        };
+    /// Whether every seed of both says the same of every row, as far as the score looks.
+    fn still(&self, metric: Metric) -> bool {
+        let same = |list: &[&Rows]| list.windows(2).all(|w| w[0].alike(w[1], metric));
         self.arm.len() > 1 && same(&self.arm) && same(&self.other)
     }
 
@@ -137,7 +134,7 @@ impl Experiment {
         if seeds.is_empty() || both.is_empty() {
             return None;
         }
-        let alone = seeds.len() == 1 || both.iter().all(Both::still);
+        let alone = seeds.len() == 1 || both.iter().all(|b| b.still(self.metric));
         let mut d = if both.iter().any(Both::cross_validated) {
             self.over_folds(&both)?
         } else if !self.metric.is_mean() {
@@ -160,7 +157,10 @@ impl Experiment {
             }
         };
         d.seeds = seeds.len();
-        d.of_models = alone && !d.folds && self.metric.is_mean() && !both.iter().all(Both::still);
+        d.of_models = alone
+            && !d.folds
+            && self.metric.is_mean()
+            && !both.iter().all(|b| b.still(self.metric));
         d.ceiling = self.arms[a].is_ceiling();
         d.adapts = self.adapts(b);
         d.p_adjusted = d.p.filter(|_| !d.ceiling);
@@ -285,7 +285,7 @@ impl Experiment {
             means.push(scores?.iter().sum::<f64>() / seeds as f64);
             // Over several pairs the rows would have to be drawn pair by pair; their mean stands without an interval.
             if both.len() == 1 {
-                drawn = match b.still() {
+                drawn = match b.still(self.metric) {
                     // No seed has a say: there are as many as anybody asks for.
                     true => {
                         let again = |s: usize, rows: &[usize]| of(s % seeds, rows);

@@ -36,7 +36,8 @@ pub(super) fn flips(twins: &Twins<'_>) -> Vec<Flip> {
             for twin in seeds {
                 let label = twin.arm.labels[row];
                 let is = twin.arm.predictions[row] == label;
-                let was = twin.reference.predictions[row] == label;
+                // By its own numbers of the classes: the other may know one more.
+                let was = twin.reference.predictions[row] == twin.reference.labels[row];
                 gained += usize::from(is && !was);
                 lost += usize::from(was && !is);
             }
@@ -157,7 +158,7 @@ impl Twins<'_> {
     fn turn(t: &super::changes::Twin<'_>, row: usize) -> Option<bool> {
         let label = t.arm.labels[row];
         let is = t.arm.predictions[row] == label;
-        let was = t.reference.predictions[row] == label;
+        let was = t.reference.predictions[row] == t.reference.labels[row];
         (is != was).then_some(is)
     }
 }

@@ -254,23 +254,35 @@ impl Comparison {
             .rows
             .iter()
             .any(|r| !r.baseline && r.method != self.rows[0].method);
-        let mut names: Vec<String> = references
-            .iter()
-            .map(|r| match several {
-                true => format!("`{}`", r.method),
-                false => format!("`{}`", r.values.join(", ")),
-            })
-            .collect();
+        let e = &self.experiment;
+        let others = e.arms.iter().filter_map(|a| Some((a, a.reference?)));
+        let apart = others
+            .into_iter()
+            .any(|(a, r)| e.arms[r].values != a.values);
+        let mut names: Vec<String> = match several && apart {
+            // A method alone is compared with its first value, whatever was imported beside it.
+            true => {
+                let of = e.arms.iter().filter_map(|a| a.reference);
+                let of: std::collections::BTreeSet<usize> = of.collect();
+                of.into_iter().map(|r| e.arm_words(r)).collect()
+            }
+            false => references
+                .iter()
+                .map(|r| match several {
+                    true => format!("`{}`", r.method),
+                    false => format!("`{}`", r.values.join(", ")),
+                })
+                .collect(),
+        };
         names.dedup();
         if names.is_empty() {
             return vec![first];
         }
-        let at = if several && !self.axes.is_empty() {
+        let at = if several && !apart && !self.axes.is_empty() {
             " at the same value"
         } else {
             ""
         };
-        let e = &self.experiment;
         vec![
             first,
             format!(

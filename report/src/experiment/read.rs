@@ -80,6 +80,8 @@ pub struct Trial {
     pub run: Run,
     /// Whether it is the run that is wanted: finished, and of the identity planned.
     pub done: bool,
+    /// Whether its folder is of another identity than the one planned, so that it is yet to run.
+    changed: bool,
     /// What it said of the test rows, once it is done.
     pub rows: Option<Rows>,
 }
@@ -88,6 +90,8 @@ impl Trial {
     fn of(run: Run, seed: u64, identity: Option<&str>) -> Result<Trial, String> {
         let same = identity.is_none_or(|i| run.result["identity"] == i);
         let done = run.status == Status::Done && same;
+        let was = &run.identity["identity"];
+        let changed = identity.is_some_and(|i| !was.is_null() && was != i);
         let classes: Vec<String> = run.result["labels"]
             .as_array()
             .into_iter()
@@ -115,6 +119,7 @@ impl Trial {
             seed,
             run,
             done,
+            changed,
             rows,
         })
     }
@@ -150,13 +155,24 @@ impl Trial {
         keys.iter().map(|k| &target[*k]).collect()
     }
 
-    /// Whether it ended with an error.
+    /// Whether it ended with an error; what an earlier recipe's did is none of this experiment.
     pub fn failed(&self) -> bool {
-        self.run.status == Status::Failed
+        self.run.status == Status::Failed && !self.changed
     }
 }
 
 impl Experiment {
+    /// Whether what was imported is of these axes and of pairs as there are now: an experiment may have been changed since.
+    fn has_place(&self, cell: &Value) -> bool {
+        let count = cell["values"].as_array().map_or(0, Vec::len);
+        // Older imports have no keys.
+        let same = cell["keys"].as_array().is_none_or(|keys| {
+            let axes = self.axes.iter().map(|a| a.key.as_str());
+            keys.iter().filter_map(Value::as_str).eq(axes)
+        });
+        same && count == self.axes.len() && cell["pair"].is_null() == self.pairs.is_empty()
+    }
+
     /// Reads a folder that `tlkit compare` made: `experiment.json`, the run of each cell, and what was imported.
     ///
     /// # Errors
@@ -195,7 +211,8 @@ impl Experiment {
         };
         let methods = list(&d["methods"]);
         let mut cells = list(&d["cells"]);
-        cells.extend(imported(path));
+        let here = imported(path);
+        cells.extend(here.into_iter().filter(|cell| experiment.has_place(cell)));
         for cell in &cells {
             let method = word(&cell["method"]);
             let values: Option<Vec<usize>> = experiment

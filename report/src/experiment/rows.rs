@@ -76,6 +76,13 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// Whether two runs say the same, as far as a score looks: that of ranks looks at probabilities too.
+    pub(super) fn alike(&self, other: &Rows, metric: Metric) -> bool {
+        let looks = metric == Metric::Auroc;
+        self.predictions == other.predictions
+            && (!looks || self.probabilities == other.probabilities)
+    }
+
     /// Reads `predictions.jsonl`; `classes` are the run's, in the order of the probabilities.
     ///
     /// # Errors

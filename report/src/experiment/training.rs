@@ -68,13 +68,15 @@ fn group(e: &Experiment, g: &Together) -> Option<Markup> {
     (!parts.is_empty()).then(|| html! { @for part in &parts { (part) } })
 }
 
-/// What chose the epoch in this group, where it was one score.
+/// What chose the epoch in this group, where it was one score. What keeps the last epoch (a ceiling) or came from elsewhere has none.
 fn selected(e: &Experiment, g: &Together) -> String {
     let mut by: Vec<&str> = g
         .arms
         .iter()
         .flat_map(|(arm, _)| e.finished(*arm, g.pair))
+        .filter(|t| t.run.result["imported"] != true)
         .filter_map(|t| t.run.result["selection"]["by"].as_str())
+        .filter(|by| *by != "last")
         .collect();
     by.sort_unstable();
     by.dedup();

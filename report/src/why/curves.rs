@@ -101,7 +101,8 @@ fn of_loss(
     }
     let mut low = pieces[0];
     for &(step, loss) in pieces.iter().filter(|_| fifth >= PIECES / 5 * PIECE) {
-        if loss > low.1 * JUMPED && loss > first.mean * ROSE {
+        // A multiple of a loss below 0 (SHOT's, an entropy less another) is no jump.
+        if low.1 > 0.0 && loss > low.1 * JUMPED && loss > first.mean * ROSE {
             let words = format!(
                 "the learning rate looks too high: training loss jumped{within} from {} (about step {}) to {} (about step {})",
                 short(low.1),

@@ -36,6 +36,39 @@ fn draws_without_a_class_count_for_nothing() {
     }
 }
 
+/// Seeds that say the same classes and rank otherwise are no one model, so two of them are too few for an interval.
+#[test]
+fn seeds_that_rank_otherwise_are_not_alike() {
+    let mut e = Made::new(&[("source-only", None), ("dann", Some("source-only"))]);
+    let l: Vec<usize> = (0..60).map(|i| usize::from(i % 6 == 0)).collect();
+    let majority = vec![0; 60];
+    for s in 0..2usize {
+        for (m, (name, apart)) in [("source-only", 0.5), ("dann", 3.0)].iter().enumerate() {
+            let chances = sure(&l, *apart, [m, s]);
+            e.cell(&At(name, s as u64, None), &l, &majority, chances);
+        }
+    }
+    let c = e.read().compare(Some(Metric::Auroc));
+    let difference = row(&c, "dann").difference.as_ref().expect("a difference");
+    assert_eq!(difference.interval, None);
+}
+
+/// Runs number their classes each for itself; what turned is told by the names.
+#[test]
+fn rows_that_turned_are_told_by_the_names_of_their_classes() {
+    let mut e = Made::new(&[("source-only", None), ("dann", Some("source-only"))]);
+    let l = labels(40);
+    let mut said = l.clone();
+    said[0] = 1;
+    e.cell(&At("source-only", 0, None), &l, &said, json!({}));
+    // It knows one class more, before the others.
+    let more = json!({"labels": ["maybe", "no", "yes"]});
+    e.cell(&At("dann", 0, None), &l, &l, more);
+    let page = e.compare().print(tlkit_report::Format::Html, false);
+    let words = "of 40 predictions 1 are right that were wrong with source-only, 0 wrong";
+    assert!(page.contains(words), "{page}");
+}
+
 #[test]
 fn what_has_no_score_says_why() {
     let mut e = Made::new(&[("source-only", None), ("dann", Some("source-only"))]);

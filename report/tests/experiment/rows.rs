@@ -51,6 +51,56 @@ fn values_stand_in_groups_and_are_compared_at_the_same_value() {
     assert!(c.print(Format::Text, false).contains("target.per_class"));
 }
 
+/// A method over several values, and one that was imported: the first is compared with its own first value all the same.
+#[test]
+fn what_a_method_is_compared_with_is_named_with_its_value() {
+    let mut world = World::new(vec![Method("tuned", 0.5, None)]);
+    world.values = vec![5, 20];
+    world.write();
+    let place = world.dir.path().join("imported/mine-5-s0");
+    fs::create_dir_all(&place).expect("a folder");
+    for file in ["result.json", "predictions.jsonl"] {
+        let from = world.dir.path().join(format!("tuned-0-0-s0/{file}"));
+        fs::copy(from, place.join(file)).expect("copied");
+    }
+    let write = |keys: &str| {
+        let cell = json!({"name": "imported/mine-5-s0", "method": "mine", "keys": [keys], "values": [5], "pair": null, "seed": 0});
+        fs::write(place.join("cell.json"), cell.to_string()).expect("written");
+        world.compare()
+    };
+    let c = write("target.per_class");
+    assert!(c.rows.iter().any(|r| r.method == "mine"));
+    let text = c.print(Format::Text, false);
+    assert!(
+        text.contains("differences in points to `tuned` at 5;"),
+        "{text}"
+    );
+    // What was imported for a value of another key is not of this experiment.
+    assert!(
+        write("train.epochs")
+            .rows
+            .iter()
+            .all(|r| r.method == "tuned")
+    );
+}
+
+/// An error of an earlier recipe is none of the experiment as it is: the cell is yet to run.
+#[test]
+fn a_failure_of_another_identity_is_not_counted() {
+    let world = two();
+    world.write();
+    let cell = world.dir.path().join("better-0-0-s0");
+    let failed = json!({"status": "failed", "error": "the loss is inf"});
+    fs::write(cell.join("result.json"), failed.to_string()).expect("written");
+    let was = |identity: &str| {
+        let text = json!({ "identity": identity }).to_string();
+        fs::write(cell.join("identity.json"), text).expect("written");
+        world.compare().rows[1].failed
+    };
+    assert_eq!(was("better-0-0-s0"), 1);
+    assert_eq!(was("old"), 0);
+}
+
 #[test]
 fn every_row_says_what_chose_its_epoch() {
     let world = adaptation();

@@ -17,6 +17,9 @@ pub(in crate::data) const IMAGE_COLUMNS: [&str; 9] = [
     "image.path",
 ];
 
+/// What holds under `[source]` where a key of the data is not written there.
+pub(super) const AS_IN_TARGET: &str = "as in [target]";
+
 /// Columns by their place in a table, from 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Columns {
@@ -41,7 +44,9 @@ pub(super) struct ColumnKeys {
 }
 
 impl ColumnKeys {
-    pub fn read(keys: &Keys, form: Form) -> Self {
+    /// `target`: those of the target, where this is the source domain; what is not written here is as there.
+    pub fn read(keys: &Keys, form: Form, target: Option<&ColumnKeys>) -> Self {
+        let unset = |alone: &str| target.map_or(alone, |_| AS_IN_TARGET).to_string();
         let noun = match form {
             Form::Images => "image",
             _ => "text",
@@ -62,7 +67,9 @@ impl ColumnKeys {
             columns.input = (
                 keys.column(noun)
                     .help(help)
-                    .unset(format!("`{noun}`, or the only one that is not the label"))
+                    .unset(unset(&format!(
+                        "`{noun}`, or the only one that is not the label"
+                    )))
                     .optional(),
                 keys.at(noun),
             );
@@ -71,7 +78,7 @@ impl ColumnKeys {
             columns.pair = (
                 keys.column("pair")
                     .help("the second text's column")
-                    .unset("single texts")
+                    .unset(unset("single texts"))
                     .optional(),
                 keys.at("pair"),
             );
@@ -80,7 +87,7 @@ impl ColumnKeys {
             columns.label = (
                 keys.column("label")
                     .help("the label's column")
-                    .unset("`label`")
+                    .unset(unset("`label`"))
                     .optional(),
                 keys.at("label"),
             );
@@ -89,21 +96,28 @@ impl ColumnKeys {
             columns.without = (
                 keys.one_or_more("without")
                     .help("columns that are no features: an id, a date")
-                    .unset("every column but the label is one")
+                    .unset(unset("every column but the label is one"))
                     .optional(),
                 keys.at("without"),
             );
         }
-        columns.header = keys
-            .bool("header")
-            .default(true, "the first line names the columns")
+        let header = keys.bool("header");
+        let header = match target {
+            None => header.default(true, "the first line names the columns"),
+            Some(target) => header
+                .default(target.header, AS_IN_TARGET)
+                .varies(AS_IN_TARGET),
+        };
+        columns.header = header
             .help("whether the first line names the columns")
             .read();
-        columns
+        match target {
+            None => columns,
+            Some(target) => columns.or(target),
+        }
     }
 
-    /// What these do not say is as in another table: the source domain's columns are the target's.
-    pub fn or(mut self, keys: &Keys, other: &ColumnKeys) -> Self {
+    fn or(mut self, other: &ColumnKeys) -> Self {
         for (mine, theirs) in [
             (&mut self.input, &other.input),
             (&mut self.pair, &other.pair),
@@ -115,9 +129,6 @@ impl ColumnKeys {
         }
         if self.without.0.is_none() {
             self.without = other.without.clone();
-        }
-        if !keys.has("header") {
-            self.header = other.header;
         }
         self
     }

@@ -1,7 +1,7 @@
 //! What a recipe says of its data, before any file is opened.
 
 use super::Form;
-use super::columns::ColumnKeys;
+use super::columns::{AS_IN_TARGET, ColumnKeys};
 use crate::data::ReadOptions;
 use crate::recipe::{At, Column, Keys};
 
@@ -58,8 +58,9 @@ pub(super) struct Split {
 }
 
 impl Written {
-    /// `needed`: the rows to learn from must be named.
-    pub fn read(keys: &Keys, form: Form, names: &Names, needed: bool) -> Written {
+    /// `target`: what the target's table says, where this is the source domain; its rows need not be named, and its files are
+    /// read as the target's.
+    pub fn read(keys: &Keys, form: Form, names: &Names, target: Option<&Written>) -> Written {
         let (main, main_key) = names[0];
         let help = |n: &str| match n {
             "train" => "labelled rows to learn from",
@@ -83,7 +84,7 @@ impl Written {
                 .data(key)
                 .help(help(name))
                 .example("builtin:reviews/films/train");
-            let mut values = match name == main && needed {
+            let mut values = match name == main && target.is_none() {
                 true => read.required(),
                 false => read.unset(unset(name)).optional().unwrap_or_default(),
             };
@@ -100,24 +101,33 @@ impl Written {
             files.push((name, values));
             places.push((name, keys.at(key)));
         }
-        let columns = ColumnKeys::read(keys, form);
+        let columns = ColumnKeys::read(keys, form, target.map(|t| &t.columns));
         if form == Form::Features && main != "source" {
             keys.refuse("scale", "features are scaled as the source says")
                 .help("write `scale` under [source]");
         }
         let (mut skip_broken, mut scene_size) = (false, ReadOptions::DRAWN_SIDE);
         if form == Form::Images {
-            skip_broken = keys
+            let skip = keys
                 .bool("skip_broken")
-                .default(false, "a run stops and names them")
-                .help("leaves out images that cannot be read")
-                .read();
-            scene_size = keys
+                .help("leaves out images that cannot be read");
+            let size = keys
                 .usize("scene_size")
                 .range(32..=224)
-                .default(ReadOptions::DRAWN_SIDE, "enough to tell them apart")
-                .help("pixels a side of `builtin:scenes/...`, which are drawn")
-                .read();
+                .help("pixels a side of `builtin:scenes/...`, which are drawn");
+            let (skip, size) = match target {
+                None => (
+                    skip.default(false, "a run stops and names them"),
+                    size.default(ReadOptions::DRAWN_SIDE, "enough to tell them apart"),
+                ),
+                Some(target) => (
+                    skip.default(target.skip_broken, AS_IN_TARGET)
+                        .varies(AS_IN_TARGET),
+                    size.default(target.scene_size, AS_IN_TARGET)
+                        .varies(AS_IN_TARGET),
+                ),
+            };
+            (skip_broken, scene_size) = (skip.read(), size.read());
         }
         let domain = keys
             .string("domain")
@@ -127,7 +137,7 @@ impl Written {
         let limit = keys
             .usize("limit")
             .range(1..)
-            .help("only the first rows of the training data")
+            .help("only the first rows of the training data; what `split` sets aside is of these")
             .unset("all")
             .optional();
         let per_class = if main_key == "unlabelled" {
@@ -135,7 +145,7 @@ impl Written {
         } else {
             keys.usize("per_class")
                 .range(1..)
-                .help("rows a class, drawn by split.seed")
+                .help("rows a class, drawn by split.seed; what `split` sets aside is of these")
                 .unset("all")
                 .optional()
         };

@@ -253,6 +253,57 @@ fn the_twin_of_a_closed_form_has_its_head() {
     );
 }
 
+/// What a pair makes of `base.toml`, with this line in the table of each of its domains.
+fn pair_of(base: &str, line: &str, name: &str) -> (Written, PathBuf) {
+    let dir = std::env::temp_dir().join(format!("tlkit-design-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a folder");
+    std::fs::write(dir.join("base.toml"), base).expect("written");
+    let file = dir.join("experiment.toml");
+    let text = EXPERIMENT.replace("split = { test = 0.5 }\n", "");
+    let text = text.replace("labelled = ", &format!("{line}\nlabelled = "));
+    std::fs::write(&file, text).expect("written");
+    let written = Written::read(&file, &[]).expect("TOML");
+    let d = read(&written, &registry(&["dann", "mcc"])).expect("an experiment");
+    let over = d.of_pair(d.pairs[0]);
+    (Written::read_under(&d.base, &over).expect("TOML"), dir)
+}
+
+/// A split of a domain divides it as a source too, and a base that keeps customers together keeps them together in every pair.
+#[test]
+fn a_source_is_divided_as_its_domain_says_and_else_as_the_base_does() {
+    let base = BASE.replace(
+        "train = \"own.tsv\"",
+        "train = \"own.tsv\"\nsplit = { validation = 0.3, group = \"customer\" }",
+    );
+    let line = "split = { validation = 0.2, test = 0.4, seed = 7 }";
+    let (written, dir) = pair_of(&base, line, "split");
+    let keys = written.keys();
+    let source = keys.table("source").table("split");
+    assert_eq!(source.names(), ["validation", "group", "seed"]);
+    assert_eq!(source.f64("validation").required(), 0.2);
+    assert_eq!(source.string("group").required(), "customer");
+    let target = keys.table("target").table("split");
+    assert_eq!(target.names(), ["test", "seed"]);
+    assert_eq!(target.f64("test").required(), 0.4);
+    std::fs::remove_dir_all(dir).expect("removed");
+
+    let line = "split.group = \"author\"";
+    let (written, dir) = pair_of(BASE, line, "split-group");
+    for table in ["source", "target"] {
+        let split = written.keys().table(table).table("split");
+        assert_eq!(split.names(), ["group"]);
+        assert_eq!(split.string("group").required(), "author");
+    }
+    std::fs::remove_dir_all(dir).expect("removed");
+
+    // Where nobody speaks of a split there is none: what such cells are stays what it was.
+    let (written, dir) = pair_of(BASE, "", "no-split");
+    for table in ["source", "target"] {
+        assert!(!written.keys().table(table).has("split"));
+    }
+    std::fs::remove_dir_all(dir).expect("removed");
+}
+
 /// A row of the table is called by its value, so it has it.
 #[test]
 fn a_key_that_twins_share_varies_in_them_too() {

@@ -32,8 +32,10 @@ pub(crate) struct Checkpoint {
     pub(crate) tensors: BTreeMap<String, Tensor>,
     /// Layers that config.json promises and the file does not have.
     pub(crate) absent_layers: usize,
-    /// Of a classifier on the class token; 0 where there is none.
+    /// Of a classifier on a pooled token; 0 where there is none.
     pub(crate) classes: usize,
+    /// The stages of the head that the classifier is the last of, as [`super::export`] names them; transformers' where nothing is said.
+    pub(crate) head: Vec<String>,
 }
 
 impl Checkpoint {
@@ -60,6 +62,14 @@ impl Checkpoint {
             Some(&[classes, width]) if width == size.width => classes,
             _ => 0,
         };
+        let head = match config["tlkit"]["head"].as_array() {
+            Some(own) => own
+                .iter()
+                .filter_map(|v| v.as_str())
+                .map(str::to_string)
+                .collect(),
+            None => vec![super::FIRST.to_string(), "classifier".to_string()],
+        };
         let side = config["image_size"].as_u64().map(|s| s as usize);
         let side = side.unwrap_or(size.grid * size.patch);
         let mut preparation =
@@ -77,6 +87,7 @@ impl Checkpoint {
             tensors,
             absent_layers,
             classes,
+            head,
         })
     }
 }

@@ -76,6 +76,7 @@ pub(crate) fn write(
         "attention_probs_dropout_prob": 0.0,
         "id2label": by_number,
         "label2id": by_label,
+        "tlkit": { "head": own },
     });
     write_json(to, "config.json", &config)?;
     write_json(to, "preprocessor_config.json", &processor(transform))?;

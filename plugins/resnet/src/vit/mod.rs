@@ -335,6 +335,16 @@ impl SourceTask for VisionTransformer {
         if c.classes == 0 {
             return Ok(None);
         }
+        let pooling = match &c.head[..] {
+            [pool, last] if POOLS.contains(&pool.as_str()) && last == "classifier" => pool,
+            other => {
+                return Err(Error::msg(format!(
+                    "{}: a head of {} cannot be read back; a pooling and the classifier can",
+                    c.name,
+                    other.join(", ")
+                )));
+            }
+        };
         let own = |part: &str| {
             let tensor = c.tensors.get(&format!("classifier.{part}"))?;
             Some((
@@ -347,7 +357,7 @@ impl SourceTask for VisionTransformer {
         let at = scope.clone().with_weights(weights.clone());
         let linear = Linear::new(&at.sub("classifier"), self.size().width, c.classes, 0.0)?;
         weights.finish()?;
-        let mut stages = self.pooling(scope, None, true)?;
+        let mut stages = self.pooling(scope, Some(pooling), true)?;
         let pool = stages.len();
         stages.push(Arc::new(Dense::new("classifier", linear, Activation::None)));
         let names = match c.preparation.labels.is_empty() {

@@ -1,6 +1,6 @@
 //! What is found in the rows before anything is trained.
 
-use super::overlap::{also, called};
+use super::overlap::{also, called, otherwise};
 use super::*;
 use crate::data::Input;
 
@@ -139,9 +139,10 @@ impl Gather<'_> {
             let judged = parts.iter().filter(|p| judged.contains(&p.name));
             let judged: Vec<&Rowed> = judged.collect();
             let shared = also(chosen_by, &judged);
+            let differ = otherwise(chosen_by, &shared, &judged);
             let names = called(chosen_by.name, &judged);
             found.extend(self.with_side(chosen_by, |side| {
-                audit::overlap(side, &shared, &names, Overlap::Keep)
+                audit::overlap(side, &shared, differ, &names, Overlap::Keep)
             })?);
         }
         Ok(found)

@@ -42,12 +42,9 @@ pub(super) fn read(keys: &Keys, cx: &Context, form: Form) -> Option<DataKeys> {
         true => SEALED,
         false => INDUCTIVE,
     };
-    let target = Written::read(keys, form, names, true);
-    let source = cx.source_keys.as_ref().map(|s| {
-        let mut written = Written::read(s, form, SOURCE, false);
-        written.columns = written.columns.or(s, &target.columns);
-        written
-    });
+    let target = Written::read(keys, form, names, None);
+    let source = cx.source_keys.as_ref();
+    let source = source.map(|s| Written::read(s, form, SOURCE, Some(&target)));
     if keys.is_blank() {
         return None;
     }

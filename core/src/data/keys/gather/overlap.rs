@@ -106,7 +106,8 @@ impl Gather<'_> {
         Some(main.without(&out))
     }
 
-    /// Leaves rows of the source that also stand among the target's rows to judge by out of what is learned from. Inputs alone are compared.
+    /// Leaves rows of the source that also stand among the target's rows to judge by out of what is learned from. Inputs are compared; what
+    /// is said of labels is of the open ones.
     pub(super) fn across(
         &self,
         parts: &mut Vec<Rowed>,
@@ -155,7 +156,10 @@ impl Gather<'_> {
             (Overlap::Drop, Form::Features) => Overlap::Keep,
             (policy, _) => policy,
         };
-        let said = self.with_side(main, |side| audit::overlap(side, &shared, &names, policy));
+        let differ = otherwise(main, &shared, others);
+        let said = self.with_side(main, |side| {
+            audit::overlap(side, &shared, differ, &names, policy)
+        });
         let said = self.noted(main.name, said)?;
         if let (Overlap::Stop, Some(finding)) = (policy, &said) {
             let n = shared.len();
@@ -208,6 +212,29 @@ pub(super) fn called(main: &str, others: &[&Rowed]) -> String {
     };
     let names: Vec<String> = others.iter().map(of).collect();
     names.join(" or ")
+}
+
+/// How many of these rows, which also stand in others, have another label there: of labels that are open.
+pub(super) fn otherwise(main: &Rowed, rows: &[u32], others: &[&Rowed]) -> usize {
+    let Some(labels) = main.labels.as_ref().filter(|_| !rows.is_empty()) else {
+        return 0;
+    };
+    let mut theirs: Vec<(Key, u32)> = Vec::new();
+    for other in others {
+        if let Some(labels) = &other.labels {
+            let keys = other.scanned.keys.iter().copied();
+            theirs.extend(keys.zip(labels.classes.iter().copied()));
+        }
+    }
+    theirs.sort_unstable();
+    let differs = |row: &&u32| {
+        let row = **row as usize;
+        let (key, class) = (main.scanned.keys[row], labels.classes[row]);
+        let from = theirs.partition_point(|(k, _)| *k < key);
+        let mut same = theirs[from..].iter().take_while(|(k, _)| *k == key);
+        same.any(|(_, c)| *c != class)
+    };
+    rows.iter().filter(differs).count()
 }
 
 /// The rows of one split that also stand in others.

@@ -195,7 +195,8 @@ fn keys_of_steps_are_a_warning_where_none_is_taken() {
     let knn = ["--set", "strategy.method=knn", "--set", "train.clip=0.5"];
     let said = bench.tlkit(&[&["validate", "small.toml"], &knn[..]].concat());
     let said = said.code(0).err;
-    let words = "`knn` takes no step, so `epochs`, `learning_rate`, `clip` say nothing here";
+    let words =
+        "`knn` takes no step, so `batch_size`, `epochs`, `learning_rate`, `clip` say nothing here";
     assert!(said.contains(words), "{said}");
     let more = [
         "--set",
@@ -207,7 +208,10 @@ fn keys_of_steps_are_a_warning_where_none_is_taken() {
     ];
     let said = bench.tlkit(&[&["validate", "small.toml"], &more[..]].concat());
     let said = said.code(0).err;
-    assert!(said.contains("`precision`, `epochs`"), "{said}");
+    assert!(
+        said.contains("`batch_size`, `precision`, `epochs`"),
+        "{said}"
+    );
     assert!(said.contains("`source.dropout` say nothing here"), "{said}");
     let risen = [
         "validate",
@@ -230,7 +234,7 @@ fn keys_of_steps_are_a_warning_where_none_is_taken() {
     bench.tlkit(&run).code(0);
     let again = bench.tlkit(&["validate", "r/recipe.toml"]).code(0).err;
     assert!(
-        again.contains("so `epochs`, `learning_rate` say nothing here"),
+        again.contains("so `batch_size`, `epochs`, `learning_rate` say nothing here"),
         "{again}"
     );
     assert!(

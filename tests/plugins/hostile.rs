@@ -444,6 +444,10 @@ fn a_row_that_is_left_over_is_no_batch_for_batch_norm() {
     assert_eq!(steps("NONE", &learns, "a"), Some(1));
     let source = format!("{held}\ntrain = \"builtin:scenes/day/train#33\"");
     let adapts = recipe(&source, "unlabelled", "transductive")
-        .replace("epochs = 1", "epochs = 1\nsource_epochs = 1");
+        .replace("epochs = 1", "epochs = 1\nsource_epochs = 1")
+        .replace(
+            "unlabelled = \"builtin:scenes/day/train",
+            "unlabelled = \"builtin:scenes/night/train",
+        );
     assert_eq!(steps("LEARNS_THE_TARGET", &adapts, "source"), Some(1));
 }

@@ -155,7 +155,10 @@ fn a_field_of_another_kind_is_as_good_as_absent() {
         ] {
             let mut f = Fixture::full();
             *f.result.pointer_mut(&place).expect("it is there") = other;
-            let text = page(&f.run());
+            let run = f.run();
+            // The name of the folder is drawn, and may have these letters.
+            let name = run.path.file_name().expect("a name").to_string_lossy();
+            let text = page(&run).replace(&*name, "");
             assert!(
                 !text.contains("NaN") && text.ends_with("</html>"),
                 "{place}"

@@ -281,7 +281,7 @@ pub struct Import {
     /// Ids and labels must be those of the experiment's own runs, in the same order.
     pub file: PathBuf,
     /// The name of its row in the table.
-    #[arg(long, value_name = "NAME", value_parser = one_line)]
+    #[arg(long, value_name = "NAME", value_parser = row_name)]
     pub method: String,
     /// The folder of the experiment.
     #[arg(long, value_name = "DIR")]
@@ -601,10 +601,6 @@ Examples:
     },
 }
 
-/// A name in a table.
-fn one_line(name: &str) -> Result<String, String> {
-    match name.trim().is_empty() || name.contains(char::is_control) {
-        true => Err("a name, on one line".into()),
-        false => Ok(name.to_string()),
-    }
+fn row_name(name: &str) -> Result<String, String> {
+    tlkit_core::experiment::named(name).map(|()| name.to_string())
 }

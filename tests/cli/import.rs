@@ -80,6 +80,8 @@ fn a_folder_that_two_names_share_is_not_written_over() {
         format!("id,label,prediction\n{}", lines.collect::<String>())
     };
     bench.write("mine.csv", &csv("yes"));
+    let broken = import(&bench, "a\nb", &[]).code(2);
+    assert!(broken.err.contains("a name, on one line"), "{}", broken.err);
     import(&bench, "a b", &[]).code(0);
     let before = bench.read("experiments/one/imported/a_b-s0/predictions.jsonl");
     bench.write("mine.csv", &csv("no"));

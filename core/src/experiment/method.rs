@@ -4,6 +4,17 @@ use crate::recipe::{At, Keys, Overlay, Value, nearest};
 use crate::registry::{Kind, Registry};
 use crate::run::SOURCE_ONLY;
 
+/// Whether this can name a row of a table.
+///
+/// # Errors
+/// What it should be: nothing to see is no name, and a line break would end the row.
+pub fn named(name: &str) -> Result<(), String> {
+    match name.trim().is_empty() || name.contains(char::is_control) {
+        true => Err("a name, on one line".into()),
+        false => Ok(()),
+    }
+}
+
 /// A method as an experiment names it.
 #[derive(Clone)]
 pub(super) struct Method {
@@ -78,12 +89,7 @@ impl Method {
             .string("name")
             .help("its name in tables")
             .default(method.clone(), "the method's")
-            .check(
-                |n| match n.trim().is_empty() || n.contains(char::is_control) {
-                    true => Err("a name, on one line".into()),
-                    false => Ok(()),
-                },
-            )
+            .check(|name| named(name))
             .read();
         let set = dotted(&keys, "set");
         let mut own = Vec::new();

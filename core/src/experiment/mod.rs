@@ -20,4 +20,5 @@ mod plan;
 mod read;
 
 pub use cells::{Cell, MOST_CELLS};
+pub use method::named;
 pub use plan::{Plan, plan};

@@ -130,6 +130,23 @@ fn what_was_imported_for_one_pair_alone_says_so() {
     assert!(text.contains("1 of 3 pairs"), "{text}");
 }
 
+/// A ceiling keeps its last epoch and has no score; the others' is drawn beside it.
+#[test]
+fn the_score_of_the_selector_is_drawn_beside_a_ceiling() {
+    let world = adaptation();
+    world.write();
+    for (pair, seed) in (0..3).flat_map(|p| (0..5).map(move |s| (p, s))) {
+        let name = format!("target-supervised-0-{pair}-s{seed}/result.json");
+        let file = world.dir.path().join(name);
+        let text = std::fs::read_to_string(&file).expect("a result");
+        let mut result: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        result["selection"]["by"] = "last".into();
+        std::fs::write(&file, result.to_string()).expect("written");
+    }
+    let page = world.compare().print(Format::Html, false);
+    assert!(page.contains("Score of the selector (validation)"));
+}
+
 #[test]
 fn the_page_draws_training_domains_and_what_changed() {
     let world = adaptation();
